@@ -1,0 +1,235 @@
+//! What a command's line says, once it is here with its end.
+
+use crate::command::{Command, Queues};
+use crate::number;
+use crate::rejection::Rejection;
+use crate::tokens::{Tokens, is_queue_name};
+
+/// More bytes than a set may claim. With its `\r\n` such a body still counts in an i32, as memcached wants it.
+const CLAIM_BYTES_MAX: u64 = i32::MAX as u64 - 2;
+
+/// The token that asks for no reply.
+const NOREPLY: &[u8] = b"noreply";
+
+/// A line, understood.
+pub(crate) enum Line<'a> {
+    /// The line is all there is to it.
+    Whole(Command<'a>),
+    /// A set: its body follows.
+    Set {
+        queue: &'a [u8],
+        flags: u32,
+        exptime: i64,
+        body_bytes: usize,
+        noreply: bool,
+    },
+    /// Bad, and no body follows, or one of unknown size. None: the client wants no reply.
+    Rejected(Option<Rejection>),
+    /// Bad, and a body follows, which must not be taken for commands.
+    RejectedWithBody { body_bytes: usize, then: Option<Rejection> },
+}
+
+use Line::{Rejected, RejectedWithBody, Whole};
+
+const ERROR: Line<'static> = Rejected(Some(Rejection::Error));
+
+/// Understands `line`, which is without its end.
+#[inline]
+pub(crate) fn understand(line: &[u8]) -> Line<'_> {
+    let mut tokens = Tokens::new(line);
+    let Some(word) = tokens.next() else { return ERROR };
+    match word {
+        b"set" => set(tokens),
+        b"get" => get(tokens, false),
+        b"gets" => get(tokens, true),
+        b"delete" => delete(tokens),
+        b"add" | b"replace" | b"append" | b"prepend" => foreign_store(tokens, 0),
+        b"cas" => foreign_store(tokens, 1),
+        b"flush" => flush(tokens),
+        b"flush_all" => flush_all(tokens),
+        b"stats" => stats(tokens),
+        b"verbosity" => verbosity(tokens),
+        b"version" => alone(Command::Version, tokens),
+        b"quit" => alone(Command::Quit, tokens),
+        b"db_checkpoint" => alone(Command::DbCheckpoint, tokens),
+        b"db_archive" => alone(Command::DbArchive, tokens),
+        _ => ERROR,
+    }
+}
+
+/// `rejection`, unless the client wants no reply.
+fn unless(noreply: bool, rejection: Rejection) -> Option<Rejection> {
+    (!noreply).then_some(rejection)
+}
+
+fn alone<'a>(command: Command<'a>, tokens: Tokens<'a>) -> Line<'a> {
+    if tokens.is_empty() { Whole(command) } else { ERROR }
+}
+
+/// `set <queue> <flags> <exptime> <bytes> [noreply]`
+#[inline]
+fn set(mut tokens: Tokens<'_>) -> Line<'_> {
+    let (Some(queue), Some(flags), Some(exptime), Some(bytes)) =
+        (tokens.next(), tokens.next(), tokens.next(), tokens.next())
+    else {
+        return ERROR;
+    };
+    // A last token that is something else is passed over, as memcached does.
+    let noreply = tokens.next() == Some(NOREPLY);
+    if !tokens.is_empty() {
+        return ERROR;
+    }
+    let good = is_queue_name(queue).then_some(queue);
+    let flags = number::unsigned(flags).and_then(|flags| u32::try_from(flags).ok());
+    let exptime = number::signed(exptime).filter(|exptime| i32::try_from(*exptime).is_ok());
+    match (good, flags, exptime, claim(bytes)) {
+        (Some(queue), Some(flags), Some(exptime), Claim::Bytes(body_bytes)) => Line::Set {
+            queue,
+            flags,
+            exptime,
+            body_bytes,
+            noreply,
+        },
+        (Some(_), Some(_), Some(_), Claim::Negative) => Rejected(unless(noreply, Rejection::BadDataChunk)),
+        (_, _, _, Claim::Bytes(body_bytes)) => RejectedWithBody {
+            body_bytes,
+            then: unless(noreply, Rejection::BadFormat),
+        },
+        _ => Rejected(unless(noreply, Rejection::BadFormat)),
+    }
+}
+
+/// How large a body is said to be.
+enum Claim {
+    Bytes(usize),
+    Negative,
+    None,
+}
+
+#[inline]
+fn claim(token: &[u8]) -> Claim {
+    match number::signed(token) {
+        Some(bytes) if (0..=CLAIM_BYTES_MAX as i64).contains(&bytes) => Claim::Bytes(bytes as usize),
+        Some(bytes) if bytes < 0 && i32::try_from(bytes).is_ok() => Claim::Negative,
+        _ => Claim::None,
+    }
+}
+
+/// The stores of a cache, which a queue has no use for: as a set, with `more` tokens before the noreply.
+fn foreign_store(mut tokens: Tokens<'_>, more: usize) -> Line<'_> {
+    let Some(bytes) = tokens.nth(3) else { return ERROR };
+    for _ in 0..more {
+        if tokens.next().is_none() {
+            return ERROR;
+        }
+    }
+    let noreply = tokens.next() == Some(NOREPLY);
+    if !tokens.is_empty() {
+        return ERROR;
+    }
+    let then = unless(noreply, Rejection::Error);
+    match claim(bytes) {
+        Claim::Bytes(body_bytes) => RejectedWithBody { body_bytes, then },
+        Claim::Negative | Claim::None => Rejected(then),
+    }
+}
+
+/// `get <queue>+`, `gets <queue>+`
+#[inline]
+fn get(tokens: Tokens<'_>, with_number: bool) -> Line<'_> {
+    if tokens.is_empty() {
+        return ERROR;
+    }
+    for name in tokens {
+        if !is_queue_name(name) {
+            return Rejected(Some(Rejection::BadFormat));
+        }
+    }
+    Whole(Command::Get {
+        queues: Queues::new(tokens),
+        with_number,
+    })
+}
+
+/// `delete <queue> [0] [noreply]`. The 0 is a time to hold the key back that memcached once had.
+fn delete(mut tokens: Tokens<'_>) -> Line<'_> {
+    let Some(queue) = tokens.next() else { return ERROR };
+    let (first, second) = (tokens.next(), tokens.next());
+    if !tokens.is_empty() {
+        return ERROR;
+    }
+    let noreply = second.or(first) == Some(NOREPLY);
+    let good = match (first, second) {
+        (None, _) => true,
+        (Some(hold), None) => hold == b"0" || noreply,
+        (Some(hold), Some(_)) => hold == b"0" && noreply,
+    };
+    if good && is_queue_name(queue) {
+        Whole(Command::Delete { queue, noreply })
+    } else {
+        Rejected(unless(noreply, Rejection::BadFormat))
+    }
+}
+
+/// `flush <queue>`
+fn flush(mut tokens: Tokens<'_>) -> Line<'_> {
+    match tokens.next() {
+        Some(queue) if tokens.is_empty() => {
+            if is_queue_name(queue) {
+                Whole(Command::Flush { queue })
+            } else {
+                Rejected(Some(Rejection::BadFormat))
+            }
+        }
+        _ => ERROR,
+    }
+}
+
+/// `flush_all [delay] [noreply]`
+fn flush_all(mut tokens: Tokens<'_>) -> Line<'_> {
+    let (first, second) = (tokens.next(), tokens.next());
+    if !tokens.is_empty() {
+        return ERROR;
+    }
+    let noreply = second.or(first) == Some(NOREPLY);
+    // Unlike a set's, a last token that is something else is not passed over: nobody gets his messages back.
+    let good = match (first, second) {
+        (None, _) => true,
+        (Some(delay), None) => noreply || number::signed(delay).is_some(),
+        (Some(delay), Some(_)) => noreply && number::signed(delay).is_some(),
+    };
+    if good {
+        Whole(Command::FlushAll { noreply })
+    } else {
+        Rejected(unless(noreply, Rejection::BadFormat))
+    }
+}
+
+/// `stats [queue | cores | reset | settings]`
+fn stats(mut tokens: Tokens<'_>) -> Line<'_> {
+    let command = match tokens.next() {
+        None => Command::Stats,
+        Some(b"queue") => Command::StatsQueue,
+        Some(b"cores") => Command::StatsCores,
+        Some(b"reset") => Command::StatsReset,
+        Some(b"settings") => Command::StatsSettings,
+        Some(_) => return ERROR,
+    };
+    alone(command, tokens)
+}
+
+/// `verbosity <n> [noreply]`
+fn verbosity(mut tokens: Tokens<'_>) -> Line<'_> {
+    let (Some(level), last) = (tokens.next(), tokens.next()) else {
+        return ERROR;
+    };
+    if !tokens.is_empty() {
+        return ERROR;
+    }
+    let noreply = last.unwrap_or(level) == NOREPLY;
+    let level = number::unsigned(level).and_then(|level| u32::try_from(level).ok());
+    match level {
+        Some(level) if noreply || last.is_none() => Whole(Command::Verbosity { level, noreply }),
+        _ => Rejected(unless(noreply, Rejection::BadFormat)),
+    }
+}

@@ -1,0 +1,31 @@
+//! Why a command is not carried out.
+
+use crate::reply;
+
+/// What is wrong with a client's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// No such command, or not with so many words.
+    Error,
+    /// A queue's name or a number is none.
+    BadFormat,
+    /// A body does not end where its command says, or is said to have less than no bytes.
+    BadDataChunk,
+    /// A body is larger than the server takes.
+    TooLarge,
+    /// A line has no end in sight.
+    LineTooLong,
+}
+
+impl Rejection {
+    /// The line to answer.
+    pub fn reply(self) -> &'static [u8] {
+        match self {
+            Rejection::Error => reply::ERROR,
+            Rejection::BadFormat => reply::BAD_FORMAT,
+            Rejection::BadDataChunk => reply::BAD_DATA_CHUNK,
+            Rejection::TooLarge => reply::TOO_LARGE,
+            Rejection::LineTooLong => reply::LINE_TOO_LONG,
+        }
+    }
+}
