@@ -56,7 +56,7 @@ impl Parser {
 
     /// Parses the next command at the start of `input`. Returns how many bytes are done with, and what they were.
     ///
-    /// After [`Parse::Incomplete`] there is no use in a call without more input.
+    /// After [`Parse::Incomplete`] there is no use in a call without more input. Anything else is at least a byte.
     #[inline]
     pub fn next<'a>(&mut self, input: &'a [u8]) -> (usize, Parse<'a>) {
         match self.state {
@@ -153,8 +153,13 @@ impl Parser {
                 (used, Parse::Incomplete)
             }
             BodyEnd::Bad => {
-                self.state = State::SkipLine;
-                (left, Parse::Rejected(then))
+                // At least one byte goes, so that a caller may take no progress for the end of its input.
+                self.state = if input[left] == b'\n' {
+                    State::Line
+                } else {
+                    State::SkipLine
+                };
+                (left + 1, Parse::Rejected(then))
             }
         }
     }

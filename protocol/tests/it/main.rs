@@ -1,0 +1,6 @@
+//! The parser from outside, as a connection uses it.
+
+mod bad_input;
+mod commands;
+mod random;
+mod transcript;
