@@ -137,13 +137,14 @@ fn foreign_store(mut tokens: Tokens<'_>, more: usize) -> Line<'_> {
 /// `get <queue>+`, `gets <queue>+`
 #[inline]
 fn get(tokens: Tokens<'_>, with_number: bool) -> Line<'_> {
-    if tokens.is_empty() {
-        return ERROR;
-    }
-    for name in tokens {
+    let mut names = tokens;
+    let Some(mut name) = names.next() else { return ERROR };
+    loop {
         if !is_queue_name(name) {
             return Rejected(Some(Rejection::BadFormat));
         }
+        let Some(next) = names.next() else { break };
+        name = next;
     }
     Whole(Command::Get {
         queues: Queues::new(tokens),
