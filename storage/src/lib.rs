@@ -1,1 +1,65 @@
-//! storage
+//! One shard's storage: its queues in memory, a log that is the truth, and a sled tree that is the log's index.
+//!
+//! The crate knows nothing of commands, connections or other shards, and starts no thread of its own. [`Store`] applies
+//! changes in memory and gathers them in a frame; [`Commit`], [`Sync`] and [`Chore`] are the slow parts, to be run
+//! wherever the caller likes. A change is safe, and may be acknowledged, once [`Store::acknowledged`] has reached the
+//! frame that [`Store::changed`] gave right after it.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use storage::{Durability, Files, Options, Store};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = std::env::temp_dir().join(format!("storage-doc-{}", std::process::id()));
+//! let options = Options {
+//!     durability: Durability::Synced,
+//!     segment_bytes: 1 << 20,
+//!     memory_bytes: 1 << 20,
+//!     body_bytes_max: 1 << 10,
+//! };
+//! let (mut store, _) = Store::open(Arc::new(Files::open(&directory.join("log"))?), None, options)?;
+//! assert!(store.put(b"tickets", 0, b"one, please")?);
+//! let frame = store.changed();
+//! let mut commit = store.begin_commit().expect("something was changed");
+//! commit.run()?;
+//! store.finish_commit(commit);
+//! assert!(store.acknowledged() >= frame, "now STORED may be said");
+//! # std::fs::remove_dir_all(&directory)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Architecture invariants: nothing here waits for a clock or for another thread, except that a shard that fills
+//! segments faster than the disk makes them waits for the disk. No file but the log's and the index's is touched. The
+//! log alone is always enough to rebuild everything.
+
+mod checkpoint;
+mod codec;
+mod commit;
+mod directory;
+mod disk;
+mod entry;
+mod error;
+mod files;
+mod frame;
+mod index;
+mod log;
+mod memory;
+mod queue;
+mod queues;
+mod reader;
+mod rebuild;
+mod reclaim;
+mod recovery;
+mod segment;
+mod store;
+
+pub use checkpoint::Chore;
+pub use commit::{Commit, CommitTimes, Sync};
+pub use disk::{Disk, DiskFile};
+pub use entry::{QueueId, Seq};
+pub use error::{Error, Result};
+pub use files::Files;
+pub use frame::FrameNumber;
+pub use recovery::Recovered;
+pub use store::{Durability, Options, QueueLine, Store, Taken, Totals};

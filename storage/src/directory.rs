@@ -1,0 +1,119 @@
+//! A segment's directory: where its puts are. The index keeps it, so that a start need not read the segment.
+//!
+//! In memory, one put is four varints: queue id, sequence number, distance from the put before, bytes of the body.
+
+use crate::codec::{Reader, put_varint};
+use crate::entry::{QueueId, Seq};
+use crate::queue::Place;
+
+/// The puts of one segment, in the order of their offsets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct SegmentDirectory {
+    pub(crate) segment: u32,
+    bytes: Vec<u8>,
+    last_offset: u32,
+}
+
+/// One line of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Located {
+    pub(crate) queue: QueueId,
+    pub(crate) seq: Seq,
+    pub(crate) place: Place,
+}
+
+impl SegmentDirectory {
+    pub(crate) fn new(segment: u32) -> SegmentDirectory {
+        SegmentDirectory {
+            segment,
+            bytes: Vec::new(),
+            last_offset: 0,
+        }
+    }
+
+    /// Adds a put that is behind all those that are here.
+    pub(crate) fn push(&mut self, queue: QueueId, seq: Seq, offset: u32, body_bytes: u32) {
+        debug_assert!(offset > self.last_offset);
+        put_varint(&mut self.bytes, queue);
+        put_varint(&mut self.bytes, seq);
+        put_varint(&mut self.bytes, u64::from(offset - self.last_offset));
+        put_varint(&mut self.bytes, u64::from(body_bytes));
+        self.last_offset = offset;
+    }
+
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Reads the puts from byte `from` on; `last_offset` is that of the put before it.
+    pub(crate) fn read_from(&self, from: usize, last_offset: u32) -> DirectoryReader<'_> {
+        DirectoryReader {
+            segment: self.segment,
+            reader: Reader::new(&self.bytes[from..]),
+            last_offset,
+        }
+    }
+}
+
+/// An iterator over the puts.
+#[derive(Debug, Clone)]
+pub(crate) struct DirectoryReader<'a> {
+    segment: u32,
+    reader: Reader<'a>,
+    pub(crate) last_offset: u32,
+}
+
+impl DirectoryReader<'_> {
+    /// Bytes that are not read yet.
+    pub(crate) fn remaining(&self) -> usize {
+        self.reader.remaining()
+    }
+}
+
+impl Iterator for DirectoryReader<'_> {
+    type Item = Located;
+
+    fn next(&mut self) -> Option<Located> {
+        let mut reader = self.reader;
+        let (queue, seq) = (reader.varint()?, reader.varint()?);
+        let offset = self.last_offset.checked_add(reader.varint_u32()?)?;
+        let body_bytes = reader.varint_u32()?;
+        self.reader = reader;
+        self.last_offset = offset;
+        Some(Located {
+            queue,
+            seq,
+            place: Place {
+                segment: self.segment,
+                offset,
+                body_bytes,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn puts_come_back() {
+        let mut directory = SegmentDirectory::new(3);
+        let puts = [(1, 1, 112, 5), (900, 1 << 40, 4000, 0), (2, 7, 1 << 30, 1 << 20)];
+        for (queue, seq, offset, bytes) in puts {
+            directory.push(queue, seq, offset, bytes);
+        }
+        let located = |l: Located| (l.queue, l.seq, l.place.offset, l.place.body_bytes);
+        assert!(directory.read_from(0, 0).map(located).eq(puts));
+        // And from the middle on, as a checkpoint reads them.
+        let mut reader = directory.read_from(0, 0);
+        reader.next();
+        let (from, last_offset) = (directory.len_bytes() - reader.remaining(), reader.last_offset);
+        assert!(
+            directory
+                .read_from(from, last_offset)
+                .map(located)
+                .eq(puts[1..].iter().copied())
+        );
+    }
+}

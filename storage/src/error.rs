@@ -1,0 +1,67 @@
+//! What can go wrong in storage. Every error names the file it happened to.
+
+use std::fmt;
+use std::io;
+
+/// An error of the log. None of them can be retried: the process that gets one has to stop, because nobody knows any
+/// more what is on the disk. A full disk is not among them; see [`Store::put`](crate::Store::put).
+#[derive(Debug)]
+pub enum Error {
+    /// The operating system refused an operation.
+    Io {
+        /// What was tried, as a verb: "write", "fdatasync", ...
+        action: &'static str,
+        /// The file it was tried on.
+        file: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The disk does not hold what was written to it and synced.
+    Damage {
+        /// The damaged file.
+        file: String,
+        /// Where in the file, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        what: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, file: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+        let file = file.into();
+        move |source| Error::Io { action, file, source }
+    }
+
+    /// Whether the operating system said that the disk (or the quota) is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Error::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Error::Damage { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Io { action, file, source } => write!(f, "{action} of {file} failed: {source}"),
+            Error::Damage { file, offset, what } => write!(f, "{file} is damaged at offset {offset}: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io { source, .. } => Some(source),
+            Error::Damage { .. } => None,
+        }
+    }
+}
+
+/// What storage returns.
+pub type Result<T> = std::result::Result<T, Error>;

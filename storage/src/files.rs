@@ -1,0 +1,109 @@
+//! [`Disk`] on a real file system.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
+
+use crate::disk::{Disk, DiskFile};
+
+/// A directory on a file system. Files are made with mode 0600, directories with 0700: messages are nobody else's
+/// business. Symbolic links are not followed.
+#[derive(Debug)]
+pub struct Files {
+    path: PathBuf,
+}
+
+impl Files {
+    /// Opens the directory at `path`, and makes it, and those above it, when it is not there.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn open(path: &Path) -> io::Result<Files> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        Ok(Files {
+            path: path.to_path_buf(),
+        })
+    }
+
+    fn open_with(&self, name: &str, options: &mut OpenOptions) -> io::Result<Arc<dyn DiskFile>> {
+        let file = options
+            .read(true)
+            .write(true)
+            .mode(0o600)
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .open(self.path.join(name))?;
+        Ok(Arc::new(RealFile(file)))
+    }
+}
+
+impl Disk for Files {
+    fn list(&self) -> io::Result<Vec<String>> {
+        fs::read_dir(&self.path)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.open_with(name, OpenOptions::new().create(true).truncate(true))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.open_with(name, &mut OpenOptions::new())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(File);
+
+impl DiskFile for RealFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.0.read_at(&mut buffer[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn will_need(&self, offset: u64, bytes: u64) {
+        // A hint; there is nothing to do when it is refused.
+        let _ = posix_fadvise(
+            &self.0,
+            offset as i64,
+            bytes as i64,
+            PosixFadviseAdvice::POSIX_FADV_WILLNEED,
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! Making queues out of entries: the part of recovery that knows what an entry means.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::checkpoint::write_directory;
+use crate::codec::Reader;
+use crate::directory::{Located, SegmentDirectory};
+use crate::entry::{Entry, QueueId};
+use crate::index::{Index, IndexError};
+use crate::log::Position;
+use crate::queue::{Place, Queue};
+
+/// The queues so far. Entries may come again, and records and directories of a checkpoint may know more than the
+/// entries that are applied over them: nothing ever goes back.
+#[derive(Debug)]
+pub(crate) struct Rebuild {
+    /// A queue that has no name yet is one whose record comes later in the log, or was dropped later.
+    pub(crate) queues: HashMap<QueueId, Queue>,
+    /// Directories of the segments that were walked through, if an index wants them.
+    pub(crate) directories: VecDeque<SegmentDirectory>,
+    indexed: bool,
+}
+
+impl Rebuild {
+    pub(crate) fn new(indexed: bool) -> Rebuild {
+        Rebuild {
+            queues: HashMap::new(),
+            directories: VecDeque::new(),
+            indexed,
+        }
+    }
+
+    /// Applies all entries of a frame whose body is at `at`. False: the bytes are no entries.
+    pub(crate) fn apply_frame(&mut self, body: &[u8], at: Position) -> bool {
+        let mut reader = Reader::new(body);
+        while !reader.is_empty() {
+            let offset = at.offset + (body.len() - reader.remaining()) as u32;
+            let Some(entry) = Entry::decode(&mut reader) else {
+                return false;
+            };
+            self.apply(&entry, Position { offset, ..at });
+        }
+        true
+    }
+
+    /// Applies the entry that is at `at`.
+    pub(crate) fn apply(&mut self, entry: &Entry<'_>, at: Position) {
+        match *entry {
+            Entry::Record(record) => {
+                let queue = self.queue(record.queue);
+                if queue.name.is_empty() {
+                    queue.name = record.name.into();
+                }
+                queue.raise_head(record.head);
+                queue.next = queue.next.max(record.next);
+                queue.sets = queue.sets.max(record.sets);
+                queue.gets = queue.gets.max(record.gets);
+                queue.record_segment = at.segment;
+            }
+            Entry::Put {
+                queue: id, seq, body, ..
+            } => {
+                let body_bytes = body.len() as u32;
+                let queue = self.queue(id);
+                // A number that is known is a copy of a message, or one that the checkpoint knew.
+                if seq >= queue.next {
+                    queue.next = seq + 1;
+                    queue.sets += 1;
+                }
+                queue.place(
+                    seq,
+                    Place {
+                        segment: at.segment,
+                        offset: at.offset,
+                        body_bytes,
+                    },
+                );
+                if self.indexed {
+                    self.directory(at.segment).push(id, seq, at.offset, body_bytes);
+                }
+            }
+            Entry::Take { queue, seq } => {
+                let queue = self.queue(queue);
+                if seq >= queue.head {
+                    queue.raise_head(seq + 1);
+                    queue.gets += 1;
+                }
+            }
+            Entry::Drop { queue } => {
+                self.queues.remove(&queue);
+            }
+        }
+    }
+
+    fn queue(&mut self, id: QueueId) -> &mut Queue {
+        self.queues.entry(id).or_insert_with(|| Queue::new(id, b""))
+    }
+
+    fn directory(&mut self, segment: u32) -> &mut SegmentDirectory {
+        if self
+            .directories
+            .back()
+            .is_none_or(|directory| directory.segment != segment)
+        {
+            self.directories.push_back(SegmentDirectory::new(segment));
+        }
+        self.directories.back_mut().expect("just made")
+    }
+
+    /// Notes a put that a directory of the checkpoint at `checkpoint` knows. One of a queue that has no record was
+    /// dropped since.
+    pub(crate) fn locate(&mut self, located: &Located, checkpoint: Position) {
+        if let Some(queue) = self.queues.get_mut(&located.queue) {
+            queue.place(located.seq, located.place);
+        }
+        // That segment goes on filling, and its directory with it; what is behind the checkpoint is replayed.
+        let place = located.place;
+        if place.segment == checkpoint.segment && place.offset < checkpoint.offset {
+            self.directory(place.segment)
+                .push(located.queue, located.seq, place.offset, place.body_bytes);
+        }
+    }
+
+    /// Hands the directory of a segment that was walked through to the index, instead of keeping it.
+    pub(crate) fn store_directory(&mut self, segment: u32, index: &Index) {
+        let directory = self
+            .directories
+            .pop_back()
+            .filter(|directory| directory.segment == segment);
+        let directory = directory.unwrap_or_else(|| SegmentDirectory::new(segment));
+        if let Err(IndexError(what)) = write_directory(index, &directory) {
+            ::log::error!("the index cannot be written: {what}");
+        }
+    }
+
+    /// What is missing: `None` when every queue has its record, in a segment that is still needed, and all messages
+    /// between its head and its next number.
+    pub(crate) fn incomplete(&self, first_segment: u32) -> Option<String> {
+        self.queues.values().find_map(|queue| {
+            let name = String::from_utf8_lossy(&queue.name);
+            if queue.name.is_empty() {
+                return Some(format!("queue number {} has no record", queue.id));
+            }
+            if queue.record_segment < first_segment {
+                return Some(format!("queue \"{name}\" has no record in the segments that are left"));
+            }
+            if let Some(seq) = queue.missing() {
+                return Some(format!(
+                    "queue \"{name}\" lacks message {seq} of {}..{}",
+                    queue.head, queue.next
+                ));
+            }
+            let gone = queue.live().any(|(segment, _)| segment < first_segment);
+            gone.then(|| format!("messages of queue \"{name}\" are in segments that are gone"))
+        })
+    }
+
+    /// One more than the highest id that was seen.
+    pub(crate) fn next_queue_id(&self) -> QueueId {
+        self.queues.keys().max().map_or(1, |id| id + 1)
+    }
+}

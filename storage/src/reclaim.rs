@@ -1,0 +1,199 @@
+//! Getting space back: dead segments leave the ring at its old end, and when the log has grown far beyond what lives
+//! in it, the oldest segment is copied forward until it is dead.
+
+use std::sync::Arc;
+
+use crate::codec::Reader;
+use crate::directory::Located;
+use crate::entry::{Entry, QueueId, Seq, put_bytes};
+use crate::error::Result;
+use crate::log::damage_at;
+use crate::queue::Place;
+use crate::reader::FrameReader;
+use crate::segment::SEGMENT_HEADER_BYTES;
+use crate::store::{Store, append_put};
+
+/// The walk over the oldest segment, whose live entries are copied to the end of the log.
+#[derive(Debug)]
+pub(crate) struct Copying {
+    reader: FrameReader,
+}
+
+/// What a frame of the oldest segment holds that may still live; its bytes are not kept.
+enum Candidate {
+    Put {
+        queue: QueueId,
+        seq: Seq,
+        flags: u32,
+        place: Place,
+        body: std::ops::Range<usize>,
+    },
+    Record {
+        queue: QueueId,
+    },
+}
+
+impl Store {
+    /// Does a little of what gives space back: releases deleted messages, lets dead segments go, copies one frame
+    /// forward. Returns whether there is more to do at once.
+    ///
+    /// # Errors
+    /// When the disk fails, or the log is damaged where it is read; the caller must stop.
+    pub fn reclaim(&mut self) -> Result<bool> {
+        let releasing = self.release();
+        while self.oldest_is_done() {
+            self.log.drop_oldest();
+        }
+        Ok(self.copy_forward()? || releasing)
+    }
+
+    /// Whether [`reclaim`](Self::reclaim) has something to do.
+    #[must_use]
+    pub fn wants_reclaim(&self) -> bool {
+        self.has_released() || self.oldest_is_done() || self.wants_copying()
+    }
+
+    fn oldest_is_done(&self) -> bool {
+        self.log
+            .oldest_finished()
+            .is_some_and(|segment| segment.live_bytes == 0 && self.checkpoint_allows(segment.number))
+    }
+
+    /// More than twice what lives, and a segment's size: then copying pays. What a full disk has no room for waits.
+    fn wants_copying(&self) -> bool {
+        // Messages that were dropped and not released yet still count as live.
+        if self.has_released() {
+            return false;
+        }
+        let worth = self.log.bytes() > 2 * self.log.live_bytes() + u64::from(self.log.segment_bytes());
+        worth && !self.log.is_full() && self.log.oldest_finished().is_some_and(|segment| segment.live_bytes > 0)
+    }
+
+    /// Copies what lives in one frame of the oldest segment. Returns whether there is more to copy.
+    fn copy_forward(&mut self) -> Result<bool> {
+        if !self.wants_copying() {
+            return Ok(false);
+        }
+        let Some(oldest) = self.log.oldest_finished() else {
+            return Ok(false);
+        };
+        let number = oldest.number;
+        let mut copying = match self.copying.take() {
+            Some(copying) if copying.reader.segment() == number => copying,
+            _ => {
+                oldest.file.will_need(0, u64::from(self.log.segment_bytes()));
+                let (file, start) = (Arc::clone(&oldest.file), SEGMENT_HEADER_BYTES as u32);
+                Copying {
+                    reader: FrameReader::new(file, self.log.id(), number, self.log.segment_bytes(), start),
+                }
+            }
+        };
+        let at = copying.reader.offset();
+        let Some(frame) = copying.reader.next()? else {
+            // Everything that lives is in frames, and all of them were copied: unless one of them is unreadable.
+            let place = Place {
+                segment: number,
+                offset: at,
+                body_bytes: 0,
+            };
+            return Err(damage_at(
+                place,
+                "live messages are behind a frame that is not what was written",
+            ));
+        };
+        let (body, body_offset) = (frame.body, frame.body_offset);
+        let candidates = candidates(number, body, body_offset);
+        for candidate in candidates {
+            if !self.copy(number, candidate, body)? {
+                return Ok(false);
+            }
+        }
+        self.copying = Some(copying);
+        Ok(true)
+    }
+
+    /// Copies one entry if it is still needed. `Ok(false)`: the disk is full.
+    fn copy(&mut self, from: u32, candidate: Candidate, frame: &[u8]) -> Result<bool> {
+        match candidate {
+            Candidate::Record { queue } => {
+                let Some(slot) = self.queues.find_id(queue) else {
+                    return Ok(true);
+                };
+                if self.queues.at(slot).record_segment != from {
+                    return Ok(true);
+                }
+                let room = self.log.make_room(self.queues.at(slot).record_bytes(), true)?;
+                if room {
+                    self.rewrite_record(slot);
+                }
+                Ok(room)
+            }
+            Candidate::Put {
+                queue,
+                seq,
+                flags,
+                place,
+                body,
+            } => {
+                if !self.is_live(&Located { queue, seq, place }) {
+                    return Ok(true);
+                }
+                let body = &frame[body];
+                if !self.log.make_room(put_bytes(body.len()), true)? {
+                    return Ok(false);
+                }
+                let slot = self.queues.find_id(queue).expect("it is live");
+                let indexed = self.index.is_some();
+                let to = append_put(&mut self.log, &mut self.directories, indexed, queue, seq, flags, body);
+                self.log.sub_live(from, put_bytes(body.len()));
+                self.resident += self.queues.at_mut(slot).move_message(seq, to, flags, body);
+                if self.resident > self.options.memory_bytes {
+                    self.evict();
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Whether a message waits, and this is its place.
+    pub(crate) fn is_live(&self, located: &Located) -> bool {
+        let slot = self.queues.find_id(located.queue);
+        let message = slot.and_then(|slot| self.queues.at(slot).message(located.seq));
+        message.is_some_and(|message| message.place == located.place)
+    }
+}
+
+fn candidates(segment: u32, body: &[u8], body_offset: u32) -> Vec<Candidate> {
+    let mut reader = Reader::new(body);
+    let mut candidates = Vec::new();
+    while !reader.is_empty() {
+        let at = body.len() - reader.remaining();
+        match Entry::decode(&mut reader) {
+            Some(Entry::Put {
+                queue,
+                seq,
+                flags,
+                body: bytes,
+            }) => {
+                let end = body.len() - reader.remaining();
+                let offset = body_offset + at as u32;
+                let place = Place {
+                    segment,
+                    offset,
+                    body_bytes: bytes.len() as u32,
+                };
+                candidates.push(Candidate::Put {
+                    queue,
+                    seq,
+                    flags,
+                    place,
+                    body: end - bytes.len()..end,
+                });
+            }
+            Some(Entry::Record(record)) => candidates.push(Candidate::Record { queue: record.queue }),
+            Some(Entry::Take { .. } | Entry::Drop { .. }) => {}
+            None => break,
+        }
+    }
+    candidates
+}

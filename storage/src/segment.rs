@@ -1,0 +1,157 @@
+//! Segments: the files of the log.
+//!
+//! A segment is a file of fixed size, called by its number: `0000000007.log`. It begins with a header, and frames
+//! follow one upon the other:
+//!
+//! ```text
+//! "rushqlog"  version u32  number u32  log id u64  segment bytes u64  checksum u32   zeros up to 64 bytes
+//! ```
+
+use std::sync::Arc;
+
+use crate::codec::Reader;
+use crate::disk::{Disk, DiskFile};
+use crate::error::{Error, Result};
+
+/// Bytes of a segment before its first frame.
+pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
+const NAME_MAGIC: &[u8; 8] = b"rushqlog";
+const VERSION: u32 = 1;
+const CHECKSUM_AT: usize = 32;
+/// A new segment is filled by writes of this size.
+const FILL_BYTES: usize = 1 << 20;
+
+/// The name of the segment's file.
+pub(crate) fn segment_name(number: u32) -> String {
+    format!("{number:010}.log")
+}
+
+/// The number of the segment in a file of this name; `None` when it is no segment's.
+pub(crate) fn segment_number(name: &str) -> Option<u32> {
+    let number = name.strip_suffix(".log")?.parse().ok()?;
+    (segment_name(number) == name).then_some(number)
+}
+
+/// A segment in the ring.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) number: u32,
+    pub(crate) file: Arc<dyn DiskFile>,
+    /// Bytes of the puts and records in it that are still needed.
+    pub(crate) live_bytes: u64,
+}
+
+/// What a segment's header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SegmentHeader {
+    pub(crate) number: u32,
+    pub(crate) log_id: u64,
+    pub(crate) segment_bytes: u64,
+}
+
+impl SegmentHeader {
+    fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
+        let mut out = [0; SEGMENT_HEADER_BYTES];
+        out[0..8].copy_from_slice(NAME_MAGIC);
+        out[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        out[12..16].copy_from_slice(&self.number.to_le_bytes());
+        out[16..24].copy_from_slice(&self.log_id.to_le_bytes());
+        out[24..32].copy_from_slice(&self.segment_bytes.to_le_bytes());
+        let checksum = crc32fast::hash(&out[..CHECKSUM_AT]);
+        out[CHECKSUM_AT..CHECKSUM_AT + 4].copy_from_slice(&checksum.to_le_bytes());
+        out
+    }
+
+    /// Reads the header of a segment's file; `None` when there is no good one, as after a crash while it was prepared.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn read(file: &dyn DiskFile, name: &str) -> Result<Option<SegmentHeader>> {
+        let mut bytes = [0; SEGMENT_HEADER_BYTES];
+        let n = file.read_at(&mut bytes, 0).map_err(Error::io("read", name))?;
+        Ok(SegmentHeader::decode(&bytes[..n]))
+    }
+
+    fn decode(bytes: &[u8]) -> Option<SegmentHeader> {
+        let mut reader = Reader::new(bytes);
+        let (magic, version) = (reader.bytes(8)?, reader.u32()?);
+        let (number, log_id, segment_bytes, checksum) = (reader.u32()?, reader.u64()?, reader.u64()?, reader.u32()?);
+        let good = magic == NAME_MAGIC && version == VERSION && checksum == crc32fast::hash(&bytes[..CHECKSUM_AT]);
+        good.then_some(SegmentHeader {
+            number,
+            log_id,
+            segment_bytes,
+        })
+    }
+
+    /// Makes the file of this segment: a `recycled` one is renamed and gets a new header, else a new one is filled with
+    /// zeros. When this returns, file, size and name are on stable storage, so that a commit into it only writes over
+    /// what is there, and never meets a full disk.
+    ///
+    /// # Errors
+    /// What the disk says; a full disk too. A half-made file is removed again.
+    pub(crate) fn prepare(&self, disk: &dyn Disk, recycled: Option<u32>) -> Result<Arc<dyn DiskFile>> {
+        let name = segment_name(self.number);
+        if let Some(old) = recycled {
+            let old = segment_name(old);
+            disk.rename(&old, &name).map_err(Error::io("rename", &old))?;
+            // The name first: were the header first, a crash could leave the old name with the new header.
+            disk.sync_directory()
+                .map_err(Error::io("fsync of the directory", &name))?;
+            let file = disk.open(&name).map_err(Error::io("open", &name))?;
+            file.write_at(&self.encode(), 0).map_err(Error::io("write", &name))?;
+            file.sync_data().map_err(Error::io("fdatasync", &name))?;
+            return Ok(file);
+        }
+        let made = self.fill(disk, &name);
+        if made.as_ref().is_err_and(Error::is_full) {
+            disk.remove(&name).map_err(Error::io("remove", &name))?;
+        }
+        made
+    }
+
+    fn fill(&self, disk: &dyn Disk, name: &str) -> Result<Arc<dyn DiskFile>> {
+        let file = disk.create(name).map_err(Error::io("create", name))?;
+        let zeros = vec![0; FILL_BYTES.min(self.segment_bytes as usize)];
+        let mut offset = 0;
+        while offset < self.segment_bytes {
+            let bytes = zeros.len().min((self.segment_bytes - offset) as usize);
+            file.write_at(&zeros[..bytes], offset)
+                .map_err(Error::io("write", name))?;
+            offset += bytes as u64;
+        }
+        file.write_at(&self.encode(), 0).map_err(Error::io("write", name))?;
+        file.sync_data().map_err(Error::io("fdatasync", name))?;
+        disk.sync_directory()
+            .map_err(Error::io("fsync of the directory", name))?;
+        Ok(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_go_together() {
+        assert_eq!(segment_name(7), "0000000007.log");
+        assert_eq!(segment_number("0000000007.log"), Some(7));
+        assert_eq!(segment_number("7.log"), None);
+        assert_eq!(segment_number("0000000007.tmp"), None);
+    }
+
+    #[test]
+    fn a_header_comes_back_and_a_torn_one_does_not() {
+        let header = SegmentHeader {
+            number: 3,
+            log_id: 77,
+            segment_bytes: 1 << 26,
+        };
+        let bytes = header.encode();
+        assert_eq!(SegmentHeader::decode(&bytes), Some(header));
+        let mut torn = bytes;
+        torn[20] ^= 1;
+        assert_eq!(SegmentHeader::decode(&torn), None);
+        assert_eq!(SegmentHeader::decode(&bytes[..30]), None);
+    }
+}

@@ -1,0 +1,453 @@
+//! A shard's storage: its queues, their log, and what is known to be on the disk.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::checkpoint::Checkpoint;
+use crate::commit::{Commit, Sync};
+use crate::directory::SegmentDirectory;
+use crate::disk::Disk;
+use crate::entry::{DROP_BYTES, Entry, Seq, TAKE_BYTES, put_bytes, record_bytes};
+use crate::error::Result;
+use crate::frame::FrameNumber;
+use crate::index::Index;
+use crate::log::Log;
+use crate::queue::{Message, Place, Queue, Run, resident_bytes};
+use crate::queues::{Queues, Slot};
+use crate::reclaim::Copying;
+
+/// Runs of deleted messages that are released in one step.
+const RUNS_RELEASED_AT_ONCE: usize = 4;
+
+/// When a change counts as safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// When its frame is on stable storage: a commit is a write and an fdatasync.
+    Synced,
+    /// When its frame is written: it survives the end of the process, and a power cut once [`Store::begin_sync`] has
+    /// had its turn.
+    Written,
+}
+
+/// How a store is set up.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// When a change counts as safe.
+    pub durability: Durability,
+    /// Bytes of a segment file. A log that exists keeps the size that it was made with.
+    pub segment_bytes: u32,
+    /// Bytes of message bodies that are kept in memory.
+    pub memory_bytes: usize,
+    /// Bytes of the largest body; larger ones never come.
+    pub body_bytes_max: usize,
+}
+
+impl Options {
+    /// The smallest segment that takes bodies of this size.
+    #[must_use]
+    pub fn segment_bytes_min(body_bytes_max: usize) -> usize {
+        4 * (body_bytes_max + 1024)
+    }
+}
+
+/// A message that was taken.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Its number in its queue.
+    pub seq: Seq,
+    /// The flags it was put with.
+    pub flags: u32,
+    /// Its body.
+    pub body: Box<[u8]>,
+}
+
+/// A queue's line in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueLine {
+    /// The queue's name.
+    pub name: Box<[u8]>,
+    /// Messages put since the queue was made.
+    pub sets: u64,
+    /// Messages taken since the queue was made.
+    pub gets: u64,
+}
+
+/// Figures of a store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Queues that exist, empty ones included.
+    pub queues: u64,
+    /// Messages that wait.
+    pub messages: u64,
+    /// Bytes of their bodies that are in memory, with what the allocator adds.
+    pub resident_bytes: u64,
+    /// From the oldest needed byte of the log to its end.
+    pub log_bytes: u64,
+    /// Bytes in it that are still needed.
+    pub live_bytes: u64,
+}
+
+/// One shard's queues and log. Plain and synchronous: changes are applied in memory and gathered in a frame, and the
+/// slow parts come out as values ([`Commit`], [`Sync`], [`Chore`](crate::Chore)) that may run on any thread.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) options: Options,
+    pub(crate) log: Log,
+    pub(crate) queues: Queues,
+    pub(crate) messages: u64,
+    /// Bytes of bodies in memory.
+    pub(crate) resident: usize,
+    /// Where the search for bodies that may leave memory goes on.
+    pub(crate) hand: Slot,
+    /// Bytes that the records of all queues take.
+    pub(crate) record_bytes: u64,
+    /// Messages of deleted and flushed queues, still to be released.
+    released: VecDeque<Run>,
+    /// Directories that the index does not have yet; the last is the active segment's.
+    pub(crate) directories: VecDeque<SegmentDirectory>,
+    pub(crate) index: Option<Arc<Index>>,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) copying: Option<Copying>,
+    pub(crate) scratch: Vec<u8>,
+}
+
+impl Store {
+    pub(crate) fn new(options: Options, log: Log, queues: Queues, index: Option<Arc<Index>>) -> Store {
+        Store {
+            options,
+            messages: queues.iter().map(Queue::depth).sum(),
+            resident: 0,
+            hand: 0,
+            record_bytes: queues.iter().map(|queue| queue.record_bytes() as u64).sum(),
+            released: VecDeque::new(),
+            directories: VecDeque::new(),
+            index,
+            checkpoint: Checkpoint::default(),
+            copying: None,
+            scratch: Vec::new(),
+            queues,
+            log,
+        }
+    }
+
+    // ---- what clients ask for ----
+
+    /// Appends a message to a queue, which is made when it does not exist. `Ok(false)`: the disk is full, and nothing
+    /// was changed.
+    ///
+    /// # Errors
+    /// When the disk fails otherwise; the caller must stop.
+    ///
+    /// # Panics
+    /// When the body is larger than [`Options::body_bytes_max`].
+    pub fn put(&mut self, name: &[u8], flags: u32, body: &[u8]) -> Result<bool> {
+        assert!(body.len() <= self.options.body_bytes_max, "the caller checks the size");
+        let found = self.queues.find(name);
+        let record = if found.is_none() { record_bytes(name) } else { 0 };
+        if !self.log.make_room(record + put_bytes(body.len()), true)? {
+            return Ok(false);
+        }
+        let slot = found.unwrap_or_else(|| self.create_queue(name));
+        let queue = self.queues.at_mut(slot);
+        let place = append_put(
+            &mut self.log,
+            &mut self.directories,
+            self.index.is_some(),
+            queue.id,
+            queue.next,
+            flags,
+            body,
+        );
+        queue.push(Message {
+            place,
+            flags,
+            body: Some(body.into()),
+        });
+        self.messages += 1;
+        self.resident += resident_bytes(body.len());
+        if self.resident > self.options.memory_bytes {
+            self.evict();
+        }
+        Ok(true)
+    }
+
+    /// Makes a queue if it does not exist. `Ok(false)`: the disk is full, and nothing was changed.
+    ///
+    /// # Errors
+    /// When the disk fails otherwise; the caller must stop.
+    pub fn create(&mut self, name: &[u8]) -> Result<bool> {
+        if self.queues.find(name).is_some() {
+            return Ok(true);
+        }
+        let room = self.log.make_room(record_bytes(name), true)?;
+        if room {
+            self.create_queue(name);
+        }
+        Ok(room)
+    }
+
+    fn create_queue(&mut self, name: &[u8]) -> Slot {
+        let id = self.log.next_queue_id;
+        self.log.next_queue_id += 1;
+        let mut queue = Queue::new(id, name);
+        append_record(&mut self.log, &mut queue);
+        self.record_bytes += queue.record_bytes() as u64;
+        self.queues.add(queue)
+    }
+
+    /// Takes the message at the head of a queue; `None` when the queue is empty or does not exist. Only then nothing
+    /// was changed.
+    ///
+    /// # Errors
+    /// When the disk fails, or the message's bytes are damaged; the caller must stop.
+    pub fn take(&mut self, name: &[u8]) -> Result<Option<Taken>> {
+        let Some(slot) = self.queues.find(name) else {
+            return Ok(None);
+        };
+        let in_memory = self
+            .queues
+            .at(slot)
+            .head_message()
+            .map(|message| message.body.is_some());
+        match in_memory {
+            None => return Ok(None),
+            Some(false) => self.read_ahead(slot)?,
+            Some(true) => {}
+        }
+        if !self.log.make_room(TAKE_BYTES, false)? {
+            // Even what is set aside for takes is used up. The message stays.
+            return Ok(None);
+        }
+        let queue = self.queues.at_mut(slot);
+        let (seq, message) = queue.pop().expect("looked at above");
+        self.log.append(&Entry::Take { queue: queue.id, seq });
+        let body = message.body.expect("read ahead above");
+        self.messages -= 1;
+        self.resident -= resident_bytes(body.len());
+        self.log.sub_live(message.place.segment, put_bytes(body.len()));
+        if self.resident > self.options.memory_bytes {
+            self.evict();
+        }
+        Ok(Some(Taken {
+            seq,
+            flags: message.flags,
+            body,
+        }))
+    }
+
+    /// Drops a queue with its messages and counters. `Ok(false)`: it does not exist.
+    ///
+    /// # Errors
+    /// When the disk fails; the caller must stop.
+    pub fn delete(&mut self, name: &[u8]) -> Result<bool> {
+        let Some(slot) = self.queues.find(name) else {
+            return Ok(false);
+        };
+        if !self.log.make_room(DROP_BYTES, false)? {
+            return Ok(false);
+        }
+        self.empty(slot);
+        let queue = self.queues.remove(slot);
+        self.log.append(&Entry::Drop { queue: queue.id });
+        self.log.sub_live(queue.record_segment, queue.record_bytes());
+        self.record_bytes -= queue.record_bytes() as u64;
+        Ok(true)
+    }
+
+    /// Drops the messages of a queue, and keeps the queue and its counters.
+    ///
+    /// # Errors
+    /// When the disk fails; the caller must stop.
+    pub fn flush(&mut self, name: &[u8]) -> Result<()> {
+        match self.queues.find(name) {
+            Some(slot) => self.flush_slot(slot),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops the messages of all queues.
+    ///
+    /// # Errors
+    /// When the disk fails; the caller must stop.
+    pub fn flush_all(&mut self) -> Result<()> {
+        (0..self.queues.slots()).try_for_each(|slot| self.flush_slot(slot))
+    }
+
+    fn flush_slot(&mut self, slot: Slot) -> Result<()> {
+        let Some(queue) = self.queues.get(slot).filter(|queue| queue.depth() > 0) else {
+            return Ok(());
+        };
+        if self.log.make_room(queue.record_bytes(), false)? {
+            self.empty(slot);
+            self.rewrite_record(slot);
+        }
+        Ok(())
+    }
+
+    /// Takes all messages out of a queue's memory. What they cost is given back step by step.
+    fn empty(&mut self, slot: Slot) {
+        let queue = self.queues.at_mut(slot);
+        self.messages -= queue.depth();
+        self.resident -= queue.resident_bytes();
+        self.released
+            .extend(queue.clear().into_iter().filter(|run| !run.messages.is_empty()));
+        self.release();
+    }
+
+    /// Writes a queue's record as it is now; there is room. The copy before is no longer live.
+    pub(crate) fn rewrite_record(&mut self, slot: Slot) {
+        let queue = self.queues.at_mut(slot);
+        self.log.sub_live(queue.record_segment, queue.record_bytes());
+        append_record(&mut self.log, queue);
+    }
+
+    /// Counts a few more of the messages that were dropped as dead. Returns whether there may be more.
+    pub(crate) fn release(&mut self) -> bool {
+        for _ in 0..RUNS_RELEASED_AT_ONCE {
+            let Some(run) = self.released.pop_front() else {
+                return false;
+            };
+            for message in &run.messages {
+                self.log
+                    .sub_live(message.place.segment, put_bytes(message.place.body_bytes as usize));
+            }
+        }
+        true
+    }
+
+    /// Whether [`release`](Self::release) has something to do.
+    pub(crate) fn has_released(&self) -> bool {
+        !self.released.is_empty()
+    }
+
+    /// Lists up to `limit` queues, beginning at a cursor: 0, or what the call before returned. A queue that exists all
+    /// the while is listed once. Returns where to go on; `None` at the end.
+    pub fn list(&self, cursor: u32, limit: u32, mut each: impl FnMut(QueueLine)) -> Option<u32> {
+        let end = cursor.saturating_add(limit).min(self.queues.slots());
+        for slot in cursor..end {
+            if let Some(queue) = self.queues.get(slot) {
+                each(QueueLine {
+                    name: queue.name.clone(),
+                    sets: queue.sets,
+                    gets: queue.gets,
+                });
+            }
+        }
+        (end < self.queues.slots()).then_some(end)
+    }
+
+    /// Figures of the store.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        Totals {
+            queues: self.queues.len() as u64,
+            messages: self.messages,
+            resident_bytes: self.resident as u64,
+            log_bytes: self.log.bytes(),
+            live_bytes: self.log.live_bytes(),
+        }
+    }
+
+    /// Whether sets are refused because the disk is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.log.is_full()
+    }
+
+    /// Lets the next set find out whether a full disk has room again.
+    pub fn retry_when_full(&mut self) {
+        self.log.retry_when_full();
+    }
+
+    // ---- committing ----
+
+    /// The frame that holds what was changed last: the change is safe once [`acknowledged`](Self::acknowledged) has
+    /// reached it.
+    #[must_use]
+    pub fn changed(&self) -> FrameNumber {
+        self.log.filling_number()
+    }
+
+    /// The last frame that is safe, by the store's [`Durability`].
+    #[must_use]
+    pub fn acknowledged(&self) -> FrameNumber {
+        match self.options.durability {
+            Durability::Synced => self.log.durable(),
+            Durability::Written => self.log.written(),
+        }
+    }
+
+    /// Whether [`begin_commit`](Self::begin_commit) would give something.
+    #[must_use]
+    pub fn wants_commit(&self) -> bool {
+        self.log.wants_commit()
+    }
+
+    /// Seals the frame that was filled so far. One commit is under way at a time: `None` while there is, or when
+    /// nothing was changed.
+    pub fn begin_commit(&mut self) -> Option<Commit> {
+        self.log.begin_commit()
+    }
+
+    /// Notes that a commit has run without an error.
+    pub fn finish_commit(&mut self, commit: Commit) {
+        self.log.finish_commit(commit);
+    }
+
+    /// An fdatasync of what was acknowledged after its write only; `None` when everything is durable.
+    #[must_use]
+    pub fn begin_sync(&self) -> Option<Sync> {
+        self.log.begin_sync()
+    }
+
+    /// Notes that a sync has run without an error.
+    pub fn finish_sync(&mut self, sync: &Sync) {
+        self.log.finish_sync(sync);
+    }
+
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.log.disk
+    }
+}
+
+/// Appends a put; there is room for it. Returns its place.
+pub(crate) fn append_put(
+    log: &mut Log,
+    directories: &mut VecDeque<SegmentDirectory>,
+    indexed: bool,
+    queue: u64,
+    seq: Seq,
+    flags: u32,
+    body: &[u8],
+) -> Place {
+    let at = log.append(&Entry::Put {
+        queue,
+        seq,
+        flags,
+        body,
+    });
+    log.add_live(at.segment, put_bytes(body.len()));
+    let body_bytes = body.len() as u32;
+    if indexed {
+        if directories
+            .back()
+            .is_none_or(|directory| directory.segment < at.segment)
+        {
+            directories.push_back(SegmentDirectory::new(at.segment));
+        }
+        let directory = directories.back_mut().expect("just made");
+        directory.push(queue, seq, at.offset, body_bytes);
+    }
+    Place {
+        segment: at.segment,
+        offset: at.offset,
+        body_bytes,
+    }
+}
+
+/// Appends a queue's record; there is room for it.
+fn append_record(log: &mut Log, queue: &mut Queue) {
+    let at = log.append(&Entry::Record(queue.record()));
+    log.add_live(at.segment, queue.record_bytes());
+    queue.record_segment = at.segment;
+}
