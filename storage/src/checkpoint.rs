@@ -298,11 +298,7 @@ impl Store {
                 }
                 *next = end;
                 if end == self.queues.slots() {
-                    under_way.meta.needs_frame = self.log.filling_number();
-                    // What the records know may be in the frame that is being filled, or in none.
-                    if !self.log.has_unsealed() {
-                        under_way.meta.needs_frame -= 1;
-                    }
+                    under_way.meta.needs_frame = self.changed();
                     let Stage::Records { pages, .. } = std::mem::replace(&mut under_way.stage, Stage::Waiting) else {
                         unreachable!("matched above")
                     };
