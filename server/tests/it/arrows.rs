@@ -1,0 +1,187 @@
+//! Who may know whom. The design draws the arrows; this test reads the manifests and the sources and holds them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const CRATES: [&str; 5] = ["bench", "protocol", "server", "shards", "storage"];
+const TOP_LEVEL: [&str; 10] = [
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "bench",
+    "protocol",
+    "scripts",
+    "server",
+    "shards",
+    "storage",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// What a crate itself is made of; tests may need more.
+const OF_THE_CRATE: [&str; 2] = ["dependencies", "build-dependencies"];
+const OF_ITS_TESTS_TOO: [&str; 3] = ["dependencies", "build-dependencies", "dev-dependencies"];
+
+/// The names in these tables of a manifest, those for one platform too.
+fn dependencies(manifest: &str, tables: &[&str]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut in_dependencies = false;
+    for line in manifest.lines().map(|line| line.split('#').next().unwrap().trim()) {
+        if let Some(section) = line.strip_prefix('[') {
+            let path: Vec<&str> = section.trim_end_matches(']').split('.').collect();
+            let table = path.iter().position(|part| tables.contains(part));
+            in_dependencies = table.is_some_and(|at| at + 1 == path.len());
+            if let Some(name) = table.and_then(|at| path.get(at + 1)) {
+                found.insert(String::from(*name));
+            }
+        } else if in_dependencies && let Some((name, value)) = line.split_once('=') {
+            assert!(
+                !value.contains("package"),
+                "a renamed dependency hides an arrow: {line}"
+            );
+            found.insert(String::from(name.split('.').next().unwrap().trim()));
+        }
+    }
+    found
+}
+
+fn manifest_of(name: &str) -> String {
+    fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap()
+}
+
+/// The sources of a crate, as paths from the root.
+fn sources(name: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut left = vec![root().join(name).join("src")];
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                left.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path.strip_prefix(root()).unwrap().to_path_buf());
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no sources in {name}");
+    found
+}
+
+/// Whether the code says so; a comment may.
+fn code_names(path: &Path, word: &str) -> bool {
+    let text = fs::read_to_string(root().join(path)).unwrap();
+    let is_name = |character: char| character.is_alphanumeric() || character == '_';
+    text.lines()
+        .map(|line| line.split("//").next().unwrap())
+        .any(|code| code.split(|c| !is_name(c)).any(|it| it == word))
+}
+
+#[test]
+fn the_arrows_between_our_crates() {
+    let expected: BTreeMap<&str, Vec<&str>> = BTreeMap::from([
+        ("bench", vec!["protocol"]),
+        ("protocol", vec![]),
+        ("server", vec!["protocol", "shards"]),
+        ("shards", vec!["storage"]),
+        ("storage", vec![]),
+    ]);
+    for name in CRATES {
+        let all = dependencies(&manifest_of(name), &OF_ITS_TESTS_TOO);
+        let ours: Vec<&str> = all
+            .iter()
+            .map(String::as_str)
+            .filter(|it| CRATES.contains(it) || *it == "rushq")
+            .collect();
+        assert_eq!(ours, expected[name], "{name} depends on");
+    }
+}
+
+#[test]
+fn protocol_needs_memchr_and_nothing_else() {
+    assert_eq!(
+        dependencies(&manifest_of("protocol"), &OF_THE_CRATE),
+        BTreeSet::from([String::from("memchr")])
+    );
+}
+
+#[test]
+fn only_storage_names_sled() {
+    for name in CRATES {
+        let names_it = dependencies(&manifest_of(name), &OF_ITS_TESTS_TOO).contains("sled");
+        assert_eq!(names_it, name == "storage", "{name}/Cargo.toml");
+        for path in sources(name).iter().filter(|_| name != "storage") {
+            assert!(!code_names(path, "sled"), "{} names sled", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_the_server_and_the_pump_name_glommio() {
+    for name in CRATES {
+        let names_it = dependencies(&manifest_of(name), &OF_ITS_TESTS_TOO).contains("glommio");
+        assert!(!names_it || name == "server" || name == "shards", "{name}/Cargo.toml");
+    }
+    for name in ["bench", "protocol", "shards", "storage"] {
+        for path in sources(name) {
+            let pump = path == Path::new("shards/src/pump.rs") || path.starts_with("shards/src/pump");
+            assert!(
+                pump || !code_names(&path, "glommio"),
+                "{} names glommio",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_visible_top_level() {
+    let output = Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let tops = listed
+        .split('\0')
+        .filter_map(|path| path.split('/').next())
+        .filter(|top| !top.is_empty());
+    let visible: BTreeSet<&str> = tops.filter(|top| !top.starts_with('.')).collect();
+    assert_eq!(visible, BTreeSet::from(TOP_LEVEL));
+}
+
+#[test]
+fn a_manifest_is_read_as_cargo_reads_it() {
+    let manifest = "
+        [package]
+        name = \"x\"
+        [dependencies]
+        a.workspace = true
+        b = { version = \"1\", features = [\"c\"] } # d = 1
+        [dependencies.e]
+        version = \"1\"
+        [target.'cfg(unix)'.dependencies]
+        f = \"1\"
+        [build-dependencies]
+        g = \"1\"
+        [dev-dependencies]
+        h = \"1\"
+        [lints]
+        workspace = true
+    ";
+    assert_eq!(
+        dependencies(manifest, &OF_THE_CRATE).into_iter().collect::<String>(),
+        "abefg"
+    );
+    assert_eq!(
+        dependencies(manifest, &OF_ITS_TESTS_TOO)
+            .into_iter()
+            .collect::<String>(),
+        "abefgh"
+    );
+}

@@ -1,0 +1,266 @@
+//! What bad input gets: one transcript for every row of that table. Unless the table says that the server closes, the
+//! runner finds every connection usable and in step at the end.
+
+use std::time::Duration;
+
+use crate::process::{Launch, wait_until};
+use crate::transcript::{run, run_on};
+
+#[test]
+fn unknown_commands() {
+    run(r"
+        > hello
+        < ERROR
+        >
+        < ERROR
+        > GET $q
+        < ERROR
+        > setx $q 0 0 5
+        < ERROR
+        >| get $q\n
+        < END
+    ");
+}
+
+#[test]
+fn wrong_number_of_tokens() {
+    run(r"
+        > set $q 0 0
+        < ERROR
+        > set
+        < ERROR
+        > get
+        < ERROR
+        > gets
+        < ERROR
+        > delete
+        < ERROR
+        > flush
+        < ERROR
+        > flush $q $q
+        < ERROR
+        > verbosity
+        < ERROR
+    ");
+}
+
+#[test]
+fn commands_that_a_queue_does_not_have() {
+    run(r"
+        > add $q 0 0 5
+        > get x
+        < ERROR
+        > replace $q 0 0 5
+        > get x
+        < ERROR
+        > append $q 0 0 5
+        > get x
+        < ERROR
+        > prepend $q 0 0 5
+        > get x
+        < ERROR
+        > cas $q 0 0 5 77
+        > get x
+        < ERROR
+        > add $q 0 0 5 noreply
+        > get x
+        > cas $q 0 0 5 77 noreply
+        > get x
+        > add $q 0 0 many
+        < ERROR
+        > get $q
+        < END
+    ");
+}
+
+#[test]
+fn queue_names() {
+    run(r"
+        > set {a*250} 0 0 5
+        > hello
+        < STORED
+        > get {a*250}
+        < VALUE {a*250} 0 5
+        < hello
+        < END
+        > set {a*251} 0 0 5
+        > get x
+        < CLIENT_ERROR bad command line format
+        > set a\x01b 0 0 5
+        > get x
+        < CLIENT_ERROR bad command line format
+        > get {a*251}
+        < CLIENT_ERROR bad command line format
+        > gets a\x02b
+        < CLIENT_ERROR bad command line format
+        > delete {a*251}
+        < CLIENT_ERROR bad command line format
+        > flush {a*251}
+        < CLIENT_ERROR bad command line format
+        > set $a/b+c 0 0 1
+        > x
+        < STORED
+        > get $a/b+c
+        < VALUE $a/b+c 0 1
+        < x
+        < END
+    ");
+}
+
+#[test]
+fn numbers() {
+    run(r"
+        > set $q red 0 5
+        > get x
+        < CLIENT_ERROR bad command line format
+        > set $q 4294967296 0 5
+        > get x
+        < CLIENT_ERROR bad command line format
+        > set $q -1 0 5
+        > get x
+        < CLIENT_ERROR bad command line format
+        > set $q 0 soon 5
+        > get x
+        < CLIENT_ERROR bad command line format
+        > set $q 0 0 five
+        < CLIENT_ERROR bad command line format
+        > set $q 0 0 5x
+        < CLIENT_ERROR bad command line format
+        > set $q 0 0 99999999999999999999999
+        < CLIENT_ERROR bad command line format
+        > set $q 0 0 -1
+        < CLIENT_ERROR bad data chunk
+        > get $q
+        < END
+    ");
+}
+
+#[test]
+fn bodies_over_the_limit() {
+    let text = r"
+        > set $q 0 0 100
+        > {y*100}
+        < STORED
+        > set $q 0 0 101
+        > {y*101}
+        < SERVER_ERROR object too large for cache
+        > set $q 0 0 2100
+        > {get x\r\n*300}
+        < SERVER_ERROR object too large for cache
+        > get $q $q
+        < VALUE $q 0 100
+        < {y*100}
+        < END
+    ";
+    run_on(Launch::new().with(&["-B", "100"]), 6, text);
+}
+
+/// 16 MiB in all, far beyond what a server may hold for a client whose message it will not take.
+#[test]
+fn the_largest_body_and_one_byte_more() {
+    let server = Launch::new().start();
+    let mut client = server.connect();
+    let body = vec![b'z'; 1 << 20];
+    assert_eq!(client.set("q", &body), "STORED");
+    assert_eq!(client.get("q").as_ref(), Some(&body));
+    let before = server.rss_bytes();
+    assert_eq!(
+        client.set("q", &vec![b'z'; 16 << 20]),
+        "SERVER_ERROR object too large for cache"
+    );
+    let grown = server.rss_bytes().saturating_sub(before);
+    assert!(grown < 4 << 20, "{grown} bytes held for a body that is refused");
+    assert_eq!(
+        client.set("q", &vec![b'z'; (1 << 20) + 1]),
+        "SERVER_ERROR object too large for cache"
+    );
+    assert_eq!(client.get("q"), None);
+}
+
+#[test]
+fn bodies_that_do_not_end_where_they_should() {
+    run(r"
+        > set $q 0 0 5
+        > hello, world
+        < CLIENT_ERROR bad data chunk
+        > set $q 0 0 5
+        > hello\rget x
+        < CLIENT_ERROR bad data chunk
+        > get $q
+        < END
+    ");
+}
+
+#[test]
+fn lines_without_an_end() {
+    let launch = Launch::new();
+    run_on(launch, 2, ">| set {x*2045}\n< CLIENT_ERROR line too long\n= close");
+}
+
+#[test]
+fn a_get_line_without_an_end() {
+    run_on(
+        Launch::new(),
+        1,
+        ">| get {x\\s*32766}x\n< CLIENT_ERROR line too long\n= close",
+    );
+}
+
+/// Three hundred names: longer than other lines may be, and well within what a get may have.
+#[test]
+fn a_long_get_line() {
+    let text = r"
+        > set $q 0 0 5
+        > hello
+        < STORED
+        > get {some-name\s*300}$q
+        < VALUE $q 0 5
+        < hello
+        < END
+    ";
+    run_on(Launch::new(), 2, text);
+}
+
+#[test]
+fn more_connections_than_allowed() {
+    let server = Launch::new().with(&["-c", "3"]).start();
+    let mut welcome: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for client in &mut welcome {
+        assert_eq!(client.command("verbosity 0"), "OK");
+    }
+    for _ in 0..4 {
+        let mut refused = server.connect();
+        refused.expect("SERVER_ERROR too many open connections\r\n");
+        refused.expect_close();
+    }
+    for client in &mut welcome {
+        assert_eq!(client.command("verbosity 0"), "OK");
+    }
+    welcome.pop();
+    wait_until("a place after one client left", Duration::from_secs(10), || {
+        let mut client = server.connect();
+        client.try_send(b"verbosity 0\r\n").is_ok() && client.try_line().is_ok_and(|line| line == "OK")
+    });
+}
+
+/// A client's claim that much is to come must not cost memory before it comes.
+#[test]
+fn claims_cost_nothing() {
+    let server = Launch::new().start();
+    let mut clients: Vec<_> = (0..400).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.command("verbosity 0"), "OK");
+    }
+    let before = server.rss_bytes();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(format!("verbosity 0\r\nset q{number} 0 0 1048576\r\nx"));
+    }
+    for client in &mut clients {
+        assert_eq!(client.line(), "OK");
+    }
+    let grown = server.rss_bytes().saturating_sub(before);
+    assert!(
+        grown < 50 << 20,
+        "{grown} bytes for 400 bodies of which one byte has come"
+    );
+}

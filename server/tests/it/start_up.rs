@@ -1,0 +1,187 @@
+//! What an operator meets: refusals of one line that say what to do, a clean stop, and the help.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process::{Launch, binary};
+
+#[test]
+fn a_port_that_another_program_has() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    Launch::new()
+        .port(port)
+        .refused()
+        .assert_one_line(&[&port.to_string(), "-p"]);
+}
+
+/// The kernel would let both listen, and spread the clients over two servers with different data.
+#[test]
+fn a_port_that_another_rushq_has() {
+    let first = Launch::new().start();
+    let port = first.address().port();
+    Launch::new()
+        .port(port)
+        .refused()
+        .assert_one_line(&[&port.to_string(), "-p"]);
+    assert_eq!(first.connect().set("q", b"still here"), "STORED");
+}
+
+#[test]
+fn a_directory_that_another_rushq_has() {
+    let first = Launch::new().start();
+    assert_eq!(first.connect().set("q", b"one"), "STORED");
+    let refusal = first.launch().clone().port(0).refused();
+    refusal.assert_one_line(&[first.directory().to_str().unwrap(), "-H"]);
+    let mut client = first.connect();
+    assert_eq!(client.set("q", b"two"), "STORED");
+    assert_eq!(client.get("q").as_deref(), Some(&b"one"[..]));
+    assert_eq!(client.get("q").as_deref(), Some(&b"two"[..]));
+}
+
+/// Root may write anywhere, but not below a file.
+#[test]
+fn a_directory_that_cannot_be_made() {
+    let launch = Launch::new();
+    let file = launch.scratch().join("a-file");
+    fs::write(&file, "in the way").unwrap();
+    let directory = file.join("data");
+    // The clone keeps the file until the end.
+    launch
+        .clone()
+        .directory(directory.clone())
+        .refused()
+        .assert_one_line(&[directory.to_str().unwrap(), "-H"]);
+    assert_eq!(fs::read(&file).unwrap(), b"in the way");
+}
+
+/// Without the right to raise the limit itself, as a service has it. Root has it, so it is taken away.
+#[test]
+fn too_little_memory_may_be_locked() {
+    let without_right = ["setpriv", "--bounding-set=-sys_resource"];
+    let mut through = vec!["prlimit", "--memlock=65536:65536"];
+    if nix::unistd::geteuid().is_root() {
+        through.extend(without_right);
+    }
+    Launch::new()
+        .through(&through)
+        .refused()
+        .assert_one_line(&["memlock", "LimitMEMLOCK"]);
+}
+
+fn contents(directory: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            contents(&path, found);
+        } else {
+            found.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn data_of_another_number_of_shards_is_left_alone() {
+    let mut server = Launch::new().start();
+    let mut client = server.connect();
+    for number in 0..100 {
+        assert_eq!(client.set(&format!("q{number}"), b"x"), "STORED");
+    }
+    server.terminate();
+    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+    contents(server.directory(), &mut before);
+    server
+        .launch()
+        .clone()
+        .shards(3)
+        .refused()
+        .assert_one_line(&["2", "3", "-t"]);
+    contents(server.directory(), &mut after);
+    assert!(
+        before.keys().eq(after.keys()),
+        "files came or went: {:?}, {:?}",
+        before.keys(),
+        after.keys()
+    );
+    for (path, bytes) in &before {
+        assert!(after[path] == *bytes, "{} was changed", path.display());
+    }
+    server.start();
+    assert_eq!(server.connect().queue_counters().len(), 100);
+}
+
+fn keeps_everything_over_a_clean_stop(arguments: &[&str]) {
+    let mut server = Launch::new().with(arguments).start();
+    let mut client = server.connect();
+    for number in 0..500 {
+        assert_eq!(
+            client.set(&format!("q{}", number % 20), format!("{number}").as_bytes()),
+            "STORED"
+        );
+    }
+    for number in 0..100 {
+        assert_eq!(
+            client.get(&format!("q{}", number % 20)),
+            Some(format!("{number}").into_bytes())
+        );
+    }
+    server.terminate();
+    server.start();
+    let mut client = server.connect();
+    let mut counters = client.queue_counters();
+    counters.sort();
+    let mut expected: Vec<_> = (0..20).map(|queue| (format!("q{queue}"), 25, 5)).collect();
+    expected.sort();
+    assert_eq!(counters, expected);
+    for number in 100..500 {
+        assert_eq!(
+            client.get(&format!("q{}", number % 20)),
+            Some(format!("{number}").into_bytes())
+        );
+    }
+    assert_eq!(client.get("q0"), None);
+}
+
+#[test]
+fn sigterm_keeps_everything() {
+    keeps_everything_over_a_clean_stop(&[]);
+}
+
+#[test]
+fn sigterm_keeps_everything_without_waiting_for_the_disk() {
+    keeps_everything_over_a_clean_stop(&["-N"]);
+}
+
+/// A server that nobody talked to, and one whose clients are still there.
+#[test]
+fn sigterm_is_prompt() {
+    Launch::new().start().terminate();
+    let mut server = Launch::new().start();
+    let mut idle = server.connect();
+    assert_eq!(idle.command("verbosity 0"), "OK");
+    server.terminate();
+    idle.expect_close();
+}
+
+#[test]
+fn help_names_every_option() {
+    let output = Command::new(binary()).arg("-h").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let help = String::from_utf8(output.stdout).unwrap();
+    for option in ["-p", "-l", "-t", "-H", "-m", "-B", "-N", "-c", "-v", "-F"] {
+        assert!(help.contains(option), "no {option} in:\n{help}");
+    }
+}
+
+#[test]
+fn an_unknown_option_is_refused() {
+    let output = Command::new(binary()).arg("--no-such-option").output().unwrap();
+    assert!(!output.status.success());
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("--no-such-option"),
+        "{output:?}"
+    );
+}
