@@ -1,1 +1,27 @@
-//! shards
+//! Who owns a queue, what a shard does, and how shards talk to each other.
+//!
+//! A shard is one thread that owns its queues outright. [`Shard`] is its plain, synchronous state; [`Router`] decides
+//! what goes to which other shard and when; both are tested without threads. Only the [`pump`] knows glommio.
+//!
+//! Architecture invariants: a shard never waits for another one to take a message, and shares no memory with it. Nothing
+//! here knows the protocol, or what a connection is.
+
+mod batch;
+mod commit_policy;
+mod data_directory;
+mod figures;
+mod hash;
+mod op;
+pub mod pump;
+mod router;
+mod shard;
+
+pub use batch::Batch;
+pub use commit_policy::{CommitMode, CommitPolicy};
+pub use data_directory::{DataDirectory, DirectoryError};
+pub use figures::{Counters, Figures};
+pub use hash::{ShardId, owner_of};
+pub use op::{Op, Outcome};
+pub use router::{CHANNEL_BATCHES, CREDITS, GatherId, Router};
+pub use shard::Shard;
+pub use storage::{Durability, FrameNumber, Options, QueueLine, Recovered, Taken, Totals};

@@ -83,11 +83,7 @@ pub struct Chore(Kind);
 enum Kind {
     Prepare(Arc<Preparation>, Arc<dyn crate::disk::Disk>),
     Unlink(u32, Arc<dyn crate::disk::Disk>, Option<crate::error::Error>),
-    Index {
-        index: Arc<Index>,
-        work: IndexWork,
-        failed: Option<IndexError>,
-    },
+    Index { index: Arc<Index>, work: IndexWork, failed: Option<IndexError> },
 }
 
 #[derive(Debug)]
@@ -128,6 +124,12 @@ impl Store {
         Some(Chore(Kind::Unlink(number, disk, None)))
     }
 
+    /// Whether [`segment_chore`](Self::segment_chore) has something to hand out.
+    #[must_use]
+    pub fn wants_segment_chore(&self) -> bool {
+        self.log.wants_chore()
+    }
+
     /// The next piece of a checkpoint, if one is due or under way. One at a time.
     pub fn index_chore(&mut self) -> Option<Chore> {
         let index = Arc::clone(self.index.as_ref()?);
@@ -135,11 +137,7 @@ impl Store {
             self.begin_checkpoint();
         }
         let work = self.step_checkpoint()?;
-        Some(Chore(Kind::Index {
-            index,
-            work,
-            failed: None,
-        }))
+        Some(Chore(Kind::Index { index, work, failed: None }))
     }
 
     /// Whether [`index_chore`](Self::index_chore) should be called: it looks at a part of the queues at a time, so it
@@ -149,11 +147,7 @@ impl Store {
         match &self.checkpoint.under_way {
             None => self.index.is_some() && self.checkpoint_is_due(),
             Some(UnderWay { writing: true, .. }) => false,
-            Some(UnderWay {
-                stage: Stage::Waiting,
-                meta,
-                ..
-            }) => self.log.durable() >= meta.needs_frame,
+            Some(UnderWay { stage: Stage::Waiting, meta, .. }) => self.log.durable() >= meta.needs_frame,
             Some(_) => true,
         }
     }
@@ -166,10 +160,7 @@ impl Store {
         match chore.0 {
             Kind::Prepare(..) => self.log.finish_preparation().map(|_| ()),
             Kind::Unlink(_, _, failed) => failed.map_or(Ok(()), Err),
-            Kind::Index {
-                failed: Some(IndexError(what)),
-                ..
-            } => {
+            Kind::Index { failed: Some(IndexError(what)), .. } => {
                 ::log::error!("the index fails and is given up, the next start reads the whole log: {what}");
                 self.index = None;
                 self.directories.clear();
@@ -240,21 +231,13 @@ impl Store {
         };
         self.checkpoint.wanted = false;
         let stage = directory_stage(self.checkpoint.directories_below.max(self.log.first()), &meta);
-        self.checkpoint.under_way = Some(UnderWay {
-            meta,
-            stage,
-            writing: false,
-        });
+        self.checkpoint.under_way = Some(UnderWay { meta, stage, writing: false });
     }
 
     /// Goes on with the checkpoint that is under way, and returns what is to be written.
     fn step_checkpoint(&mut self) -> Option<IndexWork> {
         let mut under_way = self.checkpoint.under_way.take()?;
-        let work = if under_way.writing {
-            None
-        } else {
-            self.step(&mut under_way)
-        };
+        let work = if under_way.writing { None } else { self.step(&mut under_way) };
         under_way.writing |= work.is_some();
         self.checkpoint.under_way = Some(under_way);
         work
@@ -263,12 +246,7 @@ impl Store {
     fn step(&mut self, under_way: &mut UnderWay) -> Option<IndexWork> {
         let meta = under_way.meta;
         match &mut under_way.stage {
-            Stage::Directory {
-                segment,
-                from,
-                last_offset,
-                pages,
-            } => {
+            Stage::Directory { segment, from, last_offset, pages } => {
                 let segment = *segment;
                 // A segment without puts has an empty directory, and the index says so.
                 let empty = SegmentDirectory::new(segment);
@@ -308,10 +286,7 @@ impl Store {
             }
             Stage::Waiting if self.log.durable() >= under_way.meta.needs_frame => {
                 under_way.stage = Stage::Finishing;
-                Some(IndexWork::Finish {
-                    meta: under_way.meta,
-                    first_segment: self.log.first(),
-                })
+                Some(IndexWork::Finish { meta: under_way.meta, first_segment: self.log.first() })
             }
             Stage::Waiting | Stage::Finishing => None,
         }
@@ -329,8 +304,7 @@ impl Store {
             self.checkpoint.finished += 1;
             // The segment that the position is in may have got more puts since; it is written again.
             self.checkpoint.directories_below = meta.position.segment;
-            self.directories
-                .retain(|directory| directory.segment >= meta.position.segment);
+            self.directories.retain(|directory| directory.segment >= meta.position.segment);
             ::log::debug!("checkpoint {} at segment {}", meta.generation, meta.position.segment);
         }
     }
@@ -340,17 +314,9 @@ impl Store {
 fn directory_stage(segment: u32, meta: &Meta) -> Stage {
     if segment <= meta.position.segment {
         let pages = PageWriter::new(Pages::Directory(segment));
-        Stage::Directory {
-            segment,
-            from: 0,
-            last_offset: 0,
-            pages,
-        }
+        Stage::Directory { segment, from: 0, last_offset: 0, pages }
     } else {
-        Stage::Records {
-            next: 0,
-            pages: PageWriter::new(Pages::Records(meta.generation)),
-        }
+        Stage::Records { next: 0, pages: PageWriter::new(Pages::Records(meta.generation)) }
     }
 }
 
@@ -369,11 +335,7 @@ pub(crate) fn read_located(segment: u32, items: &[u8], mut each: impl FnMut(crat
     let mut reader = Reader::new(items);
     while !reader.is_empty() {
         let (queue, seq) = (reader.varint()?, reader.varint()?);
-        let place = crate::queue::Place {
-            segment,
-            offset: reader.varint_u32()?,
-            body_bytes: reader.varint_u32()?,
-        };
+        let place = crate::queue::Place { segment, offset: reader.varint_u32()?, body_bytes: reader.varint_u32()? };
         each(crate::directory::Located { queue, seq, place });
     }
     Some(())
@@ -382,14 +344,7 @@ pub(crate) fn read_located(segment: u32, items: &[u8], mut each: impl FnMut(crat
 fn push_record(pages: &mut PageWriter, queue: &Queue) {
     pages.make_room(7 * 10 + queue.name.len());
     let value = pages.value();
-    let numbers = [
-        queue.id,
-        queue.head,
-        queue.next,
-        queue.sets,
-        queue.gets,
-        u64::from(queue.record_segment),
-    ];
+    let numbers = [queue.id, queue.head, queue.next, queue.sets, queue.gets, u64::from(queue.record_segment)];
     for number in numbers {
         put_varint(value, number);
     }
@@ -406,18 +361,7 @@ pub(crate) fn read_records(items: &[u8], mut each: impl FnMut(Record<'_>, u32)) 
         let (sets, gets, segment) = (reader.varint()?, reader.varint()?, reader.varint_u32()?);
         let name_bytes = reader.varint_u32()?;
         let name = reader.bytes(name_bytes as usize)?;
-        each(
-            Record {
-                queue,
-                name,
-                options: b"",
-                head,
-                next,
-                sets,
-                gets,
-            },
-            segment,
-        );
+        each(Record { queue, name, options: b"", head, next, sets, gets }, segment);
     }
     Some(())
 }

@@ -20,13 +20,7 @@ pub(crate) struct SealedFrame {
 
 impl fmt::Debug for SealedFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} bytes for segment {} at {}",
-            self.bytes.len(),
-            self.segment,
-            self.offset
-        )
+        write!(f, "{} bytes for segment {} at {}", self.bytes.len(), self.segment, self.offset)
     }
 }
 
@@ -59,10 +53,7 @@ impl Commit {
         let mut before = Instant::now();
         for (i, frame) in self.frames.iter().enumerate() {
             let name = || segment_name(frame.segment);
-            frame
-                .file
-                .write_at(&frame.bytes, frame.offset)
-                .map_err(|e| Error::io("write", name())(e))?;
+            frame.file.write_at(&frame.bytes, frame.offset).map_err(|e| Error::io("write", name())(e))?;
             let written = Instant::now();
             self.times.write += written - before;
             before = written;
@@ -105,8 +96,7 @@ impl Sync {
     /// What the disk says. The caller must stop the process.
     pub fn run(&self) -> Result<()> {
         for (segment, file) in &self.files {
-            file.sync_data()
-                .map_err(|e| Error::io("fdatasync", segment_name(*segment))(e))?;
+            file.sync_data().map_err(|e| Error::io("fdatasync", segment_name(*segment))(e))?;
         }
         Ok(())
     }

@@ -24,11 +24,7 @@ pub(crate) struct Located {
 
 impl SegmentDirectory {
     pub(crate) fn new(segment: u32) -> SegmentDirectory {
-        SegmentDirectory {
-            segment,
-            bytes: Vec::new(),
-            last_offset: 0,
-        }
+        SegmentDirectory { segment, bytes: Vec::new(), last_offset: 0 }
     }
 
     /// Adds a put that is behind all those that are here.
@@ -47,11 +43,7 @@ impl SegmentDirectory {
 
     /// Reads the puts from byte `from` on; `last_offset` is that of the put before it.
     pub(crate) fn read_from(&self, from: usize, last_offset: u32) -> DirectoryReader<'_> {
-        DirectoryReader {
-            segment: self.segment,
-            reader: Reader::new(&self.bytes[from..]),
-            last_offset,
-        }
+        DirectoryReader { segment: self.segment, reader: Reader::new(&self.bytes[from..]), last_offset }
     }
 }
 
@@ -80,15 +72,7 @@ impl Iterator for DirectoryReader<'_> {
         let body_bytes = reader.varint_u32()?;
         self.reader = reader;
         self.last_offset = offset;
-        Some(Located {
-            queue,
-            seq,
-            place: Place {
-                segment: self.segment,
-                offset,
-                body_bytes,
-            },
-        })
+        Some(Located { queue, seq, place: Place { segment: self.segment, offset, body_bytes } })
     }
 }
 
@@ -109,11 +93,6 @@ mod tests {
         let mut reader = directory.read_from(0, 0);
         reader.next();
         let (from, last_offset) = (directory.len_bytes() - reader.remaining(), reader.last_offset);
-        assert!(
-            directory
-                .read_from(from, last_offset)
-                .map(located)
-                .eq(puts[1..].iter().copied())
-        );
+        assert!(directory.read_from(from, last_offset).map(located).eq(puts[1..].iter().copied()));
     }
 }

@@ -42,19 +42,9 @@ const PUT_CHECKSUM_AT: usize = 25;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Entry<'a> {
     Record(Record<'a>),
-    Put {
-        queue: QueueId,
-        seq: Seq,
-        flags: u32,
-        body: &'a [u8],
-    },
-    Take {
-        queue: QueueId,
-        seq: Seq,
-    },
-    Drop {
-        queue: QueueId,
-    },
+    Put { queue: QueueId, seq: Seq, flags: u32, body: &'a [u8] },
+    Take { queue: QueueId, seq: Seq },
+    Drop { queue: QueueId },
 }
 
 /// All that is known of a queue, apart from its messages.
@@ -98,12 +88,7 @@ impl<'a> Entry<'a> {
                 out.extend_from_slice(record.name);
                 out.extend_from_slice(record.options);
             }
-            Entry::Put {
-                queue,
-                seq,
-                flags,
-                body,
-            } => {
+            Entry::Put { queue, seq, flags, body } => {
                 let mut header = [0; PUT_HEADER_BYTES];
                 header[0] = PUT;
                 header[1..9].copy_from_slice(&queue.to_le_bytes());
@@ -139,32 +124,16 @@ impl<'a> Entry<'a> {
                 let (name_bytes, options_bytes) = (reader.u16()?, reader.u16()?);
                 let name = reader.bytes(usize::from(name_bytes))?;
                 let options = reader.bytes(usize::from(options_bytes))?;
-                (head <= next).then_some(Entry::Record(Record {
-                    queue,
-                    name,
-                    options,
-                    head,
-                    next,
-                    sets,
-                    gets,
-                }))
+                (head <= next).then_some(Entry::Record(Record { queue, name, options, head, next, sets, gets }))
             }
             PUT => {
                 let (queue, seq, flags) = (reader.u64()?, reader.u64()?, reader.u32()?);
                 let (body_bytes, checksum) = (reader.u32()?, reader.u32()?);
                 let body = reader.bytes(body_bytes as usize)?;
                 let good = put_checksum(&whole[..PUT_CHECKSUM_AT], body) == checksum;
-                good.then_some(Entry::Put {
-                    queue,
-                    seq,
-                    flags,
-                    body,
-                })
+                good.then_some(Entry::Put { queue, seq, flags, body })
             }
-            TAKE => Some(Entry::Take {
-                queue: reader.u64()?,
-                seq: reader.u64()?,
-            }),
+            TAKE => Some(Entry::Take { queue: reader.u64()?, seq: reader.u64()? }),
             DROP => Some(Entry::Drop { queue: reader.u64()? }),
             _ => None,
         }
@@ -184,35 +153,11 @@ mod tests {
 
     #[test]
     fn entries_come_back_and_know_their_size() {
-        let record = Record {
-            queue: 7,
-            name: b"tickets",
-            options: b"",
-            head: 3,
-            next: 9,
-            sets: 8,
-            gets: 2,
-        };
+        let record = Record { queue: 7, name: b"tickets", options: b"", head: 3, next: 9, sets: 8, gets: 2 };
         let entries = [
             (Entry::Record(record), record_bytes(b"tickets")),
-            (
-                Entry::Put {
-                    queue: 7,
-                    seq: 9,
-                    flags: 16,
-                    body: b"hello",
-                },
-                put_bytes(5),
-            ),
-            (
-                Entry::Put {
-                    queue: 7,
-                    seq: 10,
-                    flags: 0,
-                    body: b"",
-                },
-                put_bytes(0),
-            ),
+            (Entry::Put { queue: 7, seq: 9, flags: 16, body: b"hello" }, put_bytes(5)),
+            (Entry::Put { queue: 7, seq: 10, flags: 0, body: b"" }, put_bytes(0)),
             (Entry::Take { queue: 7, seq: 3 }, TAKE_BYTES),
             (Entry::Drop { queue: 7 }, DROP_BYTES),
         ];
@@ -232,13 +177,7 @@ mod tests {
     #[test]
     fn a_flipped_bit_in_a_put_is_seen() {
         let mut out = Vec::new();
-        Entry::Put {
-            queue: 1,
-            seq: 1,
-            flags: 0,
-            body: b"abc",
-        }
-        .encode(&mut out);
+        Entry::Put { queue: 1, seq: 1, flags: 0, body: b"abc" }.encode(&mut out);
         for bit in 8..out.len() * 8 {
             let mut bad = out.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
@@ -249,16 +188,8 @@ mod tests {
     #[test]
     fn a_cut_entry_is_none() {
         let mut out = Vec::new();
-        Entry::Record(Record {
-            queue: 7,
-            name: b"q",
-            options: b"",
-            head: 1,
-            next: 1,
-            sets: 0,
-            gets: 0,
-        })
-        .encode(&mut out);
+        Entry::Record(Record { queue: 7, name: b"q", options: b"", head: 1, next: 1, sets: 0, gets: 0 })
+            .encode(&mut out);
         for end in 0..out.len() {
             assert_eq!(Entry::decode(&mut Reader::new(&out[..end])), None);
         }

@@ -24,9 +24,7 @@ impl Files {
     /// What the operating system says.
     pub fn open(path: &Path) -> io::Result<Files> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        Ok(Files {
-            path: path.to_path_buf(),
-        })
+        Ok(Files { path: path.to_path_buf() })
     }
 
     fn open_with(&self, name: &str, options: &mut OpenOptions) -> io::Result<Arc<dyn DiskFile>> {
@@ -42,9 +40,7 @@ impl Files {
 
 impl Disk for Files {
     fn list(&self) -> io::Result<Vec<String>> {
-        fs::read_dir(&self.path)?
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect()
+        fs::read_dir(&self.path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -99,11 +95,6 @@ impl DiskFile for RealFile {
 
     fn will_need(&self, offset: u64, bytes: u64) {
         // A hint; there is nothing to do when it is refused.
-        let _ = posix_fadvise(
-            &self.0,
-            offset as i64,
-            bytes as i64,
-            PosixFadviseAdvice::POSIX_FADV_WILLNEED,
-        );
+        let _ = posix_fadvise(&self.0, offset as i64, bytes as i64, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
     }
 }

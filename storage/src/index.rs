@@ -54,13 +54,7 @@ pub(crate) struct Meta {
 impl Meta {
     fn encode(&self) -> Vec<u8> {
         let mut out = vec![0; 4];
-        for number in [
-            self.generation,
-            self.log_id,
-            self.frame,
-            self.needs_frame,
-            self.next_queue_id,
-        ] {
+        for number in [self.generation, self.log_id, self.frame, self.needs_frame, self.next_queue_id] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         for number in [self.position.segment, self.position.offset, self.previous] {
@@ -74,19 +68,8 @@ impl Meta {
         let mut reader = Reader::new(unseal(bytes)?);
         let (generation, log_id, frame) = (reader.u64()?, reader.u64()?, reader.u64()?);
         let (needs_frame, next_queue_id) = (reader.u64()?, reader.u64()?);
-        let position = Position {
-            segment: reader.u32()?,
-            offset: reader.u32()?,
-        };
-        Some(Meta {
-            generation,
-            log_id,
-            position,
-            frame,
-            previous: reader.u32()?,
-            needs_frame,
-            next_queue_id,
-        })
+        let position = Position { segment: reader.u32()?, offset: reader.u32()? };
+        Some(Meta { generation, log_id, position, frame, previous: reader.u32()?, needs_frame, next_queue_id })
     }
 }
 
@@ -142,12 +125,7 @@ pub(crate) struct PageWriter {
 
 impl PageWriter {
     pub(crate) fn new(pages: Pages) -> PageWriter {
-        let mut writer = PageWriter {
-            pages,
-            next: 0,
-            value: Vec::new(),
-            done: Vec::new(),
-        };
+        let mut writer = PageWriter { pages, next: 0, value: Vec::new(), done: Vec::new() };
         writer.begin();
         writer
     }
@@ -211,13 +189,7 @@ pub(crate) struct Index {
 impl Index {
     /// Opens the index; one that does not open is thrown away and made anew, since the log knows everything.
     pub(crate) fn open(path: &Path) -> Result<Arc<Index>> {
-        let open = || {
-            sled::Config::new()
-                .path(path)
-                .cache_capacity(CACHE_BYTES)
-                .flush_every_ms(None)
-                .open()
-        };
+        let open = || sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None).open();
         let tree = match open() {
             Ok(tree) => tree,
             Err(error) => {
@@ -228,10 +200,7 @@ impl Index {
         };
         // sled starts its threads lazily, and they inherit the mask of the thread that made them start.
         tree.flush()?;
-        Ok(Arc::new(Index {
-            path: path.to_path_buf(),
-            tree,
-        }))
+        Ok(Arc::new(Index { path: path.to_path_buf(), tree }))
     }
 
     pub(crate) fn meta(&self) -> Result<Option<Meta>> {
@@ -326,13 +295,8 @@ mod tests {
         let pages = writer.finish();
         assert!(pages.len() >= 3);
         assert!(pages.iter().all(|(_, value)| value.len() <= VALUE_BYTES_MAX));
-        let keys: Vec<_> = (0..pages.len() as u32)
-            .map(|page| Pages::Records(6).key(page))
-            .collect();
-        assert!(
-            pages.iter().map(|(key, _)| key).eq(&keys),
-            "generations of the same parity share their keys"
-        );
+        let keys: Vec<_> = (0..pages.len() as u32).map(|page| Pages::Records(6).key(page)).collect();
+        assert!(pages.iter().map(|(key, _)| key).eq(&keys), "generations of the same parity share their keys");
         let bytes: usize = pages.iter().map(|(_, value)| value.len() - PAGE_HEADER_BYTES).sum();
         assert_eq!(bytes, 10_000);
     }

@@ -222,21 +222,12 @@ impl Log {
         let offset = self.tail + self.filling.len() as u32;
         entry.encode(&mut self.filling);
         debug_assert!(self.tail as usize + self.filling.len() <= self.segment_bytes as usize);
-        Position {
-            segment: self.active,
-            offset,
-        }
+        Position { segment: self.active, offset }
     }
 
     /// Where the filling frame begins, and the checksum before it. Everything before is sealed.
     pub(crate) fn frame_position(&self) -> (Position, u32) {
-        (
-            Position {
-                segment: self.active,
-                offset: self.tail,
-            },
-            self.previous,
-        )
+        (Position { segment: self.active, offset: self.tail }, self.previous)
     }
 
     /// The frame that the next entry goes into.
@@ -273,12 +264,7 @@ impl Log {
         let offset = u64::from(self.tail);
         self.tail += bytes.len() as u32;
         assert!(self.tail <= self.segment_bytes, "a frame stays within its segment");
-        self.sealed.push(SealedFrame {
-            segment: self.active,
-            file,
-            offset,
-            bytes,
-        });
+        self.sealed.push(SealedFrame { segment: self.active, file, offset, bytes });
         self.filling_number += 1;
     }
 
@@ -322,10 +308,7 @@ impl Log {
         }
         for frame in commit.frames {
             let end = frame.offset as u32 + frame.bytes.len() as u32;
-            self.written_position = Position {
-                segment: frame.segment,
-                offset: end,
-            };
+            self.written_position = Position { segment: frame.segment, offset: end };
             if frame.bytes.capacity() <= BUFFER_BYTES_MAX && self.spare_buffers.len() < 2 {
                 self.spare_buffers.push(frame.bytes);
             }
@@ -344,10 +327,7 @@ impl Log {
         let files = (self.unsynced..=self.written_position.segment)
             .filter_map(|number| Some((number, Arc::clone(&self.segment(number)?.file))))
             .collect();
-        Some(Sync {
-            files,
-            last: self.written,
-        })
+        Some(Sync { files, last: self.written })
     }
 
     /// Notes that a sync has run without an error.
@@ -376,8 +356,7 @@ impl Log {
     // ---- the ring ----
 
     pub(crate) fn segment(&self, number: u32) -> Option<&Segment> {
-        self.segments
-            .get(number.checked_sub(self.segments.front()?.number)? as usize)
+        self.segments.get(number.checked_sub(self.segments.front()?.number)? as usize)
     }
 
     /// Counts bytes that came to life (or died) in a segment.
@@ -398,9 +377,7 @@ impl Log {
 
     /// The oldest segment, unless it is the active one, or one that a sync still has to reach.
     pub(crate) fn oldest_finished(&self) -> Option<&Segment> {
-        self.segments
-            .front()
-            .filter(|segment| segment.number < self.active.min(self.unsynced))
+        self.segments.front().filter(|segment| segment.number < self.active.min(self.unsynced))
     }
 
     pub(crate) fn active(&self) -> u32 {
@@ -447,38 +424,43 @@ impl Log {
             self.full = false;
         }
         // Strictly from the oldest on, and so that what is kept is what will be used next.
-        if self.recyclable.len() > 1 + usize::from(self.spares() == 0) {
+        if self.recyclable.len() > self.recyclable_max() {
             return self.recyclable.pop_front();
         }
         None
     }
 
+    /// Whether [`begin_preparation`](Self::begin_preparation) or [`take_unneeded`](Self::take_unneeded) has something.
+    pub(crate) fn wants_chore(&self) -> bool {
+        let leaves = self.leaving.front().is_some_and(|(_, frame)| *frame <= self.durable);
+        leaves || self.wants_segment() || self.recyclable.len() > self.recyclable_max()
+    }
+
+    fn recyclable_max(&self) -> usize {
+        1 + usize::from(self.spares() == 0)
+    }
+
+    fn wants_segment(&self) -> bool {
+        let half_used = self.tail > self.segment_bytes / 2;
+        let wanted = 1 + u32::from(half_used);
+        let possible = !self.full || !self.recyclable.is_empty();
+        self.preparing.is_none() && possible && self.spares() < wanted
+    }
+
     /// A segment that should be prepared now, off the hot path. [`finish_preparation`](Self::finish_preparation)
     /// follows.
     pub(crate) fn begin_preparation(&mut self) -> Option<Arc<Preparation>> {
-        let half_used = self.tail > self.segment_bytes / 2;
-        let wanted = 1 + u32::from(half_used);
-        if self.preparing.is_some() || (self.full && self.recyclable.is_empty()) || self.spares() >= wanted {
-            return None;
-        }
-        Some(self.prepare())
+        self.wants_segment().then(|| self.prepare())
     }
 
     fn prepare(&mut self) -> Arc<Preparation> {
         if let Some(preparation) = &self.preparing {
             return Arc::clone(preparation);
         }
-        let header = SegmentHeader {
-            number: self.last() + 1,
-            log_id: self.id,
-            segment_bytes: u64::from(self.segment_bytes),
-        };
+        let header =
+            SegmentHeader { number: self.last() + 1, log_id: self.id, segment_bytes: u64::from(self.segment_bytes) };
         let recycled = self.recyclable.pop_front();
-        let preparation = Arc::new(Preparation {
-            header,
-            recycled,
-            made: Mutex::new(None),
-        });
+        let preparation = Arc::new(Preparation { header, recycled, made: Mutex::new(None) });
         self.preparing = Some(Arc::clone(&preparation));
         preparation
     }
@@ -499,11 +481,7 @@ impl Log {
         match made {
             Ok(file) => {
                 assert_eq!(number, self.last() + 1);
-                self.segments.push_back(Segment {
-                    number,
-                    file,
-                    live_bytes: 0,
-                });
+                self.segments.push_back(Segment { number, file, live_bytes: 0 });
                 if self.full {
                     ::log::warn!("there is room again for {}: sets are taken", segment_name(number));
                 }
@@ -534,9 +512,5 @@ impl Log {
 
 /// What is said when an entry is not what it was when it was written.
 pub(crate) fn damage_at(place: Place, what: impl Into<String>) -> Error {
-    Error::Damage {
-        file: segment_name(place.segment),
-        offset: u64::from(place.offset),
-        what: what.into(),
-    }
+    Error::Damage { file: segment_name(place.segment), offset: u64::from(place.offset), what: what.into() }
 }

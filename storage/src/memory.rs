@@ -34,11 +34,7 @@ impl Store {
                 return;
             }
             let (log, wanted) = (&self.log, self.resident - target);
-            if let Some(queue) = self
-                .queues
-                .get_mut(self.hand)
-                .filter(|queue| queue.resident_bytes() > 0)
-            {
+            if let Some(queue) = self.queues.get_mut(self.hand).filter(|queue| queue.resident_bytes() > 0) {
                 let keep = (queue.resident_bytes() / 2).min(KEPT_BYTES);
                 self.resident -= queue.evict(keep, wanted, |place| log.is_written(place));
             }
@@ -69,9 +65,7 @@ impl Store {
         if let Some((_, place)) = wanted.last()
             && let Some(segment) = self.log.segment(place.segment)
         {
-            segment
-                .file
-                .will_need(u64::from(place.offset), 4 * READ_AHEAD_BYTES as u64);
+            segment.file.will_need(u64::from(place.offset), 4 * READ_AHEAD_BYTES as u64);
         }
         let mut rest = wanted.as_slice();
         while let Some((first, last)) = rest.first().map(|(_, place)| (*place, contiguous(rest))) {
@@ -89,10 +83,7 @@ impl Store {
         assert!(self.log.is_written(last), "a body that left memory is on the disk");
         let bytes = last.end() - first.offset;
         self.scratch.resize(bytes as usize, 0);
-        let segment = self
-            .log
-            .segment(first.segment)
-            .ok_or_else(|| damage_at(first, "the segment is gone"))?;
+        let segment = self.log.segment(first.segment).ok_or_else(|| damage_at(first, "the segment is gone"))?;
         let read = segment
             .file
             .read_at(&mut self.scratch, u64::from(first.offset))
@@ -105,26 +96,15 @@ impl Store {
     fn fill(&mut self, slot: Slot, seq: u64, place: Place, first: Place) -> Result<()> {
         let queue = self.queues.at_mut(slot);
         let at = (place.offset - first.offset) as usize;
-        let bytes = self
-            .scratch
-            .get(at..at + put_bytes(place.body_bytes as usize))
-            .unwrap_or_default();
+        let bytes = self.scratch.get(at..at + put_bytes(place.body_bytes as usize)).unwrap_or_default();
         match Entry::decode(&mut Reader::new(bytes)) {
-            Some(Entry::Put {
-                queue: id,
-                seq: found,
-                flags,
-                body,
-            }) if (id, found) == (queue.id, seq) => {
+            Some(Entry::Put { queue: id, seq: found, flags, body }) if (id, found) == (queue.id, seq) => {
                 self.resident += queue.fill(seq, flags, body);
                 Ok(())
             }
             _ => {
                 let name = String::from_utf8_lossy(&queue.name);
-                Err(damage_at(
-                    place,
-                    format!("message {seq} of queue \"{name}\" is not what was written"),
-                ))
+                Err(damage_at(place, format!("message {seq} of queue \"{name}\" is not what was written")))
             }
         }
     }

@@ -129,9 +129,7 @@ impl Queue {
     }
 
     fn runs(&self) -> impl Iterator<Item = &Run> {
-        std::iter::once(&self.front)
-            .filter(|run| !run.messages.is_empty())
-            .chain(self.rest())
+        std::iter::once(&self.front).filter(|run| !run.messages.is_empty()).chain(self.rest())
     }
 
     /// Appends the message that has the number `next`, and counts it.
@@ -199,10 +197,7 @@ impl Queue {
             Some(run) if run.end() == seq && run.messages.len() < RUN_MESSAGES_MAX => run,
             _ => {
                 let rest = self.rest.get_or_insert_default();
-                rest.push_back(Run {
-                    first: seq,
-                    ..Run::default()
-                });
+                rest.push_back(Run { first: seq, ..Run::default() });
                 rest.back_mut().expect("just pushed")
             }
         };
@@ -306,11 +301,7 @@ impl Queue {
             run.messages[index].place = place;
             return;
         }
-        let message = Message {
-            place,
-            flags: 0,
-            body: None,
-        };
+        let message = Message { place, flags: 0, body: None };
         let last_end = self.rest().next_back().map_or(self.front.end(), Run::end);
         if self.front.messages.is_empty() || seq >= last_end {
             self.append(seq, message);
@@ -332,14 +323,7 @@ impl Queue {
         let at = rest.partition_point(|run| run.end() <= seq);
         match at.checked_sub(1).and_then(|before| rest.get_mut(before)) {
             Some(run) if run.end() == seq && run.messages.len() < RUN_MESSAGES_MAX => run.messages.push_back(message),
-            _ => rest.insert(
-                at,
-                Run {
-                    first: seq,
-                    messages: VecDeque::from([message]),
-                    resident_bytes: 0,
-                },
-            ),
+            _ => rest.insert(at, Run { first: seq, messages: VecDeque::from([message]), resident_bytes: 0 }),
         }
     }
 
@@ -376,8 +360,7 @@ impl Queue {
 
     /// Bytes that the waiting messages take in each segment.
     pub(crate) fn live(&self) -> impl Iterator<Item = (u32, usize)> {
-        self.upcoming()
-            .map(|(_, message)| (message.place.segment, put_bytes(message.place.body_bytes as usize)))
+        self.upcoming().map(|(_, message)| (message.place.segment, put_bytes(message.place.body_bytes as usize)))
     }
 }
 
@@ -386,19 +369,11 @@ mod tests {
     use super::*;
 
     fn at(offset: u32) -> Place {
-        Place {
-            segment: 1,
-            offset,
-            body_bytes: 3,
-        }
+        Place { segment: 1, offset, body_bytes: 3 }
     }
 
     fn message(offset: u32) -> Message {
-        Message {
-            place: at(offset),
-            flags: 0,
-            body: Some((*b"abc").into()),
-        }
+        Message { place: at(offset), flags: 0, body: Some((*b"abc").into()) }
     }
 
     #[test]
@@ -415,10 +390,7 @@ mod tests {
             assert_eq!((seq, message.place.offset), (u64::from(n) + 1, n));
         }
         assert!(queue.pop().is_none());
-        assert_eq!(
-            (queue.sets, queue.gets, queue.resident_bytes()),
-            (u64::from(depth), u64::from(depth), 0)
-        );
+        assert_eq!((queue.sets, queue.gets, queue.resident_bytes()), (u64::from(depth), u64::from(depth), 0));
         assert!(queue.front.messages.capacity() <= DRAINED_CAPACITY_MAX);
     }
 
@@ -432,15 +404,8 @@ mod tests {
         let freed = queue.evict(0, 3 * each, |place| place.offset < 8);
         assert_eq!(freed, 3 * each);
         let resident: Vec<_> = queue.upcoming().map(|(_, m)| m.body.is_some()).collect();
-        assert_eq!(
-            resident,
-            [true, true, true, true, true, false, false, false, true, true]
-        );
-        assert_eq!(
-            queue.evict(4 * each, usize::MAX, |_| true),
-            3 * each,
-            "keep bounds it too"
-        );
+        assert_eq!(resident, [true, true, true, true, true, false, false, false, true, true]);
+        assert_eq!(queue.evict(4 * each, usize::MAX, |_| true), 3 * each, "keep bounds it too");
         assert_eq!(queue.fill(9, 7, b"abc"), each);
         assert_eq!(queue.fill(9, 7, b"abc"), 0, "it is there already");
     }
@@ -449,23 +414,14 @@ mod tests {
     fn recovery_takes_places_in_any_order() {
         let mut queue = Queue::new(1, b"q");
         queue.next = 3001;
-        for seq in (1001..2001)
-            .chain(1..1001)
-            .chain(2500..3001)
-            .chain(2001..2500)
-            .chain(5..10)
-        {
+        for seq in (1001..2001).chain(1..1001).chain(2500..3001).chain(2001..2500).chain(5..10) {
             queue.place(seq, at(seq as u32));
         }
         assert_eq!(queue.missing(), None);
         queue.raise_head(1500);
         assert_eq!(queue.missing(), None);
         queue.place(1499, at(0));
-        assert_eq!(
-            queue.upcoming().next().map(|(seq, _)| seq),
-            Some(1500),
-            "what was taken stays taken"
-        );
+        assert_eq!(queue.upcoming().next().map(|(seq, _)| seq), Some(1500), "what was taken stays taken");
         queue.raise_head(3001);
         assert_eq!(queue.upcoming().count(), 0);
         assert_eq!(queue.missing(), None);

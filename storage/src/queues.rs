@@ -31,11 +31,7 @@ impl Queues {
     pub(crate) fn find(&self, name: &[u8]) -> Option<Slot> {
         let hash = self.hasher.hash_one(name);
         let slots = &self.slots;
-        self.by_name
-            .find(hash, |&slot| {
-                slots[slot as usize].as_ref().is_some_and(|q| *q.name == *name)
-            })
-            .copied()
+        self.by_name.find(hash, |&slot| slots[slot as usize].as_ref().is_some_and(|q| *q.name == *name)).copied()
     }
 
     pub(crate) fn find_id(&self, id: QueueId) -> Option<Slot> {
@@ -92,10 +88,7 @@ impl Queues {
     pub(crate) fn remove(&mut self, slot: Slot) -> Queue {
         let queue = self.slots[slot as usize].take().expect("the slot is in use");
         let hash = self.hasher.hash_one(&*queue.name);
-        let entry = self
-            .by_name
-            .find_entry(hash, |&other| other == slot)
-            .expect("every queue is found by its name");
+        let entry = self.by_name.find_entry(hash, |&other| other == slot).expect("every queue is found by its name");
         entry.remove();
         self.by_id.remove(&queue.id);
         self.free.push(slot);

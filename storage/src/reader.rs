@@ -35,15 +35,7 @@ pub(crate) struct FrameRef<'a> {
 
 impl FrameReader {
     pub(crate) fn new(file: Arc<dyn DiskFile>, log_id: u64, segment: u32, segment_bytes: u32, offset: u32) -> Self {
-        FrameReader {
-            file,
-            log_id,
-            segment,
-            segment_bytes,
-            offset,
-            window: Vec::new(),
-            window_offset: offset,
-        }
+        FrameReader { file, log_id, segment, segment_bytes, offset, window: Vec::new(), window_offset: offset }
     }
 
     pub(crate) fn segment(&self) -> u32 {
@@ -58,9 +50,7 @@ impl FrameReader {
     /// The bytes at `offset`, at most `bytes` and fewer at the end of the segment.
     fn bytes(&mut self, offset: u32, bytes: usize) -> Result<&[u8]> {
         let bytes = bytes.min((self.segment_bytes - offset) as usize);
-        let start = offset
-            .checked_sub(self.window_offset)
-            .map_or(usize::MAX, |start| start as usize);
+        let start = offset.checked_sub(self.window_offset).map_or(usize::MAX, |start| start as usize);
         if start > self.window.len() || self.window.len() - start < bytes {
             let room = (self.segment_bytes - offset) as usize;
             self.window.resize(bytes.max(WINDOW_BYTES).min(room), 0);
@@ -90,11 +80,7 @@ impl FrameReader {
         self.offset += header.frame_bytes() as u32;
         let frame = self.bytes(offset, header.frame_bytes())?;
         let (body, body_offset) = (&frame[FRAME_HEADER_BYTES..], offset + FRAME_HEADER_BYTES as u32);
-        Ok(Some(FrameRef {
-            header,
-            body_offset,
-            body,
-        }))
+        Ok(Some(FrameRef { header, body_offset, body }))
     }
 
     /// The next frame's header, whole or not.

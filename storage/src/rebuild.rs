@@ -23,11 +23,7 @@ pub(crate) struct Rebuild {
 
 impl Rebuild {
     pub(crate) fn new(indexed: bool) -> Rebuild {
-        Rebuild {
-            queues: HashMap::new(),
-            directories: VecDeque::new(),
-            indexed,
-        }
+        Rebuild { queues: HashMap::new(), directories: VecDeque::new(), indexed }
     }
 
     /// Applies all entries of a frame whose body is at `at`. False: the bytes are no entries.
@@ -57,9 +53,7 @@ impl Rebuild {
                 queue.gets = queue.gets.max(record.gets);
                 queue.record_segment = at.segment;
             }
-            Entry::Put {
-                queue: id, seq, body, ..
-            } => {
+            Entry::Put { queue: id, seq, body, .. } => {
                 let body_bytes = body.len() as u32;
                 let queue = self.queue(id);
                 // A number that is known is a copy of a message, or one that the checkpoint knew.
@@ -67,14 +61,7 @@ impl Rebuild {
                     queue.next = seq + 1;
                     queue.sets += 1;
                 }
-                queue.place(
-                    seq,
-                    Place {
-                        segment: at.segment,
-                        offset: at.offset,
-                        body_bytes,
-                    },
-                );
+                queue.place(seq, Place { segment: at.segment, offset: at.offset, body_bytes });
                 if self.indexed {
                     self.directory(at.segment).push(id, seq, at.offset, body_bytes);
                 }
@@ -97,11 +84,7 @@ impl Rebuild {
     }
 
     fn directory(&mut self, segment: u32) -> &mut SegmentDirectory {
-        if self
-            .directories
-            .back()
-            .is_none_or(|directory| directory.segment != segment)
-        {
+        if self.directories.back().is_none_or(|directory| directory.segment != segment) {
             self.directories.push_back(SegmentDirectory::new(segment));
         }
         self.directories.back_mut().expect("just made")
@@ -116,17 +99,13 @@ impl Rebuild {
         // That segment goes on filling, and its directory with it; what is behind the checkpoint is replayed.
         let place = located.place;
         if place.segment == checkpoint.segment && place.offset < checkpoint.offset {
-            self.directory(place.segment)
-                .push(located.queue, located.seq, place.offset, place.body_bytes);
+            self.directory(place.segment).push(located.queue, located.seq, place.offset, place.body_bytes);
         }
     }
 
     /// Hands the directory of a segment that was walked through to the index, instead of keeping it.
     pub(crate) fn store_directory(&mut self, segment: u32, index: &Index) {
-        let directory = self
-            .directories
-            .pop_back()
-            .filter(|directory| directory.segment == segment);
+        let directory = self.directories.pop_back().filter(|directory| directory.segment == segment);
         let directory = directory.unwrap_or_else(|| SegmentDirectory::new(segment));
         if let Err(IndexError(what)) = write_directory(index, &directory) {
             ::log::error!("the index cannot be written: {what}");
@@ -145,10 +124,7 @@ impl Rebuild {
                 return Some(format!("queue \"{name}\" has no record in the segments that are left"));
             }
             if let Some(seq) = queue.missing() {
-                return Some(format!(
-                    "queue \"{name}\" lacks message {seq} of {}..{}",
-                    queue.head, queue.next
-                ));
+                return Some(format!("queue \"{name}\" lacks message {seq} of {}..{}", queue.head, queue.next));
             }
             let gone = queue.live().any(|(segment, _)| segment < first_segment);
             gone.then(|| format!("messages of queue \"{name}\" are in segments that are gone"))

@@ -21,16 +21,8 @@ pub(crate) struct Copying {
 
 /// What a frame of the oldest segment holds that may still live; its bytes are not kept.
 enum Candidate {
-    Put {
-        queue: QueueId,
-        seq: Seq,
-        flags: u32,
-        place: Place,
-        body: std::ops::Range<usize>,
-    },
-    Record {
-        queue: QueueId,
-    },
+    Put { queue: QueueId, seq: Seq, flags: u32, place: Place, body: std::ops::Range<usize> },
+    Record { queue: QueueId },
 }
 
 impl Store {
@@ -83,23 +75,14 @@ impl Store {
             _ => {
                 oldest.file.will_need(0, u64::from(self.log.segment_bytes()));
                 let (file, start) = (Arc::clone(&oldest.file), SEGMENT_HEADER_BYTES as u32);
-                Copying {
-                    reader: FrameReader::new(file, self.log.id(), number, self.log.segment_bytes(), start),
-                }
+                Copying { reader: FrameReader::new(file, self.log.id(), number, self.log.segment_bytes(), start) }
             }
         };
         let at = copying.reader.offset();
         let Some(frame) = copying.reader.next()? else {
             // Everything that lives is in frames, and all of them were copied: unless one of them is unreadable.
-            let place = Place {
-                segment: number,
-                offset: at,
-                body_bytes: 0,
-            };
-            return Err(damage_at(
-                place,
-                "live messages are behind a frame that is not what was written",
-            ));
+            let place = Place { segment: number, offset: at, body_bytes: 0 };
+            return Err(damage_at(place, "live messages are behind a frame that is not what was written"));
         };
         let (body, body_offset) = (frame.body, frame.body_offset);
         let candidates = candidates(number, body, body_offset);
@@ -128,13 +111,7 @@ impl Store {
                 }
                 Ok(room)
             }
-            Candidate::Put {
-                queue,
-                seq,
-                flags,
-                place,
-                body,
-            } => {
+            Candidate::Put { queue, seq, flags, place, body } => {
                 if !self.is_live(&Located { queue, seq, place }) {
                     return Ok(true);
                 }
@@ -169,26 +146,11 @@ fn candidates(segment: u32, body: &[u8], body_offset: u32) -> Vec<Candidate> {
     while !reader.is_empty() {
         let at = body.len() - reader.remaining();
         match Entry::decode(&mut reader) {
-            Some(Entry::Put {
-                queue,
-                seq,
-                flags,
-                body: bytes,
-            }) => {
+            Some(Entry::Put { queue, seq, flags, body: bytes }) => {
                 let end = body.len() - reader.remaining();
                 let offset = body_offset + at as u32;
-                let place = Place {
-                    segment,
-                    offset,
-                    body_bytes: bytes.len() as u32,
-                };
-                candidates.push(Candidate::Put {
-                    queue,
-                    seq,
-                    flags,
-                    place,
-                    body: end - bytes.len()..end,
-                });
+                let place = Place { segment, offset, body_bytes: bytes.len() as u32 };
+                candidates.push(Candidate::Put { queue, seq, flags, place, body: end - bytes.len()..end });
             }
             Some(Entry::Record(record)) => candidates.push(Candidate::Record { queue: record.queue }),
             Some(Entry::Take { .. } | Entry::Drop { .. }) => {}

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,16 +57,7 @@ impl Store {
         let (store, frames, from_index) = LogFiles::find(disk, &options)?.recover(index, options)?;
         let totals = store.totals();
         let took = started.elapsed();
-        Ok((
-            store,
-            Recovered {
-                queues: totals.queues,
-                messages: totals.messages,
-                frames,
-                from_index,
-                took,
-            },
-        ))
+        Ok((store, Recovered { queues: totals.queues, messages: totals.messages, frames, from_index, took }))
     }
 }
 
@@ -103,38 +95,21 @@ struct Walk {
 
 impl Walk {
     fn new(rebuild: Rebuild, tail: Tail, first_segment: u32) -> Walk {
-        Walk {
-            rebuild,
-            tail,
-            first_segment,
-            vouched: 0,
-            segments: Vec::new(),
-            frames: 0,
-        }
+        Walk { rebuild, tail, first_segment, vouched: 0, segments: Vec::new(), frames: 0 }
     }
 
     /// The segments whose last frames nobody vouches for: they may be in the page cache only.
     fn unsynced(&self) -> impl Iterator<Item = u32> {
-        self.segments
-            .iter()
-            .filter(|(_, last)| *last > self.vouched)
-            .map(|(segment, _)| *segment)
+        self.segments.iter().filter(|(_, last)| *last > self.vouched).map(|(segment, _)| *segment)
     }
 }
 
 fn damage(position: Position, what: impl Into<String>) -> Error {
-    Error::Damage {
-        file: segment_name(position.segment),
-        offset: u64::from(position.offset),
-        what: what.into(),
-    }
+    Error::Damage { file: segment_name(position.segment), offset: u64::from(position.offset), what: what.into() }
 }
 
 fn start_of(segment: u32) -> Position {
-    Position {
-        segment,
-        offset: SEGMENT_HEADER_BYTES as u32,
-    }
+    Position { segment, offset: SEGMENT_HEADER_BYTES as u32 }
 }
 
 impl LogFiles {
@@ -152,13 +127,7 @@ impl LogFiles {
             };
             if log.is_some_and(|log| log != (header.log_id, header.segment_bytes)) {
                 let what = "it belongs to another log than the other files here";
-                return Err(damage(
-                    Position {
-                        segment: number,
-                        offset: 0,
-                    },
-                    what,
-                ));
+                return Err(damage(Position { segment: number, offset: 0 }, what));
             }
             log = Some((header.log_id, header.segment_bytes));
             files.insert(number, file);
@@ -168,19 +137,14 @@ impl LogFiles {
             // A random number that no client knows; the standard library's hasher is seeded by the operating system.
             None => (RandomState::new().hash_one(0u8), u64::from(options.segment_bytes)),
         };
-        let mut found = LogFiles {
-            disk,
-            log_id,
-            segment_bytes: segment_bytes as u32,
-            files,
-            unfinished,
-        };
+        if segment_bytes < Options::segment_bytes_min(options.body_bytes_max) as u64 {
+            let body_bytes = options.body_bytes_max;
+            let small = format!("its segments of {segment_bytes} bytes are too small for bodies of {body_bytes}");
+            return Err(Error::io("opening", "the log")(io::Error::new(io::ErrorKind::InvalidInput, small)));
+        }
+        let mut found = LogFiles { disk, log_id, segment_bytes: segment_bytes as u32, files, unfinished };
         if log.is_none() {
-            let header = SegmentHeader {
-                number: 1,
-                log_id,
-                segment_bytes,
-            };
+            let header = SegmentHeader { number: 1, log_id, segment_bytes };
             found.files.insert(1, header.prepare(&*found.disk, None)?);
             found.unfinished.retain(|number| *number != 1);
         }
@@ -201,13 +165,7 @@ impl LogFiles {
     /// A reader of the frames from a position on; `None` when there is no such segment.
     fn reader(&self, position: Position) -> Option<FrameReader> {
         let file = Arc::clone(self.files.get(&position.segment)?);
-        Some(FrameReader::new(
-            file,
-            self.log_id,
-            position.segment,
-            self.segment_bytes,
-            position.offset,
-        ))
+        Some(FrameReader::new(file, self.log_id, position.segment, self.segment_bytes, position.offset))
     }
 
     /// The files without a gap that end with `last`.
@@ -234,10 +192,7 @@ impl LogFiles {
         let mut walk = Walk::new(rebuild, tail, first);
         self.walk(&mut walk, None)?;
         let stale = if walk.tail.frame < meta.needs_frame {
-            Some(format!(
-                "it knows frame {}, and the log ends with {}",
-                meta.needs_frame, walk.tail.frame
-            ))
+            Some(format!("it knows frame {}, and the log ends with {}", meta.needs_frame, walk.tail.frame))
         } else if walk.first_segment < first {
             Some("segments are missing".to_string())
         } else if let Err(error) = self.check_end(&walk) {
@@ -277,10 +232,7 @@ impl LogFiles {
             })?;
             // The oldest segments may be leftovers that the log no longer needs; a message will be missing if not.
             if !whole && segment == last {
-                return Err(Stale(format!(
-                    "its directory of {} is not whole",
-                    segment_name(segment)
-                )));
+                return Err(Stale(format!("its directory of {} is not whole", segment_name(segment))));
             }
         }
         Ok((rebuild, meta))
@@ -293,48 +245,26 @@ impl LogFiles {
         let Some(last) = self.last_used()? else {
             // Nothing was ever committed: the log begins in the oldest segment that was prepared.
             let segment = *self.files.keys().next().expect("find makes one");
-            let tail = Tail {
-                position: start_of(segment),
-                frame: 0,
-                checksum: 0,
-                next_queue_id: 1,
-            };
+            let tail = Tail { position: start_of(segment), frame: 0, checksum: 0, next_queue_id: 1 };
             return Ok(Walk::new(Rebuild::new(index.is_some()), tail, segment));
         };
         let first = *self.run_ending_with(last).start();
         let mut reader = self.reader(start_of(first)).expect("it is in the list");
         let Some(frame) = reader.next()? else {
-            return Err(damage(
-                start_of(first),
-                "the oldest segment does not begin with a whole frame",
-            ));
+            return Err(damage(start_of(first), "the oldest segment does not begin with a whole frame"));
         };
         // The first frame's number and predecessor cannot be checked; all others are, against it.
         let (frame, checksum) = (frame.header.number - 1, frame.header.previous);
-        let tail = Tail {
-            position: start_of(first),
-            frame,
-            checksum,
-            next_queue_id: 1,
-        };
+        let tail = Tail { position: start_of(first), frame, checksum, next_queue_id: 1 };
         let mut walk = Walk::new(Rebuild::new(index.is_some()), tail, first);
         self.walk(&mut walk, index)?;
         self.check_end(&walk)?;
         if walk.first_segment < first {
-            let position = Position {
-                segment: first - 1,
-                offset: 0,
-            };
-            return Err(damage(
-                position,
-                "the file is missing, or does not begin with a segment's header",
-            ));
+            let position = Position { segment: first - 1, offset: 0 };
+            return Err(damage(position, "the file is missing, or does not begin with a segment's header"));
         }
         match walk.rebuild.incomplete(walk.first_segment) {
-            Some(what) => Err(damage(
-                walk.tail.position,
-                format!("the log up to here is not complete: {what}"),
-            )),
+            Some(what) => Err(damage(walk.tail.position, format!("the log up to here is not complete: {what}"))),
             None => Ok(walk),
         }
     }
@@ -342,12 +272,7 @@ impl LogFiles {
     /// The newest segment that begins with a frame of its own.
     fn last_used(&self) -> Result<Option<u32>> {
         for &segment in self.files.keys().rev() {
-            if self
-                .reader(start_of(segment))
-                .expect("it is in the list")
-                .next()?
-                .is_some()
-            {
+            if self.reader(start_of(segment)).expect("it is in the list").next()?.is_some() {
                 return Ok(Some(segment));
             }
         }
@@ -367,10 +292,7 @@ impl LogFiles {
             let Some(mut next_reader) = self.reader(next) else {
                 return Ok(());
             };
-            if !next_reader
-                .next()?
-                .is_some_and(|frame| walk.is_continued_by(&frame.header))
-            {
+            if !next_reader.next()?.is_some_and(|frame| walk.is_continued_by(&frame.header)) {
                 return Ok(());
             }
             if let Some(index) = index {
@@ -384,10 +306,7 @@ impl LogFiles {
     fn check_end(&self, walk: &Walk) -> Result<()> {
         let missing = walk.tail.frame + 1;
         let tail = walk.tail.position;
-        let behind = self
-            .files
-            .range(tail.segment + 1..)
-            .map(|(segment, _)| start_of(*segment));
+        let behind = self.files.range(tail.segment + 1..).map(|(segment, _)| start_of(*segment));
         for position in std::iter::once(tail).chain(behind) {
             let Some(reader) = self.reader(position) else { continue };
             if let Some(offset) = reader.find_voucher(missing)? {
@@ -411,48 +330,23 @@ impl LogFiles {
         options: Options,
     ) -> Result<(Store, u64, bool)> {
         for segment in walk.unsynced() {
-            self.files[&segment]
-                .sync_data()
-                .map_err(|e| Error::io("fdatasync", segment_name(segment))(e))?;
+            self.files[&segment].sync_data().map_err(|e| Error::io("fdatasync", segment_name(segment))(e))?;
         }
-        let last = (walk.tail.position.segment..)
-            .take_while(|number| self.files.contains_key(number))
-            .last();
+        let last = (walk.tail.position.segment..).take_while(|number| self.files.contains_key(number)).last();
         let ring = walk.first_segment..=last.unwrap_or(walk.tail.position.segment);
         let stray = self.files.keys().copied().filter(|number| !ring.contains(number));
         for number in stray.chain(self.unfinished.iter().copied()).collect::<Vec<_>>() {
             let name = segment_name(number);
             self.disk.remove(&name).map_err(Error::io("unlink", &name))?;
-            self.disk
-                .sync_directory()
-                .map_err(Error::io("fsync of the directory", &name))?;
+            self.disk.sync_directory().map_err(Error::io("fsync of the directory", &name))?;
             self.files.remove(&number);
         }
-        let segments: VecDeque<Segment> = self
-            .files
-            .into_iter()
-            .map(|(number, file)| Segment {
-                number,
-                file,
-                live_bytes: 0,
-            })
-            .collect();
-        let Walk {
-            rebuild,
-            mut tail,
-            frames,
-            ..
-        } = walk;
+        let segments: VecDeque<Segment> =
+            self.files.into_iter().map(|(number, file)| Segment { number, file, live_bytes: 0 }).collect();
+        let Walk { rebuild, mut tail, frames, .. } = walk;
         tail.next_queue_id = tail.next_queue_id.max(rebuild.next_queue_id());
         let durable_commits = options.durability == Durability::Synced;
-        let mut log = Log::new(
-            self.disk,
-            self.log_id,
-            self.segment_bytes,
-            durable_commits,
-            segments,
-            tail,
-        );
+        let mut log = Log::new(self.disk, self.log_id, self.segment_bytes, durable_commits, segments, tail);
         let mut queues = Queues::default();
         let directories = rebuild.directories;
         for (_, queue) in rebuild.queues {
@@ -490,21 +384,12 @@ impl Walk {
             return Ok(false);
         };
         let header = frame.header;
-        let position = Position {
-            segment,
-            offset: frame.body_offset,
-        };
+        let position = Position { segment, offset: frame.body_offset };
         if !self.rebuild.apply_frame(frame.body, position) {
-            return Err(damage(
-                position,
-                format!("frame {} is whole, but its entries are not", header.number),
-            ));
+            return Err(damage(position, format!("frame {} is whole, but its entries are not", header.number)));
         }
         self.tail = Tail {
-            position: Position {
-                segment,
-                offset: reader.offset(),
-            },
+            position: Position { segment, offset: reader.offset() },
             frame: header.number,
             checksum: header.checksum,
             next_queue_id: self.tail.next_queue_id.max(header.next_queue_id),

@@ -77,11 +77,7 @@ impl SegmentHeader {
         let (magic, version) = (reader.bytes(8)?, reader.u32()?);
         let (number, log_id, segment_bytes, checksum) = (reader.u32()?, reader.u64()?, reader.u64()?, reader.u32()?);
         let good = magic == NAME_MAGIC && version == VERSION && checksum == crc32fast::hash(&bytes[..CHECKSUM_AT]);
-        good.then_some(SegmentHeader {
-            number,
-            log_id,
-            segment_bytes,
-        })
+        good.then_some(SegmentHeader { number, log_id, segment_bytes })
     }
 
     /// Makes the file of this segment: a `recycled` one is renamed and gets a new header, else a new one is filled with
@@ -96,8 +92,7 @@ impl SegmentHeader {
             let old = segment_name(old);
             disk.rename(&old, &name).map_err(Error::io("rename", &old))?;
             // The name first: were the header first, a crash could leave the old name with the new header.
-            disk.sync_directory()
-                .map_err(Error::io("fsync of the directory", &name))?;
+            disk.sync_directory().map_err(Error::io("fsync of the directory", &name))?;
             let file = disk.open(&name).map_err(Error::io("open", &name))?;
             file.write_at(&self.encode(), 0).map_err(Error::io("write", &name))?;
             file.sync_data().map_err(Error::io("fdatasync", &name))?;
@@ -116,14 +111,12 @@ impl SegmentHeader {
         let mut offset = 0;
         while offset < self.segment_bytes {
             let bytes = zeros.len().min((self.segment_bytes - offset) as usize);
-            file.write_at(&zeros[..bytes], offset)
-                .map_err(Error::io("write", name))?;
+            file.write_at(&zeros[..bytes], offset).map_err(Error::io("write", name))?;
             offset += bytes as u64;
         }
         file.write_at(&self.encode(), 0).map_err(Error::io("write", name))?;
         file.sync_data().map_err(Error::io("fdatasync", name))?;
-        disk.sync_directory()
-            .map_err(Error::io("fsync of the directory", name))?;
+        disk.sync_directory().map_err(Error::io("fsync of the directory", name))?;
         Ok(file)
     }
 }
@@ -142,11 +135,7 @@ mod tests {
 
     #[test]
     fn a_header_comes_back_and_a_torn_one_does_not() {
-        let header = SegmentHeader {
-            number: 3,
-            log_id: 77,
-            segment_bytes: 1 << 26,
-        };
+        let header = SegmentHeader { number: 3, log_id: 77, segment_bytes: 1 << 26 };
         let bytes = header.encode();
         assert_eq!(SegmentHeader::decode(&bytes), Some(header));
         let mut torn = bytes;

@@ -149,20 +149,9 @@ impl Store {
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
         let queue = self.queues.at_mut(slot);
-        let place = append_put(
-            &mut self.log,
-            &mut self.directories,
-            self.index.is_some(),
-            queue.id,
-            queue.next,
-            flags,
-            body,
-        );
-        queue.push(Message {
-            place,
-            flags,
-            body: Some(body.into()),
-        });
+        let place =
+            append_put(&mut self.log, &mut self.directories, self.index.is_some(), queue.id, queue.next, flags, body);
+        queue.push(Message { place, flags, body: Some(body.into()) });
         self.messages += 1;
         self.resident += resident_bytes(body.len());
         if self.resident > self.options.memory_bytes {
@@ -204,11 +193,7 @@ impl Store {
         let Some(slot) = self.queues.find(name) else {
             return Ok(None);
         };
-        let in_memory = self
-            .queues
-            .at(slot)
-            .head_message()
-            .map(|message| message.body.is_some());
+        let in_memory = self.queues.at(slot).head_message().map(|message| message.body.is_some());
         match in_memory {
             None => return Ok(None),
             Some(false) => self.read_ahead(slot)?,
@@ -228,11 +213,7 @@ impl Store {
         if self.resident > self.options.memory_bytes {
             self.evict();
         }
-        Ok(Some(Taken {
-            seq,
-            flags: message.flags,
-            body,
-        }))
+        Ok(Some(Taken { seq, flags: message.flags, body }))
     }
 
     /// Drops a queue with its messages and counters. `Ok(false)`: it does not exist.
@@ -289,8 +270,7 @@ impl Store {
         let queue = self.queues.at_mut(slot);
         self.messages -= queue.depth();
         self.resident -= queue.resident_bytes();
-        self.released
-            .extend(queue.clear().into_iter().filter(|run| !run.messages.is_empty()));
+        self.released.extend(queue.clear().into_iter().filter(|run| !run.messages.is_empty()));
         self.release();
     }
 
@@ -308,8 +288,7 @@ impl Store {
                 return false;
             };
             for message in &run.messages {
-                self.log
-                    .sub_live(message.place.segment, put_bytes(message.place.body_bytes as usize));
+                self.log.sub_live(message.place.segment, put_bytes(message.place.body_bytes as usize));
             }
         }
         true
@@ -326,11 +305,7 @@ impl Store {
         let end = cursor.saturating_add(limit).min(self.queues.slots());
         for slot in cursor..end {
             if let Some(queue) = self.queues.get(slot) {
-                each(QueueLine {
-                    name: queue.name.clone(),
-                    sets: queue.sets,
-                    gets: queue.gets,
-                });
+                each(QueueLine { name: queue.name.clone(), sets: queue.sets, gets: queue.gets });
             }
         }
         (end < self.queues.slots()).then_some(end)
@@ -420,29 +395,17 @@ pub(crate) fn append_put(
     flags: u32,
     body: &[u8],
 ) -> Place {
-    let at = log.append(&Entry::Put {
-        queue,
-        seq,
-        flags,
-        body,
-    });
+    let at = log.append(&Entry::Put { queue, seq, flags, body });
     log.add_live(at.segment, put_bytes(body.len()));
     let body_bytes = body.len() as u32;
     if indexed {
-        if directories
-            .back()
-            .is_none_or(|directory| directory.segment < at.segment)
-        {
+        if directories.back().is_none_or(|directory| directory.segment < at.segment) {
             directories.push_back(SegmentDirectory::new(at.segment));
         }
         let directory = directories.back_mut().expect("just made");
         directory.push(queue, seq, at.offset, body_bytes);
     }
-    Place {
-        segment: at.segment,
-        offset: at.offset,
-        body_bytes,
-    }
+    Place { segment: at.segment, offset: at.offset, body_bytes }
 }
 
 /// Appends a queue's record; there is room for it.

@@ -1,0 +1,106 @@
+//! Where a commit runs: on the shard's own thread, or on another.
+//!
+//! On its own is the fastest by far while an fdatasync takes tens of microseconds: nobody has to be woken. While it
+//! takes milliseconds, all connections of the shard would stand still for as long, so another thread waits for it.
+
+use std::time::Duration;
+
+/// What the operator asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitMode {
+    /// By what the last commits took.
+    Auto,
+    /// Always on the shard's thread.
+    Inline,
+    /// Always on another.
+    Thread,
+}
+
+/// Commits that the choice looks back at.
+const WINDOW: usize = 9;
+/// A median beyond this, and commits go to another thread.
+const SLOW: Duration = Duration::from_micros(400);
+/// A median below this, and they come back. The distance keeps the choice from flapping.
+const FAST: Duration = Duration::from_micros(250);
+/// One commit that takes so long is enough: the disk has become slow.
+const STALL: Duration = Duration::from_millis(5);
+
+/// Chooses by the last commits.
+#[derive(Debug)]
+pub struct CommitPolicy {
+    mode: CommitMode,
+    last: [Duration; WINDOW],
+    next: usize,
+    inline: bool,
+}
+
+impl CommitPolicy {
+    /// Begins with commits on the shard's thread, unless the mode says otherwise.
+    #[must_use]
+    pub fn new(mode: CommitMode) -> CommitPolicy {
+        CommitPolicy { mode, last: [Duration::ZERO; WINDOW], next: 0, inline: mode != CommitMode::Thread }
+    }
+
+    /// Whether the next commit runs on the shard's own thread.
+    #[must_use]
+    pub fn is_inline(&self) -> bool {
+        self.inline
+    }
+
+    /// Notes how long a commit took, its waiting for a thread apart.
+    pub fn record(&mut self, took: Duration) {
+        if self.mode != CommitMode::Auto {
+            return;
+        }
+        if took >= STALL {
+            self.last = [took; WINDOW];
+        }
+        self.last[self.next] = took;
+        self.next = (self.next + 1) % WINDOW;
+        let mut sorted = self.last;
+        sorted.sort_unstable();
+        let median = sorted[WINDOW / 2];
+        self.inline = median <= if self.inline { SLOW } else { FAST };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(policy: &mut CommitPolicy, us: u64, times: usize) {
+        (0..times).for_each(|_| policy.record(Duration::from_micros(us)));
+    }
+
+    #[test]
+    fn a_slow_disk_moves_commits_away_and_a_fast_one_brings_them_back() {
+        let mut policy = CommitPolicy::new(CommitMode::Auto);
+        record(&mut policy, 60, 100);
+        record(&mut policy, 900, WINDOW / 2);
+        assert!(policy.is_inline(), "some slow ones are no reason");
+        record(&mut policy, 900, 1);
+        assert!(!policy.is_inline());
+        record(&mut policy, 300, 100);
+        assert!(!policy.is_inline(), "between the marks it stays");
+        record(&mut policy, 60, WINDOW);
+        assert!(policy.is_inline());
+    }
+
+    #[test]
+    fn one_stall_is_enough() {
+        let mut policy = CommitPolicy::new(CommitMode::Auto);
+        record(&mut policy, 60, 100);
+        record(&mut policy, 5_000, 1);
+        assert!(!policy.is_inline());
+    }
+
+    #[test]
+    fn the_operator_has_the_last_word() {
+        let mut inline = CommitPolicy::new(CommitMode::Inline);
+        record(&mut inline, 50_000, 100);
+        assert!(inline.is_inline());
+        let mut thread = CommitPolicy::new(CommitMode::Thread);
+        record(&mut thread, 10, 100);
+        assert!(!thread.is_inline());
+    }
+}

@@ -1,0 +1,102 @@
+//! A shard's figures, for operators.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use storage::{CommitTimes, Totals};
+
+/// The longest commit that is told apart from longer ones, in microseconds.
+const COMMIT_US_MAX: u64 = 60_000_000;
+
+/// What a shard has counted since it started, or since the last reset.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections that were accepted.
+    pub connections: u64,
+    /// Commands that came in on this shard's connections.
+    pub commands: u64,
+    /// Of them, operations that went to other shards.
+    pub forwarded: u64,
+    /// Operations that came from other shards.
+    pub served: u64,
+    /// Names that were asked for by get and gets.
+    pub gets: u64,
+    /// Messages that were handed out.
+    pub get_hits: u64,
+    /// Sets.
+    pub sets: u64,
+    /// Sets that were stored.
+    pub set_hits: u64,
+    /// Bytes read from clients.
+    pub bytes_read: u64,
+    /// Bytes written to clients.
+    pub bytes_written: u64,
+    /// Commits.
+    pub commits: u64,
+    /// Commits that ran on the shard's own thread.
+    pub commits_inline: u64,
+    /// Bytes written to the log.
+    pub log_bytes_written: u64,
+}
+
+impl Counters {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Counters) {
+        self.connections += other.connections;
+        self.commands += other.commands;
+        self.forwarded += other.forwarded;
+        self.served += other.served;
+        self.gets += other.gets;
+        self.get_hits += other.get_hits;
+        self.sets += other.sets;
+        self.set_hits += other.set_hits;
+        self.bytes_read += other.bytes_read;
+        self.bytes_written += other.bytes_written;
+        self.commits += other.commits;
+        self.commits_inline += other.commits_inline;
+        self.log_bytes_written += other.log_bytes_written;
+    }
+}
+
+/// A snapshot of a shard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Since the start, or the last reset.
+    pub counters: Counters,
+    /// Connections that are open.
+    pub curr_connections: u64,
+    /// Of an fdatasync, the median, in microseconds.
+    pub fsync_p50_us: u64,
+    /// Of an fdatasync, the 99th percentile, in microseconds.
+    pub fsync_p99_us: u64,
+    /// The store's.
+    pub totals: Totals,
+    /// Checkpoints since the start.
+    pub checkpoints: u64,
+    /// Whether sets are refused because the disk is full.
+    pub full: bool,
+}
+
+/// How long fdatasyncs took.
+#[derive(Debug)]
+pub(crate) struct SyncTimes(Histogram<u32>);
+
+impl SyncTimes {
+    pub(crate) fn new() -> SyncTimes {
+        SyncTimes(Histogram::new_with_bounds(1, COMMIT_US_MAX, 2).expect("the bounds are good"))
+    }
+
+    pub(crate) fn record(&mut self, times: CommitTimes) {
+        if times.sync > Duration::ZERO {
+            self.0.saturating_record(times.sync.as_micros() as u64);
+        }
+    }
+
+    pub(crate) fn quantile_us(&self, quantile: f64) -> u64 {
+        self.0.value_at_quantile(quantile)
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.0.reset();
+    }
+}

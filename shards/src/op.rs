@@ -1,0 +1,93 @@
+//! What a shard can be asked to do, and what comes of it.
+
+use storage::{QueueLine, Taken};
+
+use crate::figures::Figures;
+
+/// Something to be done by the shard that owns a queue, or by each shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op<'a> {
+    /// Appends a message.
+    Put {
+        /// The queue's name.
+        queue: &'a [u8],
+        /// The message's flags.
+        flags: u32,
+        /// The message.
+        body: &'a [u8],
+    },
+    /// Takes a message.
+    Take {
+        /// The queue's name.
+        queue: &'a [u8],
+    },
+    /// Drops a queue.
+    Delete {
+        /// The queue's name.
+        queue: &'a [u8],
+    },
+    /// Drops a queue's messages.
+    Flush {
+        /// The queue's name.
+        queue: &'a [u8],
+    },
+    /// Drops the messages of all queues of the shard.
+    FlushAll,
+    /// Lists some of the shard's queues.
+    List {
+        /// 0, or what the listing before said.
+        cursor: u32,
+    },
+    /// Asks for a checkpoint.
+    Checkpoint,
+    /// Asks for the shard's figures.
+    Figures,
+    /// Sets the counters among the figures to zero.
+    ResetFigures,
+}
+
+/// What came of an [`Op`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The message is in the queue.
+    Stored,
+    /// The disk is full.
+    NotStored,
+    /// A message was taken.
+    Message(Taken),
+    /// There is no message to take.
+    Empty,
+    /// The queue was dropped.
+    Deleted,
+    /// There is no such queue.
+    NotFound,
+    /// It is done.
+    Done,
+    /// Some queues.
+    Queues {
+        /// Their lines.
+        lines: Vec<QueueLine>,
+        /// Where the listing goes on; `None` at its end.
+        next: Option<u32>,
+    },
+    /// A checkpoint will be written; it is when [`Figures::checkpoints`] has reached this.
+    CheckpointAsked(u64),
+    /// The shard's figures.
+    Figures(Box<Figures>),
+}
+
+impl Outcome {
+    /// Whether it may be told only when the log is safe up to here.
+    #[must_use]
+    pub fn waits_for_commit(&self) -> bool {
+        match self {
+            Outcome::Stored | Outcome::Message(_) | Outcome::Deleted | Outcome::Done => true,
+            Outcome::NotStored
+            | Outcome::Empty
+            | Outcome::NotFound
+            | Outcome::Queues { .. }
+            | Outcome::CheckpointAsked(_)
+            | Outcome::Figures(_) => false,
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The pump: the thin asynchronous part of a shard. It runs on the shard's glommio executor, lets connections apply
+//! operations, carries batches between shards, and runs the slow parts of the store where they do not hurt.
+//!
+//! The order of an acknowledgement is here: applied and framed by [`ShardHandle::apply`], written and synced by the
+//! committer, and only then does [`ShardHandle::settled`] let a reply go, or a batch return to the shard it came from.
+//!
+//! Every task lives as long as the shard. None of them holds a `RefCell` borrow across an await.
+
+mod background;
+mod committer;
+mod event;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::mem;
+use std::rc::Rc;
+use std::task::Poll;
+
+use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender};
+use storage::FrameNumber;
+
+use crate::batch::Batch;
+use crate::commit_policy::CommitMode;
+use crate::hash::{ShardId, owner_of};
+use crate::op::{Op, Outcome};
+use crate::router::{CHANNEL_BATCHES, GatherId, Router};
+use crate::shard::Shard;
+use event::{Acknowledged, Event};
+
+/// What goes from one shard to another.
+#[derive(Debug)]
+enum Packet {
+    /// Operations to apply.
+    Request(Batch),
+    /// The same batch, with its outcomes, once they may be told.
+    Reply(Batch),
+}
+
+/// One shard's ends of the channels to and from all others. Made by [`links`], for all shards at once.
+#[derive(Debug)]
+pub struct Links {
+    me: ShardId,
+    /// By shard; `None` for itself.
+    senders: Vec<Option<SharedSender<Packet>>>,
+    receivers: Vec<Option<SharedReceiver<Packet>>>,
+}
+
+/// The channels between all shards.
+#[must_use]
+pub fn links(shards: u16) -> Vec<Links> {
+    let none = |_| None;
+    let mut links: Vec<Links> = (0..shards)
+        .map(|me| Links {
+            me: ShardId(me),
+            senders: (0..shards).map(none).collect(),
+            receivers: (0..shards).map(|_| None).collect(),
+        })
+        .collect();
+    for from in 0..usize::from(shards) {
+        for to in (0..usize::from(shards)).filter(|to| *to != from) {
+            let (sender, receiver) = shared_channel::new_bounded(CHANNEL_BATCHES);
+            links[from].senders[to] = Some(sender);
+            links[to].receivers[from] = Some(receiver);
+        }
+    }
+    links
+}
+
+/// A shard that runs on this thread's executor. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ShardHandle(Rc<Pump>);
+
+#[derive(Debug)]
+struct Pump {
+    me: ShardId,
+    shards: u16,
+    shard: RefCell<Shard>,
+    router: RefCell<Router>,
+    /// By shard; `None` for itself.
+    senders: Vec<Option<ConnectedSender<Packet>>>,
+    acknowledged: Acknowledged,
+    /// Batches of other shards that were applied, each with the frame that must be safe before it goes back.
+    deferred: RefCell<VecDeque<(FrameNumber, ShardId, Batch)>>,
+    commit_due: Event,
+    send_due: Event,
+    reclaim_due: Event,
+    segments_due: Event,
+    index_due: Event,
+}
+
+/// Ends the process: the disk has failed, and nobody may be told anything any more.
+fn fatal(error: &storage::Error) -> ! {
+    log::error!("{error}; what is on the disk is unknown, so this process stops and acknowledges nothing more");
+    std::process::exit(1);
+}
+
+impl ShardHandle {
+    /// Starts a shard on this thread's executor. Returns once the channels to all others are connected, so all shards
+    /// must be started.
+    pub async fn start(shard: Shard, links: Links, mode: CommitMode) -> ShardHandle {
+        let shards = links.senders.len() as u16;
+        let mut senders = Vec::new();
+        for sender in links.senders {
+            senders.push(match sender {
+                Some(sender) => Some(sender.connect().await),
+                None => None,
+            });
+        }
+        let acknowledged = Acknowledged::default();
+        acknowledged.advance(shard.acknowledged());
+        let pump = Rc::new(Pump {
+            me: links.me,
+            shards,
+            shard: RefCell::new(shard),
+            router: RefCell::new(Router::new(links.me, shards)),
+            senders,
+            acknowledged,
+            deferred: RefCell::default(),
+            commit_due: Event::default(),
+            send_due: Event::default(),
+            reclaim_due: Event::default(),
+            segments_due: Event::default(),
+            index_due: Event::default(),
+        });
+        for (from, receiver) in (0..).map(ShardId).zip(links.receivers) {
+            if let Some(receiver) = receiver {
+                let receiver = receiver.connect().await;
+                glommio::spawn_local(receive(Rc::clone(&pump), from, receiver)).detach();
+            }
+        }
+        glommio::spawn_local(send(Rc::clone(&pump))).detach();
+        glommio::spawn_local(committer::run(Rc::clone(&pump), mode)).detach();
+        background::spawn(&pump);
+        ShardHandle(pump)
+    }
+
+    /// Which shard this is.
+    #[must_use]
+    pub fn id(&self) -> ShardId {
+        self.0.me
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn shards(&self) -> u16 {
+        self.0.shards
+    }
+
+    /// The shard that owns the queue of this name.
+    #[must_use]
+    pub fn owner_of(&self, queue: &[u8]) -> ShardId {
+        owner_of(queue, self.0.shards)
+    }
+
+    /// Applies an operation to this shard. The outcome may be told once [`settled`](Self::settled) has returned for the
+    /// frame that comes with it.
+    #[must_use = "an outcome may not be told before its frame is safe"]
+    pub fn apply(&self, op: Op<'_>) -> (Outcome, FrameNumber) {
+        self.0.apply(op)
+    }
+
+    /// Waits until the log is safe up to a frame.
+    pub async fn settled(&self, frame: FrameNumber) {
+        self.0.acknowledged.reached(frame).await;
+        debug_assert!(self.0.shard.borrow().acknowledged() >= frame);
+    }
+
+    /// Opens a place for the outcomes that a connection gets from other shards.
+    #[must_use]
+    pub fn gather(&self) -> Gather {
+        Gather { pump: Rc::clone(&self.0), id: self.0.router.borrow_mut().open() }
+    }
+
+    /// Looks at the shard, or counts something.
+    pub fn with_shard<T>(&self, f: impl FnOnce(&mut Shard) -> T) -> T {
+        f(&mut self.0.shard.borrow_mut())
+    }
+
+    /// Whether nothing is on its way between this shard and others.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.0.router.borrow().is_idle() && self.0.deferred.borrow().is_empty()
+    }
+
+    /// Commits everything and writes a checkpoint. No connection is served any more, by any shard.
+    pub async fn stop(&self) {
+        background::finish(&self.0).await;
+    }
+}
+
+impl Pump {
+    fn apply(&self, op: Op<'_>) -> (Outcome, FrameNumber) {
+        let mut shard = self.shard.borrow_mut();
+        let outcome = shard.apply(op).unwrap_or_else(|error| fatal(&error));
+        let frame = if outcome.waits_for_commit() { shard.changed() } else { 0 };
+        if frame > 0 {
+            self.commit_due.notify();
+        }
+        if matches!(outcome, Outcome::CheckpointAsked(_)) {
+            self.index_due.notify();
+        }
+        (outcome, frame)
+    }
+
+    /// Applies another shard's batch, and sends it back as soon as its outcomes may be told.
+    fn serve(&self, from: ShardId, mut batch: Batch) {
+        let mut outcomes = mem::take(&mut batch.outcomes);
+        let mut wanted = 0;
+        for op in batch.ops() {
+            let (outcome, frame) = self.apply(op);
+            wanted = wanted.max(frame);
+            outcomes.push(outcome);
+        }
+        batch.outcomes = outcomes;
+        self.shard.borrow_mut().counters.served += batch.len() as u64;
+        if self.acknowledged.frame() >= wanted {
+            self.send(from, Packet::Reply(batch));
+        } else {
+            self.deferred.borrow_mut().push_back((wanted, from, batch));
+        }
+    }
+
+    /// Sends back the batches that waited for what is safe now.
+    fn send_deferred(&self) {
+        let mut deferred = self.deferred.borrow_mut();
+        while deferred.front().is_some_and(|(frame, _, _)| *frame <= self.acknowledged.frame()) {
+            if let Some((_, to, batch)) = deferred.pop_front() {
+                self.send(to, Packet::Reply(batch));
+            }
+        }
+    }
+
+    fn send(&self, to: ShardId, packet: Packet) {
+        let sender = self.senders[to.index()].as_ref().expect("there is a channel to every other shard");
+        if let Err(error) = sender.try_send(packet) {
+            // Credits keep the channel from being full; and shards end together, with nothing under way.
+            panic!("shard {} cannot send to shard {to}: {error}", self.me);
+        }
+    }
+}
+
+/// Carries outboxes to their shards. It runs behind the connections that were ready with it, so a batch holds what all
+/// of them have for a shard.
+async fn send(pump: Rc<Pump>) {
+    loop {
+        pump.send_due.wait().await;
+        let others = pump.router.borrow().others();
+        for to in others {
+            loop {
+                let Some(batch) = pump.router.borrow_mut().next_batch(to) else { break };
+                pump.send(to, Packet::Request(batch));
+            }
+        }
+    }
+}
+
+/// Takes what another shard sends. It awaits nothing but its channel: a receiver that is polled along with other things
+/// leaves a waker behind each time.
+async fn receive(pump: Rc<Pump>, from: ShardId, receiver: ConnectedReceiver<Packet>) {
+    while let Some(packet) = receiver.recv().await {
+        match packet {
+            Packet::Request(batch) => pump.serve(from, batch),
+            Packet::Reply(batch) => {
+                pump.router.borrow_mut().deliver(from, batch);
+                // The credit that came back may be what an outbox waits for.
+                pump.send_due.notify();
+            }
+        }
+    }
+}
+
+/// The outcomes that one connection gets from other shards.
+#[derive(Debug)]
+pub struct Gather {
+    pump: Rc<Pump>,
+    id: GatherId,
+}
+
+impl Gather {
+    /// Sends an operation to another shard.
+    ///
+    /// # Panics
+    /// When `to` is this shard.
+    pub fn push(&self, to: ShardId, op: Op<'_>) {
+        self.pump.router.borrow_mut().push(self.id, to, op);
+        self.pump.send_due.notify();
+    }
+
+    /// Waits until the outcomes of all operations are there. They may be told at once: their shards have waited until
+    /// they are safe.
+    pub async fn complete(&self) {
+        poll_fn(|context| match self.pump.router.borrow_mut().is_complete(self.id, context.waker()) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+
+    /// Takes the outcomes, in the order in which the operations were pushed.
+    ///
+    /// # Panics
+    /// When [`complete`](Self::complete) was not awaited before.
+    pub fn take(&self, mut each: impl FnMut(Outcome)) {
+        self.pump.router.borrow_mut().outcomes(self.id).for_each(&mut each);
+    }
+}
+
+impl Drop for Gather {
+    fn drop(&mut self) {
+        self.pump.router.borrow_mut().close(self.id);
+    }
+}

@@ -1,0 +1,109 @@
+//! One shard: what it does with an operation. It knows nothing of other shards, connections or threads.
+
+use storage::{Commit, FrameNumber, Result, Store};
+
+use crate::figures::{Counters, Figures, SyncTimes};
+use crate::op::{Op, Outcome};
+
+/// Queues that a listing looks at in one operation.
+const LISTED_AT_ONCE: u32 = 512;
+
+/// A shard's state.
+#[derive(Debug)]
+pub struct Shard {
+    store: Store,
+    /// What it counts; connections count here too.
+    pub counters: Counters,
+    /// Connections that are open.
+    pub curr_connections: u64,
+    sync_times: SyncTimes,
+}
+
+impl Shard {
+    /// A shard with the queues of a store.
+    #[must_use]
+    pub fn new(store: Store) -> Shard {
+        Shard { store, counters: Counters::default(), curr_connections: 0, sync_times: SyncTimes::new() }
+    }
+
+    /// Does what is asked for, in memory and in the frame that is being filled. An outcome that
+    /// [waits for a commit](Outcome::waits_for_commit) may be told once [`acknowledged`](Self::acknowledged) has
+    /// reached what [`changed`](Self::changed) is now.
+    ///
+    /// # Errors
+    /// When the disk has failed. The process must stop, and tell nobody anything.
+    pub fn apply(&mut self, op: Op<'_>) -> Result<Outcome> {
+        Ok(match op {
+            Op::Put { queue, flags, body } => match self.store.put(queue, flags, body)? {
+                true => Outcome::Stored,
+                false => Outcome::NotStored,
+            },
+            Op::Take { queue } => match self.store.take(queue)? {
+                Some(taken) => Outcome::Message(taken),
+                None => Outcome::Empty,
+            },
+            Op::Delete { queue } => match self.store.delete(queue)? {
+                true => Outcome::Deleted,
+                false => Outcome::NotFound,
+            },
+            Op::Flush { queue } => {
+                self.store.flush(queue)?;
+                Outcome::Done
+            }
+            Op::FlushAll => {
+                self.store.flush_all()?;
+                Outcome::Done
+            }
+            Op::List { cursor } => {
+                let mut lines = Vec::new();
+                let next = self.store.list(cursor, LISTED_AT_ONCE, |line| lines.push(line));
+                Outcome::Queues { lines, next }
+            }
+            Op::Checkpoint => Outcome::CheckpointAsked(self.store.request_checkpoint()),
+            Op::Figures => Outcome::Figures(Box::new(self.figures())),
+            Op::ResetFigures => {
+                self.counters = Counters::default();
+                self.sync_times.reset();
+                Outcome::Figures(Box::new(self.figures()))
+            }
+        })
+    }
+
+    fn figures(&self) -> Figures {
+        Figures {
+            counters: self.counters,
+            curr_connections: self.curr_connections,
+            fsync_p50_us: self.sync_times.quantile_us(0.5),
+            fsync_p99_us: self.sync_times.quantile_us(0.99),
+            totals: self.store.totals(),
+            checkpoints: self.store.checkpoints_finished(),
+            full: self.store.is_full(),
+        }
+    }
+
+    /// The frame that holds the last change.
+    #[must_use]
+    pub fn changed(&self) -> FrameNumber {
+        self.store.changed()
+    }
+
+    /// The last frame that is safe.
+    #[must_use]
+    pub fn acknowledged(&self) -> FrameNumber {
+        self.store.acknowledged()
+    }
+
+    /// Notes that a commit has run without an error, `inline` on the shard's own thread.
+    pub fn finish_commit(&mut self, commit: Commit, inline: bool) {
+        self.counters.commits += 1;
+        self.counters.commits_inline += u64::from(inline);
+        self.counters.log_bytes_written += commit.bytes() as u64;
+        self.sync_times.record(commit.times());
+        self.store.finish_commit(commit);
+    }
+
+    /// The store, for those who run its slow parts.
+    pub fn store(&mut self) -> &mut Store {
+        &mut self.store
+    }
+}
