@@ -54,14 +54,35 @@ pub(crate) struct Tail {
 pub(crate) struct Preparation {
     header: SegmentHeader,
     recycled: Option<u32>,
-    made: Mutex<Option<Result<Arc<dyn DiskFile>>>>,
+    progress: Mutex<Progress>,
+}
+
+/// What came of a preparation. Once the result was taken, the file is the ring's, and holds frames perhaps: who comes
+/// late must leave it alone.
+#[derive(Debug)]
+enum Progress {
+    Waiting,
+    Made(Result<Arc<dyn DiskFile>>),
+    Taken,
 }
 
 impl Preparation {
     pub(crate) fn run(&self, disk: &dyn Disk) {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if made.is_none() {
-            *made = Some(self.header.prepare(disk, self.recycled));
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*progress, Progress::Waiting) {
+            *progress = Progress::Made(self.header.prepare(disk, self.recycled));
+        }
+    }
+
+    /// The result, once.
+    fn take(&self) -> Option<Result<Arc<dyn DiskFile>>> {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        match mem::replace(&mut *progress, Progress::Taken) {
+            Progress::Made(made) => Some(made),
+            before => {
+                *progress = before;
+                None
+            }
         }
     }
 }
@@ -460,7 +481,7 @@ impl Log {
         let header =
             SegmentHeader { number: self.last() + 1, log_id: self.id, segment_bytes: u64::from(self.segment_bytes) };
         let recycled = self.recyclable.pop_front();
-        let preparation = Arc::new(Preparation { header, recycled, made: Mutex::new(None) });
+        let preparation = Arc::new(Preparation { header, recycled, progress: Mutex::new(Progress::Waiting) });
         self.preparing = Some(Arc::clone(&preparation));
         preparation
     }
@@ -474,9 +495,10 @@ impl Log {
         let Some(preparation) = &self.preparing else {
             return Ok(true);
         };
-        let made = preparation.made.lock().unwrap_or_else(PoisonError::into_inner).take();
         let number = preparation.header.number;
-        let Some(made) = made else { return Ok(true) };
+        let Some(made) = preparation.take() else {
+            return Ok(true);
+        };
         self.preparing = None;
         match made {
             Ok(file) => {
