@@ -46,7 +46,7 @@ impl Options {
     /// The smallest segment that takes bodies of this size.
     #[must_use]
     pub fn segment_bytes_min(body_bytes_max: usize) -> usize {
-        4 * (body_bytes_max + 1024)
+        2 * (body_bytes_max + 1024)
     }
 }
 
@@ -85,6 +85,17 @@ pub struct Totals {
     pub log_bytes: u64,
     /// Bytes in it that are still needed.
     pub live_bytes: u64,
+}
+
+impl Totals {
+    /// Adds another store's figures.
+    pub fn add(&mut self, other: &Totals) {
+        self.queues += other.queues;
+        self.messages += other.messages;
+        self.resident_bytes += other.resident_bytes;
+        self.log_bytes += other.log_bytes;
+        self.live_bytes += other.live_bytes;
+    }
 }
 
 /// One shard's queues and log. Plain and synchronous: changes are applied in memory and gathered in a frame, and the

@@ -1,0 +1,120 @@
+//! The executors: one thread, pinned to one core, for each shard.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use glommio::timer::sleep;
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement};
+use shards::Shard;
+use shards::pump::{Links, ShardHandle, links};
+
+use crate::connection::Connections;
+use crate::listener::{self, Limit};
+use crate::settings::Settings;
+use crate::stop::Stop;
+
+/// Submission queue entries of a ring; with many connections on a shard each has one for its next read.
+const RING_DEPTH: usize = 1024;
+/// A task that runs longer than this lets others run, and the reactor look at what other shards sent.
+const PREEMPT_AFTER: Duration = Duration::from_micros(500);
+/// Threads beside each shard's own, for: a commit or sync, the log's files, the index, and waiting for the stop.
+const BLOCKING_THREADS: usize = 4;
+/// How long a shard may take to start, recovery apart.
+const START_LIMIT: Duration = Duration::from_secs(10);
+/// How often a shard that stops looks whether the others are as far.
+const STOP_POLL: Duration = Duration::from_millis(1);
+
+/// All shards, running.
+pub(crate) struct Executors(Vec<ExecutorJoinHandle<()>>);
+
+impl Executors {
+    /// Starts all shards, and returns when all of them listen.
+    ///
+    /// # Errors
+    /// One line, when one of them does not start.
+    pub(crate) fn start(
+        shards: Vec<Shard>,
+        address: SocketAddr,
+        settings: &Arc<Settings>,
+        stop: &Arc<Stop>,
+    ) -> Result<Executors, String> {
+        let (ready, started) = channel();
+        let limit = Arc::new(Limit::new(settings.connections_max));
+        let count = shards.len();
+        let links = links(count as u16);
+        let mut handles = Vec::new();
+        for (number, (shard, links)) in shards.into_iter().zip(links).enumerate() {
+            let (settings, stop) = (Arc::clone(settings), Arc::clone(stop));
+            let (ready, limit) = (ready.clone(), Arc::clone(&limit));
+            // More shards than cores are placed by the kernel; else each has a core to itself.
+            let placement = match settings.cores.get(number) {
+                Some(core) if count <= settings.cores.len() => Placement::Fixed(*core),
+                _ => Placement::Unbound,
+            };
+            let spawned = LocalExecutorBuilder::new(placement)
+                .name("rushq-shard")
+                .io_memory(0)
+                .ring_depth(RING_DEPTH)
+                .preempt_timer(PREEMPT_AFTER)
+                .blocking_thread_pool_placement(PoolPlacement::Unbound(BLOCKING_THREADS))
+                .spawn(move || run(shard, links, address, settings, limit, stop, ready));
+            handles.push(spawned.map_err(|e| format!("shard {number} cannot be started: {e}"))?);
+        }
+        for _ in 0..count {
+            let ready = started.recv_timeout(START_LIMIT);
+            ready.map_err(|_| format!("not all {count} shards have started within {START_LIMIT:?}"))??;
+        }
+        Ok(Executors(handles))
+    }
+
+    /// Waits until all shards have ended.
+    ///
+    /// # Errors
+    /// One line, when one of them has ended badly.
+    pub(crate) fn join(self) -> Result<(), String> {
+        for handle in self.0 {
+            handle.join().map_err(|e| format!("a shard has ended badly: {e}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// One shard's life.
+async fn run(
+    shard: Shard,
+    links: Links,
+    address: SocketAddr,
+    settings: Arc<Settings>,
+    limit: Arc<Limit>,
+    stop: Arc<Stop>,
+    ready: Sender<Result<(), String>>,
+) {
+    let handle = ShardHandle::start(shard, links, settings.commit).await;
+    let listener = match listener::bind(address) {
+        Ok(listener) => listener,
+        Err(what) => {
+            // Main prints it and ends the process.
+            let _ = ready.send(Err(what));
+            return;
+        }
+    };
+    let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings)));
+    let accepting = glommio::spawn_local(listener::accept(listener, Rc::clone(&connections), limit));
+    let _ = ready.send(Ok(()));
+
+    let said = Arc::clone(&stop);
+    glommio::executor().spawn_blocking(move || said.wait()).await;
+    accepting.cancel().await;
+    connections.finish().await;
+    while !handle.is_idle() {
+        sleep(STOP_POLL).await;
+    }
+    stop.is_quiet();
+    while stop.quiet() < usize::from(settings.shards) {
+        sleep(STOP_POLL).await;
+    }
+    handle.stop().await;
+}

@@ -1,0 +1,368 @@
+//! A session: one client's commands turned into operations, and outcomes into replies, in the order of the commands. It
+//! touches no socket and waits for nothing, so it is tested with byte strings.
+//!
+//! This is the one file that knows both the protocol and the shards.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use protocol::{Command, Parse, Parser, reply};
+use shards::{Counters, Op, Outcome, ShardId};
+
+/// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
+/// can make the server hold in replies.
+const ROUND_OPS_MAX: usize = 128;
+/// A round of replies ends when it has grown beyond this.
+const ROUND_BYTES_MAX: usize = 256 << 10;
+
+/// Where operations go.
+pub(crate) trait Backend {
+    /// How many shards there are.
+    fn shards(&self) -> u16;
+
+    /// The shard that owns a queue.
+    fn owner_of(&self, queue: &[u8]) -> ShardId;
+
+    /// Has an operation done. `None`: by another shard, and its outcome is given to [`Session::deliver`] later, in the
+    /// order of the calls.
+    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Option<Outcome>;
+}
+
+/// Why a session has stopped looking at its input. All replies so far must be sent before it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// There is no whole command left.
+    NeedInput,
+    /// Enough for one round of replies.
+    RoundFull,
+    /// A command that concerns all shards and waits for them; the connection answers it.
+    Control(Control),
+    /// The connection ends.
+    Close,
+}
+
+/// Commands that look at the server rather than at a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Control {
+    Stats,
+    StatsQueue,
+    StatsCores,
+    StatsReset,
+    StatsSettings,
+    Checkpoint,
+}
+
+/// A reply that cannot be written yet, because of itself or of one before it.
+#[derive(Debug)]
+struct Pending {
+    reply: Reply,
+    /// In [`Session::texts`]: the queue's name, or the whole reply.
+    text: Range<usize>,
+    /// `None`: it will be delivered.
+    outcome: Option<Outcome>,
+}
+
+/// What becomes of an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reply {
+    Set { noreply: bool },
+    Value { with_number: bool },
+    Delete { noreply: bool },
+    End,
+    Ok { noreply: bool },
+    /// Nothing: another operation of the same command answers.
+    Silent,
+    /// A text that needs no outcome.
+    Text,
+}
+
+/// One client's state.
+#[derive(Debug)]
+pub(crate) struct Session {
+    parser: Parser,
+    flush_all: bool,
+    /// Replies, in order, for the connection to send and clear.
+    pub(crate) out: Vec<u8>,
+    /// What was counted since the connection took it last.
+    pub(crate) counters: Counters,
+    pending: VecDeque<Pending>,
+    texts: Vec<u8>,
+    round_ops: usize,
+}
+
+impl Session {
+    pub(crate) fn new(body_bytes_max: usize, flush_all: bool) -> Session {
+        Session {
+            parser: Parser::new(body_bytes_max),
+            flush_all,
+            out: Vec::new(),
+            counters: Counters::default(),
+            pending: VecDeque::new(),
+            texts: Vec::new(),
+            round_ops: 0,
+        }
+    }
+
+    /// Goes through the commands in `input`. Returns how many bytes are done with, and why it has stopped.
+    pub(crate) fn run(&mut self, input: &[u8], backend: &mut impl Backend) -> (usize, Step) {
+        let mut done = 0;
+        self.round_ops = 0;
+        loop {
+            if self.round_ops >= ROUND_OPS_MAX || self.out.len() >= ROUND_BYTES_MAX {
+                return (done, Step::RoundFull);
+            }
+            let (consumed, parsed) = self.parser.next(&input[done..]);
+            done += consumed;
+            let step = match parsed {
+                Parse::Command(command) => self.command(command, backend),
+                Parse::Incomplete => Some(Step::NeedInput),
+                Parse::Rejected(rejection) => {
+                    self.counters.commands += 1;
+                    rejection.into_iter().for_each(|rejection| self.say(rejection.reply()));
+                    None
+                }
+                Parse::Close(rejection) => {
+                    rejection.into_iter().for_each(|rejection| self.say(rejection.reply()));
+                    Some(Step::Close)
+                }
+            };
+            if let Some(step) = step {
+                return (done, step);
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command<'_>, backend: &mut impl Backend) -> Option<Step> {
+        self.counters.commands += 1;
+        match command {
+            Command::Set { queue, flags, exptime: _, body, noreply } => {
+                self.counters.sets += 1;
+                let to = backend.owner_of(queue);
+                self.submit(backend, to, Op::Put { queue, flags, body }, Reply::Set { noreply }, b"");
+            }
+            Command::Get { queues, with_number } => {
+                for queue in queues {
+                    self.counters.gets += 1;
+                    let to = backend.owner_of(queue);
+                    self.submit(backend, to, Op::Take { queue }, Reply::Value { with_number }, queue);
+                }
+                self.say(reply::END);
+            }
+            Command::Delete { queue, noreply } => {
+                let to = backend.owner_of(queue);
+                self.submit(backend, to, Op::Delete { queue }, Reply::Delete { noreply }, b"");
+            }
+            Command::Flush { queue } => {
+                let to = backend.owner_of(queue);
+                self.submit(backend, to, Op::Flush { queue }, Reply::End, b"");
+            }
+            Command::FlushAll { noreply } if !self.flush_all => {
+                if !noreply {
+                    self.say(reply::FLUSH_ALL_NOT_ALLOWED);
+                }
+            }
+            Command::FlushAll { noreply } => {
+                let last = backend.shards() - 1;
+                for shard in 0..=last {
+                    let reply = if shard == last { Reply::Ok { noreply } } else { Reply::Silent };
+                    self.submit(backend, ShardId(shard), Op::FlushAll, reply, b"");
+                }
+            }
+            Command::Version => {
+                let mut text = Vec::new();
+                reply::version(&mut text, env!("CARGO_PKG_VERSION"));
+                self.say(&text);
+            }
+            Command::Verbosity { level, noreply } => {
+                set_verbosity(level);
+                if !noreply {
+                    self.say(reply::OK);
+                }
+            }
+            Command::Stats => return Some(Step::Control(Control::Stats)),
+            Command::StatsQueue => return Some(Step::Control(Control::StatsQueue)),
+            Command::StatsCores => return Some(Step::Control(Control::StatsCores)),
+            Command::StatsReset => return Some(Step::Control(Control::StatsReset)),
+            Command::StatsSettings => return Some(Step::Control(Control::StatsSettings)),
+            Command::DbCheckpoint | Command::DbArchive => return Some(Step::Control(Control::Checkpoint)),
+            Command::Quit => return Some(Step::Close),
+        }
+        None
+    }
+
+    /// Has an operation done, and writes its reply now or when its turn comes.
+    fn submit(&mut self, backend: &mut impl Backend, to: ShardId, op: Op<'_>, reply: Reply, name: &[u8]) {
+        self.round_ops += 1;
+        match backend.submit(to, op) {
+            Some(outcome) if self.pending.is_empty() => write(&mut self.out, &mut self.counters, reply, name, outcome),
+            outcome => self.wait(reply, name, outcome),
+        }
+    }
+
+    /// Writes a reply that needs no outcome, now or when its turn comes.
+    fn say(&mut self, text: &[u8]) {
+        if self.pending.is_empty() {
+            self.out.extend_from_slice(text);
+        } else {
+            self.wait(Reply::Text, text, None);
+        }
+    }
+
+    fn wait(&mut self, reply: Reply, text: &[u8], outcome: Option<Outcome>) {
+        let start = self.texts.len();
+        self.texts.extend_from_slice(text);
+        self.pending.push_back(Pending { reply, text: start..self.texts.len(), outcome });
+    }
+
+    /// Takes the next outcome from another shard, and writes all replies whose turn has come.
+    ///
+    /// # Panics
+    /// When no outcome is awaited.
+    pub(crate) fn deliver(&mut self, outcome: Outcome) {
+        self.write_next(Some(outcome));
+        while self.pending.front().is_some_and(|next| next.outcome.is_some() || next.reply == Reply::Text) {
+            self.write_next(None);
+        }
+        if self.pending.is_empty() {
+            self.texts.clear();
+        }
+    }
+
+    fn write_next(&mut self, delivered: Option<Outcome>) {
+        let Pending { reply, text, outcome } = self.pending.pop_front().expect("an outcome is awaited");
+        let text = &self.texts[text];
+        assert!(delivered.is_none() || outcome.is_none(), "an outcome for a reply that has one");
+        match delivered.or(outcome) {
+            Some(outcome) => write(&mut self.out, &mut self.counters, reply, text, outcome),
+            None => self.out.extend_from_slice(text),
+        }
+    }
+
+    /// Whether all replies are in [`out`](Self::out).
+    pub(crate) fn is_settled(&self) -> bool {
+        self.pending.is_empty()
+    }
+}
+
+/// Writes what an outcome is answered with.
+fn write(out: &mut Vec<u8>, counters: &mut Counters, reply: Reply, name: &[u8], outcome: Outcome) {
+    let text = match (reply, outcome) {
+        (Reply::Set { noreply }, Outcome::Stored) => {
+            counters.set_hits += 1;
+            (!noreply).then_some(reply::STORED)
+        }
+        (Reply::Set { noreply }, Outcome::NotStored) => (!noreply).then_some(reply::NOT_STORED),
+        (Reply::Value { with_number }, Outcome::Message(taken)) => {
+            counters.get_hits += 1;
+            if with_number {
+                reply::value_with_number(out, name, taken.flags, taken.seq, &taken.body);
+            } else {
+                reply::value(out, name, taken.flags, &taken.body);
+            }
+            None
+        }
+        (Reply::Value { .. }, Outcome::Empty) => None,
+        (Reply::Delete { noreply }, Outcome::Deleted) => (!noreply).then_some(reply::DELETED),
+        (Reply::Delete { noreply }, Outcome::NotFound) => (!noreply).then_some(reply::NOT_FOUND),
+        (Reply::End, Outcome::Done) => Some(reply::END),
+        (Reply::Ok { noreply }, Outcome::Done) => (!noreply).then_some(reply::OK),
+        (Reply::Silent, Outcome::Done) => None,
+        (reply, outcome) => unreachable!("{reply:?} cannot answer {outcome:?}"),
+    };
+    text.into_iter().for_each(|text| out.extend_from_slice(text));
+}
+
+fn set_verbosity(level: u32) {
+    log::set_max_level(crate::options::log_level(level));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shards::Taken;
+
+    /// Two shards: queues whose names begin with `f` are the other's, and its outcomes come when the test says so.
+    #[derive(Default)]
+    struct Fake {
+        queues: std::collections::HashMap<Vec<u8>, VecDeque<Vec<u8>>>,
+        later: VecDeque<Outcome>,
+    }
+
+    impl Backend for Fake {
+        fn shards(&self) -> u16 {
+            2
+        }
+
+        fn owner_of(&self, queue: &[u8]) -> ShardId {
+            ShardId(u16::from(queue.starts_with(b"f")))
+        }
+
+        fn submit(&mut self, to: ShardId, op: Op<'_>) -> Option<Outcome> {
+            let outcome = match op {
+                Op::Put { queue, body, .. } => {
+                    self.queues.entry(queue.to_vec()).or_default().push_back(body.to_vec());
+                    Outcome::Stored
+                }
+                Op::Take { queue } => match self.queues.get_mut(queue).and_then(VecDeque::pop_front) {
+                    Some(body) => Outcome::Message(Taken { seq: 1, flags: 0, body: body.into() }),
+                    None => Outcome::Empty,
+                },
+                Op::Delete { queue } => self.queues.remove(queue).map_or(Outcome::NotFound, |_| Outcome::Deleted),
+                _ => Outcome::Done,
+            };
+            if to == ShardId(0) {
+                return Some(outcome);
+            }
+            self.later.push_back(outcome);
+            None
+        }
+    }
+
+    fn replies(input: &str) -> String {
+        let (mut session, mut fake) = (Session::new(1024, true), Fake::default());
+        let mut input = input.as_bytes();
+        loop {
+            let (done, step) = session.run(input, &mut fake);
+            input = &input[done..];
+            fake.later.drain(..).for_each(|outcome| session.deliver(outcome));
+            assert!(session.is_settled());
+            if step != Step::RoundFull {
+                return String::from_utf8(session.out).expect("text");
+            }
+        }
+    }
+
+    #[test]
+    fn replies_come_in_the_order_of_the_commands() {
+        let input = "set far 0 0 1\r\n1\r\nset near 0 0 1\r\n2\r\nget near far\r\nbad\r\nget far\r\nversion\r\ndelete far\r\n";
+        let version = env!("CARGO_PKG_VERSION");
+        let expected = format!(
+            "STORED\r\nSTORED\r\nVALUE near 0 1\r\n2\r\nVALUE far 0 1\r\n1\r\nEND\r\nERROR\r\nEND\r\nVERSION {version}\r\n\
+             DELETED\r\n"
+        );
+        assert_eq!(replies(input), expected);
+    }
+
+    #[test]
+    fn a_command_for_all_shards_is_answered_once() {
+        assert_eq!(replies("flush_all\r\nflush_all noreply\r\nflush f\r\n"), "OK\r\nEND\r\n");
+    }
+
+    #[test]
+    fn a_long_pipeline_is_answered_in_rounds() {
+        let sets = "set far 0 0 1\r\n1\r\n".repeat(3 * ROUND_OPS_MAX + 5);
+        assert_eq!(replies(&sets), "STORED\r\n".repeat(3 * ROUND_OPS_MAX + 5));
+    }
+
+    #[test]
+    fn noreply_is_silent() {
+        assert_eq!(replies("set far 0 0 1 noreply\r\n1\r\nset near 0 0 1 noreply\r\n1\r\nget far\r\n"), "VALUE far 0 1\r\n1\r\nEND\r\n");
+    }
+
+    #[test]
+    fn flush_all_can_be_switched_off() {
+        let (mut session, mut fake) = (Session::new(1024, false), Fake::default());
+        session.run(b"flush_all\r\n", &mut fake);
+        assert_eq!(session.out, reply::FLUSH_ALL_NOT_ALLOWED);
+    }
+}
