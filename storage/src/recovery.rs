@@ -68,7 +68,7 @@ struct LogFiles {
     segment_bytes: u32,
     files: BTreeMap<u32, Arc<dyn DiskFile>>,
     /// Files that an interrupted preparation left.
-    unfinished: Vec<u32>,
+    unfinished: BTreeMap<u32, Arc<dyn DiskFile>>,
 }
 
 /// Why the index is not believed.
@@ -84,7 +84,7 @@ impl From<IndexError> for Stale {
 struct Walk {
     rebuild: Rebuild,
     tail: Tail,
-    /// The oldest segment that the last frame still needs.
+    /// The oldest segment that the last frame still needs; 0 before the first one.
     first_segment: u32,
     /// The last frame that another one vouches for.
     vouched: FrameNumber,
@@ -94,8 +94,8 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(rebuild: Rebuild, tail: Tail, first_segment: u32) -> Walk {
-        Walk { rebuild, tail, first_segment, vouched: 0, segments: Vec::new(), frames: 0 }
+    fn new(rebuild: Rebuild, tail: Tail) -> Walk {
+        Walk { rebuild, tail, first_segment: 0, vouched: 0, segments: Vec::new(), frames: 0 }
     }
 
     /// The segments whose last frames nobody vouches for: they may be in the page cache only.
@@ -112,17 +112,34 @@ fn start_of(segment: u32) -> Position {
     Position { segment, offset: SEGMENT_HEADER_BYTES as u32 }
 }
 
+/// Whether a file has nothing but zeros from an offset on.
+fn is_zero(file: &dyn DiskFile, mut offset: u64) -> io::Result<bool> {
+    let mut window = vec![0; 64 << 10];
+    loop {
+        let read = file.read_at(&mut window, offset)?;
+        if window[..read].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        if read < window.len() {
+            return Ok(true);
+        }
+        offset += read as u64;
+    }
+}
+
 impl LogFiles {
     /// Looks for the files of a log; makes a new log where there is none.
     fn find(disk: Arc<dyn Disk>, options: &Options) -> Result<LogFiles> {
         let names = disk.list().map_err(Error::io("list", "the log's directory"))?;
-        let (mut files, mut unfinished) = (BTreeMap::new(), Vec::new());
+        let (mut files, mut unfinished) = (BTreeMap::new(), BTreeMap::new());
         let mut log: Option<(u64, u64)> = None;
         for number in names.iter().filter_map(|name| segment_number(name)) {
             let name = segment_name(number);
             let file = disk.open(&name).map_err(Error::io("open", &name))?;
-            let Some(header) = SegmentHeader::read(&*file, &name)?.filter(|header| header.number == number) else {
-                unfinished.push(number);
+            let size = file.size().map_err(Error::io("stat", &name))?;
+            let header = SegmentHeader::read(&*file, &name)?;
+            let Some(header) = header.filter(|header| header.number == number && header.segment_bytes == size) else {
+                unfinished.insert(number, file);
                 continue;
             };
             if log.is_some_and(|log| log != (header.log_id, header.segment_bytes)) {
@@ -143,12 +160,34 @@ impl LogFiles {
             return Err(Error::io("opening", "the log")(io::Error::new(io::ErrorKind::InvalidInput, small)));
         }
         let mut found = LogFiles { disk, log_id, segment_bytes: segment_bytes as u32, files, unfinished };
+        found.check_unfinished(log.is_some())?;
         if log.is_none() {
             let header = SegmentHeader { number: 1, log_id, segment_bytes };
             found.files.insert(1, header.prepare(&*found.disk, None)?);
-            found.unfinished.retain(|number| *number != 1);
+            found.unfinished.remove(&1);
         }
         Ok(found)
+    }
+
+    /// Tells a file whose preparation was interrupted from a damaged one: that one holds frames.
+    fn check_unfinished(&self, log_is_known: bool) -> Result<()> {
+        for (&number, file) in &self.unfinished {
+            let was_in_use = if log_is_known {
+                let start = start_of(number).offset;
+                let reader = FrameReader::new(Arc::clone(file), self.log_id, number, self.segment_bytes, start);
+                reader.find_voucher(0)?.is_some()
+            } else {
+                // The very first segment is made of zeros. Nothing else can be told without a log's id.
+                !is_zero(&**file, SEGMENT_HEADER_BYTES as u64)
+                    .map_err(|e| Error::io("read", segment_name(number))(e))?
+            };
+            if was_in_use {
+                let what = "the file was in use, and does not begin with a segment's header of this version, or has not \
+                            the size that it should have";
+                return Err(damage(Position { segment: number, offset: 0 }, what));
+            }
+        }
+        Ok(())
     }
 
     fn recover(self, index: Option<Arc<Index>>, options: Options) -> Result<(Store, u64, bool)> {
@@ -189,8 +228,12 @@ impl LogFiles {
             next_queue_id: meta.next_queue_id,
         };
         let first = *self.run_ending_with(meta.position.segment).start();
-        let mut walk = Walk::new(rebuild, tail, first);
+        let mut walk = Walk::new(rebuild, tail);
         self.walk(&mut walk, None)?;
+        if walk.frames == 0 {
+            // Nobody says which segments are needed; whether all that lives is in those that are here, is seen below.
+            walk.first_segment = first;
+        }
         let stale = if walk.tail.frame < meta.needs_frame {
             Some(format!("it knows frame {}, and the log ends with {}", meta.needs_frame, walk.tail.frame))
         } else if walk.first_segment < first {
@@ -246,7 +289,9 @@ impl LogFiles {
             // Nothing was ever committed: the log begins in the oldest segment that was prepared.
             let segment = *self.files.keys().next().expect("find makes one");
             let tail = Tail { position: start_of(segment), frame: 0, checksum: 0, next_queue_id: 1 };
-            return Ok(Walk::new(Rebuild::new(index.is_some()), tail, segment));
+            let walk = Walk { first_segment: segment, ..Walk::new(Rebuild::new(index.is_some()), tail) };
+            self.check_end(&walk)?;
+            return Ok(walk);
         };
         let first = *self.run_ending_with(last).start();
         let mut reader = self.reader(start_of(first)).expect("it is in the list");
@@ -256,7 +301,7 @@ impl LogFiles {
         // The first frame's number and predecessor cannot be checked; all others are, against it.
         let (frame, checksum) = (frame.header.number - 1, frame.header.previous);
         let tail = Tail { position: start_of(first), frame, checksum, next_queue_id: 1 };
-        let mut walk = Walk::new(Rebuild::new(index.is_some()), tail, first);
+        let mut walk = Walk::new(Rebuild::new(index.is_some()), tail);
         self.walk(&mut walk, index)?;
         self.check_end(&walk)?;
         if walk.first_segment < first {
@@ -335,7 +380,7 @@ impl LogFiles {
         let last = (walk.tail.position.segment..).take_while(|number| self.files.contains_key(number)).last();
         let ring = walk.first_segment..=last.unwrap_or(walk.tail.position.segment);
         let stray = self.files.keys().copied().filter(|number| !ring.contains(number));
-        for number in stray.chain(self.unfinished.iter().copied()).collect::<Vec<_>>() {
+        for number in stray.chain(self.unfinished.keys().copied()).collect::<Vec<_>>() {
             let name = segment_name(number);
             self.disk.remove(&name).map_err(Error::io("unlink", &name))?;
             self.disk.sync_directory().map_err(Error::io("fsync of the directory", &name))?;
