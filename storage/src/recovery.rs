@@ -374,6 +374,8 @@ impl LogFiles {
         index: Option<Arc<Index>>,
         options: Options,
     ) -> Result<(Store, u64, bool)> {
+        // A killed process may have been about to make the newest names durable; from here on they are built upon.
+        self.disk.sync_directory().map_err(Error::io("fsync of the directory", "the log's directory"))?;
         for segment in walk.unsynced() {
             self.files[&segment].sync_data().map_err(|e| Error::io("fdatasync", segment_name(segment))(e))?;
         }
