@@ -7,6 +7,7 @@
 //! "rushqlog"  version u32  number u32  log id u64  segment bytes u64  checksum u32   zeros up to 64 bytes
 //! ```
 
+use std::io;
 use std::sync::Arc;
 
 use crate::codec::Reader;
@@ -100,7 +101,11 @@ impl SegmentHeader {
         }
         let made = self.fill(disk, &name);
         if made.as_ref().is_err_and(Error::is_full) {
-            disk.remove(&name).map_err(Error::io("remove", &name))?;
+            match disk.remove(&name) {
+                // There was no room for the name even.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map_err(Error::io("remove", &name))?,
+            }
         }
         made
     }
