@@ -31,8 +31,7 @@ pub(crate) fn check(settings: &Settings) -> Result<(), String> {
             MEMLOCK_BYTES_MIN >> 10
         ));
     }
-    let wanted =
-        settings.connections_max as u64 + FILES_PER_SHARD * u64::from(settings.shards) + FILES_OF_THE_PROCESS;
+    let wanted = settings.connections_max as u64 + FILES_PER_SHARD * u64::from(settings.shards) + FILES_OF_THE_PROCESS;
     let files = raise(Resource::RLIMIT_NOFILE, wanted)?;
     if files < wanted {
         return Err(format!(
@@ -59,7 +58,8 @@ fn raise(resource: Resource, wanted: u64) -> Result<u64, String> {
 fn try_io_uring() -> Result<(), String> {
     let tried = LocalExecutorBuilder::new(Placement::Unbound).io_memory(0).name("rushq-try").spawn(|| async {});
     let Err(error) = tried.and_then(|handle| handle.join()) else { return Ok(()) };
-    let forbidden = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").is_ok_and(|value| value.trim() != "0");
+    let forbidden =
+        std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").is_ok_and(|value| value.trim() != "0");
     Err(if forbidden {
         format!("io_uring is switched off ({error}): run `sysctl kernel.io_uring_disabled=0`")
     } else {

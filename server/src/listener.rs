@@ -40,12 +40,13 @@ pub(crate) fn reserve(address: SocketAddr) -> Result<Reserved, String> {
         let (ip, port) = (address.ip(), address.port());
         format!("cannot listen on {ip} port {port}: {error}; stop what listens there, or choose others by -l and -p")
     };
-    // Without SO_REUSEPORT first: with it, a second server on the port would be let in, and get half the connections.
-    let probe = StdListener::bind(address).map_err(refused)?;
-    let local = probe.local_addr().map_err(refused)?;
-    drop(probe);
-    let socket = Socket::new(Domain::for_address(local), Type::STREAM, None).map_err(refused)?;
-    socket.set_reuse_port(true).and_then(|()| socket.bind(&local.into())).map_err(refused)?;
+    if address.port() != 0 {
+        // Without SO_REUSEPORT first: with it, a second server on the port would be let in, and get half the clients.
+        drop(StdListener::bind(address).map_err(refused)?);
+    }
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).map_err(refused)?;
+    socket.set_reuse_port(true).and_then(|()| socket.bind(&address.into())).map_err(refused)?;
+    let local = socket.local_addr().map_err(refused)?.as_socket().unwrap_or(address);
     Ok(Reserved { local, _socket: socket })
 }
 

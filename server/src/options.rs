@@ -126,7 +126,7 @@ impl Options {
 
     /// Starts the log on standard error: RUST_LOG decides, else -v and -vv, and later the command `verbosity`.
     pub(crate) fn start_logging(&self) {
-        let everything_of_ours = "trace,sled=warn,glommio=warn";
+        let everything_of_ours = "warn,rushq=trace,shards=trace,storage=trace";
         let environment = env_logger::Env::default().default_filter_or(everything_of_ours);
         env_logger::Builder::from_env(environment).format_target(false).init();
         if std::env::var_os("RUST_LOG").is_none() {
@@ -150,11 +150,15 @@ impl Options {
         let least = shards::Options::segment_bytes_min(self.body_bytes);
         let segment_bytes = self.segment_bytes.unwrap_or(SEGMENT_BYTES.max(least));
         if segment_bytes > SEGMENT_BYTES_MAX {
-            return Err(format!("segments of {segment_bytes} bytes are not possible; make -B or --segment-bytes smaller"));
+            return Err(format!(
+                "segments of {segment_bytes} bytes are not possible; make -B or --segment-bytes smaller"
+            ));
         }
         if segment_bytes < least {
             let body = self.body_bytes;
-            return Err(format!("--segment-bytes {segment_bytes} is too small for -B {body}; it takes {least} or more"));
+            return Err(format!(
+                "--segment-bytes {segment_bytes} is too small for -B {body}; it takes {least} or more"
+            ));
         }
         let memory_bytes = self.memory.saturating_mul(1 << 20);
         Ok(Settings {

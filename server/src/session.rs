@@ -65,11 +65,19 @@ struct Pending {
 /// What becomes of an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reply {
-    Set { noreply: bool },
-    Value { with_number: bool },
-    Delete { noreply: bool },
+    Set {
+        noreply: bool,
+    },
+    Value {
+        with_number: bool,
+    },
+    Delete {
+        noreply: bool,
+    },
     End,
-    Ok { noreply: bool },
+    Ok {
+        noreply: bool,
+    },
     /// Nothing: another operation of the same command answers.
     Silent,
     /// A text that needs no outcome.
@@ -334,7 +342,8 @@ mod tests {
 
     #[test]
     fn replies_come_in_the_order_of_the_commands() {
-        let input = "set far 0 0 1\r\n1\r\nset near 0 0 1\r\n2\r\nget near far\r\nbad\r\nget far\r\nversion\r\ndelete far\r\n";
+        let input =
+            "set far 0 0 1\r\n1\r\nset near 0 0 1\r\n2\r\nget near far\r\nbad\r\nget far\r\nversion\r\ndelete far\r\n";
         let version = env!("CARGO_PKG_VERSION");
         let expected = format!(
             "STORED\r\nSTORED\r\nVALUE near 0 1\r\n2\r\nVALUE far 0 1\r\n1\r\nEND\r\nERROR\r\nEND\r\nVERSION {version}\r\n\
@@ -356,7 +365,10 @@ mod tests {
 
     #[test]
     fn noreply_is_silent() {
-        assert_eq!(replies("set far 0 0 1 noreply\r\n1\r\nset near 0 0 1 noreply\r\n1\r\nget far\r\n"), "VALUE far 0 1\r\n1\r\nEND\r\n");
+        assert_eq!(
+            replies("set far 0 0 1 noreply\r\n1\r\nset near 0 0 1 noreply\r\n1\r\nget far\r\n"),
+            "VALUE far 0 1\r\n1\r\nEND\r\n"
+        );
     }
 
     #[test]

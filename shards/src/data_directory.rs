@@ -39,7 +39,7 @@ type Result<T> = std::result::Result<T, DirectoryError>;
 #[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl DataDirectory {
@@ -71,8 +71,7 @@ impl DataDirectory {
                 )));
             }
         }
-        lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(unusable)?;
-        Ok(DataDirectory { path: path.to_path_buf(), _lock: lock })
+        Ok(DataDirectory { path: path.to_path_buf(), lock })
     }
 
     /// Opens the shards, each on a thread of its own, and recovers their queues. The threads are not pinned, and those
@@ -83,11 +82,19 @@ impl DataDirectory {
     /// changed then.
     pub fn open(&self, shards: u16, options: Options) -> Result<Vec<(Shard, Recovered)>> {
         self.check_layout(shards)?;
+        self.sign().map_err(|error| DirectoryError(format!("{}/lock: {error}", self.path.display())))?;
         thread::scope(|scope| {
             let opening: Vec<_> =
                 (0..shards).map(|shard| scope.spawn(move || self.open_shard(shard, options))).collect();
             opening.into_iter().map(|thread| thread.join().expect("recovery does not panic")).collect()
         })
+    }
+
+    /// Says in the lock file who holds it.
+    fn sign(&self) -> io::Result<()> {
+        let mut lock = &self.lock;
+        lock.set_len(0)?;
+        writeln!(lock, "{}", std::process::id())
     }
 
     fn open_shard(&self, shard: u16, options: Options) -> Result<(Shard, Recovered)> {

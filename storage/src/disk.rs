@@ -66,6 +66,16 @@ pub trait DiskFile: Debug + Send + Sync {
     /// What the operating system says; how much was written is then unknown.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
+    /// Sets room aside for a file of so many bytes, so that a disk that is too full says so before anything is written.
+    /// A file system that cannot do that says nothing.
+    ///
+    /// # Errors
+    /// What the operating system says; above all that the disk is full.
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        let _ = bytes;
+        Ok(())
+    }
+
     /// Returns when every byte written so far, and the file's size, is on stable storage (fdatasync).
     ///
     /// # Errors

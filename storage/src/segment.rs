@@ -112,6 +112,7 @@ impl SegmentHeader {
 
     fn fill(&self, disk: &dyn Disk, name: &str) -> Result<Arc<dyn DiskFile>> {
         let file = disk.create(name).map_err(Error::io("create", name))?;
+        file.reserve(self.segment_bytes).map_err(Error::io("fallocate", name))?;
         let zeros = vec![0; FILL_BYTES.min(self.segment_bytes as usize)];
         let mut offset = 0;
         while offset < self.segment_bytes {

@@ -6,18 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const CRATES: [&str; 5] = ["bench", "protocol", "server", "shards", "storage"];
-const TOP_LEVEL: [&str; 10] = [
-    "Cargo.lock",
-    "Cargo.toml",
-    "LICENSE",
-    "README.md",
-    "bench",
-    "protocol",
-    "scripts",
-    "server",
-    "shards",
-    "storage",
-];
+const TOP_LEVEL: [&str; 10] =
+    ["Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "bench", "protocol", "scripts", "server", "shards", "storage"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
@@ -40,10 +30,7 @@ fn dependencies(manifest: &str, tables: &[&str]) -> BTreeSet<String> {
                 found.insert(String::from(*name));
             }
         } else if in_dependencies && let Some((name, value)) = line.split_once('=') {
-            assert!(
-                !value.contains("package"),
-                "a renamed dependency hides an arrow: {line}"
-            );
+            assert!(!value.contains("package"), "a renamed dependency hides an arrow: {line}");
             found.insert(String::from(name.split('.').next().unwrap().trim()));
         }
     }
@@ -92,21 +79,15 @@ fn the_arrows_between_our_crates() {
     ]);
     for name in CRATES {
         let all = dependencies(&manifest_of(name), &OF_ITS_TESTS_TOO);
-        let ours: Vec<&str> = all
-            .iter()
-            .map(String::as_str)
-            .filter(|it| CRATES.contains(it) || *it == "rushq")
-            .collect();
+        let ours: Vec<&str> =
+            all.iter().map(String::as_str).filter(|it| CRATES.contains(it) || *it == "rushq").collect();
         assert_eq!(ours, expected[name], "{name} depends on");
     }
 }
 
 #[test]
 fn protocol_needs_memchr_and_nothing_else() {
-    assert_eq!(
-        dependencies(&manifest_of("protocol"), &OF_THE_CRATE),
-        BTreeSet::from([String::from("memchr")])
-    );
+    assert_eq!(dependencies(&manifest_of("protocol"), &OF_THE_CRATE), BTreeSet::from([String::from("memchr")]));
 }
 
 #[test]
@@ -129,28 +110,17 @@ fn only_the_server_and_the_pump_name_glommio() {
     for name in ["bench", "protocol", "shards", "storage"] {
         for path in sources(name) {
             let pump = path == Path::new("shards/src/pump.rs") || path.starts_with("shards/src/pump");
-            assert!(
-                pump || !code_names(&path, "glommio"),
-                "{} names glommio",
-                path.display()
-            );
+            assert!(pump || !code_names(&path, "glommio"), "{} names glommio", path.display());
         }
     }
 }
 
 #[test]
 fn the_visible_top_level() {
-    let output = Command::new("git")
-        .args(["ls-files", "-z"])
-        .current_dir(root())
-        .output()
-        .unwrap();
+    let output = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let listed = String::from_utf8(output.stdout).unwrap();
-    let tops = listed
-        .split('\0')
-        .filter_map(|path| path.split('/').next())
-        .filter(|top| !top.is_empty());
+    let tops = listed.split('\0').filter_map(|path| path.split('/').next()).filter(|top| !top.is_empty());
     let visible: BTreeSet<&str> = tops.filter(|top| !top.starts_with('.')).collect();
     assert_eq!(visible, BTreeSet::from(TOP_LEVEL));
 }
@@ -174,14 +144,6 @@ fn a_manifest_is_read_as_cargo_reads_it() {
         [lints]
         workspace = true
     ";
-    assert_eq!(
-        dependencies(manifest, &OF_THE_CRATE).into_iter().collect::<String>(),
-        "abefg"
-    );
-    assert_eq!(
-        dependencies(manifest, &OF_ITS_TESTS_TOO)
-            .into_iter()
-            .collect::<String>(),
-        "abefgh"
-    );
+    assert_eq!(dependencies(manifest, &OF_THE_CRATE).into_iter().collect::<String>(), "abefg");
+    assert_eq!(dependencies(manifest, &OF_ITS_TESTS_TOO).into_iter().collect::<String>(), "abefgh");
 }

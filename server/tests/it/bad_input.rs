@@ -164,16 +164,10 @@ fn the_largest_body_and_one_byte_more() {
     assert_eq!(client.set("q", &body), "STORED");
     assert_eq!(client.get("q").as_ref(), Some(&body));
     let before = server.rss_bytes();
-    assert_eq!(
-        client.set("q", &vec![b'z'; 16 << 20]),
-        "SERVER_ERROR object too large for cache"
-    );
+    assert_eq!(client.set("q", &vec![b'z'; 16 << 20]), "SERVER_ERROR object too large for cache");
     let grown = server.rss_bytes().saturating_sub(before);
     assert!(grown < 4 << 20, "{grown} bytes held for a body that is refused");
-    assert_eq!(
-        client.set("q", &vec![b'z'; (1 << 20) + 1]),
-        "SERVER_ERROR object too large for cache"
-    );
+    assert_eq!(client.set("q", &vec![b'z'; (1 << 20) + 1]), "SERVER_ERROR object too large for cache");
     assert_eq!(client.get("q"), None);
 }
 
@@ -199,11 +193,7 @@ fn lines_without_an_end() {
 
 #[test]
 fn a_get_line_without_an_end() {
-    run_on(
-        Launch::new(),
-        1,
-        ">| get {x\\s*32766}x\n< CLIENT_ERROR line too long\n= close",
-    );
+    run_on(Launch::new(), 1, ">| get {x\\s*32766}x\n< CLIENT_ERROR line too long\n= close");
 }
 
 /// Three hundred names: longer than other lines may be, and well within what a get may have.
@@ -259,8 +249,5 @@ fn claims_cost_nothing() {
         assert_eq!(client.line(), "OK");
     }
     let grown = server.rss_bytes().saturating_sub(before);
-    assert!(
-        grown < 50 << 20,
-        "{grown} bytes for 400 bodies of which one byte has come"
-    );
+    assert!(grown < 50 << 20, "{grown} bytes for 400 bodies of which one byte has come");
 }

@@ -24,9 +24,7 @@ impl Client {
         stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         stream.set_write_timeout(Some(READ_TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client {
-            stream: BufReader::with_capacity(1 << 16, stream),
-        }
+        Client { stream: BufReader::with_capacity(1 << 16, stream) }
     }
 
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -50,10 +48,7 @@ impl Client {
         self.stream.read_until(b'\n', &mut line)?;
         match line.strip_suffix(b"\r\n") {
             Some(text) => Ok(String::from_utf8_lossy(text).into_owned()),
-            None => Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                format!("{line:?} where a line was due"),
-            )),
+            None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{line:?} where a line was due"))),
         }
     }
 
@@ -102,17 +97,12 @@ impl Client {
                 return Ok(values);
             }
             let words: Vec<&str> = line.split(' ').collect();
-            let ["VALUE", queue, _flags, length] = words[..] else {
-                panic!("{line:?} in the reply to a get")
-            };
+            let ["VALUE", queue, _flags, length] = words[..] else { panic!("{line:?} in the reply to a get") };
             let mut body = vec![0; length.parse::<usize>().unwrap() + 2];
             self.stream.read_exact(&mut body)?;
             assert!(body.ends_with(b"\r\n"), "no line end behind the body of {line:?}");
             body.truncate(body.len() - 2);
-            values.push(Value {
-                queue: String::from(queue),
-                body,
-            });
+            values.push(Value { queue: String::from(queue), body });
         }
     }
 
@@ -126,9 +116,7 @@ impl Client {
                 return stats;
             }
             let words: Vec<&str> = line.splitn(3, ' ').collect();
-            let ["STAT", name, value] = words[..] else {
-                panic!("{line:?} in the reply to stats {kind}")
-            };
+            let ["STAT", name, value] = words[..] else { panic!("{line:?} in the reply to stats {kind}") };
             assert!(!name.is_empty() && !value.is_empty(), "{line:?}");
             stats.push((String::from(name), String::from(value)));
         }
@@ -138,11 +126,7 @@ impl Client {
     pub(crate) fn figure(&mut self, name: &str) -> u64 {
         let stats = self.stats("");
         let found = stats.iter().find(|(candidate, _)| candidate == name);
-        found
-            .unwrap_or_else(|| panic!("stats has no {name}"))
-            .1
-            .parse()
-            .unwrap()
+        found.unwrap_or_else(|| panic!("stats has no {name}")).1.parse().unwrap()
     }
 
     /// The sets and gets of every queue.
@@ -157,11 +141,7 @@ impl Client {
     /// The server must close without another byte. A reset is a close too: the server may not have read all we sent.
     pub(crate) fn expect_close(&mut self) {
         match self.read_once() {
-            Ok(bytes) => assert!(
-                bytes.is_empty(),
-                "{:?} where a close was due",
-                String::from_utf8_lossy(&bytes)
-            ),
+            Ok(bytes) => assert!(bytes.is_empty(), "{:?} where a close was due", String::from_utf8_lossy(&bytes)),
             Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{error}"),
         }
     }

@@ -47,9 +47,7 @@ impl Ledger {
     /// A connection ended. That is right only when the server was killed.
     fn connection_ended(&self, error: &std::io::Error) {
         if !self.killed.load(Ordering::SeqCst) {
-            self.fail(format!(
-                "a connection failed although the server was not killed yet: {error}"
-            ));
+            self.fail(format!("a connection failed although the server was not killed yet: {error}"));
         }
     }
 
@@ -74,11 +72,7 @@ fn produce(ledger: &Ledger, mut client: Client, mut rng: Rng, producer: u32, dep
         }
         let mut ended = client.try_send(&bytes).err();
         for (queue, stamp) in batch {
-            let answer = if ended.is_none() {
-                client.try_line()
-            } else {
-                Ok(String::new())
-            };
+            let answer = if ended.is_none() { client.try_line() } else { Ok(String::new()) };
             match answer {
                 Ok(line) if line == "STORED" => ledger.queue(queue).stored(stamp),
                 Ok(line) if !line.is_empty() => ledger.fail(format!("set was answered {line}")),
@@ -102,11 +96,7 @@ fn consume(ledger: &Ledger, mut client: Client, mut rng: Rng, depth: usize) {
     let mut seen: HashMap<usize, Vec<Stamp>> = HashMap::new();
     let mut ended = None;
     while ended.is_none() {
-        let names = |rng: &mut Rng| {
-            (0..rng.usize(1..=3))
-                .map(|_| rng.usize(1..QUEUES))
-                .collect::<Vec<usize>>()
-        };
+        let names = |rng: &mut Rng| (0..rng.usize(1..=3)).map(|_| rng.usize(1..QUEUES)).collect::<Vec<usize>>();
         let batch: Vec<Vec<usize>> = (0..rng.usize(1..=depth)).map(|_| names(&mut rng)).collect();
         let line = |queues: &Vec<usize>| {
             let names: Vec<String> = queues.iter().map(|queue| name_of(*queue)).collect();
@@ -115,11 +105,7 @@ fn consume(ledger: &Ledger, mut client: Client, mut rng: Rng, depth: usize) {
         let lines: String = batch.iter().map(line).collect();
         ended = client.try_send(lines.as_bytes()).err();
         for queues in batch {
-            let values = if ended.is_none() {
-                client.try_values()
-            } else {
-                Ok(Vec::new())
-            };
+            let values = if ended.is_none() { client.try_values() } else { Ok(Vec::new()) };
             if let Err(error) = &values {
                 ended = Some(std::io::Error::new(error.kind(), error.to_string()));
             }
@@ -155,9 +141,7 @@ fn load_and_kill(server: &mut Server, ledger: &Arc<Ledger>, rng: &mut Rng, next:
     let mut producers = Vec::new();
     for (producer, depth) in PRODUCERS.into_iter().enumerate() {
         let (ledger, client, rng, next) = (Arc::clone(ledger), server.connect(), rng.fork(), next[producer]);
-        producers.push(thread::spawn(move || {
-            produce(&ledger, client, rng, producer as u32, depth, next)
-        }));
+        producers.push(thread::spawn(move || produce(&ledger, client, rng, producer as u32, depth, next)));
     }
     let mut consumers = Vec::new();
     for depth in CONSUMERS {
@@ -169,10 +153,7 @@ fn load_and_kill(server: &mut Server, ledger: &Arc<Ledger>, rng: &mut Rng, next:
     while ledger.answers.load(Ordering::Relaxed) < answers && start.elapsed() < LOAD_AT_MOST {
         thread::sleep(Duration::from_micros(200));
     }
-    assert!(
-        ledger.answers.load(Ordering::Relaxed) > 0,
-        "not one answer in {LOAD_AT_MOST:?}"
-    );
+    assert!(ledger.answers.load(Ordering::Relaxed) > 0, "not one answer in {LOAD_AT_MOST:?}");
     ledger.killed.store(true, Ordering::SeqCst);
     server.kill_9();
     for (producer, thread) in producers.into_iter().enumerate() {
@@ -189,29 +170,19 @@ fn verify(server: &Server, ledger: &Ledger, mut drain: impl FnMut(usize) -> bool
     for (queue, sets, gets) in client.queue_counters() {
         assert!(listed.insert(queue, (sets, gets)).is_none(), "a queue is listed twice");
     }
-    let messages: u64 = listed
-        .values()
-        .map(|(sets, gets)| sets.checked_sub(*gets).unwrap())
-        .sum();
+    let messages: u64 = listed.values().map(|(sets, gets)| sets.checked_sub(*gets).unwrap()).sum();
     assert_eq!(client.figure("curr_items"), messages, "against {listed:?}");
     for queue in 0..QUEUES {
         let name = name_of(queue);
         let (sets, gets) = listed.remove(&name).unwrap_or_default();
         let mut model = ledger.queue(queue);
-        model
-            .counters(sets, gets)
-            .unwrap_or_else(|why| panic!("{name} {sets}/{gets}: {why}"));
+        model.counters(sets, gets).unwrap_or_else(|why| panic!("{name} {sets}/{gets}: {why}"));
         if drain(queue) {
             let stamps = drain_queue(&mut client, &name);
-            model
-                .drained(&stamps)
-                .unwrap_or_else(|why| panic!("{name} {sets}/{gets}: {why}"));
+            model.drained(&stamps).unwrap_or_else(|why| panic!("{name} {sets}/{gets}: {why}"));
             if sets > 0 {
                 let after = client.queue_counters();
-                assert!(
-                    after.contains(&(name.clone(), sets, sets)),
-                    "{name} is not {sets}/{sets} in {after:?}"
-                );
+                assert!(after.contains(&(name.clone(), sets, sets)), "{name} is not {sets}/{sets} in {after:?}");
             }
         }
     }

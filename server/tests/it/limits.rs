@@ -28,18 +28,12 @@ struct Backlog {
 impl Backlog {
     fn chosen() -> Backlog {
         match from_environment("RUSHQ_BACKLOG_MB") {
-            Some(megabytes) => Backlog {
-                megabytes,
-                memory_megabytes: 64,
-                segment_bytes: 64 * MIB,
-                disk_bytes_after: 400_000_000,
-            },
-            None => Backlog {
-                megabytes: 200,
-                memory_megabytes: 8,
-                segment_bytes: 4 * MIB,
-                disk_bytes_after: 100_000_000,
-            },
+            Some(megabytes) => {
+                Backlog { megabytes, memory_megabytes: 64, segment_bytes: 64 * MIB, disk_bytes_after: 400_000_000 }
+            }
+            None => {
+                Backlog { megabytes: 200, memory_megabytes: 8, segment_bytes: 4 * MIB, disk_bytes_after: 100_000_000 }
+            }
         }
     }
 
@@ -81,11 +75,7 @@ impl Backlog {
             let values = client.try_get(&names).unwrap();
             assert_eq!(values.len() as u64, QUEUES, "message {number} is missing in some queue");
             for (queue, value) in values.iter().enumerate() {
-                assert!(
-                    value.body == body(queue as u64, number),
-                    "{}: not message {number}",
-                    value.queue
-                );
+                assert!(value.body == body(queue as u64, number), "{}: not message {number}", value.queue);
             }
             if number % 16 == 0 {
                 self.assert_rss(server);
@@ -125,16 +115,10 @@ fn delete_indexes(server: &Server) {
 fn a_backlog_larger_than_memory() {
     let backlog = Backlog::chosen();
     let megabytes = backlog.memory_megabytes.to_string();
-    let launch = Launch::new()
-        .with(&["-m", &megabytes])
-        .segment_bytes(backlog.segment_bytes);
+    let launch = Launch::new().with(&["-m", &megabytes]).segment_bytes(backlog.segment_bytes);
     let mut server = launch.start();
     backlog.build(&server);
-    println!(
-        "built: RSS {} MB, disk {} MB",
-        server.rss_bytes() / MIB,
-        disk_bytes(server.directory()) / MIB
-    );
+    println!("built: RSS {} MB, disk {} MB", server.rss_bytes() / MIB, disk_bytes(server.directory()) / MIB);
     backlog.restart(&mut server);
 
     let (third, all) = (backlog.per_queue() / 3, backlog.per_queue());
@@ -154,11 +138,7 @@ fn a_backlog_larger_than_memory() {
     let most = backlog.disk_bytes_after;
     let what = format!("the directory back under {most} bytes");
     wait_until(&what, Duration::from_secs(20), || disk_bytes(server.directory()) < most);
-    println!(
-        "drained: RSS {} MB, disk {} MB",
-        server.rss_bytes() / MIB,
-        disk_bytes(server.directory()) / MIB
-    );
+    println!("drained: RSS {} MB, disk {} MB", server.rss_bytes() / MIB, disk_bytes(server.directory()) / MIB);
 }
 
 /// Sends one line for each number, a thousand at a time, and checks all that comes back.
@@ -176,12 +156,7 @@ fn names_that_do_not_exist_cost_nothing() {
     let server = Launch::new().start();
     let mut client = server.connect();
     let mut get = |kind: &str, count: u64| {
-        pipelined(
-            &mut client,
-            0..count,
-            |number| format!("get {kind}-{number}\r\n"),
-            |_| String::from("END\r\n"),
-        );
+        pipelined(&mut client, 0..count, |number| format!("get {kind}-{number}\r\n"), |_| String::from("END\r\n"));
     };
     get("warm", 50_000);
     let (rss, disk) = (server.rss_bytes(), disk_bytes(server.directory()));
@@ -189,10 +164,7 @@ fn names_that_do_not_exist_cost_nothing() {
     let (rss_now, disk_now) = (server.rss_bytes(), disk_bytes(server.directory()));
     println!("{count} names: RSS {rss} -> {rss_now}, disk {disk} -> {disk_now}");
     assert!(rss_now <= rss + 4 * MIB, "RSS went from {rss} to {rss_now}");
-    assert!(
-        disk_now <= disk + MIB / 4,
-        "the data went from {disk} to {disk_now} bytes"
-    );
+    assert!(disk_now <= disk + MIB / 4, "the data went from {disk} to {disk_now} bytes");
     assert_eq!(server.connect().queue_counters(), []);
 }
 
@@ -200,11 +172,7 @@ fn names_that_do_not_exist_cost_nothing() {
 fn empty_queues_cost_little() {
     let count = from_environment("RUSHQ_EMPTY_QUEUES").unwrap_or(100_000);
     // 400 MiB for a million; a smaller number has the program itself to pay for as well.
-    let most = if count >= 1_000_000 {
-        400 * MIB
-    } else {
-        60 * MIB + count * 400 * MIB / 1_000_000
-    };
+    let most = if count >= 1_000_000 { 400 * MIB } else { 60 * MIB + count * 400 * MIB / 1_000_000 };
     let mut server = Launch::new().with(&["-m", "64"]).segment_bytes(64 * MIB).start();
     let line = |number| format!("set empty-{number} 0 0 1\r\nx\r\nget empty-{number}\r\n");
     let reply = |number| format!("STORED\r\nVALUE empty-{number} 0 1\r\nx\r\nEND\r\n");
@@ -218,10 +186,7 @@ fn empty_queues_cost_little() {
 fn check_empty_queues(server: &Server, count: u64, rss_bytes_max: u64) {
     let rss = server.rss_bytes();
     println!("{count} empty queues: RSS {} MiB", rss / MIB);
-    assert!(
-        rss <= rss_bytes_max,
-        "RSS is {rss} bytes, {rss_bytes_max} are allowed for {count} empty queues"
-    );
+    assert!(rss <= rss_bytes_max, "RSS is {rss} bytes, {rss_bytes_max} are allowed for {count} empty queues");
     let counters = server.connect().queue_counters();
     assert_eq!(counters.len() as u64, count);
     let wrong = counters.iter().find(|(_, sets, gets)| (*sets, *gets) != (1, 1));

@@ -3,10 +3,7 @@
 //! Every test has a server, a port and a data directory of its own, so they run side by side. A failed test keeps its
 //! data directory and says where it is. Random tests print their seed; `SEED=` repeats one. `RUSHQ_BINARY=` runs the
 //! tests against another build.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a helper of a test fails the test, as the test itself would"
-)]
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test, as the test itself would")]
 
 mod arrows;
 mod bad_input;

@@ -23,10 +23,7 @@ impl Total {
         if !(least..=most).contains(&figure) {
             return Err(format!("is {figure}, which is not within {least}..={most}"));
         }
-        *self = Total {
-            known: figure,
-            ..Total::default()
-        };
+        *self = Total { known: figure, ..Total::default() };
         Ok(())
     }
 }
@@ -45,10 +42,7 @@ pub(crate) struct QueueModel {
 
 impl QueueModel {
     pub(crate) fn sending(&mut self, stamp: Stamp) {
-        assert!(
-            self.outstanding.insert(stamp, false).is_none(),
-            "the test used {stamp:?} twice"
-        );
+        assert!(self.outstanding.insert(stamp, false).is_none(), "the test used {stamp:?} twice");
     }
 
     pub(crate) fn stored(&mut self, stamp: Stamp) {
@@ -100,12 +94,8 @@ impl QueueModel {
             self.received(stamp)?;
         }
         in_producers_order(messages)?;
-        let mut lost: Vec<Stamp> = self
-            .outstanding
-            .drain()
-            .filter(|(_, acknowledged)| *acknowledged)
-            .map(|(stamp, _)| stamp)
-            .collect();
+        let mut lost: Vec<Stamp> =
+            self.outstanding.drain().filter(|(_, acknowledged)| *acknowledged).map(|(stamp, _)| stamp).collect();
         if lost.len() as u64 > self.taken_unseen {
             lost.sort_unstable();
             return Err(format!(
@@ -114,9 +104,7 @@ impl QueueModel {
                 self.taken_unseen
             ));
         }
-        self.gets
-            .settle(self.sets.known)
-            .map_err(|why| format!("after the drain: gets {why}"))?;
+        self.gets.settle(self.sets.known).map_err(|why| format!("after the drain: gets {why}"))?;
         self.taken_unseen = 0;
         self.gets_settled = self.gets.known;
         self.handed_out = 0;
@@ -150,16 +138,10 @@ pub(crate) fn body_of(stamp: Stamp) -> Vec<u8> {
 pub(crate) fn stamp_of(body: &[u8]) -> Result<Stamp, String> {
     let mut fields = body.splitn(3, |byte| *byte == b':');
     let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse::<u64>().ok();
-    let stamp = number()
-        .zip(number())
-        .map(|(producer, number)| (producer as u32, number));
+    let stamp = number().zip(number()).map(|(producer, number)| (producer as u32, number));
     let damaged = || format!("a damaged body: {}", body.escape_ascii());
     let stamp = stamp.ok_or_else(damaged)?;
-    if body == body_of(stamp) {
-        Ok(stamp)
-    } else {
-        Err(damaged())
-    }
+    if body == body_of(stamp) { Ok(stamp) } else { Err(damaged()) }
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ impl Launch {
             through: Vec::new(),
             shards: 2,
             port: 0,
-            segment_bytes: 1 << 20,
+            segment_bytes: 3 << 20,
             arguments: Vec::new(),
         }
     }
@@ -140,10 +140,7 @@ impl Launch {
     }
 
     pub(crate) fn start(self) -> Server {
-        let mut server = Server {
-            launch: self,
-            running: None,
-        };
+        let mut server = Server { launch: self, running: None };
         server.start();
         server
     }
@@ -162,9 +159,7 @@ impl Launch {
             let _ = child.wait();
         }
         let stderr = reader.join().unwrap().unwrap();
-        let Some(status) = status else {
-            panic!("still running after {REFUSAL_TIMEOUT:?}, stderr:\n{stderr}")
-        };
+        let Some(status) = status else { panic!("still running after {REFUSAL_TIMEOUT:?}, stderr:\n{stderr}") };
         Refusal { status, stderr }
     }
 
@@ -173,14 +168,7 @@ impl Launch {
         words.push(binary());
         Command::new(&words[0])
             .args(&words[1..])
-            .args([
-                "-l",
-                "127.0.0.1",
-                "-p",
-                &self.port.to_string(),
-                "-t",
-                &self.shards.to_string(),
-            ])
+            .args(["-l", "127.0.0.1", "-p", &self.port.to_string(), "-t", &self.shards.to_string()])
             .args(["--segment-bytes", &self.segment_bytes.to_string(), "-H"])
             .arg(&self.directory)
             .args(&self.arguments)
@@ -235,19 +223,12 @@ impl Server {
         let stderr = lines_of(child.stderr.take().unwrap());
         let address = "0.0.0.0:0".parse().unwrap();
         // From here on Drop takes care of the child, whatever goes wrong.
-        let running = self.running.insert(Running {
-            child,
-            stderr,
-            said: Vec::new(),
-            address,
-        });
+        let running = self.running.insert(Running { child, stderr, said: Vec::new(), address });
         loop {
             let left = START_TIMEOUT.saturating_sub(began.elapsed());
             match running.stderr.recv_timeout(left) {
                 Ok(line) => {
-                    let listening = line
-                        .split_once("listening on ")
-                        .map(|(_, rest)| rest.split(' ').next().unwrap());
+                    let listening = line.split_once("listening on ").map(|(_, rest)| rest.split(' ').next().unwrap());
                     let address = listening.map(|word| word.parse().unwrap());
                     running.said.push(line);
                     if let Some(address) = address {
@@ -286,9 +267,7 @@ impl Server {
     pub(crate) fn terminate(&mut self) {
         kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGTERM).unwrap();
         let status = wait_for_exit(&mut self.running.as_mut().unwrap().child, STOP_TIMEOUT);
-        let Some(status) = status else {
-            panic!("still running {STOP_TIMEOUT:?} after SIGTERM")
-        };
+        let Some(status) = status else { panic!("still running {STOP_TIMEOUT:?} after SIGTERM") };
         assert_eq!(status.code(), Some(0), "exit after SIGTERM: {status}");
         self.running = None;
     }
@@ -329,11 +308,7 @@ impl Drop for Server {
         let status = running.child.wait();
         if thread::panicking() {
             running.said.extend(running.stderr.iter());
-            let end = if matches!(ended, Ok(Some(_))) {
-                "ended by itself"
-            } else {
-                "ran until now"
-            };
+            let end = if matches!(ended, Ok(Some(_))) { "ended by itself" } else { "ran until now" };
             eprintln!("the server {end} ({status:?}) and said:\n{}", running.said.join("\n"));
         }
     }

@@ -73,12 +73,8 @@ fn a_get_right_behind_a_noreply_set() {
 fn the_version_is_three_numbers_and_the_first_is_not_zero() {
     let server = Launch::new().start();
     let line = server.connect().command("version");
-    let numbers: Vec<u32> = line
-        .strip_prefix("VERSION ")
-        .unwrap()
-        .split('.')
-        .map(|word| word.parse().unwrap())
-        .collect();
+    let numbers: Vec<u32> =
+        line.strip_prefix("VERSION ").unwrap().split('.').map(|word| word.parse().unwrap()).collect();
     assert_eq!(numbers.len(), 3, "{line}");
     assert_ne!(numbers[0], 0, "{line}");
 }
@@ -92,11 +88,7 @@ fn stats_leave_in_one_write() {
         for line in ["stats\r\n", "stats \r\n", "stats\r\n"] {
             client.send(line);
             let answer = client.read_once().unwrap();
-            assert!(
-                answer.ends_with(b"\r\nEND\r\n"),
-                "one read brought:\n{}",
-                String::from_utf8_lossy(&answer)
-            );
+            assert!(answer.ends_with(b"\r\nEND\r\n"), "one read brought:\n{}", String::from_utf8_lossy(&answer));
         }
     }
 }

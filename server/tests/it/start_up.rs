@@ -12,10 +12,7 @@ use crate::process::{Launch, binary};
 fn a_port_that_another_program_has() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    Launch::new()
-        .port(port)
-        .refused()
-        .assert_one_line(&[&port.to_string(), "-p"]);
+    Launch::new().port(port).refused().assert_one_line(&[&port.to_string(), "-p"]);
 }
 
 /// The kernel would let both listen, and spread the clients over two servers with different data.
@@ -23,10 +20,7 @@ fn a_port_that_another_program_has() {
 fn a_port_that_another_rushq_has() {
     let first = Launch::new().start();
     let port = first.address().port();
-    Launch::new()
-        .port(port)
-        .refused()
-        .assert_one_line(&[&port.to_string(), "-p"]);
+    Launch::new().port(port).refused().assert_one_line(&[&port.to_string(), "-p"]);
     assert_eq!(first.connect().set("q", b"still here"), "STORED");
 }
 
@@ -50,11 +44,7 @@ fn a_directory_that_cannot_be_made() {
     fs::write(&file, "in the way").unwrap();
     let directory = file.join("data");
     // The clone keeps the file until the end.
-    launch
-        .clone()
-        .directory(directory.clone())
-        .refused()
-        .assert_one_line(&[directory.to_str().unwrap(), "-H"]);
+    launch.clone().directory(directory.clone()).refused().assert_one_line(&[directory.to_str().unwrap(), "-H"]);
     assert_eq!(fs::read(&file).unwrap(), b"in the way");
 }
 
@@ -66,10 +56,7 @@ fn too_little_memory_may_be_locked() {
     if nix::unistd::geteuid().is_root() {
         through.extend(without_right);
     }
-    Launch::new()
-        .through(&through)
-        .refused()
-        .assert_one_line(&["memlock", "LimitMEMLOCK"]);
+    Launch::new().through(&through).refused().assert_one_line(&["memlock", "LimitMEMLOCK"]);
 }
 
 fn contents(directory: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
@@ -93,19 +80,9 @@ fn data_of_another_number_of_shards_is_left_alone() {
     server.terminate();
     let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
     contents(server.directory(), &mut before);
-    server
-        .launch()
-        .clone()
-        .shards(3)
-        .refused()
-        .assert_one_line(&["2", "3", "-t"]);
+    server.launch().clone().shards(3).refused().assert_one_line(&["2", "3", "-t"]);
     contents(server.directory(), &mut after);
-    assert!(
-        before.keys().eq(after.keys()),
-        "files came or went: {:?}, {:?}",
-        before.keys(),
-        after.keys()
-    );
+    assert!(before.keys().eq(after.keys()), "files came or went: {:?}, {:?}", before.keys(), after.keys());
     for (path, bytes) in &before {
         assert!(after[path] == *bytes, "{} was changed", path.display());
     }
@@ -117,16 +94,10 @@ fn keeps_everything_over_a_clean_stop(arguments: &[&str]) {
     let mut server = Launch::new().with(arguments).start();
     let mut client = server.connect();
     for number in 0..500 {
-        assert_eq!(
-            client.set(&format!("q{}", number % 20), format!("{number}").as_bytes()),
-            "STORED"
-        );
+        assert_eq!(client.set(&format!("q{}", number % 20), format!("{number}").as_bytes()), "STORED");
     }
     for number in 0..100 {
-        assert_eq!(
-            client.get(&format!("q{}", number % 20)),
-            Some(format!("{number}").into_bytes())
-        );
+        assert_eq!(client.get(&format!("q{}", number % 20)), Some(format!("{number}").into_bytes()));
     }
     server.terminate();
     server.start();
@@ -137,10 +108,7 @@ fn keeps_everything_over_a_clean_stop(arguments: &[&str]) {
     expected.sort();
     assert_eq!(counters, expected);
     for number in 100..500 {
-        assert_eq!(
-            client.get(&format!("q{}", number % 20)),
-            Some(format!("{number}").into_bytes())
-        );
+        assert_eq!(client.get(&format!("q{}", number % 20)), Some(format!("{number}").into_bytes()));
     }
     assert_eq!(client.get("q0"), None);
 }
@@ -180,8 +148,5 @@ fn help_names_every_option() {
 fn an_unknown_option_is_refused() {
     let output = Command::new(binary()).arg("--no-such-option").output().unwrap();
     assert!(!output.status.success());
-    assert!(
-        String::from_utf8_lossy(&output.stderr).contains("--no-such-option"),
-        "{output:?}"
-    );
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--no-such-option"), "{output:?}");
 }

@@ -24,14 +24,7 @@ const FIRST: [&str; 17] = [
     "bytes_written",
     "threads",
 ];
-const ALSO: [&str; 6] = [
-    "cmd_get",
-    "cmd_set",
-    "get_misses",
-    "curr_items",
-    "limit_maxbytes",
-    "max_connections",
-];
+const ALSO: [&str; 6] = ["cmd_get", "cmd_set", "get_misses", "curr_items", "limit_maxbytes", "max_connections"];
 
 #[test]
 fn stats_begin_as_memcacheq_does() {
@@ -42,18 +35,11 @@ fn stats_begin_as_memcacheq_does() {
     for name in ALSO {
         assert!(names.contains(&name), "no {name} in {names:?}");
     }
-    let values: HashMap<&str, &str> = stats
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    let values: HashMap<&str, &str> = stats.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     for name in FIRST.iter().chain(&ALSO) {
         let value = values[name];
         match *name {
-            "version" => assert_eq!(
-                value.split('.').filter(|part| part.parse::<u32>().is_ok()).count(),
-                3,
-                "{value}"
-            ),
+            "version" => assert_eq!(value.split('.').filter(|part| part.parse::<u32>().is_ok()).count(), 3, "{value}"),
             "rusage_user" | "rusage_system" => assert!(value.parse::<f64>().is_ok(), "{name} {value}"),
             _ => assert!(value.parse::<u64>().is_ok(), "{name} {value}"),
         }
@@ -122,10 +108,7 @@ fn stats_queue_is_never_cut_short() {
     let expected: BTreeMap<_, _> = (0..QUEUES).map(|number| (name(number), (1, 0))).collect();
     let listed = client.queue_counters();
     assert_eq!(listed.len(), QUEUES);
-    let listed: BTreeMap<_, _> = listed
-        .into_iter()
-        .map(|(queue, sets, gets)| (queue, (sets, gets)))
-        .collect();
+    let listed: BTreeMap<_, _> = listed.into_iter().map(|(queue, sets, gets)| (queue, (sets, gets))).collect();
     assert!(listed == expected, "a queue is missing, or its counters are wrong");
 }
 
@@ -138,28 +121,13 @@ fn stats_cores_and_settings() {
     }
     let cores = client.stats("cores");
     for shard in ["0", "1"] {
-        assert!(
-            cores.iter().any(|(name, _)| name.contains(shard)),
-            "nothing about shard {shard} in {cores:?}"
-        );
+        assert!(cores.iter().any(|(name, _)| name.contains(shard)), "nothing about shard {shard} in {cores:?}");
     }
-    for figure in [
-        "connections",
-        "commands",
-        "forwarded",
-        "commits",
-        "p50",
-        "p99",
-        "queues",
-        "messages",
-    ] {
+    for figure in ["connections", "commands", "forwarded", "commits", "p50", "p99", "queues", "messages"] {
         let lines = cores.iter().filter(|(name, _)| name.contains(figure)).count();
         assert!(lines >= 2, "{figure} is there {lines} times in {cores:?}");
     }
     let settings = client.stats("settings");
-    assert!(
-        settings.iter().any(|(_, value)| value == "77"),
-        "no trace of -c 77 in {settings:?}"
-    );
+    assert!(settings.iter().any(|(_, value)| value == "77"), "no trace of -c 77 in {settings:?}");
     assert!(settings.len() >= 8, "an option is missing in {settings:?}");
 }

@@ -78,9 +78,7 @@ impl Call {
     fn sends_stored(&self) -> bool {
         let sends = self.name.starts_with("send") || self.name == "write" || self.name == "writev";
         sends
-            && self
-                .path()
-                .is_some_and(|path| path.contains("socket") || path.contains("TCP"))
+            && self.path().is_some_and(|path| path.contains("socket") || path.contains("TCP"))
             && self.text.contains("STORED")
     }
 }
@@ -100,10 +98,7 @@ fn assert_synced_before_stored(trace: &str) {
         let write = write.unwrap_or_else(|| panic!("no write of {message} to a log"));
         let path = write.path().unwrap();
         let synced = |call: &Call| call.syncs(path) && call.began > write.returned && call.returned < reply.began;
-        assert!(
-            calls.iter().any(synced),
-            "no sync of {path} between\n{write:?} and\n{reply:?}"
-        );
+        assert!(calls.iter().any(synced), "no sync of {path} between\n{write:?} and\n{reply:?}");
     }
 }
 
@@ -113,28 +108,13 @@ fn trace_of(commit: &str) -> String {
     let launch = Launch::new();
     let file = launch.scratch().join("trace");
     // -D leaves the server itself as our child; -y shows paths; a frame of one message fits into -s.
-    let through = [
-        "strace",
-        "-D",
-        "-f",
-        "-y",
-        "-s",
-        "16384",
-        "-e",
-        "signal=none",
-        "-e",
-        TRACED,
-        "-o",
-        file.to_str().unwrap(),
-    ];
+    let through =
+        ["strace", "-D", "-f", "-y", "-s", "16384", "-e", "signal=none", "-e", TRACED, "-o", file.to_str().unwrap()];
     let mut server = launch.through(&through).with(&["--commit", commit]).start();
     for number in 0..MESSAGES {
         // Another connection now and then, so that both shards answer for both shards' queues.
         let mut client = server.connect();
-        assert_eq!(
-            client.set(&format!("q{}", number % 5), message(number).as_bytes()),
-            "STORED"
-        );
+        assert_eq!(client.set(&format!("q{}", number % 5), message(number).as_bytes()), "STORED");
     }
     server.terminate();
     finished_trace(&file)
@@ -169,20 +149,12 @@ const GOOD: &str = r#"
 #[test]
 fn the_check_of_a_trace_can_fail() {
     let check = |trace: String| {
-        let all: String = (0..MESSAGES)
-            .map(|number| trace.replace("0000..", &format!("{number:04}..")))
-            .collect();
+        let all: String = (0..MESSAGES).map(|number| trace.replace("0000..", &format!("{number:04}.."))).collect();
         std::panic::catch_unwind(|| assert_synced_before_stored(&all)).is_ok()
     };
     assert!(check(String::from(GOOD)));
-    assert!(
-        !check(GOOD.replace("fdatasync(5</d/shard-000", "fdatasync(5</d/shard-001")),
-        "another file's sync"
-    );
-    assert!(
-        !check(GOOD.replace("0000001.log>) = 0", "0000001.log>) = -1 EIO")),
-        "a sync that failed"
-    );
+    assert!(!check(GOOD.replace("fdatasync(5</d/shard-000", "fdatasync(5</d/shard-001")), "another file's sync");
+    assert!(!check(GOOD.replace("0000001.log>) = 0", "0000001.log>) = -1 EIO")), "a sync that failed");
     let lines: Vec<&str> = GOOD.lines().collect();
     let swapped = [lines[4], lines[1], lines[2], lines[3], lines[5]].join("\n") + "\n";
     assert!(!check(swapped), "a sync before the write");

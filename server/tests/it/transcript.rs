@@ -83,8 +83,7 @@ impl Transcript {
                 "<" | "<|" => {
                     let turn = turns.last_mut().expect("a transcript begins with the client");
                     turn.expects.extend(pieces_of(rest, suffix));
-                    turn.expects
-                        .push(Piece::Exactly(if mark == "<" { b"\r\n".to_vec() } else { Vec::new() }));
+                    turn.expects.push(Piece::Exactly(if mark == "<" { b"\r\n".to_vec() } else { Vec::new() }));
                 }
                 "=" => closes = true,
                 _ => {}
@@ -93,10 +92,7 @@ impl Transcript {
         if !closes {
             // An answer too many, or a connection that is out of step, shows in the answer to this.
             let expects = vec![Piece::Exactly(b"OK\r\n".to_vec())];
-            turns.push(Turn {
-                sends: b"verbosity 0\r\n".to_vec(),
-                expects,
-            });
+            turns.push(Turn { sends: b"verbosity 0\r\n".to_vec(), expects });
         }
         assert!(!turns.is_empty(), "an empty transcript");
         Transcript { turns, closes }
@@ -162,11 +158,7 @@ fn compare(expected: &[&Piece], received: &[u8]) -> Result<bool, usize> {
             Piece::Exactly(bytes) => {
                 let common = rest.iter().zip(bytes).take_while(|(a, b)| a == b).count();
                 if common < bytes.len() {
-                    return if common == rest.len() {
-                        Ok(false)
-                    } else {
-                        Err(at + common)
-                    };
+                    return if common == rest.len() { Ok(false) } else { Err(at + common) };
                 }
                 at += common;
             }
@@ -191,10 +183,7 @@ fn fail(expected: &[&Piece], received: &[u8], why: &str, way: Way) -> ! {
         Piece::Number => String::from("{n}"),
     };
     let expected: String = expected.iter().map(text).collect();
-    panic!(
-        "{way:?}: {why}\nexpected {expected}\nreceived {}",
-        received.escape_ascii()
-    );
+    panic!("{way:?}: {why}\nexpected {expected}\nreceived {}", received.escape_ascii());
 }
 
 fn bytes_of(text: &str, suffix: &str) -> Vec<u8> {

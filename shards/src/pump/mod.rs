@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender};
+use glommio::{Task, spawn_local};
 use storage::FrameNumber;
 
 use crate::batch::Batch;
@@ -100,13 +101,13 @@ impl ShardHandle {
     /// must be started.
     pub async fn start(shard: Shard, links: Links, mode: CommitMode) -> ShardHandle {
         let shards = links.senders.len() as u16;
-        let mut senders = Vec::new();
-        for sender in links.senders {
-            senders.push(match sender {
-                Some(sender) => Some(sender.connect().await),
-                None => None,
-            });
-        }
+        // An end is connected when the other one is, so all have to be begun before the first is awaited.
+        let senders = links.senders.into_iter().map(|sender| sender.map(|sender| spawn_local(sender.connect())));
+        let senders: Vec<_> = senders.collect();
+        let receivers = links.receivers.into_iter().map(|receiver| receiver.map(|r| spawn_local(r.connect())));
+        let receivers: Vec<_> = receivers.collect();
+        let senders = connected(senders).await;
+        let receivers = connected(receivers).await;
         let acknowledged = Acknowledged::default();
         acknowledged.advance(shard.acknowledged());
         let pump = Rc::new(Pump {
@@ -123,14 +124,13 @@ impl ShardHandle {
             segments_due: Event::default(),
             index_due: Event::default(),
         });
-        for (from, receiver) in (0..).map(ShardId).zip(links.receivers) {
+        for (from, receiver) in (0..).map(ShardId).zip(receivers) {
             if let Some(receiver) = receiver {
-                let receiver = receiver.connect().await;
-                glommio::spawn_local(receive(Rc::clone(&pump), from, receiver)).detach();
+                spawn_local(receive(Rc::clone(&pump), from, receiver)).detach();
             }
         }
-        glommio::spawn_local(send(Rc::clone(&pump))).detach();
-        glommio::spawn_local(committer::run(Rc::clone(&pump), mode)).detach();
+        spawn_local(send(Rc::clone(&pump))).detach();
+        spawn_local(committer::run(Rc::clone(&pump), mode)).detach();
         background::spawn(&pump);
         ShardHandle(pump)
     }
@@ -238,6 +238,18 @@ impl Pump {
             panic!("shard {} cannot send to shard {to}: {error}", self.me);
         }
     }
+}
+
+/// Waits until all ends of channels are connected.
+async fn connected<T>(ends: Vec<Option<Task<T>>>) -> Vec<Option<T>> {
+    let mut connected = Vec::new();
+    for end in ends {
+        connected.push(match end {
+            Some(end) => Some(end.await),
+            None => None,
+        });
+    }
+    connected
 }
 
 /// Carries outboxes to their shards. It runs behind the connections that were ready with it, so a batch holds what all
