@@ -65,6 +65,13 @@ impl FrameReader {
         Ok(&self.window[start..(start + bytes).min(self.window.len())])
     }
 
+    /// What is in memory from `offset` on, at least a frame's header unless the file ends: read anew only when it is
+    /// used up, since a segment may hold a magic number every few bytes.
+    fn window_at(&mut self, offset: u32) -> Result<&[u8]> {
+        self.bytes(offset, FRAME_HEADER_BYTES)?;
+        Ok(&self.window[(offset - self.window_offset) as usize..])
+    }
+
     /// The next frame, if a whole one of this segment is there.
     ///
     /// # Errors
@@ -106,12 +113,11 @@ impl FrameReader {
         let mut offset = self.offset;
         let magic = MAGIC.to_le_bytes();
         while offset + FRAME_HEADER_BYTES as u32 <= self.segment_bytes {
-            let window = self.bytes(offset, WINDOW_BYTES)?;
+            let window = self.window_at(offset)?;
             if window.len() < FRAME_HEADER_BYTES {
                 break;
             }
-            let found = window.windows(magic.len()).position(|bytes| bytes == magic);
-            let Some(at) = found else {
+            let Some(at) = window.windows(magic.len()).position(|bytes| bytes == magic) else {
                 offset += (window.len() - (magic.len() - 1)) as u32;
                 continue;
             };
