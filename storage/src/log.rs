@@ -184,7 +184,7 @@ impl Log {
     }
 
     /// Bytes that can be appended without another segment, apart from what is lost at the end of each.
-    fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.active_room() + self.spares() as usize * self.entry_bytes_max()
     }
 
@@ -193,9 +193,10 @@ impl Log {
     }
 
     /// What sets leave free, so that takes go on when the disk is full: a take needs at most 65 bytes, with a frame of
-    /// its own, and every segment that the takes empty comes back.
+    /// its own, and every segment that the takes empty comes back. So a segment's size is enough for all segments whose
+    /// messages take at least that much, and half of it would not be for messages of 100 bytes.
     fn reserve(&self) -> usize {
-        self.segment_bytes as usize / 2
+        self.segment_bytes as usize
     }
 
     /// Makes room for entries of so many bytes together. `keep_reserve`: what they are for can be refused, so they must
@@ -206,7 +207,9 @@ impl Log {
     pub(crate) fn make_room(&mut self, bytes: usize, keep_reserve: bool) -> Result<bool> {
         assert!(bytes <= self.entry_bytes_max(), "larger than a segment");
         loop {
-            let fits = self.active_room() >= bytes || self.spares() > 0;
+            // The very last bytes are for the empty frame that says which segments are dead: without it, none of
+            // them comes back.
+            let fits = self.active_room() >= bytes + FRAME_HEADER_BYTES || self.spares() > 0;
             // Advancing may lose what is left of the active segment, hence the doubled entry.
             if fits && (!keep_reserve || self.room() >= self.reserve() + 2 * bytes) {
                 break;
@@ -435,6 +438,16 @@ impl Log {
     /// A segment whose file is no longer needed for anything, to be unlinked; those that the ring will want again are
     /// kept for writing over.
     pub(crate) fn take_unneeded(&mut self) -> Option<u32> {
+        self.recycle();
+        // Strictly from the oldest on, and so that what is kept is what will be used next.
+        if self.recyclable.len() > self.recyclable_max() {
+            return self.recyclable.pop_front();
+        }
+        None
+    }
+
+    /// Lets the files of segments be written over once the frame is durable that says that they are gone.
+    fn recycle(&mut self) {
         while let Some(&(number, frame)) = self.leaving.front() {
             if frame > self.durable {
                 break;
@@ -444,11 +457,6 @@ impl Log {
             // There is room again, perhaps: another attempt is worth it.
             self.full = false;
         }
-        // Strictly from the oldest on, and so that what is kept is what will be used next.
-        if self.recyclable.len() > self.recyclable_max() {
-            return self.recyclable.pop_front();
-        }
-        None
     }
 
     /// Whether [`begin_preparation`](Self::begin_preparation) or [`take_unneeded`](Self::take_unneeded) has something.
@@ -471,6 +479,7 @@ impl Log {
     /// A segment that should be prepared now, off the hot path. [`finish_preparation`](Self::finish_preparation)
     /// follows.
     pub(crate) fn begin_preparation(&mut self) -> Option<Arc<Preparation>> {
+        self.recycle();
         self.wants_segment().then(|| self.prepare())
     }
 
@@ -480,6 +489,7 @@ impl Log {
         }
         let header =
             SegmentHeader { number: self.last() + 1, log_id: self.id, segment_bytes: u64::from(self.segment_bytes) };
+        self.recycle();
         let recycled = self.recyclable.pop_front();
         let preparation = Arc::new(Preparation { header, recycled, progress: Mutex::new(Progress::Waiting) });
         self.preparing = Some(Arc::clone(&preparation));

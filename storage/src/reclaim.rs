@@ -51,14 +51,23 @@ impl Store {
             .is_some_and(|segment| segment.live_bytes == 0 && self.checkpoint_allows(segment.number))
     }
 
-    /// More than twice what lives, and a segment's size: then copying pays. What a full disk has no room for waits.
+    /// Whether to copy what lives in the oldest segment: when the log is more than twice what lives, and a segment's
+    /// size, copying pays. On a full disk it pays when at most half of the segment lives, and comes out of what is set
+    /// aside, at most half of that: else a single message, or a queue's record, would keep the disk full for ever.
     fn wants_copying(&self) -> bool {
         // Messages that were dropped and not released yet still count as live.
         if self.has_released() {
             return false;
         }
-        let worth = self.log.bytes() > 2 * self.log.live_bytes() + u64::from(self.log.segment_bytes());
-        worth && !self.log.is_full() && self.log.oldest_finished().is_some_and(|segment| segment.live_bytes > 0)
+        let Some(oldest) = self.log.oldest_finished().filter(|segment| segment.live_bytes > 0) else {
+            return false;
+        };
+        let segment_bytes = u64::from(self.log.segment_bytes());
+        if self.log.is_full() {
+            2 * oldest.live_bytes <= segment_bytes.min(self.log.room() as u64)
+        } else {
+            self.log.bytes() > 2 * self.log.live_bytes() + segment_bytes
+        }
     }
 
     /// Copies what lives in one frame of the oldest segment. Returns whether there is more to copy.
@@ -105,7 +114,7 @@ impl Store {
                 if self.queues.at(slot).record_segment != from {
                     return Ok(true);
                 }
-                let room = self.log.make_room(self.queues.at(slot).record_bytes(), true)?;
+                let room = self.log.make_room(self.queues.at(slot).record_bytes(), !self.log.is_full())?;
                 if room {
                     self.rewrite_record(slot);
                 }
@@ -116,7 +125,7 @@ impl Store {
                     return Ok(true);
                 }
                 let body = &frame[body];
-                if !self.log.make_room(put_bytes(body.len()), true)? {
+                if !self.log.make_room(put_bytes(body.len()), !self.log.is_full())? {
                     return Ok(false);
                 }
                 let slot = self.queues.find_id(queue).expect("it is live");
