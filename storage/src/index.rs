@@ -187,11 +187,15 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the index; one that does not open is thrown away and made anew, since the log knows everything.
+    /// Opens the index; one that does not open is thrown away and made anew, since the log knows everything. But not
+    /// one that somebody has open.
     pub(crate) fn open(path: &Path) -> Result<Arc<Index>> {
         let open = || sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None).open();
         let tree = match open() {
             Ok(tree) => tree,
+            Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
+                return Err(IndexError(format!("{}: {error}", path.display())));
+            }
             Err(error) => {
                 ::log::warn!("{}: the index does not open and is made anew: {error}", path.display());
                 std::fs::remove_dir_all(path).map_err(|e| IndexError(format!("{}: {e}", path.display())))?;
