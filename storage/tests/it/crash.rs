@@ -1,0 +1,170 @@
+//! Crashes: what was acknowledged is there afterwards, in order and once, and what was not is there up to some point.
+
+use std::path::PathBuf;
+
+use storage::Durability;
+
+use crate::crash_disk::CrashDisk;
+use crate::driver::{Crash, Driver, copy_directory, options};
+use crate::random::{Random, for_seeds};
+
+const MODES: [(Durability, Crash); 4] = [
+    (Durability::Synced, Crash::PowerCut),
+    (Durability::Synced, Crash::Kill),
+    (Durability::Written, Crash::PowerCut),
+    (Durability::Written, Crash::Kill),
+];
+
+/// Lives until the disk crashes, or so many steps.
+fn live(driver: &mut Driver, steps: u64, growth: u64, random: &mut Random) {
+    for _ in 0..steps {
+        if let Err(error) = driver.random_step(random, growth) {
+            assert!(driver.disk.has_crashed(), "{error}");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_crash_at_every_operation_of_the_disk() {
+    for_seeds(1, |seed| {
+        for (durability, crash) in MODES {
+            let mut crash_at = 0;
+            loop {
+                crash_at += 1;
+                let mut random = Random::new(seed);
+                let disk = CrashDisk::default();
+                disk.crash_at(crash_at);
+                let opened = Driver::open(&disk, None, options(durability, 1000));
+                let Ok((mut driver, _)) = opened else {
+                    // Nothing was acknowledged: all that is asked is that it opens.
+                    match crash {
+                        Crash::Kill => disk.kill(&mut random),
+                        Crash::PowerCut => disk.cut_power(&mut random),
+                    }
+                    Driver::open(&disk, None, options(durability, 1000)).unwrap();
+                    continue;
+                };
+                live(&mut driver, 1000, 52, &mut random);
+                if !disk.has_crashed() {
+                    break;
+                }
+                let mut random = Random::new(seed + crash_at);
+                let (mut driver, _) = driver.crash(crash, None, &mut random).unwrap();
+                // And life goes on.
+                live(&mut driver, 100, 40, &mut random);
+                driver.settle().unwrap();
+                driver.crash(Crash::PowerCut, None, &mut random).unwrap();
+            }
+            println!("{durability:?} {crash:?}: {crash_at} operations");
+            assert!(crash_at > 100, "a workload that does something");
+        }
+    });
+}
+
+#[test]
+fn many_lives_one_after_the_other() {
+    for_seeds(60, |seed| {
+        let mut random = Random::new(seed);
+        let durability = random.pick(&[Durability::Synced, Durability::Written]);
+        let disk = CrashDisk::default();
+        let (mut driver, _) = Driver::open(&disk, None, options(durability, 0)).unwrap();
+        for _ in 0..8 {
+            let growth = random.pick(&[20, 45, 50, 60]);
+            disk.crash_at(disk.operations() + 1 + random.below(400));
+            live(&mut driver, 1500, growth, &mut random);
+            let crash = random.pick(&[Crash::Kill, Crash::PowerCut]);
+            driver = driver.crash(crash, None, &mut random).unwrap().0;
+            driver.options.durability = random.pick(&[Durability::Synced, Durability::Written]);
+            driver = driver.crash(Crash::Kill, None, &mut random).unwrap().0;
+        }
+    });
+}
+
+/// A directory that goes when the test has passed.
+#[derive(Debug)]
+pub(crate) struct Scratch(pub(crate) PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(name: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("storage-it-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+
+    fn path(&self, name: u64) -> PathBuf {
+        self.0.join(name.to_string())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+#[test]
+fn many_lives_with_an_index_that_may_be_old_or_gone() {
+    let scratch = Scratch::new("index");
+    let (mut from_index, mut starts) = (0, 0);
+    for_seeds(10, |seed| {
+        let mut random = Random::new(seed);
+        let durability = random.pick(&[Durability::Synced, Durability::Written]);
+        let disk = CrashDisk::default();
+        let fresh = |life: u64| scratch.path(seed * 1000 + life);
+        let mut old: Option<PathBuf> = None;
+        let (mut driver, _) = Driver::open(&disk, Some(fresh(0)), options(durability, 0)).unwrap();
+        for life in 1..8 {
+            let growth = random.pick(&[20, 45, 50, 60]);
+            disk.crash_at(disk.operations() + 50 + random.below(600));
+            live(&mut driver, 2000, growth, &mut random);
+            // As it is while the process still runs: that is what kill -9 leaves.
+            let now = driver.index.clone().unwrap();
+            let left = match (random.below(8), &old) {
+                (0, _) => fresh(life),
+                (1, Some(old)) => old.clone(),
+                _ => now.clone(),
+            };
+            if random.chance(2) {
+                let copy = fresh(life + 100);
+                copy_directory(&now, &copy);
+                old = Some(copy);
+            }
+            let crash = random.pick(&[Crash::Kill, Crash::PowerCut]);
+            let (next, recovered) = driver.crash(crash, Some(left), &mut random).unwrap();
+            driver = next;
+            from_index += u32::from(recovered.from_index);
+            starts += 1;
+        }
+    });
+    println!("{from_index} of {starts} starts were from the index");
+    assert!(from_index * 4 > starts, "the index is of use: {from_index} of {starts}");
+}
+
+#[test]
+fn a_damaged_index_costs_a_scan_and_nothing_else() {
+    let scratch = Scratch::new("damaged-index");
+    for_seeds(6, |seed| {
+        let mut random = Random::new(seed);
+        let disk = CrashDisk::default();
+        let index = scratch.path(seed * 2);
+        let (mut driver, _) = Driver::open(&disk, Some(index.clone()), options(Durability::Synced, 0)).unwrap();
+        live(&mut driver, 2000, 50, &mut random);
+        driver.checkpoint().unwrap();
+        live(&mut driver, 200, 50, &mut random);
+        let left = scratch.path(seed * 2 + 1);
+        copy_directory(&index, &left);
+        let db = left.join("db");
+        let mut bytes = std::fs::read(&db).unwrap();
+        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(1, |last| last + 1);
+        for _ in 0..20 {
+            let at = random.below(used as u64) as usize;
+            bytes[at] ^= 1 << random.below(8);
+        }
+        std::fs::write(&db, bytes).unwrap();
+        driver.crash(Crash::Kill, Some(left), &mut random).unwrap();
+    });
+}

@@ -1,0 +1,408 @@
+//! Drives a store as a server would, a step at a time and in any order of the slow parts, and knows what must be there
+//! after a crash.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use storage::{Chore, Commit, Durability, Error, FrameNumber, Options, Recovered, Result, Store, Sync};
+
+use crate::crash_disk::CrashDisk;
+use crate::expected::{Expected, Op, drain};
+use crate::random::Random;
+
+pub(crate) const BODY_BYTES_MAX: usize = 3000;
+
+pub(crate) fn options(durability: Durability, memory_bytes: usize) -> Options {
+    Options { durability, segment_bytes: 16 << 10, memory_bytes, body_bytes_max: BODY_BYTES_MAX }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crash {
+    /// The process ends.
+    Kill,
+    PowerCut,
+}
+
+#[derive(Debug)]
+enum Slow<T> {
+    Begun(T),
+    Ran(T),
+}
+
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) disk: CrashDisk,
+    pub(crate) options: Options,
+    pub(crate) index: Option<PathBuf>,
+    pub(crate) store: Store,
+    /// What the store shows now.
+    pub(crate) now: Expected,
+    /// What it showed after the last start, and all changes since, each with its frame.
+    base: Expected,
+    ops: Vec<(Op, FrameNumber)>,
+    acknowledged: FrameNumber,
+    synced: FrameNumber,
+    commit: Option<Slow<Commit>>,
+    sync: Option<(Slow<Sync>, FrameNumber)>,
+    segment_chore: Option<Slow<Chore>>,
+    index_chore: Option<Slow<Chore>>,
+    /// Refused sets are no mistake.
+    pub(crate) may_be_full: bool,
+}
+
+impl Driver {
+    pub(crate) fn open(disk: &CrashDisk, index: Option<PathBuf>, options: Options) -> Result<(Driver, Recovered)> {
+        let (store, recovered) = Store::open(Arc::new(disk.clone()), index.clone(), options)?;
+        let driver = Driver {
+            disk: disk.clone(),
+            options,
+            index,
+            acknowledged: store.acknowledged(),
+            synced: store.acknowledged(),
+            store,
+            now: Expected::default(),
+            base: Expected::default(),
+            ops: Vec::new(),
+            commit: None,
+            sync: None,
+            segment_chore: None,
+            index_chore: None,
+            may_be_full: false,
+        };
+        Ok((driver, recovered))
+    }
+
+    /// Applies a change to the store and to what is expected, and holds them against each other. Returns whether the
+    /// store did it.
+    pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
+        let before = self.store.totals();
+        let done = match &op {
+            Op::Put { name, flags, body } => self.store.put(&[*name], *flags, body)?,
+            Op::Create { name } => self.store.create(&[*name])?,
+            Op::Delete { name } => {
+                let there = self.now.queues.contains_key(name);
+                assert_eq!(self.store.delete(&[*name])?, there);
+                there
+            }
+            Op::Flush { name } => self.store.flush(&[*name]).map(|()| true)?,
+            Op::FlushAll => self.store.flush_all().map(|()| true)?,
+            Op::Take { name } => {
+                let taken = self.store.take(&[*name])?;
+                let mut after = self.now.clone();
+                let expected = after.apply(&op);
+                if taken.is_none() && expected.is_some() && self.may_be_full {
+                    return Ok(false);
+                }
+                let expected = expected.map(|message| (message.seq, message.flags, message.body));
+                let taken = taken.map(|taken| (taken.seq, taken.flags, taken.body.into_vec()));
+                assert_eq!(taken, expected, "the head of queue {}", *name as char);
+                true
+            }
+        };
+        if done {
+            self.now.apply(&op);
+            self.ops.push((op, self.store.changed()));
+        } else if matches!(op, Op::Put { .. } | Op::Create { .. }) {
+            assert!(self.may_be_full && self.store.is_full(), "refused with room to spare");
+            assert_eq!(self.store.totals().messages, before.messages, "refused, and yet there");
+            assert_eq!(self.store.totals().queues, before.queues);
+        }
+        Ok(done)
+    }
+
+    pub(crate) fn put(&mut self, name: u8, body: &[u8]) -> Result<bool> {
+        let body = body.to_vec();
+        self.apply(Op::Put { name, flags: 7, body })
+    }
+
+    /// Takes a message out of a queue. False: the queue was empty.
+    pub(crate) fn take(&mut self, name: u8) -> Result<bool> {
+        let before = self.store.totals().messages;
+        self.apply(Op::Take { name })?;
+        Ok(self.store.totals().messages < before)
+    }
+
+    // ---- the slow parts, each in three steps that others come between ----
+
+    pub(crate) fn step_commit(&mut self) -> Result<bool> {
+        self.commit = match self.commit.take() {
+            None => self.store.begin_commit().map(Slow::Begun),
+            Some(Slow::Begun(mut commit)) => {
+                commit.run()?;
+                Some(Slow::Ran(commit))
+            }
+            Some(Slow::Ran(commit)) => {
+                self.store.finish_commit(commit);
+                self.acknowledged = self.store.acknowledged();
+                if self.options.durability == Durability::Synced {
+                    self.synced = self.acknowledged;
+                }
+                None
+            }
+        };
+        Ok(self.commit.is_some())
+    }
+
+    pub(crate) fn step_sync(&mut self) -> Result<bool> {
+        self.sync = match self.sync.take() {
+            None => {
+                let written = self.acknowledged;
+                self.store.begin_sync().map(|sync| (Slow::Begun(sync), written))
+            }
+            Some((Slow::Begun(sync), written)) => {
+                sync.run()?;
+                Some((Slow::Ran(sync), written))
+            }
+            Some((Slow::Ran(sync), written)) => {
+                self.store.finish_sync(&sync);
+                self.synced = self.synced.max(written);
+                None
+            }
+        };
+        Ok(self.sync.is_some())
+    }
+
+    fn step_chore(&mut self, chore: Option<Slow<Chore>>) -> Result<Option<Slow<Chore>>> {
+        Ok(match chore {
+            Some(Slow::Begun(mut chore)) => {
+                chore.run();
+                Some(Slow::Ran(chore))
+            }
+            Some(Slow::Ran(chore)) => {
+                self.store.finish_chore(chore)?;
+                None
+            }
+            None => None,
+        })
+    }
+
+    pub(crate) fn step_segment_chore(&mut self) -> Result<bool> {
+        self.segment_chore = match self.segment_chore.take() {
+            None => self.store.segment_chore().map(Slow::Begun),
+            chore => self.step_chore(chore)?,
+        };
+        Ok(self.segment_chore.is_some())
+    }
+
+    pub(crate) fn step_index_chore(&mut self) -> Result<bool> {
+        self.index_chore = match self.index_chore.take() {
+            None => self.store.index_chore().map(Slow::Begun),
+            chore => self.step_chore(chore)?,
+        };
+        Ok(self.index_chore.is_some())
+    }
+
+    /// Commits all there is, and syncs it. Ends with nothing under way.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        let frame = self.store.changed();
+        while self.step_commit()? || self.store.wants_commit() {}
+        while self.step_sync()? {}
+        self.step_sync()?;
+        while self.step_sync()? {}
+        assert!(self.store.acknowledged() >= frame, "all was committed, and is not acknowledged");
+        Ok(())
+    }
+
+    /// Does everything that waits, until there is nothing more to do.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        for _ in 0..10_000 {
+            self.commit()?;
+            let mut more = self.store.reclaim()?;
+            more |= self.step_segment_chore()? | self.step_index_chore()?;
+            more |= self.store.wants_checkpoint_step() | self.store.wants_commit() | self.store.wants_reclaim();
+            more |= self.store.wants_segment_chore();
+            if !more {
+                return Ok(());
+            }
+        }
+        panic!("there is no end of work: {:?}", self.store.totals());
+    }
+
+    /// Writes a checkpoint that knows all that was changed so far.
+    pub(crate) fn checkpoint(&mut self) -> Result<()> {
+        let wanted = self.store.request_checkpoint();
+        for _ in 0..10_000 {
+            if self.store.checkpoints_finished() >= wanted {
+                return Ok(());
+            }
+            self.commit()?;
+            self.step_index_chore()?;
+        }
+        panic!("the checkpoint is never finished");
+    }
+
+    // ---- a random life ----
+
+    pub(crate) fn random_op(&self, random: &mut Random, growth: u64) -> Op {
+        let name = random.pick(b"aaabbbcd");
+        match random.below(100) {
+            0..2 => Op::Create { name },
+            2..4 => Op::Delete { name },
+            4..5 => Op::Flush { name },
+            5 if random.chance(8) => Op::FlushAll,
+            n if n < 5 + growth => Op::Put { name, flags: random.next() as u32, body: self.random_body(random) },
+            _ => Op::Take { name },
+        }
+    }
+
+    fn random_body(&self, random: &mut Random) -> Vec<u8> {
+        let bytes = match random.below(8) {
+            0 => random.below(BODY_BYTES_MAX as u64 + 1),
+            1 => random.below(600),
+            2 => 0,
+            _ => random.below(60),
+        };
+        if bytes > 600 && !self.disk.files().is_empty() && random.chance(2) {
+            // What is on the disk already: real frames of this log, and of other segments.
+            let name = random.pick(&self.disk.files().iter().map(String::as_str).collect::<Vec<_>>()).to_string();
+            let content = self.disk.content(&name);
+            let from = random.below(content.len() as u64 / 2 + 1) as usize;
+            return content[from..(from + bytes as usize).min(content.len())].to_vec();
+        }
+        (0..bytes).map(|_| random.next() as u8).collect()
+    }
+
+    /// One random step: a change, or a part of what is slow.
+    pub(crate) fn random_step(&mut self, random: &mut Random, growth: u64) -> Result<()> {
+        match random.below(100) {
+            0..55 => {
+                let op = self.random_op(random, growth);
+                self.apply(op)?;
+            }
+            55..80 => {
+                self.step_commit()?;
+            }
+            80..86 => {
+                self.step_sync()?;
+            }
+            86..91 => {
+                self.step_segment_chore()?;
+            }
+            91..95 => {
+                self.step_index_chore()?;
+            }
+            95..99 => {
+                self.store.reclaim()?;
+            }
+            _ => {
+                self.store.request_checkpoint();
+            }
+        }
+        Ok(())
+    }
+
+    // ---- the end, and the next life ----
+
+    /// Crashes, and opens the store again. `index` is what is left of the index; a copy is used, as it is now.
+    pub(crate) fn crash(self, how: Crash, index: Option<PathBuf>, random: &mut Random) -> Result<(Driver, Recovered)> {
+        let index = index.map(|index| copy_of(&index));
+        let (disk, safe) = (self.disk.clone(), self.safe(how));
+        println!("{how:?} of {:?} after {} operations", self.options.durability, disk.operations());
+        let history = self.into_history();
+        match how {
+            Crash::Kill => disk.kill(random),
+            Crash::PowerCut => disk.cut_power(random),
+        }
+        history.reopen(&disk, how, index, safe, random)
+    }
+
+    /// How many of the changes must have survived.
+    fn safe(&self, how: Crash) -> usize {
+        let frame = match how {
+            Crash::Kill => self.acknowledged,
+            Crash::PowerCut => self.synced,
+        };
+        self.ops.partition_point(|(_, changed)| *changed <= frame)
+    }
+
+    fn into_history(self) -> History {
+        History { options: self.options, base: self.base, ops: self.ops.into_iter().map(|(op, _)| op).collect() }
+    }
+}
+
+/// Copies a directory to a place beside it. A sled tree stays locked for a while after it was dropped, so every life has
+/// its own.
+pub(crate) fn copy_of(index: &Path) -> PathBuf {
+    static COPIES: AtomicU64 = AtomicU64::new(0);
+    let copy = index.with_extension(COPIES.fetch_add(1, Ordering::Relaxed).to_string());
+    if index.exists() {
+        copy_directory(index, &copy);
+    }
+    copy
+}
+
+pub(crate) fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_directory(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// What is known of a life that ended.
+#[derive(Debug)]
+struct History {
+    options: Options,
+    base: Expected,
+    ops: Vec<Op>,
+}
+
+impl History {
+    fn reopen(
+        self,
+        disk: &CrashDisk,
+        how: Crash,
+        index: Option<PathBuf>,
+        safe: usize,
+        random: &mut Random,
+    ) -> Result<(Driver, Recovered)> {
+        let mut options = self.options;
+        options.memory_bytes = random.pick(&[0, 2000, 100_000]);
+        // Recovery may be cut too, and be killed more than once.
+        while random.chance(3) {
+            disk.crash_at(disk.operations() + 1 + random.below(6));
+            let opened = Store::open(Arc::new(disk.clone()), index.as_deref().map(copy_of), options);
+            if let Err(Error::Damage { .. }) = opened {
+                return Err(opened.err().unwrap());
+            }
+            drop(opened);
+            // What a process that was killed had acknowledged need not survive a power cut before the next start.
+            match how {
+                Crash::PowerCut if random.chance(2) => disk.cut_power(random),
+                _ => disk.kill(random),
+            }
+        }
+        let (mut driver, recovered) = Driver::open(disk, index, options)?;
+        // Without the index and on a copy of the disk, so that nothing is changed here.
+        let mut copy = Store::open(Arc::new(disk.fork()), None, options)?.0;
+        let found = drain(&mut copy);
+        let sets: u64 = found.values().map(|queue| queue.sets + (queue.gets << 32)).sum();
+        let mut now = self.base;
+        let mut refused = Vec::new();
+        for (done, op) in self.ops.iter().map(Some).chain([None]).enumerate() {
+            let now_sets: u64 = now.queues.values().map(|queue| queue.sets + (queue.gets << 32)).sum();
+            if done >= safe && sets == now_sets && now.queues == found {
+                now.check(&driver.store);
+                driver.base = now.clone();
+                driver.now = now;
+                return Ok((driver, recovered));
+            }
+            if done >= safe && refused.len() < 3 {
+                refused.push(now.queues.clone());
+            }
+            if let Some(op) = op {
+                now.apply(op);
+            }
+        }
+        panic!(
+            "found is the state after none of the changes {safe}..={}:\n{found:?}\nbut not\n{refused:?}",
+            self.ops.len()
+        );
+    }
+}

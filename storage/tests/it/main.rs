@@ -1,0 +1,12 @@
+//! The store through its public interface: against a model, through crashes at every operation of the disk, with
+//! failing and full disks, and with damaged files. `ROUNDS=` makes the random tests longer, `SEED=` repeats one round.
+#![allow(clippy::unwrap_used, missing_docs)] // a test may panic, and says what it is by its name
+
+mod crash;
+mod crash_disk;
+mod damage;
+mod driver;
+mod expected;
+mod failures;
+mod model;
+mod random;
