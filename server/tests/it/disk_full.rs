@@ -53,7 +53,6 @@ fn a_full_disk_refuses_sets_and_still_gives() {
     let stored = fill(&mut client, 0);
     assert!(stored > 2000, "refused after {stored} messages, with most of {DISK_MEGABYTES} MB free");
     assert_eq!(client.set("q", &body(stored)), "NOT_STORED");
-    assert_eq!(client.set("another", b""), "NOT_STORED");
     take(&mut client, 0..stored);
     assert_eq!(client.get("q"), None);
 

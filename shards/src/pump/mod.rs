@@ -16,8 +16,10 @@ use std::future::poll_fn;
 use std::mem;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender};
+use glommio::timer::sleep;
 use glommio::{Task, spawn_local};
 use storage::FrameNumber;
 
@@ -28,6 +30,9 @@ use crate::op::{Op, Outcome};
 use crate::router::{CHANNEL_BATCHES, GatherId, Router};
 use crate::shard::Shard;
 use event::{Acknowledged, Event};
+
+/// How often a shard that starts looks whether its channels are connected.
+const CONNECT_POLL: Duration = Duration::from_millis(1);
 
 /// What goes from one shard to another.
 #[derive(Debug)]
@@ -106,8 +111,15 @@ impl ShardHandle {
         let senders: Vec<_> = senders.collect();
         let receivers = links.receivers.into_iter().map(|receiver| receiver.map(|r| spawn_local(r.connect())));
         let receivers: Vec<_> = receivers.collect();
+        // Nobody wakes a sleeping executor when the other end of a channel is connected: it must keep looking.
+        let looking = spawn_local(async {
+            loop {
+                sleep(CONNECT_POLL).await;
+            }
+        });
         let senders = connected(senders).await;
         let receivers = connected(receivers).await;
+        looking.cancel().await;
         let acknowledged = Acknowledged::default();
         acknowledged.advance(shard.acknowledged());
         let pump = Rc::new(Pump {
