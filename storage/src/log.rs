@@ -48,6 +48,17 @@ pub(crate) struct Tail {
     pub(crate) next_queue_id: QueueId,
 }
 
+/// What room is made for. The less it can be refused, the less of it must be left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Sets, which a full disk refuses.
+    Set,
+    /// Takes, drops and flushes, which make room in the end.
+    Take,
+    /// Copying forward on a full disk, which makes room at once.
+    Copy,
+}
+
 /// A segment that is being prepared. Whoever runs it first does the work; who comes second waits for the result, so
 /// that a shard that has run out of room can finish by itself what another thread has begun.
 #[derive(Debug)]
@@ -192,29 +203,36 @@ impl Log {
         self.last() - self.active
     }
 
-    /// What sets leave free, so that takes go on when the disk is full: a take needs at most 65 bytes, with a frame of
-    /// its own, and every segment that the takes empty comes back. So a segment's size is enough for all segments whose
-    /// messages take at least that much, and half of it would not be for messages of 100 bytes.
-    fn reserve(&self) -> usize {
-        self.segment_bytes as usize
+    /// What must be left free after entries of so many bytes.
+    ///
+    /// Takes go on when the disk is full: a take needs at most 65 bytes, with a frame of its own, and every segment that
+    /// the takes empty comes back. So a segment's size is enough for all segments whose messages take at least that
+    /// much, and half of it would not be for messages of 100 bytes. What little lives in a segment that they emptied,
+    /// a queue's record above all, must be copied before it comes back: takes leave room for that.
+    fn reserve(&self, purpose: Purpose, bytes: usize) -> usize {
+        let segment = self.segment_bytes as usize;
+        match purpose {
+            // Advancing may lose what is left of the active segment, hence the doubled entry.
+            Purpose::Set => segment + segment / 8 + bytes,
+            Purpose::Take => segment / 8,
+            Purpose::Copy => 0,
+        }
     }
 
-    /// Makes room for entries of so many bytes together. `keep_reserve`: what they are for can be refused, so they must
-    /// leave the reserve alone. `Ok(false)`: the disk is full.
+    /// Makes room for entries of so many bytes together. `Ok(false)`: the disk is full.
     ///
     /// # Errors
     /// A failure of the disk other than being full.
-    pub(crate) fn make_room(&mut self, bytes: usize, keep_reserve: bool) -> Result<bool> {
+    pub(crate) fn make_room(&mut self, bytes: usize, purpose: Purpose) -> Result<bool> {
         assert!(bytes <= self.entry_bytes_max(), "larger than a segment");
         loop {
             // The very last bytes are for the empty frame that says which segments are dead: without it, none of
             // them comes back.
             let fits = self.active_room() >= bytes + FRAME_HEADER_BYTES || self.spares() > 0;
-            // Advancing may lose what is left of the active segment, hence the doubled entry.
-            if fits && (!keep_reserve || self.room() >= self.reserve() + 2 * bytes) {
+            if fits && self.room() >= bytes + self.reserve(purpose, bytes) {
                 break;
             }
-            if self.full && keep_reserve {
+            if self.full && purpose == Purpose::Set {
                 return Ok(false);
             }
             // Back-pressure: the disk makes segments slower than they are filled.

@@ -7,7 +7,8 @@ use crate::codec::Reader;
 use crate::directory::Located;
 use crate::entry::{Entry, QueueId, Seq, put_bytes};
 use crate::error::Result;
-use crate::log::damage_at;
+use crate::frame::FRAME_HEADER_BYTES;
+use crate::log::{Purpose, damage_at};
 use crate::queue::Place;
 use crate::reader::FrameReader;
 use crate::segment::SEGMENT_HEADER_BYTES;
@@ -64,7 +65,7 @@ impl Store {
         };
         let segment_bytes = u64::from(self.log.segment_bytes());
         if self.log.is_full() {
-            2 * oldest.live_bytes <= segment_bytes.min(self.log.room() as u64)
+            2 * oldest.live_bytes + FRAME_HEADER_BYTES as u64 <= segment_bytes.min(self.log.room() as u64)
         } else {
             self.log.bytes() > 2 * self.log.live_bytes() + segment_bytes
         }
@@ -104,6 +105,11 @@ impl Store {
         Ok(true)
     }
 
+    /// Elsewhere than on a full disk, copying leaves as much room as sets do.
+    fn copy_purpose(&self) -> Purpose {
+        if self.log.is_full() { Purpose::Copy } else { Purpose::Set }
+    }
+
     /// Copies one entry if it is still needed. `Ok(false)`: the disk is full.
     fn copy(&mut self, from: u32, candidate: Candidate, frame: &[u8]) -> Result<bool> {
         match candidate {
@@ -114,7 +120,7 @@ impl Store {
                 if self.queues.at(slot).record_segment != from {
                     return Ok(true);
                 }
-                let room = self.log.make_room(self.queues.at(slot).record_bytes(), !self.log.is_full())?;
+                let room = self.log.make_room(self.queues.at(slot).record_bytes(), self.copy_purpose())?;
                 if room {
                     self.rewrite_record(slot);
                 }
@@ -125,7 +131,7 @@ impl Store {
                     return Ok(true);
                 }
                 let body = &frame[body];
-                if !self.log.make_room(put_bytes(body.len()), !self.log.is_full())? {
+                if !self.log.make_room(put_bytes(body.len()), self.copy_purpose())? {
                     return Ok(false);
                 }
                 let slot = self.queues.find_id(queue).expect("it is live");

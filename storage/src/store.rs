@@ -11,7 +11,7 @@ use crate::entry::{DROP_BYTES, Entry, Seq, TAKE_BYTES, put_bytes, record_bytes};
 use crate::error::Result;
 use crate::frame::FrameNumber;
 use crate::index::Index;
-use crate::log::Log;
+use crate::log::{Log, Purpose};
 use crate::queue::{Message, Place, Queue, Run, resident_bytes};
 use crate::queues::{Queues, Slot};
 use crate::reclaim::Copying;
@@ -155,7 +155,7 @@ impl Store {
         assert!(body.len() <= self.options.body_bytes_max, "the caller checks the size");
         let found = self.queues.find(name);
         let record = if found.is_none() { record_bytes(name) } else { 0 };
-        if !self.log.make_room(record + put_bytes(body.len()), true)? {
+        if !self.log.make_room(record + put_bytes(body.len()), Purpose::Set)? {
             return Ok(false);
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
@@ -179,7 +179,7 @@ impl Store {
         if self.queues.find(name).is_some() {
             return Ok(true);
         }
-        let room = self.log.make_room(record_bytes(name), true)?;
+        let room = self.log.make_room(record_bytes(name), Purpose::Set)?;
         if room {
             self.create_queue(name);
         }
@@ -210,7 +210,7 @@ impl Store {
             Some(false) => self.read_ahead(slot)?,
             Some(true) => {}
         }
-        if !self.log.make_room(TAKE_BYTES, false)? {
+        if !self.log.make_room(TAKE_BYTES, Purpose::Take)? {
             // Even what is set aside for takes is used up. The message stays.
             return Ok(None);
         }
@@ -235,7 +235,7 @@ impl Store {
         let Some(slot) = self.queues.find(name) else {
             return Ok(false);
         };
-        if !self.log.make_room(DROP_BYTES, false)? {
+        if !self.log.make_room(DROP_BYTES, Purpose::Take)? {
             return Ok(false);
         }
         self.empty(slot);
@@ -269,7 +269,7 @@ impl Store {
         let Some(queue) = self.queues.get(slot).filter(|queue| queue.depth() > 0) else {
             return Ok(());
         };
-        if self.log.make_room(queue.record_bytes(), false)? {
+        if self.log.make_room(queue.record_bytes(), Purpose::Take)? {
             self.empty(slot);
             self.rewrite_record(slot);
         }
