@@ -81,6 +81,66 @@ fn many_lives_one_after_the_other() {
     });
 }
 
+/// The frame after a lost one is still on the disk when another frame of the same length and number takes the place of
+/// the lost one. It is no continuation of that.
+#[test]
+fn what_an_earlier_life_left_behind_the_end_is_not_read() {
+    let disk = CrashDisk::default();
+    let (mut driver, _) = Driver::open(&disk, None, options(Durability::Written, 0)).unwrap();
+    driver.put(b'a', b"synced").unwrap();
+    driver.commit().unwrap();
+    let before = driver.now.clone();
+    for body in [b"lost", b"left", b"also"] {
+        driver.put(b'a', body).unwrap();
+        while driver.step_commit().unwrap() {}
+    }
+    disk.cut_power_losing(&[0]);
+    for body in [b"new1", b"new2"] {
+        let (mut driver, _) = Driver::open(&disk, None, options(Durability::Written, 0)).unwrap();
+        if body == b"new1" {
+            before.check(&driver.store);
+        } else {
+            assert_eq!(driver.store.totals().messages, 2, "one was synced, and one is new");
+        }
+        driver.store.put(b"a", 0, body).unwrap();
+        while driver.step_commit().unwrap() {}
+    }
+}
+
+/// A checkpoint's records know of changes that came after it was begun. It counts when those are on stable storage.
+#[test]
+fn an_index_never_knows_more_than_the_log() {
+    let scratch = Scratch::new("knows");
+    for durability in [Durability::Synced, Durability::Written] {
+        for steps in 0..12 {
+            let mut random = Random::new(steps);
+            let disk = CrashDisk::default();
+            let index = scratch.path(steps + 100 * u64::from(durability == Durability::Synced));
+            let (mut driver, _) = Driver::open(&disk, Some(index.clone()), options(durability, 0)).unwrap();
+            for _ in 0..3 {
+                driver.put(b'a', b"body").unwrap();
+                driver.put(b'b', b"body").unwrap();
+            }
+            driver.commit().unwrap();
+            driver.store.request_checkpoint();
+            for _ in 0..steps {
+                driver.step_index_chore().unwrap();
+            }
+            driver.take(b'a').unwrap();
+            driver.take(b'b').unwrap();
+            if durability == Durability::Written {
+                while driver.step_commit().unwrap() {}
+            }
+            for _ in 0..20 {
+                driver.step_index_chore().unwrap();
+            }
+            // The log's file forgets both takes.
+            disk.cut_power_losing(&[0, 1, 2, 3]);
+            driver.crash(Crash::PowerCut, Some(index), &mut random).unwrap();
+        }
+    }
+}
+
 /// A directory that goes when the test has passed.
 #[derive(Debug)]
 pub(crate) struct Scratch(pub(crate) PathBuf);

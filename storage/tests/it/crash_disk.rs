@@ -274,6 +274,22 @@ impl CrashDisk {
     }
 }
 
+impl CrashDisk {
+    /// The power goes, and of each file's unsynced writes those are lost whose numbers, from 0 on, are in `lost`.
+    pub(crate) fn cut_power_losing(&self, lost: &[usize]) {
+        let mut guard = self.state();
+        for image in &mut guard.images {
+            for (n, written) in mem::take(&mut image.unsynced).iter().enumerate() {
+                if !lost.contains(&n) {
+                    write(&mut image.durable, written);
+                }
+            }
+            image.live.clone_from(&image.durable);
+        }
+        guard.start_again();
+    }
+}
+
 /// Which of the unsynced writes reach a file.
 fn survive(mode: u64, unsynced: Vec<Write>, left: &mut Vec<u8>, random: &mut Random) {
     match mode {

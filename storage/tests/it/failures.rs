@@ -104,6 +104,26 @@ fn a_full_disk_of_small_messages_can_be_drained() {
     }
 }
 
+/// Dead segments leave only after a sync, and only when a frame can be written that says so.
+#[test]
+fn a_full_disk_whose_last_byte_is_used_comes_back_with_the_next_sync() {
+    for body in 100..120 {
+        let disk = CrashDisk::default();
+        disk.set_bytes_max(Some(8 * SEGMENT_BYTES));
+        let (mut driver, _) = Driver::open(&disk, None, options(Durability::Written, 1000)).unwrap();
+        fill(&mut driver, &vec![1; body]);
+        driver.commit().unwrap();
+        while driver.take(b'a').unwrap() {
+            while driver.step_commit().unwrap() {}
+        }
+        assert!(driver.now.messages() > 0, "without a sync, the gets must come to an end");
+        driver.settle().unwrap();
+        take_all(&mut driver);
+        driver.settle().unwrap();
+        assert!(driver.put(b'a', b"there is room again").unwrap());
+    }
+}
+
 #[test]
 fn a_full_disk_goes_on_when_there_is_room() {
     for files in [false, true] {
@@ -186,10 +206,12 @@ fn a_kill_while_a_segment_is_made_and_a_power_cut_later() {
         while disk.files().len() < 3 {
             driver.put(b'a', &[1; 1000]).unwrap();
             driver.commit().unwrap();
-            let copy = disk.fork();
-            copy.cut_power(&mut Random::new(0));
-            let (again, _) = Driver::open(&copy, None, options(Durability::Synced, 0)).unwrap();
-            driver.now.check(&again.store);
+            for seed in 0..6 {
+                let copy = disk.fork();
+                copy.cut_power(&mut Random::new(seed));
+                let (again, _) = Driver::open(&copy, None, options(Durability::Synced, 0)).unwrap();
+                driver.now.check(&again.store);
+            }
         }
         assert_eq!(disk.bytes() % SEGMENT_BYTES, 0, "all segments have their size");
     }
