@@ -236,8 +236,8 @@ impl Server {
                         return began.elapsed();
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => panic!("not listening after {START_TIMEOUT:?}"),
-                Err(RecvTimeoutError::Disconnected) => panic!("ended before it listened"),
+                Err(RecvTimeoutError::Timeout) => panic!("not listening after {START_TIMEOUT:?}: {:#?}", running.said),
+                Err(RecvTimeoutError::Disconnected) => panic!("ended before it listened: {:#?}", running.said),
             }
         }
     }

@@ -14,13 +14,15 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::mem;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::{Arc, Barrier};
 use std::task::Poll;
-use std::time::Duration;
 
+use futures_lite::FutureExt;
+use futures_lite::future::poll_once;
 use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender};
-use glommio::timer::sleep;
-use glommio::{Task, spawn_local};
+use glommio::spawn_local;
 use storage::FrameNumber;
 
 use crate::batch::Batch;
@@ -30,9 +32,6 @@ use crate::op::{Op, Outcome};
 use crate::router::{CHANNEL_BATCHES, GatherId, Router};
 use crate::shard::Shard;
 use event::{Acknowledged, Event};
-
-/// How often a shard that starts looks whether its channels are connected.
-const CONNECT_POLL: Duration = Duration::from_millis(1);
 
 /// What goes from one shard to another.
 #[derive(Debug)]
@@ -50,17 +49,21 @@ pub struct Links {
     /// By shard; `None` for itself.
     senders: Vec<Option<SharedSender<Packet>>>,
     receivers: Vec<Option<SharedReceiver<Packet>>>,
+    /// Passed once all shards have begun to connect.
+    all_begun: Arc<Barrier>,
 }
 
 /// The channels between all shards.
 #[must_use]
 pub fn links(shards: u16) -> Vec<Links> {
     let none = |_| None;
+    let all_begun = Arc::new(Barrier::new(usize::from(shards)));
     let mut links: Vec<Links> = (0..shards)
         .map(|me| Links {
             me: ShardId(me),
             senders: (0..shards).map(none).collect(),
             receivers: (0..shards).map(|_| None).collect(),
+            all_begun: Arc::clone(&all_begun),
         })
         .collect();
     for from in 0..usize::from(shards) {
@@ -103,23 +106,20 @@ fn fatal(error: &storage::Error) -> ! {
 
 impl ShardHandle {
     /// Starts a shard on this thread's executor. Returns once the channels to all others are connected, so all shards
-    /// must be started.
+    /// must be started; it blocks the thread until they are.
     pub async fn start(shard: Shard, links: Links, mode: CommitMode) -> ShardHandle {
         let shards = links.senders.len() as u16;
-        // An end is connected when the other one is, so all have to be begun before the first is awaited.
-        let senders = links.senders.into_iter().map(|sender| sender.map(|sender| spawn_local(sender.connect())));
-        let senders: Vec<_> = senders.collect();
-        let receivers = links.receivers.into_iter().map(|receiver| receiver.map(|r| spawn_local(r.connect())));
-        let receivers: Vec<_> = receivers.collect();
-        // Nobody wakes a sleeping executor when the other end of a channel is connected: it must keep looking.
-        let looking = spawn_local(async {
-            loop {
-                sleep(CONNECT_POLL).await;
-            }
-        });
-        let senders = connected(senders).await;
-        let receivers = connected(receivers).await;
-        looking.cancel().await;
+        // The first poll of a connect says that this end is here. Once all shards have done that, the second finds the
+        // other end, and none has to be woken for it: glommio has been seen to sleep through that.
+        let mut senders: Vec<_> =
+            links.senders.into_iter().map(|end| end.map(|end| end.connect().boxed_local())).collect();
+        let mut receivers: Vec<_> =
+            links.receivers.into_iter().map(|end| end.map(|end| end.connect().boxed_local())).collect();
+        let senders_begun = begin(&mut senders).await;
+        let receivers_begun = begin(&mut receivers).await;
+        links.all_begun.wait();
+        let senders = finish(senders, senders_begun).await;
+        let receivers = finish(receivers, receivers_begun).await;
         let acknowledged = Acknowledged::default();
         acknowledged.advance(shard.acknowledged());
         let pump = Rc::new(Pump {
@@ -252,16 +252,30 @@ impl Pump {
     }
 }
 
-/// Waits until all ends of channels are connected.
-async fn connected<T>(ends: Vec<Option<Task<T>>>) -> Vec<Option<T>> {
-    let mut connected = Vec::new();
+type Connecting<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// Polls each connect once. Returns those that are done by that.
+async fn begin<T>(ends: &mut [Option<Connecting<T>>]) -> Vec<Option<T>> {
+    let mut done = Vec::new();
     for end in ends {
-        connected.push(match end {
-            Some(end) => Some(end.await),
+        done.push(match end {
+            Some(end) => poll_once(end).await,
             None => None,
         });
     }
-    connected
+    done
+}
+
+/// Waits for those that are not done yet.
+async fn finish<T>(ends: Vec<Option<Connecting<T>>>, begun: Vec<Option<T>>) -> Vec<Option<T>> {
+    let mut done = Vec::new();
+    for (end, begun) in ends.into_iter().zip(begun) {
+        done.push(match (end, begun) {
+            (Some(end), None) => Some(end.await),
+            (_, begun) => begun,
+        });
+    }
+    done
 }
 
 /// Carries outboxes to their shards. It runs behind the connections that were ready with it, so a batch holds what all
