@@ -24,7 +24,13 @@ impl Files {
     /// # Errors
     /// What the operating system says.
     pub fn open(path: &Path) -> io::Result<Files> {
+        let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        // What is synced in a new directory is lost with its name.
+        for parent in missing.into_iter().filter_map(Path::parent) {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            File::open(parent)?.sync_all()?;
+        }
         Ok(Files { path: path.to_path_buf() })
     }
 
