@@ -53,7 +53,7 @@ fn live(driver: &mut Driver, random: &mut Random) {
 
 #[test]
 fn a_store_is_its_model_through_restarts() {
-    for_seeds(60, |seed| {
+    for_seeds(120, |seed| {
         let mut random = Random::new(seed);
         let disk = CrashDisk::default();
         let durability = random.pick(&[Durability::Synced, Durability::Written]);
@@ -76,7 +76,7 @@ fn a_store_is_its_model_through_restarts() {
 #[test]
 fn a_store_is_its_model_with_an_index() {
     let scratch = Scratch::new("model");
-    for_seeds(8, |seed| {
+    for_seeds(16, |seed| {
         let mut random = Random::new(seed);
         let (disk, index) = (CrashDisk::default(), Some(scratch.0.join(seed.to_string())));
         let durability = random.pick(&[Durability::Synced, Durability::Written]);
