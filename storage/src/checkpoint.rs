@@ -15,7 +15,6 @@ use crate::index::{Index, IndexError, Meta, PageWriter, Pages};
 use crate::log::Preparation;
 use crate::queue::Queue;
 use crate::queues::Slot;
-use crate::segment::segment_name;
 use crate::store::Store;
 
 /// Pages that are handed to the index at once, in bytes.
@@ -82,7 +81,7 @@ pub struct Chore(Kind);
 #[derive(Debug)]
 enum Kind {
     Prepare(Arc<Preparation>, Arc<dyn crate::disk::Disk>),
-    Unlink(u32, Arc<dyn crate::disk::Disk>, Option<crate::error::Error>),
+    Unlink(String, Arc<dyn crate::disk::Disk>, Option<crate::error::Error>),
     Index { index: Arc<Index>, work: IndexWork, failed: Option<IndexError> },
 }
 
@@ -97,10 +96,9 @@ impl Chore {
     pub fn run(&mut self) {
         match &mut self.0 {
             Kind::Prepare(preparation, disk) => preparation.run(&**disk),
-            Kind::Unlink(number, disk, failed) => {
-                let name = segment_name(*number);
-                let unlink = || disk.remove(&name).and_then(|()| disk.sync_directory());
-                *failed = unlink().map_err(crate::error::Error::io("unlink", &name)).err();
+            Kind::Unlink(name, disk, failed) => {
+                let unlink = || disk.remove(name).and_then(|()| disk.sync_directory());
+                *failed = unlink().map_err(crate::error::Error::io("unlink", name.as_str())).err();
             }
             Kind::Index { index, work, failed } => {
                 let done = match work {
@@ -120,8 +118,8 @@ impl Store {
         if let Some(preparation) = self.log.begin_preparation() {
             return Some(Chore(Kind::Prepare(preparation, disk)));
         }
-        let number = self.log.take_unneeded()?;
-        Some(Chore(Kind::Unlink(number, disk, None)))
+        let name = self.log.take_unneeded()?;
+        Some(Chore(Kind::Unlink(name, disk, None)))
     }
 
     /// Whether [`segment_chore`](Self::segment_chore) has something to hand out.
@@ -323,19 +321,22 @@ fn directory_stage(segment: u32, meta: &Meta) -> Stage {
 /// Packs a put; each page of a directory begins anew, so that it can be read alone.
 fn push_located(pages: &mut PageWriter, located: &crate::directory::Located) {
     pages.make_room(LOCATED_BYTES_MAX);
+    let distance = located.place.offset - pages.before;
+    pages.before = located.place.offset;
     let value = pages.value();
     put_varint(value, located.queue);
     put_varint(value, located.seq);
-    put_varint(value, u64::from(located.place.offset));
+    put_varint(value, u64::from(distance));
     put_varint(value, u64::from(located.place.body_bytes));
 }
 
 /// Reads a page that [`push_located`] packed. `None`: these bytes are no such page.
 pub(crate) fn read_located(segment: u32, items: &[u8], mut each: impl FnMut(crate::directory::Located)) -> Option<()> {
-    let mut reader = Reader::new(items);
+    let (mut reader, mut offset) = (Reader::new(items), 0u32);
     while !reader.is_empty() {
         let (queue, seq) = (reader.varint()?, reader.varint()?);
-        let place = crate::queue::Place { segment, offset: reader.varint_u32()?, body_bytes: reader.varint_u32()? };
+        offset = offset.checked_add(reader.varint_u32()?)?;
+        let place = crate::queue::Place { segment, offset, body_bytes: reader.varint_u32()? };
         each(crate::directory::Located { queue, seq, place });
     }
     Some(())

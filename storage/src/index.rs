@@ -21,7 +21,7 @@ use crate::log::Position;
 const VALUE_BYTES_MAX: usize = 4096;
 const PAGE_HEADER_BYTES: usize = 13;
 /// sled's page cache, in bytes. Only checkpoints and starts use it.
-const CACHE_BYTES: u64 = 8 << 20;
+const CACHE_BYTES: u64 = 2 << 20;
 const META: &[u8] = b"m";
 
 /// What went wrong with the index, for the log. Never a reason to stop.
@@ -120,17 +120,20 @@ pub(crate) struct PageWriter {
     pages: Pages,
     next: u32,
     value: Vec<u8>,
+    /// For items that are packed relative to the one before on the same page; 0 at a page's beginning.
+    pub(crate) before: u32,
     done: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl PageWriter {
     pub(crate) fn new(pages: Pages) -> PageWriter {
-        let mut writer = PageWriter { pages, next: 0, value: Vec::new(), done: Vec::new() };
+        let mut writer = PageWriter { pages, next: 0, value: Vec::new(), before: 0, done: Vec::new() };
         writer.begin();
         writer
     }
 
     fn begin(&mut self) {
+        self.before = 0;
         self.value = Vec::with_capacity(VALUE_BYTES_MAX);
         self.value.extend_from_slice(&[0; 4]);
         self.value.extend_from_slice(&self.pages.generation().to_le_bytes());
@@ -145,16 +148,13 @@ impl PageWriter {
         self.next += 1;
     }
 
-    /// Whether items of up to so many bytes fit into the page that is being filled; a new one is begun if not. Returns
-    /// true when it was.
-    pub(crate) fn make_room(&mut self, bytes: usize) -> bool {
+    /// Makes sure that an item of up to so many bytes fits into the page that is being filled: a new one, if not.
+    pub(crate) fn make_room(&mut self, bytes: usize) {
         assert!(bytes <= VALUE_BYTES_MAX - PAGE_HEADER_BYTES, "an item fits into a page");
-        let full = self.value.len() + bytes > VALUE_BYTES_MAX;
-        if full {
+        if self.value.len() + bytes > VALUE_BYTES_MAX {
             self.end(false);
             self.begin();
         }
-        full
     }
 
     /// The page that is being filled; [`make_room`](Self::make_room) came before.

@@ -23,7 +23,7 @@ use crate::entry::{Entry, QueueId};
 use crate::error::{Error, Result};
 use crate::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameNumber};
 use crate::queue::Place;
-use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_name};
+use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_name, trash_name};
 
 /// A frame is sealed when it has grown beyond this, so that recovery and copying never hold much more in memory.
 const FRAME_BYTES_MAX: usize = 1 << 20;
@@ -208,12 +208,13 @@ impl Log {
     /// Takes go on when the disk is full: a take needs at most 65 bytes, with a frame of its own, and every segment that
     /// the takes empty comes back. So a segment's size is enough for all segments whose messages take at least that
     /// much, and half of it would not be for messages of 100 bytes. What little lives in a segment that they emptied,
-    /// a queue's record above all, must be copied before it comes back: takes leave room for that.
+    /// a queue's record above all, must be copied before it comes back: takes leave room for that. While few messages
+    /// wait, less is enough: a put takes at least 29 bytes, so takes need no more than three times what lives.
     fn reserve(&self, purpose: Purpose, bytes: usize) -> usize {
         let segment = self.segment_bytes as usize;
         match purpose {
             // Advancing may lose what is left of the active segment, hence the doubled entry.
-            Purpose::Set => segment + segment / 8 + bytes,
+            Purpose::Set => segment.min(3 * self.live_bytes as usize) + segment / 8 + bytes,
             Purpose::Take => segment / 8,
             Purpose::Copy => 0,
         }
@@ -453,15 +454,26 @@ impl Log {
         self.frame_wanted = true;
     }
 
-    /// A segment whose file is no longer needed for anything, to be unlinked; those that the ring will want again are
-    /// kept for writing over.
-    pub(crate) fn take_unneeded(&mut self) -> Option<u32> {
+    /// The name of a file that is no longer needed for anything, to be unlinked; those that the ring will want again
+    /// are kept for writing over.
+    pub(crate) fn take_unneeded(&mut self) -> Option<String> {
         self.recycle();
         // Strictly from the oldest on, and so that what is kept is what will be used next.
         if self.recyclable.len() > self.recyclable_max() {
-            return self.recyclable.pop_front();
+            return self.recyclable.pop_front().map(segment_name);
         }
-        None
+        if !self.has_excess() {
+            return None;
+        }
+        // Under another name at once: the ring may want a new segment of this number before the old one is unlinked.
+        let name = segment_name(self.last());
+        let trash = trash_name(self.last());
+        if let Err(error) = self.disk.rename(&name, &trash) {
+            ::log::warn!("{name} is kept, although it is not needed: {error}");
+            return None;
+        }
+        self.segments.pop_back();
+        Some(trash)
     }
 
     /// Lets the files of segments be written over once the frame is durable that says that they are gone.
@@ -480,18 +492,30 @@ impl Log {
     /// Whether [`begin_preparation`](Self::begin_preparation) or [`take_unneeded`](Self::take_unneeded) has something.
     pub(crate) fn wants_chore(&self) -> bool {
         let leaves = self.leaving.front().is_some_and(|(_, frame)| *frame <= self.durable);
-        leaves || self.wants_segment() || self.recyclable.len() > self.recyclable_max()
+        leaves || self.wants_segment() || self.recyclable.len() > self.recyclable_max() || self.has_excess()
     }
 
+    /// One file that the next spare will be made of, while there is no spare.
     fn recyclable_max(&self) -> usize {
-        1 + usize::from(self.spares() == 0)
+        usize::from(self.spares() == 0)
+    }
+
+    /// Room that makes sets go on without waiting for a segment to be prepared.
+    fn wanted_room(&self) -> usize {
+        self.reserve(Purpose::Set, 0) + self.segment_bytes as usize / 2
     }
 
     fn wants_segment(&self) -> bool {
-        let half_used = self.tail > self.segment_bytes / 2;
-        let wanted = 1 + u32::from(half_used);
         let possible = !self.full || !self.recyclable.is_empty();
-        self.preparing.is_none() && possible && self.spares() < wanted
+        self.preparing.is_none() && possible && self.room() < self.wanted_room()
+    }
+
+    /// Whether the last spare is one too many, as after a large backlog was worked off. Another half segment keeps it
+    /// from being made and unlinked in turn.
+    fn has_excess(&self) -> bool {
+        let without = self.room().saturating_sub(self.entry_bytes_max());
+        let enough = self.wanted_room() + self.segment_bytes as usize / 2;
+        self.spares() > 0 && self.preparing.is_none() && without >= enough
     }
 
     /// A segment that should be prepared now, off the hot path. [`finish_preparation`](Self::finish_preparation)

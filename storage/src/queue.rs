@@ -197,7 +197,9 @@ impl Queue {
             Some(run) if run.end() == seq && run.messages.len() < RUN_MESSAGES_MAX => run,
             _ => {
                 let rest = self.rest.get_or_insert_default();
-                rest.push_back(Run { first: seq, ..Run::default() });
+                // A queue that needs another run will fill it: growing it by steps would leave holes in the heap.
+                let messages = VecDeque::with_capacity(RUN_MESSAGES_MAX);
+                rest.push_back(Run { first: seq, messages, resident_bytes: 0 });
                 rest.back_mut().expect("just pushed")
             }
         };

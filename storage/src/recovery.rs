@@ -18,7 +18,7 @@ use crate::log::{Log, Position, Tail};
 use crate::queues::Queues;
 use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
-use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_name, segment_number};
+use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_trash, segment_name, segment_number};
 use crate::store::{Durability, Options, Store};
 
 /// What recovery found, for the log.
@@ -381,6 +381,10 @@ impl LogFiles {
         }
         let last = (walk.tail.position.segment..).take_while(|number| self.files.contains_key(number)).last();
         let ring = walk.first_segment..=last.unwrap_or(walk.tail.position.segment);
+        let names = self.disk.list().map_err(Error::io("list", "the log's directory"))?;
+        for name in names.iter().filter(|name| is_trash(name)) {
+            self.disk.remove(name).map_err(Error::io("unlink", name.as_str()))?;
+        }
         let stray = self.files.keys().copied().filter(|number| !ring.contains(number));
         for number in stray.chain(self.unfinished.keys().copied()).collect::<Vec<_>>() {
             let name = segment_name(number);

@@ -33,6 +33,16 @@ pub(crate) fn segment_number(name: &str) -> Option<u32> {
     (segment_name(number) == name).then_some(number)
 }
 
+/// The name of a segment's file that only waits for being unlinked.
+pub(crate) fn trash_name(number: u32) -> String {
+    format!("{number:010}.trash")
+}
+
+/// Whether a file of this name only waits for being unlinked.
+pub(crate) fn is_trash(name: &str) -> bool {
+    name.ends_with(".trash")
+}
+
 /// A segment in the ring.
 #[derive(Debug)]
 pub(crate) struct Segment {
