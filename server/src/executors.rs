@@ -27,6 +27,41 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 /// How often a shard that stops looks whether the others are as far.
 const STOP_POLL: Duration = Duration::from_millis(1);
 
+/// What a shard says of its start.
+enum Started {
+    Listening,
+    Failed(String),
+    /// The executor of this shard was not made, so nothing of the shard ever ran. Its join handle knows why.
+    NeverRan(usize),
+}
+
+/// Says how a shard's start went; also when the shard never gets to say anything.
+struct Ready {
+    number: usize,
+    sender: Sender<Started>,
+    ran: bool,
+}
+
+impl Ready {
+    fn running(mut self) -> Ready {
+        self.ran = true;
+        self
+    }
+
+    fn say(&self, started: Started) {
+        // Main has given up waiting when it is not there any more.
+        let _ = self.sender.send(started);
+    }
+}
+
+impl Drop for Ready {
+    fn drop(&mut self) {
+        if !self.ran {
+            self.say(Started::NeverRan(self.number));
+        }
+    }
+}
+
 /// All shards, running.
 pub(crate) struct Executors(Vec<ExecutorJoinHandle<()>>);
 
@@ -48,7 +83,7 @@ impl Executors {
         let mut handles = Vec::new();
         for (number, (shard, links)) in shards.into_iter().zip(links).enumerate() {
             let (settings, stop) = (Arc::clone(settings), Arc::clone(stop));
-            let (ready, limit) = (ready.clone(), Arc::clone(&limit));
+            let (ready, limit) = (Ready { number, sender: ready.clone(), ran: false }, Arc::clone(&limit));
             // More shards than cores are placed by the kernel; else each has a core to itself.
             let placement = match settings.cores.get(number) {
                 Some(core) if count <= settings.cores.len() => Placement::Fixed(*core),
@@ -60,12 +95,20 @@ impl Executors {
                 .ring_depth(RING_DEPTH)
                 .preempt_timer(PREEMPT_AFTER)
                 .blocking_thread_pool_placement(PoolPlacement::Unbound(BLOCKING_THREADS))
-                .spawn(move || run(shard, links, address, settings, limit, stop, ready));
+                .spawn(move || run(shard, links, address, settings, limit, stop, ready.running()));
             handles.push(spawned.map_err(|e| format!("shard {number} cannot be started: {e}"))?);
         }
         for _ in 0..count {
-            let ready = started.recv_timeout(START_LIMIT);
-            ready.map_err(|_| format!("not all {count} shards have started within {START_LIMIT:?}"))??;
+            match started.recv_timeout(START_LIMIT) {
+                Ok(Started::Listening) => {}
+                Ok(Started::Failed(what)) => return Err(what),
+                Ok(Started::NeverRan(number)) => {
+                    let ended = handles.swap_remove(number).join();
+                    let why = ended.err().map_or_else(|| "it ended at once".to_string(), |error| error.to_string());
+                    return Err(format!("shard {number} has no executor: {why}"));
+                }
+                Err(_) => return Err(format!("not all {count} shards have started within {START_LIMIT:?}")),
+            }
         }
         Ok(Executors(handles))
     }
@@ -90,20 +133,20 @@ async fn run(
     settings: Arc<Settings>,
     limit: Arc<Limit>,
     stop: Arc<Stop>,
-    ready: Sender<Result<(), String>>,
+    ready: Ready,
 ) {
     let handle = ShardHandle::start(shard, links, settings.commit).await;
     let listener = match listener::bind(address) {
         Ok(listener) => listener,
         Err(what) => {
             // Main prints it and ends the process.
-            let _ = ready.send(Err(what));
+            ready.say(Started::Failed(what));
             return;
         }
     };
     let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings)));
     let accepting = glommio::spawn_local(listener::accept(listener, Rc::clone(&connections), limit));
-    let _ = ready.send(Ok(()));
+    ready.say(Started::Listening);
 
     let said = Arc::clone(&stop);
     glommio::executor().spawn_blocking(move || said.wait()).await;
