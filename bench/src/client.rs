@@ -47,9 +47,7 @@ impl<'a> Client<'a> {
 
     /// Sends a batch of up to `pipeline` commands. False: this client has no more to send.
     pub(crate) fn begin(&mut self, pipeline: usize, now: Instant) -> Result<bool, String> {
-        let commands = self
-            .requests_left
-            .map_or(pipeline as u64, |left| left.min(pipeline as u64));
+        let commands = self.requests_left.map_or(pipeline as u64, |left| left.min(pipeline as u64));
         if commands == 0 {
             return Ok(false);
         }
@@ -92,11 +90,7 @@ impl<'a> Client<'a> {
         }
         match self.socket.read(&mut self.input[self.filled..]) {
             Ok(0) => {
-                let last = tally
-                    .last_error
-                    .as_ref()
-                    .map(|error| format!(" after {error}"))
-                    .unwrap_or_default();
+                let last = tally.last_error.as_ref().map(|error| format!(" after {error}")).unwrap_or_default();
                 return Err(format!("the server closed a connection{last}"));
             }
             Ok(bytes) => self.filled += bytes,
@@ -154,10 +148,9 @@ fn nonsense(asked: Option<&Asked>, answer: Response<'_>) -> String {
         None => "to nothing",
     };
     match answer {
-        Response::Other(line) => format!(
-            "the server answers nonsense {asked}: {:.80}",
-            line.escape_ascii().to_string()
-        ),
+        Response::Other(line) => {
+            format!("the server answers nonsense {asked}: {:.80}", line.escape_ascii().to_string())
+        }
         Response::Value { queue, .. } => format!("the server answers {asked} with a value of {}", queue.escape_ascii()),
         other => format!("the server answers {asked}: {other:.80?}"),
     }
@@ -171,10 +164,7 @@ mod tests {
     fn take(asked: &[Asked], mut input: &[u8]) -> Result<(Tally, usize), String> {
         let options = parse("").unwrap();
         let load = Load::new(&options, b"", 0, 1);
-        let mut answers = Answers {
-            due: asked.iter().copied().collect(),
-            hit: false,
-        };
+        let mut answers = Answers { due: asked.iter().copied().collect(), hit: false };
         let mut tally = Tally::new();
         while let Some((used, answer)) = response::next(input) {
             answers.take(answer, &load, &mut tally)?;
@@ -185,21 +175,10 @@ mod tests {
 
     #[test]
     fn answers_are_counted() {
-        let asked = [
-            Asked::Set,
-            Asked::Set,
-            Asked::Get(7),
-            Asked::Get(8),
-            Asked::Set,
-            Asked::Get(9),
-            Asked::Get(1),
-        ];
+        let asked = [Asked::Set, Asked::Set, Asked::Get(7), Asked::Get(8), Asked::Set, Asked::Get(9), Asked::Get(1)];
         let input = b"STORED\r\nNOT_STORED\r\nVALUE q7 0 1\r\nx\r\nEND\r\nEND\r\nSERVER_ERROR no\r\nVALUE q9 0 0\r\n\r\nEND\r\n";
         let (tally, due) = take(&asked, input).unwrap();
-        assert_eq!(
-            (tally.sets, tally.refused, tally.hits, tally.misses, tally.errors, due),
-            (1, 1, 2, 1, 1, 1)
-        );
+        assert_eq!((tally.sets, tally.refused, tally.hits, tally.misses, tally.errors, due), (1, 1, 2, 1, 1, 1));
     }
 
     #[test]

@@ -27,23 +27,12 @@ impl<'a> Load<'a> {
     /// `client` of `clients` begins at its own place, so that not all are at the same queue.
     pub(crate) fn new(options: &'a Options, body: &'a [u8], client: usize, clients: usize) -> Self {
         let start = (u128::from(options.queues) * client as u128 / clients as u128) as u64;
-        Load {
-            options,
-            body,
-            turn: 0,
-            next_set: start,
-            next_get: start,
-        }
+        Load { options, body, turn: 0, next_set: start, next_get: start }
     }
 
     /// Appends the next command to `out`.
     pub(crate) fn append(&mut self, out: &mut Vec<u8>) -> Asked {
-        let Options {
-            ratio,
-            queues,
-            key_prefix,
-            ..
-        } = self.options;
+        let Options { ratio, queues, key_prefix, .. } = self.options;
         let (sets, gets) = (u64::from(ratio.sets), u64::from(ratio.gets));
         let is_set = self.turn < sets;
         self.turn = (self.turn + 1) % (sets + gets);
@@ -82,26 +71,9 @@ mod tests {
         let mut load = Load::new(&options, b"body", 1, 3);
         let mut out = Vec::new();
         let asked: Vec<Asked> = (0..6).map(|_| load.append(&mut out)).collect();
-        assert_eq!(
-            asked,
-            [
-                Asked::Set,
-                Asked::Set,
-                Asked::Get(1),
-                Asked::Set,
-                Asked::Set,
-                Asked::Get(2)
-            ]
-        );
+        assert_eq!(asked, [Asked::Set, Asked::Set, Asked::Get(1), Asked::Set, Asked::Set, Asked::Get(2)]);
         let set = |queue| format!("set q{queue} 0 0 4\r\nbody\r\n");
-        let wanted = [
-            set(1),
-            set(2),
-            String::from("get q1\r\n"),
-            set(0),
-            set(1),
-            String::from("get q2\r\n"),
-        ];
+        let wanted = [set(1), set(2), String::from("get q1\r\n"), set(0), set(1), String::from("get q2\r\n")];
         assert_eq!(out, wanted.concat().into_bytes());
         assert!(load.is_name(b"q1", 1) && !load.is_name(b"q1", 2) && !load.is_name(b"x1", 1));
     }

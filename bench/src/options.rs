@@ -65,9 +65,7 @@ impl FromStr for Ratio {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Ratio, String> {
-        let parts = text
-            .split_once(':')
-            .and_then(|(sets, gets)| Some((sets.parse().ok()?, gets.parse().ok()?)));
+        let parts = text.split_once(':').and_then(|(sets, gets)| Some((sets.parse().ok()?, gets.parse().ok()?)));
         match parts {
             Some((sets, gets)) if (sets, gets) != (0, 0) => Ok(Ratio { sets, gets }),
             _ => Err(String::from("a ratio is two numbers, sets:gets, that are not both 0")),
@@ -80,27 +78,19 @@ impl Options {
     pub(crate) fn check(&self) -> Result<(), String> {
         let within = |name: &str, value: usize, min: usize, max: usize| {
             let fits = (min..=max).contains(&value);
-            fits.then_some(())
-                .ok_or_else(|| format!("--{name} must be {min} to {max}, not {value}"))
+            fits.then_some(()).ok_or_else(|| format!("--{name} must be {min} to {max}, not {value}"))
         };
         within("clients", self.clients, 1, 100_000)?;
         within("threads", self.threads, 1, 1024)?;
         within("pipeline", self.pipeline, 1, PIPELINE_MAX)?;
         within("data-size", self.data_size, 0, DATA_SIZE_MAX)?;
-        within(
-            "test-time",
-            self.test_time.unwrap_or(1) as usize,
-            1,
-            TEST_TIME_MAX_SECS as usize,
-        )?;
+        within("test-time", self.test_time.unwrap_or(1) as usize, 1, TEST_TIME_MAX_SECS as usize)?;
         let bad = self.key_prefix.bytes().any(|byte| byte <= b' ' || byte == 0x7f);
         if self.queues == 0 || self.requests == Some(0) {
             return Err(String::from("--queues and --requests must be at least 1"));
         }
         if bad || self.key_prefix.len() > KEY_PREFIX_MAX {
-            return Err(format!(
-                "--key-prefix must be at most {KEY_PREFIX_MAX} bytes without spaces"
-            ));
+            return Err(format!("--key-prefix must be at most {KEY_PREFIX_MAX} bytes without spaces"));
         }
         Ok(())
     }
@@ -128,14 +118,8 @@ pub(crate) mod tests {
     #[test]
     fn defaults_and_every_option() {
         let options = parse("").unwrap();
-        assert_eq!(
-            (options.server.as_str(), options.port, options.clients),
-            ("127.0.0.1", 22201, 50)
-        );
-        assert_eq!(
-            (options.time_max(), options.ratio),
-            (TEST_TIME_DEFAULT, Ratio { sets: 1, gets: 1 })
-        );
+        assert_eq!((options.server.as_str(), options.port, options.clients), ("127.0.0.1", 22201, 50));
+        assert_eq!((options.time_max(), options.ratio), (TEST_TIME_DEFAULT, Ratio { sets: 1, gets: 1 }));
         let all = "-s host -p 1 -c 2 -t 3 -n 4 --test-time 5 --ratio 6:0 --pipeline 7 -d 8 --queues 9 --key-prefix k";
         let wanted = Options {
             server: String::from("host"),
@@ -161,26 +145,10 @@ pub(crate) mod tests {
 
     #[test]
     fn values_that_make_no_sense() {
-        for line in [
-            "-c 0",
-            "-t 0",
-            "-n 0",
-            "--test-time 0",
-            "--test-time 86401",
-            "--pipeline 0",
-            "--queues 0",
-        ] {
+        for line in ["-c 0", "-t 0", "-n 0", "--test-time 0", "--test-time 86401", "--pipeline 0", "--queues 0"] {
             parse(line).unwrap_err();
         }
-        for line in [
-            "--ratio 0:0",
-            "--ratio 1",
-            "--ratio a:1",
-            "--ratio -1:1",
-            "-p 65536",
-            "-d 16777217",
-            "--what",
-        ] {
+        for line in ["--ratio 0:0", "--ratio 1", "--ratio a:1", "--ratio -1:1", "-p 65536", "-d 16777217", "--what"] {
             parse(line).unwrap_err();
         }
         let prefix = format!("--key-prefix {}", "k".repeat(KEY_PREFIX_MAX + 1));

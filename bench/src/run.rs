@@ -36,10 +36,7 @@ pub(crate) fn run(options: &Options) -> Result<Report, String> {
     let tallies: Vec<Result<Tally, String>> = thread::scope(|scope| {
         let spawn = |clients| scope.spawn(|| put_load(options, clients, start, &failed));
         let handles: Vec<_> = threads.into_iter().map(spawn).collect();
-        handles
-            .into_iter()
-            .map(|handle| handle.join().map_err(|_| String::from("a thread panicked"))?)
-            .collect()
+        handles.into_iter().map(|handle| handle.join().map_err(|_| String::from("a thread panicked"))?).collect()
     });
     let took = start.elapsed();
     let mut tally = Tally::new();
@@ -53,9 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<Report, String> {
 fn connect(options: &Options) -> Result<TcpStream, String> {
     let (server, port) = (options.server.as_str(), options.port);
     let unreachable = |reason: String| format!("cannot reach {server}:{port}: {reason}");
-    let addresses = (server, port)
-        .to_socket_addrs()
-        .map_err(|error| unreachable(error.to_string()))?;
+    let addresses = (server, port).to_socket_addrs().map_err(|error| unreachable(error.to_string()))?;
     let mut reason = String::from("no address");
     for address in addresses {
         match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
@@ -89,11 +84,7 @@ fn serve(
     let no_epoll = |error: nix::Error| format!("cannot wait for sockets: {error}");
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(no_epoll)?;
     let event = |number: usize, client: &Client<'_>| {
-        let output = if client.is_sending() {
-            EpollFlags::EPOLLOUT
-        } else {
-            EpollFlags::empty()
-        };
+        let output = if client.is_sending() { EpollFlags::EPOLLOUT } else { EpollFlags::empty() };
         EpollEvent::new(EpollFlags::EPOLLIN | output, number as u64)
     };
     let mut busy = 0;
@@ -113,10 +104,7 @@ fn serve(
         if ready > 0 && now < end {
             heard = now;
         } else if now.duration_since(heard) > SILENCE_MAX {
-            return Err(format!(
-                "{busy} clients have had no answer for {} seconds",
-                SILENCE_MAX.as_secs()
-            ));
+            return Err(format!("{busy} clients have had no answer for {} seconds", SILENCE_MAX.as_secs()));
         }
         for ready in &events[..ready] {
             let number = ready.data() as usize;
@@ -128,9 +116,7 @@ fn serve(
                 busy -= usize::from(now >= end || !client.begin(options.pipeline, now)?);
             }
             if was_sending != client.is_sending() {
-                epoll
-                    .modify(&client.socket, &mut event(number, client))
-                    .map_err(no_epoll)?;
+                epoll.modify(&client.socket, &mut event(number, client)).map_err(no_epoll)?;
             }
         }
     }

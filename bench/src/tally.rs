@@ -29,15 +29,7 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn new() -> Tally {
         let latency_ns = Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("the bounds are good");
-        Tally {
-            sets: 0,
-            refused: 0,
-            hits: 0,
-            misses: 0,
-            errors: 0,
-            last_error: None,
-            latency_ns,
-        }
+        Tally { sets: 0, refused: 0, hits: 0, misses: 0, errors: 0, last_error: None, latency_ns }
     }
 
     pub(crate) fn batch(&mut self, latency: Duration) {
@@ -116,28 +108,15 @@ mod tests {
         other.error(b"SERVER_ERROR no");
         other.batch(Duration::from_micros(300));
         tally.add(&other);
-        let report = Report {
-            tally,
-            took: Duration::from_secs(2),
-            cut_short: false,
-        }
-        .to_string();
+        let report = Report { tally, took: Duration::from_secs(2), cut_short: false }.to_string();
         let rows: Vec<Vec<&str>> = report.lines().map(|line| line.split_whitespace().collect()).collect();
-        for row in [
-            ["ops", "30", "15"],
-            ["sets", "20", "10"],
-            ["gets", "10", "5"],
-            ["hits", "6", "3"],
-        ] {
+        for row in [["ops", "30", "15"], ["sets", "20", "10"], ["gets", "10", "5"], ["hits", "6", "3"]] {
             assert!(rows.contains(&row.to_vec()), "{row:?} in\n{report}");
         }
         for row in [["misses", "4", "2"], ["refused", "1", "0"], ["errors", "1", "0"]] {
             assert!(rows.contains(&row.to_vec()), "{row:?} in\n{report}");
         }
-        assert!(
-            report.contains("p50 100.0") && report.contains("p99.9 300."),
-            "{report}"
-        );
+        assert!(report.contains("p50 100.0") && report.contains("p99.9 300."), "{report}");
         assert!(report.contains("last error: SERVER_ERROR no"), "{report}");
     }
 }

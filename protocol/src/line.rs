@@ -16,13 +16,7 @@ pub(crate) enum Line<'a> {
     /// The line is all there is to it.
     Whole(Command<'a>),
     /// A set: its body follows.
-    Set {
-        queue: &'a [u8],
-        flags: u32,
-        exptime: i64,
-        body_bytes: usize,
-        noreply: bool,
-    },
+    Set { queue: &'a [u8], flags: u32, exptime: i64, body_bytes: usize, noreply: bool },
     /// Bad, and no body follows, or one of unknown size. None: the client wants no reply.
     Rejected(Option<Rejection>),
     /// Bad, and a body follows, which must not be taken for commands.
@@ -83,18 +77,13 @@ fn set(mut tokens: Tokens<'_>) -> Line<'_> {
     let flags = number::unsigned(flags).and_then(|flags| u32::try_from(flags).ok());
     let exptime = number::signed(exptime).filter(|exptime| i32::try_from(*exptime).is_ok());
     match (good, flags, exptime, claim(bytes)) {
-        (Some(queue), Some(flags), Some(exptime), Claim::Bytes(body_bytes)) => Line::Set {
-            queue,
-            flags,
-            exptime,
-            body_bytes,
-            noreply,
-        },
+        (Some(queue), Some(flags), Some(exptime), Claim::Bytes(body_bytes)) => {
+            Line::Set { queue, flags, exptime, body_bytes, noreply }
+        }
         (Some(_), Some(_), Some(_), Claim::Negative) => Rejected(unless(noreply, Rejection::BadDataChunk)),
-        (_, _, _, Claim::Bytes(body_bytes)) => RejectedWithBody {
-            body_bytes,
-            then: unless(noreply, Rejection::BadFormat),
-        },
+        (_, _, _, Claim::Bytes(body_bytes)) => {
+            RejectedWithBody { body_bytes, then: unless(noreply, Rejection::BadFormat) }
+        }
         _ => Rejected(unless(noreply, Rejection::BadFormat)),
     }
 }
@@ -146,10 +135,7 @@ fn get(tokens: Tokens<'_>, with_number: bool) -> Line<'_> {
         let Some(next) = names.next() else { break };
         name = next;
     }
-    Whole(Command::Get {
-        queues: Queues::new(tokens),
-        with_number,
-    })
+    Whole(Command::Get { queues: Queues::new(tokens), with_number })
 }
 
 /// `delete <queue> [0] [noreply]`. The 0 is a time to hold the key back that memcached once had.
@@ -199,11 +185,7 @@ fn flush_all(mut tokens: Tokens<'_>) -> Line<'_> {
         (Some(delay), None) => noreply || number::signed(delay).is_some(),
         (Some(delay), Some(_)) => noreply && number::signed(delay).is_some(),
     };
-    if good {
-        Whole(Command::FlushAll { noreply })
-    } else {
-        Rejected(unless(noreply, Rejection::BadFormat))
-    }
+    if good { Whole(Command::FlushAll { noreply }) } else { Rejected(unless(noreply, Rejection::BadFormat)) }
 }
 
 /// `stats [queue | cores | reset | settings]`

@@ -51,16 +51,7 @@ mod tests {
         assert_eq!(unsigned(b"0"), Some(0));
         assert_eq!(unsigned(b"00000000000000000000000000017"), Some(17));
         assert_eq!(unsigned(b"18446744073709551615"), Some(u64::MAX));
-        for token in [
-            &b""[..],
-            b"18446744073709551616",
-            b"-1",
-            b"+1",
-            b"1a",
-            b"/",
-            b":",
-            b"1 ",
-        ] {
+        for token in [&b""[..], b"18446744073709551616", b"-1", b"+1", b"1a", b"/", b":", b"1 "] {
             assert_eq!(unsigned(token), None, "{}", token.escape_ascii());
         }
         assert_eq!(signed(b"-9223372036854775808"), Some(i64::MIN));

@@ -48,10 +48,7 @@ enum State {
 impl Parser {
     /// A parser that lets bodies of up to `body_bytes_max` bytes through.
     pub fn new(body_bytes_max: usize) -> Parser {
-        Parser {
-            state: State::Line,
-            body_bytes_max,
-        }
+        Parser { state: State::Line, body_bytes_max }
     }
 
     /// Parses the next command at the start of `input`. Returns how many bytes are done with, and what they were.
@@ -89,36 +86,19 @@ impl Parser {
             Line::Whole(command) => (used, Parse::Command(command)),
             Line::Rejected(rejection) => (used, Parse::Rejected(rejection)),
             Line::RejectedWithBody { body_bytes, then } => self.begin_swallow(input, used, body_bytes, then),
-            Line::Set {
-                body_bytes, noreply, ..
-            } if body_bytes > self.body_bytes_max => {
+            Line::Set { body_bytes, noreply, .. } if body_bytes > self.body_bytes_max => {
                 self.begin_swallow(input, used, body_bytes, (!noreply).then_some(Rejection::TooLarge))
             }
-            Line::Set {
-                queue,
-                flags,
-                exptime,
-                body_bytes,
-                noreply,
-            } => match body_end(&input[used..], body_bytes) {
+            Line::Set { queue, flags, exptime, body_bytes, noreply } => match body_end(&input[used..], body_bytes) {
                 BodyEnd::Good => {
                     let body = &input[used..used + body_bytes];
-                    let command = Command::Set {
-                        queue,
-                        flags,
-                        exptime,
-                        body,
-                        noreply,
-                    };
+                    let command = Command::Set { queue, flags, exptime, body, noreply };
                     (used + body_bytes + 2, Parse::Command(command))
                 }
                 BodyEnd::NotYet => (0, Parse::Incomplete),
                 BodyEnd::Bad => {
                     self.state = State::SkipLine;
-                    (
-                        used + body_bytes,
-                        Parse::Rejected((!noreply).then_some(Rejection::BadDataChunk)),
-                    )
+                    (used + body_bytes, Parse::Rejected((!noreply).then_some(Rejection::BadDataChunk)))
                 }
             },
         }
@@ -146,19 +126,12 @@ impl Parser {
             }
             BodyEnd::NotYet => {
                 let used = left.min(input.len());
-                self.state = State::Swallow {
-                    left: left - used,
-                    then,
-                };
+                self.state = State::Swallow { left: left - used, then };
                 (used, Parse::Incomplete)
             }
             BodyEnd::Bad => {
                 // At least one byte goes, so that a caller may take no progress for the end of its input.
-                self.state = if input[left] == b'\n' {
-                    State::Line
-                } else {
-                    State::SkipLine
-                };
+                self.state = if input[left] == b'\n' { State::Line } else { State::SkipLine };
                 (left + 1, Parse::Rejected(then))
             }
         }

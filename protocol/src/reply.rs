@@ -101,8 +101,7 @@ pub fn version(out: &mut Vec<u8>, version: impl Display) {
 }
 
 fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text)
-        .expect("a Vec takes all that is written, and numbers and strings can be displayed");
+    out.write_fmt(text).expect("a Vec takes all that is written, and numbers and strings can be displayed");
 }
 
 #[cfg(test)]
@@ -114,9 +113,7 @@ mod tests {
         let mut out = b"before".to_vec();
         write(&mut out);
         assert_eq!(
-            out.strip_prefix(b"before")
-                .map(|out| out.escape_ascii().to_string())
-                .as_deref(),
+            out.strip_prefix(b"before").map(|out| out.escape_ascii().to_string()).as_deref(),
             Some(wanted.escape_ascii().to_string().as_str())
         );
     }
@@ -145,10 +142,7 @@ mod tests {
     #[test]
     fn statistics() {
         check(|out| stat(out, "pid", 17), b"STAT pid 17\r\n");
-        check(
-            |out| stat(out, format_args!("core_{}", 1), "x y"),
-            b"STAT core_1 x y\r\n",
-        );
+        check(|out| stat(out, format_args!("core_{}", 1), "x y"), b"STAT core_1 x y\r\n");
         check(|out| queue_stat(out, b"q\xff", 12, 3), b"STAT q\xff 12/3\r\n");
         check(|out| version(out, "1.0.0"), b"VERSION 1.0.0\r\n");
     }

@@ -83,15 +83,9 @@ fn value<'a>(line: &'a [u8], mut tokens: Tokens<'a>, start: usize, input: &'a [u
     };
     let end = start + bytes as usize;
     match input.get(end..end + 2)? {
-        b"\r\n" => Some((
-            end + 2,
-            Response::Value {
-                queue,
-                flags,
-                body: &input[start..end],
-                number: number.flatten(),
-            },
-        )),
+        b"\r\n" => {
+            Some((end + 2, Response::Value { queue, flags, body: &input[start..end], number: number.flatten() }))
+        }
         _ => nonsense,
     }
 }
@@ -101,14 +95,8 @@ fn stat(line: &[u8]) -> Response<'_> {
         return Response::Other(line);
     };
     match memchr(b' ', figure) {
-        Some(space) => Response::Stat {
-            name: &figure[..space],
-            value: &figure[space + 1..],
-        },
-        None => Response::Stat {
-            name: figure,
-            value: b"",
-        },
+        Some(space) => Response::Stat { name: &figure[..space], value: &figure[space + 1..] },
+        None => Response::Stat { name: figure, value: b"" },
     }
 }
 
@@ -118,34 +106,20 @@ mod tests {
 
     #[test]
     fn each_response_is_known_when_whole_and_not_before() {
-        let value = |body, number| Response::Value {
-            queue: b"q",
-            flags: 7,
-            body,
-            number,
-        };
+        let value = |body, number| Response::Value { queue: b"q", flags: 7, body, number };
         for (input, wanted) in [
             (&b"STORED\r\n"[..], Response::Stored),
             (b"NOT_STORED\r\n", Response::NotStored),
             (b"VALUE q 7 4\r\na\r\nb\r\n", value(b"a\r\nb", None)),
             (b"VALUE q 7 0 18446744073709551615\r\n\r\n", value(b"", Some(u64::MAX))),
-            (
-                b"STAT q 3/2\r\n",
-                Response::Stat {
-                    name: b"q",
-                    value: b"3/2",
-                },
-            ),
+            (b"STAT q 3/2\r\n", Response::Stat { name: b"q", value: b"3/2" }),
             (b"STAT q \r\n", Response::Stat { name: b"q", value: b"" }),
             (b"END\r\n", Response::End),
             (b"DELETED\r\n", Response::Deleted),
             (b"NOT_FOUND\r\n", Response::NotFound),
             (b"OK\r\n", Response::Ok),
             (b"ERROR\r\n", Response::Error(b"ERROR")),
-            (
-                b"SERVER_ERROR out of memory\r\n",
-                Response::Error(b"SERVER_ERROR out of memory"),
-            ),
+            (b"SERVER_ERROR out of memory\r\n", Response::Error(b"SERVER_ERROR out of memory")),
             (b"CLIENT_ERROR x\n", Response::Error(b"CLIENT_ERROR x")),
             (b"VERSION 1.0.0\r\n", Response::Other(b"VERSION 1.0.0")),
             (b"END of it\r\n", Response::Other(b"END of it")),
@@ -162,24 +136,11 @@ mod tests {
 
     #[test]
     fn a_value_that_makes_no_sense_is_no_value() {
-        for line in [
-            "VALUE",
-            "VALUE q",
-            "VALUE q 0",
-            "VALUE q x 1",
-            "VALUE q 0 -1",
-            "VALUE q 0 1 x",
-            "VALUE q 0 1 2 3",
-        ] {
+        for line in ["VALUE", "VALUE q", "VALUE q 0", "VALUE q x 1", "VALUE q 0 -1", "VALUE q 0 1 x", "VALUE q 0 1 2 3"]
+        {
             let input = format!("{line}\r\na\r\n");
-            assert_eq!(
-                next(input.as_bytes()),
-                Some((line.len() + 2, Response::Other(line.as_bytes())))
-            );
+            assert_eq!(next(input.as_bytes()), Some((line.len() + 2, Response::Other(line.as_bytes()))));
         }
-        assert_eq!(
-            next(b"VALUE q 0 1\r\nabc\r\n"),
-            Some((13, Response::Other(b"VALUE q 0 1")))
-        );
+        assert_eq!(next(b"VALUE q 0 1\r\nabc\r\n"), Some((13, Response::Other(b"VALUE q 0 1"))));
     }
 }

@@ -39,9 +39,7 @@ impl<'a> Iterator for Tokens<'a> {
 #[inline]
 pub(crate) fn is_queue_name(token: &[u8]) -> bool {
     // Folded rather than searched, so that the compiler can take many bytes at once.
-    let control = token
-        .iter()
-        .fold(false, |found, byte| found | (*byte < 0x20) | (*byte == 0x7f));
+    let control = token.iter().fold(false, |found, byte| found | (*byte < 0x20) | (*byte == 0x7f));
     token.len() <= QUEUE_NAME_BYTES_MAX && !control
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use futures_lite::{AsyncRead, AsyncWriteExt};
 use glommio::net::TcpStream;
 use glommio::timer::sleep;
-use shards::pump::{Gather, ShardHandle};
+use shards::pump::{Gather, ShardHandle, reactor_turn};
 use shards::{FrameNumber, Op, Outcome, ShardId};
 
 use crate::control;
@@ -97,6 +97,7 @@ impl Connections {
             input: Vec::new(),
             changed: 0,
             forwarded: 0,
+            more_is_ready: false,
             reader,
             _place: place,
         };
@@ -130,6 +131,8 @@ struct Connection {
     changed: FrameNumber,
     /// Operations whose outcomes come from other shards.
     forwarded: u64,
+    /// The last read filled its buffer.
+    more_is_ready: bool,
     /// Its place among the readers.
     reader: usize,
     _place: Place,
@@ -162,8 +165,10 @@ impl Connection {
                 }
             }
             self.release_buffers();
-            // A socket with data ready never makes its task wait: others must have their turn.
-            glommio::yield_if_needed().await;
+            if self.more_is_ready {
+                // A socket with data ready never makes its task wait: others must have their turn.
+                reactor_turn().await;
+            }
         }
     }
 
@@ -183,6 +188,7 @@ impl Connection {
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(None)),
             Poll::Ready(Ok(n)) => {
                 self.session.counters.bytes_read += n as u64;
+                self.more_is_ready = n == buffer.len();
                 Poll::Ready(Ok(Some(self.step(&buffer[..n]))))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),

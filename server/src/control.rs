@@ -8,7 +8,7 @@ use glommio::timer::sleep;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use protocol::reply;
-use shards::pump::{Gather, ShardHandle};
+use shards::pump::{Gather, ShardHandle, reactor_turn};
 use shards::{Counters, Figures, Op, Outcome, ShardId, Totals};
 
 use crate::connection::Connections;
@@ -187,7 +187,7 @@ async fn queues(
                 client.write_all(out).await?;
                 out.clear();
             }
-            glommio::yield_if_needed().await;
+            reactor_turn().await;
             next = following;
         }
     }

@@ -18,8 +18,6 @@ use crate::stop::Stop;
 
 /// Submission queue entries of a ring; with many connections on a shard each has one for its next read.
 const RING_DEPTH: usize = 1024;
-/// A task that runs longer than this lets others run, and the reactor look at what other shards sent.
-const PREEMPT_AFTER: Duration = Duration::from_micros(500);
 /// Threads beside each shard's own, for: a commit or sync, the log's files, the index, and waiting for the stop.
 const BLOCKING_THREADS: usize = 4;
 /// How long a shard may take to start, recovery apart.
@@ -93,7 +91,9 @@ impl Executors {
                 .name("rushq-shard")
                 .io_memory(0)
                 .ring_depth(RING_DEPTH)
-                .preempt_timer(PREEMPT_AFTER)
+                // The preempt timer stays at its 100 ms: when it expires between the reactor's turn and the first task,
+                // glommio sleeps although tasks are ready, and a short one does that on a busy machine. So tasks that
+                // could run for long call `shards::pump::reactor_turn` themselves.
                 .blocking_thread_pool_placement(PoolPlacement::Unbound(BLOCKING_THREADS))
                 .spawn(move || run(shard, links, address, settings, limit, stop, ready.running()));
             handles.push(spawned.map_err(|e| format!("shard {number} cannot be started: {e}"))?);

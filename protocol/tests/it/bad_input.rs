@@ -28,21 +28,7 @@ fn lines_rejected(lines: &[&str], reply: &str) {
 
 #[test]
 fn unknown_commands() {
-    lines_rejected(
-        &[
-            "",
-            " ",
-            "   ",
-            "x",
-            "GET q",
-            "SET q 0 0 1",
-            "getx q",
-            "ge",
-            "touch q 0",
-            "incr q 1",
-        ],
-        ERROR,
-    );
+    lines_rejected(&["", " ", "   ", "x", "GET q", "SET q 0 0 1", "getx q", "ge", "touch q 0", "incr q 1"], ERROR);
     rejected("\n", ERROR);
     rejected(b"\x00\xff\r\n", ERROR);
     rejected("get\tq\r\n", ERROR);
@@ -50,28 +36,9 @@ fn unknown_commands() {
 
 #[test]
 fn wrong_number_of_tokens() {
-    lines_rejected(
-        &[
-            "set",
-            "set q",
-            "set q 0",
-            "set q 0 0",
-            "set q 0 0 1 noreply x",
-            "set q 0 0 1 x noreply",
-        ],
-        ERROR,
-    );
+    lines_rejected(&["set", "set q", "set q 0", "set q 0 0", "set q 0 0 1 noreply x", "set q 0 0 1 x noreply"], ERROR);
     lines_rejected(&["get", "get ", "gets", "gets   "], ERROR);
-    lines_rejected(
-        &[
-            "delete",
-            "delete q 0 noreply x",
-            "flush",
-            "flush q q",
-            "flush_all 0 noreply x",
-        ],
-        ERROR,
-    );
+    lines_rejected(&["delete", "delete q 0 noreply x", "flush", "flush q q", "flush_all 0 noreply x"], ERROR);
     lines_rejected(&["stats foo", "stats queue x", "stats reset 1", "stats \u{1}"], ERROR);
     lines_rejected(&["version x", "quit x", "db_checkpoint x", "db_archive x"], ERROR);
     lines_rejected(&["verbosity", "verbosity 1 noreply x"], ERROR);
@@ -101,14 +68,7 @@ fn names_too_long_or_with_control_characters() {
     for name in [&"q".repeat(251), "a\tb", "a\0b", "\u{7f}", "a\rb", "\u{1b}"] {
         rejected(format!("set {name} 0 0 7\r\nget x\r\n\r\n"), BAD_FORMAT);
         rejected(format!("set {name} 0 0 7 noreply\r\nget x\r\n\r\n"), "no reply");
-        lines_rejected(
-            &[
-                &format!("get {name}"),
-                &format!("gets a {name}"),
-                &format!("get a {name} b"),
-            ],
-            BAD_FORMAT,
-        );
+        lines_rejected(&[&format!("get {name}"), &format!("gets a {name}"), &format!("get a {name} b")], BAD_FORMAT);
         lines_rejected(&[&format!("delete {name}"), &format!("flush {name}")], BAD_FORMAT);
         rejected(format!("delete {name} noreply\r\n"), "no reply");
     }
@@ -116,49 +76,17 @@ fn names_too_long_or_with_control_characters() {
 
 #[test]
 fn numbers_that_are_none() {
-    for numbers in [
-        "x 0 7",
-        "-1 0 7",
-        "+1 0 7",
-        "4294967296 0 7",
-        "1.5 0 7",
-        "0 x 7",
-        "0 2147483648 7",
-    ] {
+    for numbers in ["x 0 7", "-1 0 7", "+1 0 7", "4294967296 0 7", "1.5 0 7", "0 x 7", "0 2147483648 7"] {
         rejected(format!("set q {numbers}\r\nget x\r\n\r\n"), BAD_FORMAT);
         rejected(format!("set q {numbers} noreply\r\nget x\r\n\r\n"), "no reply");
     }
-    for numbers in [
-        "0 0 x",
-        "0 0 7x",
-        "0 0 2147483646",
-        "0 0 -2147483649",
-        "0 0 99999999999999999999",
-        "x 0 -1",
-    ] {
+    for numbers in ["0 0 x", "0 0 7x", "0 0 2147483646", "0 0 -2147483649", "0 0 99999999999999999999", "x 0 -1"] {
         rejected(format!("set q {numbers}\r\n"), BAD_FORMAT);
         rejected(format!("set q {numbers} noreply\r\n"), "no reply");
     }
-    lines_rejected(
-        &["delete q 5", "delete q x", "delete q 0 x", "delete q noreply 0"],
-        BAD_FORMAT,
-    );
-    lines_rejected(
-        &[
-            "flush_all x",
-            "flush_all 0 x",
-            "verbosity x",
-            "verbosity -1",
-            "verbosity 1 x",
-        ],
-        BAD_FORMAT,
-    );
-    let quiet = [
-        "delete q 5 noreply",
-        "flush_all x noreply",
-        "verbosity x noreply",
-        "verbosity noreply",
-    ];
+    lines_rejected(&["delete q 5", "delete q x", "delete q 0 x", "delete q noreply 0"], BAD_FORMAT);
+    lines_rejected(&["flush_all x", "flush_all 0 x", "verbosity x", "verbosity -1", "verbosity 1 x"], BAD_FORMAT);
+    let quiet = ["delete q 5 noreply", "flush_all x noreply", "verbosity x noreply", "verbosity noreply"];
     lines_rejected(&quiet, "no reply");
 }
 
@@ -173,10 +101,7 @@ fn negative_bytes() {
 fn bodies_too_large_are_swallowed() {
     rejected(format!("set q 0 0 65\r\n{:65}\r\n", ""), TOO_LARGE);
     rejected(format!("set q 0 0 65 noreply\r\n{:65}\r\n", ""), "no reply");
-    rejected(
-        format!("set q 0 0 5000\r\n{}\r\n", "get x\r\n\r\n\n".repeat(500)),
-        TOO_LARGE,
-    );
+    rejected(format!("set q 0 0 5000\r\n{}\r\n", "get x\r\n\r\n\n".repeat(500)), TOO_LARGE);
     rejected(format!("set {} 0 0 65\r\n{:65}\r\n", "q".repeat(251), ""), BAD_FORMAT);
     // The answer waits for the end of the body.
     check("set q 0 0 2147483645\r\nget x\r\n", &[]);
@@ -195,10 +120,7 @@ fn bodies_too_large_are_never_held() {
     }
     let mut end = vec![b'\n'; left];
     end.extend_from_slice(b"\r\nget q\r\n");
-    assert_eq!(
-        parser.next(&end),
-        (left + 2, Parse::Rejected(Some(Rejection::TooLarge)))
-    );
+    assert_eq!(parser.next(&end), (left + 2, Parse::Rejected(Some(Rejection::TooLarge))));
 }
 
 #[test]
@@ -271,15 +193,9 @@ fn the_binary_protocol_is_closed_at_once() {
 fn the_words_of_the_replies() {
     let words: [(&[u8], &str); 4] = [
         (Rejection::LineTooLong.reply(), "CLIENT_ERROR line too long\r\n"),
-        (
-            reply::TOO_MANY_CONNECTIONS,
-            "SERVER_ERROR too many open connections\r\n",
-        ),
+        (reply::TOO_MANY_CONNECTIONS, "SERVER_ERROR too many open connections\r\n"),
         (reply::FLUSH_ALL_NOT_ALLOWED, "CLIENT_ERROR flush_all not allowed\r\n"),
-        (
-            reply::MULTI_PACKET_REQUEST,
-            "SERVER_ERROR multi-packet request not supported\r\n",
-        ),
+        (reply::MULTI_PACKET_REQUEST, "SERVER_ERROR multi-packet request not supported\r\n"),
     ];
     for (reply, words) in words {
         assert_eq!(reply, words.as_bytes());

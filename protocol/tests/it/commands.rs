@@ -5,20 +5,14 @@ use crate::transcript::check;
 #[test]
 fn set() {
     check("set q 0 0 5\r\nhello\r\n", &[r#"set q 0 0 "hello""#]);
-    check(
-        "set q 4294967295 2147483647 1\r\nx\r\n",
-        &[r#"set q 4294967295 2147483647 "x""#],
-    );
+    check("set q 4294967295 2147483647 1\r\nx\r\n", &[r#"set q 4294967295 2147483647 "x""#]);
     check("set q 7 -2147483648 1\r\nx\r\n", &[r#"set q 7 -2147483648 "x""#]);
     check("set q 0 0 0\r\n\r\n", &[r#"set q 0 0 """#]);
     check("set q 0 0 -0\r\n\r\n", &[r#"set q 0 0 """#]);
     check("set q 0 0 1 noreply\r\nx\r\n", &[r#"set q 0 0 "x" noreply"#]);
     check("set q 0 0 1 whatever\r\nx\r\n", &[r#"set q 0 0 "x""#]);
     check("set q 0 0 9\r\n\r\nget q\r\n\r\n", &[r#"set q 0 0 "\r\nget q\r\n""#]);
-    check(
-        format!("set q 0 0 64\r\n{:64}\r\n", ""),
-        &[&format!(r#"set q 0 0 "{:64}""#, "")],
-    );
+    check(format!("set q 0 0 64\r\n{:64}\r\n", ""), &[&format!(r#"set q 0 0 "{:64}""#, "")]);
 }
 
 #[test]
@@ -35,72 +29,39 @@ fn get() {
 #[test]
 fn delete_and_flush() {
     check("delete q\r\ndelete q 0\r\n", &["delete q", "delete q"]);
-    check(
-        "delete q noreply\r\ndelete q 0 noreply\r\n",
-        &["delete q noreply", "delete q noreply"],
-    );
+    check("delete q noreply\r\ndelete q 0 noreply\r\n", &["delete q noreply", "delete q noreply"]);
     check("delete noreply\r\ndelete 0\r\n", &["delete noreply", "delete 0"]);
     check("flush q\r\nflush noreply\r\n", &["flush q", "flush noreply"]);
-    check(
-        "flush_all\r\nflush_all 0\r\nflush_all 10\r\nflush_all -1\r\n",
-        &["flush_all"; 4],
-    );
-    check(
-        "flush_all noreply\r\nflush_all 10 noreply\r\n",
-        &["flush_all noreply"; 2],
-    );
+    check("flush_all\r\nflush_all 0\r\nflush_all 10\r\nflush_all -1\r\n", &["flush_all"; 4]);
+    check("flush_all noreply\r\nflush_all 10 noreply\r\n", &["flush_all noreply"; 2]);
 }
 
 #[test]
 fn statistics() {
-    check(
-        "stats\r\nstats queue\r\nstats cores\r\n",
-        &["Stats", "StatsQueue", "StatsCores"],
-    );
+    check("stats\r\nstats queue\r\nstats cores\r\n", &["Stats", "StatsQueue", "StatsCores"]);
     check("stats reset\r\nstats settings\r\n", &["StatsReset", "StatsSettings"]);
 }
 
 #[test]
 fn the_rest() {
-    check(
-        "version\r\nquit\r\ndb_checkpoint\r\ndb_archive\r\n",
-        &["Version", "Quit", "DbCheckpoint", "DbArchive"],
-    );
-    check(
-        "verbosity 0\r\nverbosity 4294967295\r\n",
-        &["verbosity 0", "verbosity 4294967295"],
-    );
+    check("version\r\nquit\r\ndb_checkpoint\r\ndb_archive\r\n", &["Version", "Quit", "DbCheckpoint", "DbArchive"]);
+    check("verbosity 0\r\nverbosity 4294967295\r\n", &["verbosity 0", "verbosity 4294967295"]);
     check("verbosity 1 noreply\r\n", &["verbosity 1 noreply"]);
 }
 
 #[test]
 fn a_line_may_end_in_a_bare_newline_but_a_body_may_not() {
-    check(
-        "get q\nstats\nset q 0 0 1\nx\r\n",
-        &["get q", "Stats", r#"set q 0 0 "x""#],
-    );
+    check("get q\nstats\nset q 0 0 1\nx\r\n", &["get q", "Stats", r#"set q 0 0 "x""#]);
     check("get q\r\r\n", &["CLIENT_ERROR bad command line format"]);
 }
 
 #[test]
 fn spaces_are_free() {
     check("get q \r\nget   a  b  \r\n  get q\r\n", &["get q", "get a b", "get q"]);
-    check(
-        "set q 16 0 1 \r\nx\r\nset  q 1  2 1  noreply \r\nx\r\n",
-        &[r#"set q 16 0 "x""#, r#"set q 1 2 "x" noreply"#],
-    );
-    check(
-        "stats \r\nstats  queue \r\nversion \r\nquit \n",
-        &["Stats", "StatsQueue", "Version", "Quit"],
-    );
-    check(
-        "delete q \r\ndelete q  0 \r\ndelete q noreply \r\n",
-        &["delete q", "delete q", "delete q noreply"],
-    );
-    check(
-        "flush q \r\nflush_all \r\nverbosity 1 \r\n",
-        &["flush q", "flush_all", "verbosity 1"],
-    );
+    check("set q 16 0 1 \r\nx\r\nset  q 1  2 1  noreply \r\nx\r\n", &[r#"set q 16 0 "x""#, r#"set q 1 2 "x" noreply"#]);
+    check("stats \r\nstats  queue \r\nversion \r\nquit \n", &["Stats", "StatsQueue", "Version", "Quit"]);
+    check("delete q \r\ndelete q  0 \r\ndelete q noreply \r\n", &["delete q", "delete q", "delete q noreply"]);
+    check("flush q \r\nflush_all \r\nverbosity 1 \r\n", &["flush q", "flush_all", "verbosity 1"]);
 }
 
 #[test]

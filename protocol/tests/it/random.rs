@@ -13,9 +13,7 @@ impl Random {
     fn from_environment() -> Random {
         let seed = match std::env::var("SEED") {
             Ok(seed) => seed.parse().expect("SEED is a number"),
-            Err(_) => SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(1, |since| since.as_nanos() as u64),
+            Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_nanos() as u64),
         };
         println!("SEED={seed}");
         Random(seed | 1)
@@ -41,10 +39,9 @@ impl Random {
         let mut body = Vec::new();
         while body.len() < len {
             match self.below(4) {
-                0 => body.extend_from_slice(
-                    self.pick(&["\r\n", "\n", "\r", "get x\r\n", "set x 0 0 3\r\n"])
-                        .as_bytes(),
-                ),
+                0 => {
+                    body.extend_from_slice(self.pick(&["\r\n", "\n", "\r", "get x\r\n", "set x 0 0 3\r\n"]).as_bytes())
+                }
                 _ => body.push(self.below(256) as u8),
             }
         }
@@ -77,16 +74,11 @@ struct Script {
 impl Script {
     fn line(&mut self, random: &mut Random, line: &str) {
         self.input.extend_from_slice(line.as_bytes());
-        self.input
-            .extend_from_slice(random.pick(&["\r\n", "\r\n", "\n", " \r\n"]).as_bytes());
+        self.input.extend_from_slice(random.pick(&["\r\n", "\r\n", "\n", " \r\n"]).as_bytes());
     }
 
     fn rejected(&mut self, noreply: bool, reply: &str) {
-        self.wanted.push(if noreply {
-            String::from("no reply")
-        } else {
-            String::from(reply)
-        });
+        self.wanted.push(if noreply { String::from("no reply") } else { String::from(reply) });
     }
 
     /// A body's end: a good one, or anything at all through a newline.
@@ -107,10 +99,7 @@ impl Script {
                 self.input.extend_from_slice(&body);
                 self.input.extend_from_slice(b"\r\n");
                 let name = name.as_bytes().escape_ascii();
-                self.wanted.push(format!(
-                    "set {name} {flags} {exptime} \"{}\"{noreply}",
-                    body.escape_ascii()
-                ));
+                self.wanted.push(format!("set {name} {flags} {exptime} \"{}\"{noreply}", body.escape_ascii()));
             }
             2 | 3 => {
                 let mut line = String::from(random.pick(&["get", "gets"]));

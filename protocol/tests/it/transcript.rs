@@ -23,12 +23,7 @@ pub(crate) fn check(input: impl AsRef<[u8]>, wanted: &[&str]) {
 pub(crate) fn check_cuts(input: &[u8]) {
     let whole = feed(input, usize::MAX);
     for piece in PIECES {
-        assert_eq!(
-            feed(input, piece),
-            whole,
-            "\ninput: {}\npieces of {piece}",
-            input.escape_ascii()
-        );
+        assert_eq!(feed(input, piece), whole, "\ninput: {}\npieces of {piece}", input.escape_ascii());
     }
 }
 
@@ -51,27 +46,16 @@ pub(crate) fn feed(input: &[u8], piece: usize) -> Vec<String> {
                 Parse::Incomplete => {}
             }
             let incomplete = parse == Parse::Incomplete;
-            assert!(
-                used > 0 || incomplete,
-                "nothing is done with, so this would go on for ever"
-            );
+            assert!(used > 0 || incomplete, "nothing is done with, so this would go on for ever");
             buffer.drain(..used);
             if incomplete {
                 break;
             }
         }
-        assert_eq!(
-            parser.next(&buffer),
-            (0, Parse::Incomplete),
-            "a call without more input is of no use"
-        );
+        assert_eq!(parser.next(&buffer), (0, Parse::Incomplete), "a call without more input is of no use");
         let is_get = buffer.starts_with(b"get");
         let line_bytes_max = if is_get { GET_LINE_BYTES_MAX } else { LINE_BYTES_MAX };
-        assert!(
-            buffer.len() <= line_bytes_max + 1 + BODY_BYTES_MAX + 2,
-            "{} bytes are held",
-            buffer.len()
-        );
+        assert!(buffer.len() <= line_bytes_max + 1 + BODY_BYTES_MAX + 2, "{} bytes are held", buffer.len());
     }
     if !buffer.is_empty() {
         came.push(format!("{} bytes left", buffer.len()));
@@ -82,13 +66,7 @@ pub(crate) fn feed(input: &[u8], piece: usize) -> Vec<String> {
 fn render(command: Command<'_>) -> String {
     let quiet = |noreply: bool| if noreply { " noreply" } else { "" };
     match command {
-        Command::Set {
-            queue,
-            flags,
-            exptime,
-            body,
-            noreply,
-        } => {
+        Command::Set { queue, flags, exptime, body, noreply } => {
             let (queue, body) = (queue.escape_ascii(), body.escape_ascii());
             format!("set {queue} {flags} {exptime} \"{body}\"{}", quiet(noreply))
         }

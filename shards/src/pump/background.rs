@@ -7,7 +7,7 @@ use std::time::Duration;
 use glommio::timer::sleep;
 use storage::Chore;
 
-use super::{Pump, fatal};
+use super::{Pump, fatal, reactor_turn};
 
 /// How long a written frame waits for its fdatasync at most, in the mode that acknowledges after the write; and how
 /// often a full disk is looked at again.
@@ -57,7 +57,7 @@ async fn index(pump: Rc<Pump>) {
             let chore = pump.shard.borrow_mut().store().index_chore();
             match chore {
                 Some(chore) => run(&pump, chore).await,
-                None => glommio::yield_if_needed().await,
+                None => reactor_turn().await,
             }
         }
     }
@@ -73,7 +73,7 @@ async fn reclaim(pump: Rc<Pump>) {
             // One frame is copied for one that is committed: fast enough to keep up, slow enough not to be in the way.
             let copied = pump.shard.borrow().changed();
             pump.acknowledged.reached(copied).await;
-            glommio::yield_if_needed().await;
+            reactor_turn().await;
         }
         pump.progress();
     }

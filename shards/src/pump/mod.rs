@@ -18,6 +18,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Barrier};
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_lite::FutureExt;
 use futures_lite::future::poll_once;
@@ -32,6 +33,9 @@ use crate::op::{Op, Outcome};
 use crate::router::{CHANNEL_BATCHES, GatherId, Router};
 use crate::shard::Shard;
 use event::{Acknowledged, Event};
+
+/// A sleep that ends with the reactor's next turn.
+const REACTOR_TURN: Duration = Duration::from_nanos(1);
 
 /// What goes from one shard to another.
 #[derive(Debug)]
@@ -102,6 +106,12 @@ struct Pump {
 fn fatal(error: &storage::Error) -> ! {
     log::error!("{error}; what is on the disk is unknown, so this process stops and acknowledges nothing more");
     std::process::exit(1);
+}
+
+/// Lets all other tasks run, and the reactor look at sockets, timers and other shards, before this task goes on. glommio's
+/// own yields do not reach the reactor while one task queue is all there is.
+pub async fn reactor_turn() {
+    glommio::timer::sleep(REACTOR_TURN).await;
 }
 
 impl ShardHandle {
