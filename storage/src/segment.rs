@@ -129,6 +129,8 @@ impl SegmentHeader {
             let bytes = zeros.len().min((self.segment_bytes - offset) as usize);
             file.write_at(&zeros[..bytes], offset).map_err(Error::io("write", name))?;
             offset += bytes as u64;
+            // Piece by piece, so that a commit that comes meanwhile waits for a piece at most, and not for all of it.
+            file.sync_data().map_err(Error::io("fdatasync", name))?;
         }
         file.write_at(&self.encode(), 0).map_err(Error::io("write", name))?;
         file.sync_data().map_err(Error::io("fdatasync", name))?;
