@@ -89,6 +89,13 @@ impl Batch {
         })
     }
 
+    /// Has all operations done, in their order, and keeps the outcomes.
+    pub fn serve(&mut self, mut apply: impl FnMut(Op<'_>) -> Outcome) {
+        let mut outcomes = std::mem::take(&mut self.outcomes);
+        outcomes.extend(self.ops().map(&mut apply));
+        self.outcomes = outcomes;
+    }
+
     /// Empties it, and keeps its buffers unless they have grown beyond `bytes_max`.
     pub(crate) fn clear(&mut self, bytes_max: usize) {
         self.ops.clear();

@@ -177,3 +177,102 @@ impl Router {
         (0..self.peers.len() as u16).map(ShardId).filter(move |shard| *shard != me)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use storage::Taken;
+
+    use super::*;
+
+    const ME: ShardId = ShardId(0);
+    const OTHER: ShardId = ShardId(1);
+
+    #[derive(Default)]
+    struct CountingWaker(AtomicUsize);
+
+    impl Wake for CountingWaker {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Answers each take with a message that has the queue's name as its body.
+    fn echo(mut batch: Batch) -> Batch {
+        batch.serve(|op| match op {
+            Op::Take { queue } => Outcome::Message(Taken { seq: 1, flags: 0, body: queue.into() }),
+            other => panic!("{other:?} was not sent"),
+        });
+        batch
+    }
+
+    fn bodies(router: &mut Router, id: GatherId) -> Vec<Vec<u8>> {
+        let body = |outcome| match outcome {
+            Outcome::Message(taken) => taken.body.into_vec(),
+            other => panic!("{other:?} was not answered"),
+        };
+        router.outcomes(id).map(body).collect()
+    }
+
+    #[test]
+    fn outcomes_find_their_connection_in_the_order_of_its_operations() {
+        let mut router = Router::new(ME, 3);
+        let (a, b) = (router.open(), router.open());
+        for (id, to, queue) in [(a, 1, "a1"), (b, 1, "b1"), (a, 2, "a2"), (a, 1, "a3"), (b, 2, "b2")] {
+            router.push(id, ShardId(to), Op::Take { queue: queue.as_bytes() });
+        }
+        let waker = Arc::new(CountingWaker::default());
+        assert!(!router.is_complete(a, &waker.clone().into()));
+        let first = router.next_batch(ShardId(1)).expect("something to send");
+        let second = router.next_batch(ShardId(2)).expect("something to send");
+        assert_eq!((first.len(), second.len()), (3, 2), "one batch holds what all connections have for a shard");
+        router.deliver(ShardId(2), echo(second));
+        assert_eq!(waker.0.load(Ordering::Relaxed), 0, "not all of them are there");
+        router.deliver(ShardId(1), echo(first));
+        assert_eq!(waker.0.load(Ordering::Relaxed), 1);
+        assert_eq!(bodies(&mut router, a), [b"a1", b"a2", b"a3"]);
+        assert_eq!(bodies(&mut router, b), [b"b1", b"b2"]);
+        assert!(router.is_idle());
+    }
+
+    #[test]
+    fn credits_bound_what_is_under_way_and_come_back() {
+        let mut router = Router::new(ME, 2);
+        let id = router.open();
+        let mut under_way = Vec::new();
+        for _ in 0..CREDITS {
+            router.push(id, OTHER, Op::Take { queue: b"q" });
+            under_way.push(router.next_batch(OTHER).expect("a credit"));
+        }
+        for _ in 0..100 {
+            router.push(id, OTHER, Op::Take { queue: b"q" });
+        }
+        assert!(router.next_batch(OTHER).is_none(), "no credit is left");
+        // They may come back in any order.
+        router.deliver(OTHER, echo(under_way.remove(2)));
+        let waited = router.next_batch(OTHER).expect("the credit that came back");
+        assert_eq!(waited.len(), 100, "what waited goes as one batch");
+        under_way.push(waited);
+        under_way.into_iter().for_each(|batch| router.deliver(OTHER, echo(batch)));
+        assert_eq!(router.outcomes(id).count(), 100 + CREDITS);
+        assert!(router.is_idle());
+    }
+
+    #[test]
+    fn a_connection_that_left_gets_nothing_and_its_place_is_used_again() {
+        let mut router = Router::new(ME, 2);
+        let id = router.open();
+        router.push(id, OTHER, Op::Take { queue: b"late" });
+        let batch = router.next_batch(OTHER).expect("something to send");
+        router.close(id);
+        let next = router.open();
+        assert_ne!(next, id, "its outcome is still missing");
+        router.deliver(OTHER, echo(batch));
+        assert!(router.is_idle());
+        assert_eq!(router.outcomes(next).count(), 0);
+        assert_eq!(router.open(), id);
+    }
+}

@@ -5,14 +5,10 @@
 //! it, and what it knew already changes nothing. It only must not know more than the log holds after a crash, so the
 //! checkpoint counts once the last frame that it knows of is durable, and it names that frame.
 
-use std::sync::Arc;
-
 use crate::codec::{Reader, put_varint};
 use crate::directory::SegmentDirectory;
 use crate::entry::Record;
-use crate::error::Result;
 use crate::index::{Index, IndexError, Meta, PageWriter, Pages};
-use crate::log::Preparation;
 use crate::queue::Queue;
 use crate::queues::Slot;
 use crate::store::Store;
@@ -72,72 +68,14 @@ enum Stage {
     Finishing,
 }
 
-/// Work that a store has for another thread: slow, and nothing waits for it. Run it, then give it to
-/// [`Store::finish_chore`].
+/// What a checkpoint has to be written next.
 #[derive(Debug)]
-#[must_use = "a chore does nothing before it ran, and the store waits for it"]
-pub struct Chore(Kind);
-
-#[derive(Debug)]
-enum Kind {
-    Prepare(Arc<Preparation>, Arc<dyn crate::disk::Disk>),
-    Unlink(String, Arc<dyn crate::disk::Disk>, Option<crate::error::Error>),
-    Index { index: Arc<Index>, work: IndexWork, failed: Option<IndexError> },
-}
-
-#[derive(Debug)]
-enum IndexWork {
+pub(crate) enum IndexWork {
     Write(Vec<(Vec<u8>, Vec<u8>)>),
     Finish { meta: Meta, first_segment: u32 },
 }
 
-impl Chore {
-    /// Does the work. What fails is reported by [`Store::finish_chore`].
-    pub fn run(&mut self) {
-        match &mut self.0 {
-            Kind::Prepare(preparation, disk) => preparation.run(&**disk),
-            Kind::Unlink(name, disk, failed) => {
-                let unlink = || disk.remove(name).and_then(|()| disk.sync_directory());
-                *failed = unlink().map_err(crate::error::Error::io("unlink", name.as_str())).err();
-            }
-            Kind::Index { index, work, failed } => {
-                let done = match work {
-                    IndexWork::Write(pages) => index.write(std::mem::take(pages)),
-                    IndexWork::Finish { meta, first_segment } => index.finish(meta, *first_segment),
-                };
-                *failed = done.err();
-            }
-        }
-    }
-}
-
 impl Store {
-    /// The next piece of work on the log's files, if there is one. One at a time.
-    pub fn segment_chore(&mut self) -> Option<Chore> {
-        let disk = Arc::clone(self.disk());
-        if let Some(preparation) = self.log.begin_preparation() {
-            return Some(Chore(Kind::Prepare(preparation, disk)));
-        }
-        let name = self.log.take_unneeded()?;
-        Some(Chore(Kind::Unlink(name, disk, None)))
-    }
-
-    /// Whether [`segment_chore`](Self::segment_chore) has something to hand out.
-    #[must_use]
-    pub fn wants_segment_chore(&self) -> bool {
-        self.log.wants_chore()
-    }
-
-    /// The next piece of a checkpoint, if one is due or under way. One at a time.
-    pub fn index_chore(&mut self) -> Option<Chore> {
-        let index = Arc::clone(self.index.as_ref()?);
-        if self.checkpoint.under_way.is_none() && self.checkpoint_is_due() {
-            self.begin_checkpoint();
-        }
-        let work = self.step_checkpoint()?;
-        Some(Chore(Kind::Index { index, work, failed: None }))
-    }
-
     /// Whether [`index_chore`](Self::index_chore) should be called: it looks at a part of the queues at a time, so it
     /// can have nothing to hand out yet and still have something to do.
     #[must_use]
@@ -147,29 +85,6 @@ impl Store {
             Some(UnderWay { writing: true, .. }) => false,
             Some(UnderWay { stage: Stage::Waiting, meta, .. }) => self.log.durable() >= meta.needs_frame,
             Some(_) => true,
-        }
-    }
-
-    /// Takes a chore back after it ran. A failing index is given up: the next start reads the whole log.
-    ///
-    /// # Errors
-    /// When the disk failed; the caller must stop.
-    pub fn finish_chore(&mut self, chore: Chore) -> Result<()> {
-        match chore.0 {
-            Kind::Prepare(..) => self.log.finish_preparation().map(|_| ()),
-            Kind::Unlink(_, _, failed) => failed.map_or(Ok(()), Err),
-            Kind::Index { failed: Some(IndexError(what)), .. } => {
-                ::log::error!("the index fails and is given up, the next start reads the whole log: {what}");
-                self.index = None;
-                self.directories.clear();
-                self.checkpoint.under_way = None;
-                self.checkpoint.finished = self.checkpoint.asked;
-                Ok(())
-            }
-            Kind::Index { .. } => {
-                self.finish_index_work();
-                Ok(())
-            }
         }
     }
 
@@ -232,8 +147,11 @@ impl Store {
         self.checkpoint.under_way = Some(UnderWay { meta, stage, writing: false });
     }
 
-    /// Goes on with the checkpoint that is under way, and returns what is to be written.
-    fn step_checkpoint(&mut self) -> Option<IndexWork> {
+    /// Goes on with the checkpoint that is under way, or is due, and returns what is to be written.
+    pub(crate) fn next_index_work(&mut self) -> Option<IndexWork> {
+        if self.checkpoint.under_way.is_none() && self.checkpoint_is_due() {
+            self.begin_checkpoint();
+        }
         let mut under_way = self.checkpoint.under_way.take()?;
         let work = if under_way.writing { None } else { self.step(&mut under_way) };
         under_way.writing |= work.is_some();
@@ -290,7 +208,16 @@ impl Store {
         }
     }
 
-    fn finish_index_work(&mut self) {
+    /// Goes on without an index: whoever waits for a checkpoint waits no longer.
+    pub(crate) fn give_up_index(&mut self) {
+        self.index = None;
+        self.directories.clear();
+        self.checkpoint.under_way = None;
+        self.checkpoint.finished = self.checkpoint.asked;
+    }
+
+    /// Notes that what was to be written is.
+    pub(crate) fn finish_index_work(&mut self) {
         let Some(under_way) = &mut self.checkpoint.under_way else {
             return;
         };

@@ -34,6 +34,7 @@
 //! log alone is always enough to rebuild everything.
 
 mod checkpoint;
+mod chore;
 mod codec;
 mod commit;
 mod directory;
@@ -54,7 +55,7 @@ mod recovery;
 mod segment;
 mod store;
 
-pub use checkpoint::Chore;
+pub use chore::Chore;
 pub use commit::{Commit, CommitTimes, Sync};
 pub use disk::{Disk, DiskFile};
 pub use entry::{QueueId, Seq};

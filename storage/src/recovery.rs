@@ -194,7 +194,7 @@ impl LogFiles {
         if let Some(index) = &index {
             match self.load(index)? {
                 Ok((walk, meta)) => return self.finish(walk, Some(meta), Some(Arc::clone(index)), options),
-                Err(Stale(why)) => ::log::info!("the index is of no use, reading the whole log: {why}"),
+                Err(Stale(why)) => ::log::debug!("the index is of no use, reading the whole log: {why}"),
             }
         }
         let walk = self.scan(index.as_deref())?;

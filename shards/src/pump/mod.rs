@@ -13,7 +13,6 @@ mod event;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Barrier};
@@ -227,14 +226,12 @@ impl Pump {
 
     /// Applies another shard's batch, and sends it back as soon as its outcomes may be told.
     fn serve(&self, from: ShardId, mut batch: Batch) {
-        let mut outcomes = mem::take(&mut batch.outcomes);
         let mut wanted = 0;
-        for op in batch.ops() {
+        batch.serve(|op| {
             let (outcome, frame) = self.apply(op);
             wanted = wanted.max(frame);
-            outcomes.push(outcome);
-        }
-        batch.outcomes = outcomes;
+            outcome
+        });
         self.shard.borrow_mut().counters.served += batch.len() as u64;
         if self.acknowledged.frame() >= wanted {
             self.send(from, Packet::Reply(batch));

@@ -1,52 +1,13 @@
-//! The log: a ring of segments, the frame that is being filled, and what is known to be on the disk.
-//!
-//! ```text
-//!    first .............. active ......... last
-//!  [finished][finished][####|filling][spare][spare]
-//!                           tail
-//! ```
-//!
-//! Invariants:
-//! - Segments are numbered without gaps. Frames go into `active` from front to back, then into the spare behind it.
-//! - A frame is sealed before the next is begun, and frames are committed in the order of their numbers, one commit at
-//!   a time. `durable <= written < filling`.
-//! - A segment leaves the ring at the front only, when nothing in it is live; its file is touched only after a frame
-//!   that says so (`first segment`) is durable. So a take always outlives the put that it takes.
+//! The ring of segments: which there are, what lives in them, how much room is left, and where the next ones come from.
 
-use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::commit::{Commit, CommitTimes, SealedFrame, Sync};
+use super::{FRAME_BYTES_MAX, Log};
 use crate::disk::{Disk, DiskFile};
-use crate::entry::{Entry, QueueId};
-use crate::error::{Error, Result};
-use crate::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameNumber};
-use crate::queue::Place;
+use crate::error::Result;
+use crate::frame::FRAME_HEADER_BYTES;
 use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_name, trash_name};
-
-/// A frame is sealed when it has grown beyond this, so that recovery and copying never hold much more in memory.
-const FRAME_BYTES_MAX: usize = 1 << 20;
-/// A buffer of a frame is kept for the next when it is not larger than this.
-const BUFFER_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
-
-/// A place in the log at a frame's beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Position {
-    pub(crate) segment: u32,
-    pub(crate) offset: u32,
-}
-
-/// What recovery found out about the end of the log, and where it goes on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tail {
-    pub(crate) position: Position,
-    /// The number of the last frame; 0 in an empty log.
-    pub(crate) frame: FrameNumber,
-    /// That frame's checksum.
-    pub(crate) checksum: u32,
-    pub(crate) next_queue_id: QueueId,
-}
 
 /// What room is made for. The less it can be refused, the less of it must be left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,84 +59,7 @@ impl Preparation {
     }
 }
 
-/// One shard's log.
-#[derive(Debug)]
-pub(crate) struct Log {
-    pub(crate) disk: Arc<dyn Disk>,
-    id: u64,
-    segment_bytes: u32,
-    /// Whether a commit includes the fdatasync, and so acknowledges by it.
-    durable_commits: bool,
-    segments: VecDeque<Segment>,
-    /// Of all segments.
-    live_bytes: u64,
-    active: u32,
-    /// Where the filling frame begins in the active segment.
-    tail: u32,
-    filling: Vec<u8>,
-    filling_number: FrameNumber,
-    /// An empty frame is wanted, to say what is in its header.
-    frame_wanted: bool,
-    sealed: Vec<SealedFrame>,
-    previous: u32,
-    pub(crate) next_queue_id: QueueId,
-    committing: bool,
-    written: FrameNumber,
-    durable: FrameNumber,
-    /// Frames up to here are on the disk, in the sense that a read finds them.
-    written_position: Position,
-    /// The first segment that was written to since the last sync.
-    unsynced: u32,
-    /// Segments that left the ring, and the frame that must be durable before their files are touched.
-    leaving: VecDeque<(u32, FrameNumber)>,
-    /// Segments whose files may be written over.
-    recyclable: VecDeque<u32>,
-    preparing: Option<Arc<Preparation>>,
-    full: bool,
-    spare_buffers: Vec<Vec<u8>>,
-}
-
 impl Log {
-    /// Takes over a ring that recovery found, or a new one. `segments` are numbered without gaps and contain the tail's.
-    pub(crate) fn new(
-        disk: Arc<dyn Disk>,
-        id: u64,
-        segment_bytes: u32,
-        durable_commits: bool,
-        segments: VecDeque<Segment>,
-        tail: Tail,
-    ) -> Log {
-        assert!(segments.iter().any(|segment| segment.number == tail.position.segment));
-        Log {
-            disk,
-            id,
-            segment_bytes,
-            durable_commits,
-            live_bytes: segments.iter().map(|segment| segment.live_bytes).sum(),
-            segments,
-            active: tail.position.segment,
-            tail: tail.position.offset,
-            filling: vec![0; FRAME_HEADER_BYTES],
-            filling_number: tail.frame + 1,
-            frame_wanted: false,
-            sealed: Vec::new(),
-            previous: tail.checksum,
-            next_queue_id: tail.next_queue_id,
-            committing: false,
-            written: tail.frame,
-            durable: tail.frame,
-            written_position: tail.position,
-            unsynced: tail.position.segment,
-            leaving: VecDeque::new(),
-            recyclable: VecDeque::new(),
-            preparing: None,
-            full: false,
-            spare_buffers: Vec::new(),
-        }
-    }
-
-    // ---- filling ----
-
     /// The largest entry that fits into a segment.
     pub(crate) fn entry_bytes_max(&self) -> usize {
         self.segment_bytes as usize - SEGMENT_HEADER_BYTES - FRAME_HEADER_BYTES
@@ -190,7 +74,7 @@ impl Log {
         self.first() + self.segments.len() as u32 - 1
     }
 
-    fn active_room(&self) -> usize {
+    pub(super) fn active_room(&self) -> usize {
         (self.segment_bytes as usize).saturating_sub(self.tail as usize + self.filling.len())
     }
 
@@ -199,7 +83,7 @@ impl Log {
         self.active_room() + self.spares() as usize * self.entry_bytes_max()
     }
 
-    fn spares(&self) -> u32 {
+    pub(super) fn spares(&self) -> u32 {
         self.last() - self.active
     }
 
@@ -251,152 +135,6 @@ impl Log {
         assert!(self.active_room() >= bytes);
         Ok(true)
     }
-
-    /// Goes on to the spare segment behind the active one.
-    fn advance(&mut self) {
-        assert!(self.spares() > 0);
-        self.seal();
-        self.active += 1;
-        self.tail = SEGMENT_HEADER_BYTES as u32;
-    }
-
-    /// Appends an entry to the filling frame; [`make_room`](Self::make_room) came before. Returns where it is.
-    pub(crate) fn append(&mut self, entry: &Entry<'_>) -> Position {
-        let offset = self.tail + self.filling.len() as u32;
-        entry.encode(&mut self.filling);
-        debug_assert!(self.tail as usize + self.filling.len() <= self.segment_bytes as usize);
-        Position { segment: self.active, offset }
-    }
-
-    /// Where the filling frame begins, and the checksum before it. Everything before is sealed.
-    pub(crate) fn frame_position(&self) -> (Position, u32) {
-        (Position { segment: self.active, offset: self.tail }, self.previous)
-    }
-
-    /// The frame that the next entry goes into.
-    pub(crate) fn filling_number(&self) -> FrameNumber {
-        self.filling_number
-    }
-
-    /// Whether there are entries in the filling frame.
-    pub(crate) fn has_unsealed(&self) -> bool {
-        self.filling.len() > FRAME_HEADER_BYTES
-    }
-
-    fn seal(&mut self) {
-        if self.filling.len() == FRAME_HEADER_BYTES && !self.wants_empty_frame() {
-            return;
-        }
-        self.frame_wanted = false;
-        let mut bytes = self.spare_buffers.pop().unwrap_or_default();
-        bytes.clear();
-        bytes.resize(FRAME_HEADER_BYTES, 0);
-        mem::swap(&mut bytes, &mut self.filling);
-        let header = FrameHeader {
-            body_bytes: 0,
-            number: self.filling_number,
-            durable: self.durable,
-            next_queue_id: self.next_queue_id,
-            segment: self.active,
-            first_segment: self.first(),
-            previous: self.previous,
-            checksum: 0,
-        };
-        self.previous = header.seal(self.id, &mut bytes);
-        let file = Arc::clone(&self.segment(self.active).expect("the active segment").file);
-        let offset = u64::from(self.tail);
-        self.tail += bytes.len() as u32;
-        assert!(self.tail <= self.segment_bytes, "a frame stays within its segment");
-        self.sealed.push(SealedFrame { segment: self.active, file, offset, bytes });
-        self.filling_number += 1;
-    }
-
-    // ---- committing ----
-
-    /// Whether there is something to commit and no commit is under way.
-    pub(crate) fn wants_commit(&self) -> bool {
-        let something = self.filling.len() > FRAME_HEADER_BYTES || !self.sealed.is_empty() || self.wants_empty_frame();
-        something && !self.committing
-    }
-
-    /// Whether an empty frame should and can be sealed. At the very end of a segment it cannot: what it would say goes
-    /// with the next entry, into the next segment.
-    fn wants_empty_frame(&self) -> bool {
-        self.frame_wanted && (self.segment_bytes - self.tail) as usize >= FRAME_HEADER_BYTES
-    }
-
-    /// Seals the filling frame and hands out all that is sealed.
-    pub(crate) fn begin_commit(&mut self) -> Option<Commit> {
-        if !self.wants_commit() {
-            return None;
-        }
-        self.seal();
-        self.committing = true;
-        Some(Commit {
-            frames: mem::take(&mut self.sealed),
-            last: self.filling_number - 1,
-            sync: self.durable_commits,
-            times: CommitTimes::default(),
-        })
-    }
-
-    /// Notes that a commit has run without an error.
-    pub(crate) fn finish_commit(&mut self, commit: Commit) {
-        assert!(self.committing, "one commit is under way at a time");
-        assert!(commit.last > self.written);
-        self.committing = false;
-        self.written = commit.last;
-        if commit.sync {
-            self.durable = commit.last;
-        }
-        for frame in commit.frames {
-            let end = frame.offset as u32 + frame.bytes.len() as u32;
-            self.written_position = Position { segment: frame.segment, offset: end };
-            if frame.bytes.capacity() <= BUFFER_BYTES_MAX && self.spare_buffers.len() < 2 {
-                self.spare_buffers.push(frame.bytes);
-            }
-        }
-        if commit.sync {
-            self.unsynced = self.written_position.segment;
-        }
-        assert!(self.durable <= self.written && self.written < self.filling_number);
-    }
-
-    /// A sync of what was written and is not durable, if there is any.
-    pub(crate) fn begin_sync(&self) -> Option<Sync> {
-        if self.durable == self.written {
-            return None;
-        }
-        let files = (self.unsynced..=self.written_position.segment)
-            .filter_map(|number| Some((number, Arc::clone(&self.segment(number)?.file))))
-            .collect();
-        Some(Sync { files, last: self.written })
-    }
-
-    /// Notes that a sync has run without an error.
-    pub(crate) fn finish_sync(&mut self, sync: &Sync) {
-        if sync.last > self.durable {
-            self.durable = sync.last;
-            self.unsynced = sync.files.last().map_or(self.unsynced, |(number, _)| *number);
-        }
-    }
-
-    /// The last frame that a read finds, or that survives the end of the process.
-    pub(crate) fn written(&self) -> FrameNumber {
-        self.written
-    }
-
-    /// The last frame on stable storage.
-    pub(crate) fn durable(&self) -> FrameNumber {
-        self.durable
-    }
-
-    /// Whether an entry is on the disk, in the sense that a read finds it.
-    pub(crate) fn is_written(&self, place: Place) -> bool {
-        (place.segment, place.offset) < (self.written_position.segment, self.written_position.offset)
-    }
-
-    // ---- the ring ----
 
     pub(crate) fn segment(&self, number: u32) -> Option<&Segment> {
         self.segments.get(number.checked_sub(self.segments.front()?.number)? as usize)
@@ -582,9 +320,4 @@ impl Log {
     pub(crate) fn retry_when_full(&mut self) {
         self.full = false;
     }
-}
-
-/// What is said when an entry is not what it was when it was written.
-pub(crate) fn damage_at(place: Place, what: impl Into<String>) -> Error {
-    Error::Damage { file: segment_name(place.segment), offset: u64::from(place.offset), what: what.into() }
 }
