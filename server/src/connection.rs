@@ -92,7 +92,7 @@ impl Connections {
         let connection = Connection {
             server: Rc::clone(self),
             stream,
-            session: Session::new(self.settings.storage.body_bytes_max, self.settings.flush_all),
+            session: Session::new(self.settings.rules()),
             gather: self.handle.gather(),
             input: Vec::new(),
             changed: 0,

@@ -10,6 +10,7 @@
 mod connection;
 mod control;
 mod executors;
+mod greeting;
 mod limits;
 mod listener;
 mod options;

@@ -57,6 +57,10 @@ pub(crate) struct Options {
     #[argh(switch, short = 'F')]
     no_flush_all: bool,
 
+    /// treat Zend_Queue's greeting as a message like any other
+    #[argh(switch)]
+    no_zend_greeting: bool,
+
     /// log more; twice: everything
     #[argh(switch, short = 'v')]
     verbose: u8,
@@ -168,6 +172,7 @@ impl Options {
             cores,
             connections_max: self.connections,
             flush_all: !self.no_flush_all,
+            zend_greeting: !self.no_zend_greeting,
             verbosity: self.verbose,
             memory_bytes,
             commit: self.commit.0,

@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use protocol::{Command, Parse, Parser, reply};
-use shards::{Counters, Op, Outcome, ShardId};
+use shards::{Counters, Op, Outcome, ShardId, Taken};
+
+use crate::greeting::{self, Greetings};
 
 /// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
 /// can make the server hold in replies.
@@ -84,11 +86,23 @@ enum Reply {
     Text,
 }
 
+/// What the server's options allow a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// Bytes of the largest body.
+    pub(crate) body_bytes_max: usize,
+    /// Whether `flush_all` is done.
+    pub(crate) flush_all: bool,
+    /// Whether Zend_Queue's greeting is known from a message.
+    pub(crate) zend_greeting: bool,
+}
+
 /// One client's state.
 #[derive(Debug)]
 pub(crate) struct Session {
     parser: Parser,
-    flush_all: bool,
+    rules: Rules,
+    greetings: Greetings,
     /// Replies, in order, for the connection to send and clear.
     pub(crate) out: Vec<u8>,
     /// What was counted since the connection took it last.
@@ -99,10 +113,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(body_bytes_max: usize, flush_all: bool) -> Session {
+    pub(crate) fn new(rules: Rules) -> Session {
         Session {
-            parser: Parser::new(body_bytes_max),
-            flush_all,
+            parser: Parser::new(rules.body_bytes_max),
+            rules,
+            greetings: Greetings::default(),
             out: Vec::new(),
             counters: Counters::default(),
             pending: VecDeque::new(),
@@ -143,14 +158,21 @@ impl Session {
     fn command(&mut self, command: Command<'_>, backend: &mut impl Backend) -> Option<Step> {
         self.counters.commands += 1;
         match command {
-            Command::Set { queue, flags, exptime: _, body, noreply } => {
+            Command::Set { queue, flags, exptime, body, noreply } => {
                 self.counters.sets += 1;
                 let to = backend.owner_of(queue);
-                self.submit(backend, to, Op::Put { queue, flags, body }, Reply::Set { noreply }, b"");
+                let greets = self.rules.zend_greeting && self.greetings.greet(queue, flags, exptime, body);
+                let op = if greets { Op::Create { queue } } else { Op::Put { queue, flags, body } };
+                self.submit(backend, to, op, Reply::Set { noreply }, b"");
             }
             Command::Get { queues, with_number } => {
                 for queue in queues {
                     self.counters.gets += 1;
+                    if self.greetings.take(queue) {
+                        let greeting = Taken { seq: 0, flags: 0, body: greeting::BODY.into() };
+                        self.reply(Reply::Value { with_number }, queue, Outcome::Message(greeting));
+                        continue;
+                    }
                     let to = backend.owner_of(queue);
                     self.submit(backend, to, Op::Take { queue }, Reply::Value { with_number }, queue);
                 }
@@ -164,7 +186,7 @@ impl Session {
                 let to = backend.owner_of(queue);
                 self.submit(backend, to, Op::Flush { queue }, Reply::End, b"");
             }
-            Command::FlushAll { noreply } if !self.flush_all => {
+            Command::FlushAll { noreply } if !self.rules.flush_all => {
                 if !noreply {
                     self.say(reply::FLUSH_ALL_NOT_ALLOWED);
                 }
@@ -202,8 +224,17 @@ impl Session {
     fn submit(&mut self, backend: &mut impl Backend, to: ShardId, op: Op<'_>, reply: Reply, name: &[u8]) {
         self.round_ops += 1;
         match backend.submit(to, op) {
-            Some(outcome) if self.pending.is_empty() => write(&mut self.out, &mut self.counters, reply, name, outcome),
-            outcome => self.wait(reply, name, outcome),
+            Some(outcome) => self.reply(reply, name, outcome),
+            None => self.wait(reply, name, None),
+        }
+    }
+
+    /// Writes the reply of an outcome that is there, now or when its turn comes.
+    fn reply(&mut self, reply: Reply, name: &[u8], outcome: Outcome) {
+        if self.pending.is_empty() {
+            write(&mut self.out, &mut self.counters, reply, name, outcome);
+        } else {
+            self.wait(reply, name, Some(outcome));
         }
     }
 
@@ -315,6 +346,7 @@ mod tests {
                     Some(body) => Outcome::Message(Taken { seq: 1, flags: 0, body: body.into() }),
                     None => Outcome::Empty,
                 },
+                Op::Create { .. } => Outcome::Stored,
                 Op::Delete { queue } => self.queues.remove(queue).map_or(Outcome::NotFound, |_| Outcome::Deleted),
                 _ => Outcome::Done,
             };
@@ -326,8 +358,14 @@ mod tests {
         }
     }
 
+    const RULES: Rules = Rules { body_bytes_max: 1024, flush_all: true, zend_greeting: true };
+
     fn replies(input: &str) -> String {
-        let (mut session, mut fake) = (Session::new(1024, true), Fake::default());
+        replies_under(RULES, input)
+    }
+
+    fn replies_under(rules: Rules, input: &str) -> String {
+        let (mut session, mut fake) = (Session::new(rules), Fake::default());
         let mut input = input.as_bytes();
         loop {
             let (done, step) = session.run(input, &mut fake);
@@ -373,8 +411,21 @@ mod tests {
 
     #[test]
     fn flush_all_can_be_switched_off() {
-        let (mut session, mut fake) = (Session::new(1024, false), Fake::default());
-        session.run(b"flush_all\r\n", &mut fake);
-        assert_eq!(session.out, reply::FLUSH_ALL_NOT_ALLOWED);
+        let answer = replies_under(Rules { flush_all: false, ..RULES }, "flush_all\r\n");
+        assert_eq!(answer.as_bytes(), reply::FLUSH_ALL_NOT_ALLOWED);
+    }
+
+    #[test]
+    fn zend_queues_greeting_destroys_no_message() {
+        let commands = "set far 0 0 1\r\n1\r\nset far 0 15 14\r\ncreating queue\r\nget far\r\nget far\r\nget far\r\n";
+        let greeting = "VALUE far 0 14\r\ncreating queue\r\nEND\r\n";
+        let message = "VALUE far 0 1\r\n1\r\nEND\r\n";
+        assert_eq!(replies(commands), format!("STORED\r\nSTORED\r\n{greeting}{message}END\r\n"));
+        let off = replies_under(Rules { zend_greeting: false, ..RULES }, commands);
+        assert_eq!(
+            off,
+            format!("STORED\r\nSTORED\r\n{message}{greeting}END\r\n"),
+            "then it is a message like any other"
+        );
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use shards::{CommitMode, Durability};
 
+use crate::session::Rules;
+
 /// The server's settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -15,6 +17,7 @@ pub(crate) struct Settings {
     pub(crate) cores: Vec<usize>,
     pub(crate) connections_max: usize,
     pub(crate) flush_all: bool,
+    pub(crate) zend_greeting: bool,
     pub(crate) verbosity: u8,
     /// Of bodies in memory, for the whole process.
     pub(crate) memory_bytes: usize,
@@ -24,6 +27,12 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// What a session may do.
+    pub(crate) fn rules(&self) -> Rules {
+        let body_bytes_max = self.storage.body_bytes_max;
+        Rules { body_bytes_max, flush_all: self.flush_all, zend_greeting: self.zend_greeting }
+    }
+
     /// Every option's name and value, for `stats settings`.
     pub(crate) fn list(&self) -> Vec<(&'static str, String)> {
         let on = |on: bool| if on { "on" } else { "off" }.to_string();
@@ -37,6 +46,7 @@ impl Settings {
             ("no_sync", on(self.storage.durability == Durability::Written)),
             ("connections", self.connections_max.to_string()),
             ("no_flush_all", on(!self.flush_all)),
+            ("no_zend_greeting", on(!self.zend_greeting)),
             ("verbose", self.verbosity.to_string()),
             ("commit", format!("{:?}", self.commit).to_lowercase()),
             ("segment_bytes", self.storage.segment_bytes.to_string()),

@@ -26,6 +26,7 @@ struct Packed {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Put,
+    Create,
     Take,
     Delete,
     Flush,
@@ -41,6 +42,7 @@ impl Batch {
     pub fn push(&mut self, op: Op<'_>) {
         let (kind, number, queue, body): (_, _, &[u8], &[u8]) = match op {
             Op::Put { queue, flags, body } => (Kind::Put, flags, queue, body),
+            Op::Create { queue } => (Kind::Create, 0, queue, b""),
             Op::Take { queue } => (Kind::Take, 0, queue, b""),
             Op::Delete { queue } => (Kind::Delete, 0, queue, b""),
             Op::Flush { queue } => (Kind::Flush, 0, queue, b""),
@@ -77,6 +79,7 @@ impl Batch {
             rest = tail;
             match packed.kind {
                 Kind::Put => Op::Put { queue, flags: packed.number, body },
+                Kind::Create => Op::Create { queue },
                 Kind::Take => Op::Take { queue },
                 Kind::Delete => Op::Delete { queue },
                 Kind::Flush => Op::Flush { queue },
@@ -116,6 +119,7 @@ mod tests {
         let ops = [
             Op::Put { queue: b"q", flags: 7, body: b"hello" },
             Op::Put { queue: b"a longer name", flags: 0, body: b"" },
+            Op::Create { queue: b"new" },
             Op::Take { queue: b"q" },
             Op::Delete { queue: b"q" },
             Op::Flush { queue: b"q" },

@@ -16,6 +16,11 @@ pub enum Op<'a> {
         /// The message.
         body: &'a [u8],
     },
+    /// Makes a queue, if it does not exist.
+    Create {
+        /// The queue's name.
+        queue: &'a [u8],
+    },
     /// Takes a message.
     Take {
         /// The queue's name.
@@ -49,7 +54,7 @@ pub enum Op<'a> {
 /// What came of an [`Op`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The message is in the queue.
+    /// The message is in the queue, or the queue was made.
     Stored,
     /// The disk is full.
     NotStored,

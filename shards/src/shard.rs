@@ -38,6 +38,10 @@ impl Shard {
                 true => Outcome::Stored,
                 false => Outcome::NotStored,
             },
+            Op::Create { queue } => match self.store.create(queue)? {
+                true => Outcome::Stored,
+                false => Outcome::NotStored,
+            },
             Op::Take { queue } => match self.store.take(queue)? {
                 Some(taken) => Outcome::Message(taken),
                 None => Outcome::Empty,
