@@ -19,6 +19,7 @@ use shards::pump::{Gather, ShardHandle, reactor_turn};
 use shards::{FrameNumber, Op, Outcome, ShardId};
 
 use crate::control;
+use crate::drain::Drain;
 use crate::listener::Place;
 use crate::session::{Backend, Session, Step};
 use crate::settings::Settings;
@@ -39,6 +40,7 @@ const STOP_POLL: Duration = Duration::from_millis(1);
 pub(crate) struct Connections {
     handle: ShardHandle,
     settings: Arc<Settings>,
+    drain: Arc<Drain>,
     started: Instant,
     /// Every connection reads into this one, and has dealt with it before another task runs.
     read_buffer: RefCell<Vec<u8>>,
@@ -52,10 +54,11 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn new(handle: ShardHandle, settings: Arc<Settings>) -> Connections {
+    pub(crate) fn new(handle: ShardHandle, settings: Arc<Settings>, drain: Arc<Drain>) -> Connections {
         Connections {
             handle,
             settings,
+            drain,
             started: Instant::now(),
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
             spare_replies: RefCell::default(),
@@ -72,6 +75,10 @@ impl Connections {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain.is_on()
     }
 
     pub(crate) fn uptime(&self) -> Duration {
@@ -208,6 +215,7 @@ impl Connection {
         }
         let mut backend = ShardBackend {
             handle: &self.server.handle,
+            draining: self.server.is_draining(),
             gather: &self.gather,
             changed: &mut self.changed,
             forwarded: &mut self.forwarded,
@@ -273,6 +281,7 @@ impl Drop for Connection {
 /// Applies what is this shard's, and sends what is another's.
 struct ShardBackend<'a> {
     handle: &'a ShardHandle,
+    draining: bool,
     gather: &'a Gather,
     changed: &'a mut FrameNumber,
     forwarded: &'a mut u64,
@@ -281,6 +290,10 @@ struct ShardBackend<'a> {
 impl Backend for ShardBackend<'_> {
     fn shards(&self) -> u16 {
         self.handle.shards()
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining
     }
 
     fn owner_of(&self, queue: &[u8]) -> ShardId {

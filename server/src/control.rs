@@ -121,6 +121,7 @@ fn stats(server: &Connections, figures: &[Figures], out: &mut Vec<u8>) {
         ("curr_items", totals.messages),
         ("limit_maxbytes", server.settings().memory_bytes as u64),
         ("max_connections", server.settings().connections_max as u64),
+        ("draining", u64::from(server.is_draining())),
         ("queues", totals.queues),
         ("set_refused", counters.sets - counters.set_hits),
         ("resident_bytes", totals.resident_bytes),

@@ -12,6 +12,7 @@ use shards::Shard;
 use shards::pump::{Links, ShardHandle, links};
 
 use crate::connection::Connections;
+use crate::drain::Drain;
 use crate::listener::{self, Limit};
 use crate::settings::Settings;
 use crate::stop::Stop;
@@ -73,6 +74,7 @@ impl Executors {
         address: SocketAddr,
         settings: &Arc<Settings>,
         stop: &Arc<Stop>,
+        drain: &Arc<Drain>,
     ) -> Result<Executors, String> {
         let (ready, started) = channel();
         let limit = Arc::new(Limit::new(settings.connections_max));
@@ -80,8 +82,14 @@ impl Executors {
         let links = links(count as u16);
         let mut handles = Vec::new();
         for (number, (shard, links)) in shards.into_iter().zip(links).enumerate() {
-            let (settings, stop) = (Arc::clone(settings), Arc::clone(stop));
-            let (ready, limit) = (Ready { number, sender: ready.clone(), ran: false }, Arc::clone(&limit));
+            let shared = Shared {
+                address,
+                settings: Arc::clone(settings),
+                limit: Arc::clone(&limit),
+                stop: Arc::clone(stop),
+                drain: Arc::clone(drain),
+            };
+            let ready = Ready { number, sender: ready.clone(), ran: false };
             // More shards than cores are placed by the kernel; else each has a core to itself.
             let placement = match settings.cores.get(number) {
                 Some(core) if count <= settings.cores.len() => Placement::Fixed(*core),
@@ -95,7 +103,7 @@ impl Executors {
                 // glommio sleeps although tasks are ready, and a short one does that on a busy machine. So tasks that
                 // could run for long call `shards::pump::reactor_turn` themselves.
                 .blocking_thread_pool_placement(PoolPlacement::Unbound(BLOCKING_THREADS))
-                .spawn(move || run(shard, links, address, settings, limit, stop, ready.running()));
+                .spawn(move || run(shard, links, shared, ready.running()));
             handles.push(spawned.map_err(|e| format!("shard {number} cannot be started: {e}"))?);
         }
         for _ in 0..count {
@@ -125,16 +133,18 @@ impl Executors {
     }
 }
 
-/// One shard's life.
-async fn run(
-    shard: Shard,
-    links: Links,
+/// What all shards share.
+struct Shared {
     address: SocketAddr,
     settings: Arc<Settings>,
     limit: Arc<Limit>,
     stop: Arc<Stop>,
-    ready: Ready,
-) {
+    drain: Arc<Drain>,
+}
+
+/// One shard's life.
+async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
+    let Shared { address, settings, limit, stop, drain } = shared;
     let handle = ShardHandle::start(shard, links, settings.commit).await;
     let listener = match listener::bind(address) {
         Ok(listener) => listener,
@@ -144,7 +154,7 @@ async fn run(
             return;
         }
     };
-    let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings)));
+    let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings), drain));
     let accepting = glommio::spawn_local(listener::accept(listener, Rc::clone(&connections), limit));
     ready.say(Started::Listening);
 

@@ -9,6 +9,7 @@
 
 mod connection;
 mod control;
+mod drain;
 mod executors;
 mod greeting;
 mod limits;
@@ -22,9 +23,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use shards::DataDirectory;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use crate::drain::Drain;
 use crate::executors::Executors;
 use crate::options::Options;
 use crate::stop::Stop;
@@ -41,12 +43,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// Waits for a signal that ends the server, and obeys the others meanwhile. Returns its number.
+fn wait_for_end(signals: &mut Signals, drain: &Drain) -> i32 {
+    for signal in signals.forever() {
+        match signal {
+            SIGUSR1 => drain.set(true),
+            SIGUSR2 => drain.set(false),
+            ending => return ending,
+        }
+    }
+    unreachable!("the signals are never closed")
+}
+
 /// The server's life, in order. An error is one line for the operator, and comes before `listening on`.
 fn run(options: &Options) -> Result<(), String> {
     let settings = Arc::new(options.settings()?);
     limits::check(&settings)?;
     // Before anything slow, so that whoever starts the server hears of it at once; and no signal is lost from here on.
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|e| format!("signals cannot be handled: {e}"))?;
+    let mut signals =
+        Signals::new([SIGTERM, SIGINT, SIGUSR1, SIGUSR2]).map_err(|e| format!("signals cannot be handled: {e}"))?;
     let address = listener::reserve(settings.address)?;
     let directory = DataDirectory::lock(&settings.directory).map_err(|e| e.to_string())?;
     let opened = directory.open(settings.shards, settings.storage).map_err(|e| e.to_string())?;
@@ -55,15 +70,15 @@ fn run(options: &Options) -> Result<(), String> {
         let (queues, messages, took) = (recovered.queues, recovered.messages, recovered.took);
         log::info!("shard {shard}: {messages} messages in {queues} queues, from {source}, in {took:.1?}");
     }
-    let stop = Arc::new(Stop::default());
+    let (stop, drain) = (Arc::new(Stop::default()), Arc::new(Drain::default()));
     let shards = opened.into_iter().map(|(shard, _)| shard).collect();
-    let executors = Executors::start(shards, address.local(), &settings, &stop)?;
+    let executors = Executors::start(shards, address.local(), &settings, &stop, &drain)?;
     log::info!("listening on {}", address.local());
 
-    let first = signals.forever().next();
-    log::info!("signal {}: finishing what was read", first.unwrap_or_default());
+    let signal = wait_for_end(&mut signals, &drain);
+    log::info!("signal {signal}: finishing what was read");
     std::thread::spawn(move || {
-        signals.forever().next();
+        wait_for_end(&mut signals, &drain);
         log::warn!("second signal: exiting at once");
         std::process::exit(1);
     });

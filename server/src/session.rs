@@ -22,6 +22,9 @@ pub(crate) trait Backend {
     /// How many shards there are.
     fn shards(&self) -> u16;
 
+    /// Whether sets are refused because the server is to be emptied.
+    fn is_draining(&self) -> bool;
+
     /// The shard that owns a queue.
     fn owner_of(&self, queue: &[u8]) -> ShardId;
 
@@ -160,6 +163,10 @@ impl Session {
         match command {
             Command::Set { queue, flags, exptime, body, noreply } => {
                 self.counters.sets += 1;
+                if backend.is_draining() {
+                    self.reply(Reply::Set { noreply }, b"", Outcome::NotStored);
+                    return None;
+                }
                 let to = backend.owner_of(queue);
                 let greets = self.rules.zend_greeting && self.greetings.greet(queue, flags, exptime, body);
                 let op = if greets { Op::Create { queue } } else { Op::Put { queue, flags, body } };
@@ -325,11 +332,16 @@ mod tests {
     struct Fake {
         queues: std::collections::HashMap<Vec<u8>, VecDeque<Vec<u8>>>,
         later: VecDeque<Outcome>,
+        draining: bool,
     }
 
     impl Backend for Fake {
         fn shards(&self) -> u16 {
             2
+        }
+
+        fn is_draining(&self) -> bool {
+            self.draining
         }
 
         fn owner_of(&self, queue: &[u8]) -> ShardId {
@@ -413,6 +425,15 @@ mod tests {
     fn flush_all_can_be_switched_off() {
         let answer = replies_under(Rules { flush_all: false, ..RULES }, "flush_all\r\n");
         assert_eq!(answer.as_bytes(), reply::FLUSH_ALL_NOT_ALLOWED);
+    }
+
+    #[test]
+    fn a_server_that_drains_refuses_sets_and_serves_gets() {
+        let (mut session, mut fake) = (Session::new(RULES), Fake::default());
+        session.run(b"set near 0 0 1\r\n1\r\n", &mut fake);
+        fake.draining = true;
+        session.run(b"set near 0 0 1\r\n2\r\nset near 0 0 1 noreply\r\n3\r\nget near\r\nget near\r\n", &mut fake);
+        assert_eq!(session.out, b"STORED\r\nNOT_STORED\r\nVALUE near 0 1\r\n1\r\nEND\r\nEND\r\n");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod client;
 mod commands;
 mod crash;
 mod disk_full;
+mod draining;
 mod limits;
 mod model;
 mod process;

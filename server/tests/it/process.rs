@@ -263,9 +263,13 @@ impl Server {
         running.child.wait().unwrap();
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid().cast_signed()), signal).unwrap();
+    }
+
     /// SIGTERM, and the exit with 0 that it must lead to.
     pub(crate) fn terminate(&mut self) {
-        kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGTERM).unwrap();
+        self.signal(Signal::SIGTERM);
         let status = wait_for_exit(&mut self.running.as_mut().unwrap().child, STOP_TIMEOUT);
         let Some(status) = status else { panic!("still running {STOP_TIMEOUT:?} after SIGTERM") };
         assert_eq!(status.code(), Some(0), "exit after SIGTERM: {status}");

@@ -104,3 +104,28 @@ fn the_binary_protocol_is_shown_the_door() {
         client.expect_close();
     }
 }
+
+/// Against memcacheQ 0.2 each PHP process of Zend_Queue throws the message at the head away.
+#[test]
+fn zend_queues_greeting_destroys_no_message() {
+    run(r"
+        > set $q 0 0 7
+        > message
+        < STORED
+        > set $q 0 15 14
+        > creating queue
+        < STORED
+        > get $q
+        < VALUE $q 0 14
+        < creating queue
+        < END
+        > get $q
+        < VALUE $q 0 7
+        < message
+        < END
+        > get $q
+        < END
+        > delete $q 0
+        < DELETED
+    ");
+}
