@@ -11,6 +11,7 @@ mod connection;
 mod control;
 mod drain;
 mod executors;
+mod getopt;
 mod greeting;
 mod limits;
 mod listener;

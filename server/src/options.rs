@@ -8,6 +8,7 @@ use std::str::FromStr;
 use argh::{EarlyExit, FromArgs};
 use shards::{CommitMode, Durability};
 
+use crate::getopt;
 use crate::limits;
 use crate::settings::Settings;
 
@@ -116,15 +117,8 @@ impl Options {
     }
 
     fn parse(words: &[String]) -> Result<Options, EarlyExit> {
-        // argh knows neither -h nor a switch that is given twice in one word.
-        let words: Vec<&str> = words
-            .iter()
-            .flat_map(|word| match word.as_str() {
-                "-vv" => vec!["-v", "-v"],
-                "-h" => vec!["--help"],
-                word => vec![word],
-            })
-            .collect();
+        let words = getopt::take_apart(words);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         Options::from_args(&["rushq"], &words)
     }
 
@@ -201,6 +195,22 @@ mod tests {
         assert_eq!(settings.address.to_string(), "127.0.0.1:22201");
         assert_eq!(settings.storage.durability, Durability::Synced);
         assert_eq!(usize::from(settings.shards), settings.cores.len());
+    }
+
+    #[test]
+    fn short_options_are_written_as_getopt_takes_them() {
+        let options = parse("-Nvvp22202 -t2 -m64");
+        assert_eq!((options.no_sync, options.verbose, options.port), (true, 2, 22202));
+        assert_eq!((options.threads, options.memory), (Some(2), 64));
+    }
+
+    #[test]
+    fn getopt_knows_every_short_option() {
+        let help = Options::parse(&["--help".to_string()]).expect_err("help ends the parsing").output;
+        let short: Vec<char> = help.lines().filter_map(|line| line.trim().strip_prefix('-')?.chars().next()).collect();
+        let short = short.into_iter().filter(|letter| *letter != '-');
+        assert_eq!(short.clone().count(), 10, "{help}");
+        assert!(short.into_iter().all(getopt::knows), "{help}");
     }
 
     #[test]
