@@ -119,7 +119,8 @@ impl ShardHandle {
     pub async fn start(shard: Shard, links: Links, mode: CommitMode) -> ShardHandle {
         let shards = links.senders.len() as u16;
         // The first poll of a connect says that this end is here. Once all shards have done that, the second finds the
-        // other end, and none has to be woken for it: glommio has been seen to sleep through that.
+        // other end, and none has to be woken for it: glommio wakes nobody when the other end comes, it looks again
+        // with each turn of the reactor.
         let mut senders: Vec<_> =
             links.senders.into_iter().map(|end| end.map(|end| end.connect().boxed_local())).collect();
         let mut receivers: Vec<_> =
