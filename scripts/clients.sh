@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# Clients that others wrote, against a fresh rushq with two shards: pymemcache from PyPI, and libmemcached's
-# memcp and memcat, which Debian calls memccp and memccat.
-# Installs what it needs (as root, for the Debian package). Usage: scripts/clients.sh [rushq binary]
+# Clients that others wrote, against a fresh rushq with two shards.
+# Installs what it needs: as root from Debian, and into a scratch folder from PyPI and npm.
+# Usage: scripts/clients.sh [rushq binary]
 set -euo pipefail
-here="$(cd "$(dirname "$0")" && pwd)"
-cd "$here/.."
+here="$(cd "$(dirname "$0")" && pwd)/clients"
+cd "$here/../.."
+
+python_packages=(pymemcache==4.0.0 python-memcached==1.62)
+pylibmc=pylibmc==1.6.3
+# With what memcached itself asks for, so that no version is left open.
+npm_packages=(memcached@2.2.2 hashring@3.2.0 connection-parse@0.0.7 simple-lru-cache@0.0.2 jackpot@0.0.6 retry@0.6.0)
 
 if [ $# -gt 0 ]; then
     rushq="$1"
@@ -13,14 +18,15 @@ else
     rushq="${CARGO_TARGET_DIR:-target}/debug/rushq"
 fi
 
-missing=""
-command -v memccp >/dev/null && command -v memccat >/dev/null || missing="$missing libmemcached-tools"
-python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
-if [ -n "$missing" ]; then
+apt_install() {
     apt-get update -qq
-    # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
-fi
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >"$scratch/apt" 2>&1 ||
+        { cat "$scratch/apt" >&2; return 1; }
+}
+
+php_has() {
+    command -v php >/dev/null && php -m | grep -qx "$1"
+}
 
 scratch="$(mktemp -d)"
 server=""
@@ -40,8 +46,27 @@ clean_up() {
 }
 trap clean_up EXIT
 
-python3 -m venv "$scratch/venv"
-"$scratch/venv/bin/pip" install --quiet --disable-pip-version-check 'pymemcache==4.0.0'
+missing=()
+command -v memccp >/dev/null && command -v memccapable >/dev/null || missing+=(libmemcached-tools)
+/usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+php_has memcache && php_has memcached || missing+=(php-cli php-memcache php-memcached)
+command -v npm >/dev/null || missing+=(nodejs npm ca-certificates)
+[ "${#missing[@]}" -eq 0 ] || apt_install "${missing[@]}"
+
+/usr/bin/python3 -m venv "$scratch/venv"
+pip() {
+    "$scratch/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps "$@"
+}
+pip "${python_packages[@]}"
+if ! pip --only-binary :all: "$pylibmc" 2>/dev/null; then
+    apt_install libmemcached-dev python3-dev zlib1g-dev
+    pip "$pylibmc"
+fi
+npm install --prefix "$scratch/npm" --no-save --ignore-scripts --no-audit --no-fund --loglevel error \
+    "${npm_packages[@]}" >/dev/null
+export NODE_PATH="$scratch/npm/node_modules"
+export PYTHONDONTWRITEBYTECODE=1
+python="$scratch/venv/bin/python"
 
 "$rushq" -l 127.0.0.1 -p 0 -t 2 -H "$scratch/data" 2>"$scratch/stderr" &
 server=$!
@@ -49,34 +74,18 @@ port=""
 for _ in $(seq 300); do
     port="$(sed -n 's/.*listening on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$scratch/stderr" | head -n 1)"
     [ -z "$port" ] || break
-    kill -0 "$server" || { echo "rushq ended before it listened" >&2; exit 1; }
+    kill -0 "$server" 2>/dev/null || { echo "rushq ended before it listened" >&2; exit 1; }
     sleep 0.1
 done
 [ -n "$port" ] || { echo "rushq does not listen" >&2; exit 1; }
 
-"$scratch/venv/bin/python" "$here/clients_pymemcache.py" "$port"
-
-# memccp names a queue after the file; memccat takes one message from each queue that it is given.
-mkdir "$scratch/files"
-for number in 1 2 3 4 5 6 7 8; do
-    name="memcp-$number"
-    { echo "first of $name"; head -c $((number * 9000)) /dev/urandom | base64; } >"$scratch/files/$name"
-    memccp --servers="127.0.0.1:$port" "$scratch/files/$name"
+# Each says in one line what it did.
+mkdir "$scratch/libmemcached"
+timeout 60 "$here/libmemcached.sh" "$port" "$scratch/libmemcached"
+for client in pymemcache memcached pylibmc; do
+    timeout 60 "$python" "$here/python_$client.py" "$port"
 done
-echo "second of memcp-1" >"$scratch/second"
-mkdir "$scratch/again"
-cp "$scratch/second" "$scratch/again/memcp-1"
-memccp --servers="127.0.0.1:$port" "$scratch/again/memcp-1"
-for number in 1 2 3 4 5 6 7 8; do
-    name="memcp-$number"
-    memccat --servers="127.0.0.1:$port" "$name" >"$scratch/taken"
-    # memccat ends what it prints with a newline of its own.
-    { cat "$scratch/files/$name"; echo; } | cmp - "$scratch/taken"
+for client in memcache memcached tutorials zend_queue; do
+    timeout 60 php "$here/php_$client.php" "$port"
 done
-memccat --servers="127.0.0.1:$port" memcp-1 >"$scratch/taken"
-{ cat "$scratch/second"; echo; } | cmp - "$scratch/taken"
-if memccat --servers="127.0.0.1:$port" memcp-1 >"$scratch/taken" 2>/dev/null && [ -s "$scratch/taken" ]; then
-    echo "memcp-1 was empty, and memcat found something in it" >&2
-    exit 1
-fi
-echo "memcp and memcat: 9 messages through 8 queues"
+timeout 60 node "$here/node_memcached.js" "$port"

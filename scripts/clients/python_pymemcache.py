@@ -2,12 +2,8 @@
 
 import sys
 
+from expect import expect
 from pymemcache.client.base import Client, PooledClient
-
-
-def expect(what, found, expected):
-    if found != expected:
-        sys.exit(f"{what}: {found!r}, expected {expected!r}")
 
 
 def first_in_first_out(client):
