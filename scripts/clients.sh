@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Clients that others wrote, against a fresh rushq with two shards.
+# Clients that others wrote, against a fresh rushq with two shards: alone, and all of them at once on one queue.
 # Installs what it needs: as root from Debian, and into a scratch folder from PyPI and npm.
 # Usage: scripts/clients.sh [rushq binary]
 set -euo pipefail
@@ -30,8 +30,12 @@ php_has() {
 
 scratch="$(mktemp -d)"
 server=""
+workers=()
 clean_up() {
     status=$?
+    for worker in "${workers[@]}"; do
+        kill "$worker" 2>/dev/null || true
+    done
     if [ -n "$server" ]; then
         kill -TERM "$server" 2>/dev/null || true
         wait "$server" || status=$?
@@ -79,7 +83,7 @@ for _ in $(seq 300); do
 done
 [ -n "$port" ] || { echo "rushq does not listen" >&2; exit 1; }
 
-# Each says in one line what it did.
+# Alone. Each says in one line what it did.
 mkdir "$scratch/libmemcached"
 timeout 60 "$here/libmemcached.sh" "$port" "$scratch/libmemcached"
 for client in pymemcache memcached pylibmc; do
@@ -89,3 +93,53 @@ for client in memcache memcached tutorials zend_queue; do
     timeout 60 php "$here/php_$client.php" "$port"
 done
 timeout 60 node "$here/node_memcached.js" "$port"
+
+# All at once. The consumers are there before the first message, and the last of them ends when the queue is empty after
+# the producers are done.
+shared="$scratch/one_queue"
+mkdir "$shared" "$shared/memcp"
+called=()
+one_queue() {
+    case "$1" in
+        php) command="php $here/one_queue.php" ;;
+        py) command="$python $here/one_queue.py" ;;
+        js) command="node $here/one_queue.js" ;;
+        c) command="$here/one_queue.sh" ;;
+    esac
+    # shellcheck disable=SC2086
+    timeout 120 $command "${@:2}" &
+    workers+=($!)
+    called[$!]="$2, $1, $3"
+}
+wait_for() {
+    for worker in "$@"; do
+        wait "$worker" || { echo "one queue: failed: ${called[$worker]}" >&2; exit 1; }
+    done
+}
+
+consumers=(php/memcache php/memcached py/pymemcache py/memcache py/pylibmc js/memcached c/memcat)
+for consumer in "${consumers[@]}"; do
+    one_queue "${consumer%/*}" consume "${consumer#*/}" "$port" one-queue "$shared/${consumer/\//-}.taken" "$shared/done"
+done
+for _ in $(seq 300); do
+    ready=("$shared"/*.taken)
+    [ "${#ready[@]}" -lt "${#consumers[@]}" ] || break
+    sleep 0.1
+done
+[ "${#ready[@]}" -eq "${#consumers[@]}" ] || { echo "${#ready[@]} consumers, expected ${#consumers[@]}" >&2; exit 1; }
+
+consuming=("${workers[@]}")
+workers=()
+each=1000
+for producer in php/memcache php/memcached py/pymemcache py/memcache py/pylibmc js/memcached; do
+    one_queue "${producer%/*}" produce "${producer#*/}" "$port" one-queue "$each"
+done
+one_queue c produce memcp "$port" one-queue "$each" "$shared/memcp"
+producing=("${workers[@]}")
+workers+=("${consuming[@]}")
+wait_for "${producing[@]}"
+touch "$shared/done"
+wait_for "${consuming[@]}"
+workers=()
+"$python" "$here/one_queue_check.py" "$shared" \
+    {php-memcache,php-memcached,py-pymemcache,py-memcache,py-pylibmc,js,c}="$each"
