@@ -51,6 +51,12 @@ impl Parser {
         Parser { state: State::Line, body_bytes_max }
     }
 
+    /// Whether no body and no line is being skipped: the next byte of input is a command's first.
+    #[must_use]
+    pub fn is_between_commands(&self) -> bool {
+        matches!(self.state, State::Line)
+    }
+
     /// Parses the next command at the start of `input`. Returns how many bytes are done with, and what they were.
     ///
     /// After [`Parse::Incomplete`] there is no use in a call without more input. Anything else is at least a byte.

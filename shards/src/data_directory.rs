@@ -10,7 +10,7 @@
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -72,6 +72,16 @@ impl DataDirectory {
             }
         }
         Ok(DataDirectory { path: path.to_path_buf(), lock })
+    }
+
+    /// Gives the directory and all that is in it to a user. No link is followed, and what is neither a file nor a
+    /// directory is left alone.
+    ///
+    /// # Errors
+    /// When something cannot be given away.
+    pub fn give_to(&self, user: u32, group: u32) -> Result<()> {
+        give(&self.path, user, group)
+            .map_err(|error| DirectoryError(format!("{} cannot be given away: {error}", self.path.display())))
     }
 
     /// Opens the shards, each on a thread of its own, and recovers their queues. The threads are not pinned, and those
@@ -140,4 +150,16 @@ impl DataDirectory {
         fs::rename(&temporary, &path)?;
         File::open(&self.path)?.sync_all()
     }
+}
+
+fn give(path: &Path, user: u32, group: u32) -> io::Result<()> {
+    let kind = fs::symlink_metadata(path)?.file_type();
+    if kind.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), user, group)?;
+        }
+    } else if !kind.is_file() {
+        return Ok(());
+    }
+    lchown(path, Some(user), Some(group))
 }

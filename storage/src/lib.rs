@@ -16,6 +16,7 @@
 //!     segment_bytes: 1 << 20,
 //!     memory_bytes: 1 << 20,
 //!     body_bytes_max: 1 << 10,
+//!     commit_bytes_max: 1 << 20,
 //! };
 //! let (mut store, _) = Store::open(Arc::new(Files::open(&directory.join("log"))?), None, options)?;
 //! assert!(store.put(b"tickets", 0, b"one, please")?);
@@ -46,6 +47,7 @@ mod frame;
 mod index;
 mod log;
 mod memory;
+mod offline;
 mod queue;
 mod queues;
 mod reader;

@@ -19,7 +19,7 @@ use crate::queues::Queues;
 use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
 use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_trash, segment_name, segment_number};
-use crate::store::{Durability, Options, Store};
+use crate::store::{Options, Store};
 
 /// What recovery found, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -396,8 +396,7 @@ impl LogFiles {
             self.files.into_iter().map(|(number, file)| Segment { number, file, live_bytes: 0 }).collect();
         let Walk { rebuild, mut tail, frames, .. } = walk;
         tail.next_queue_id = tail.next_queue_id.max(rebuild.next_queue_id());
-        let durable_commits = options.durability == Durability::Synced;
-        let mut log = Log::new(self.disk, self.log_id, self.segment_bytes, durable_commits, segments, tail);
+        let mut log = Log::new(self.disk, self.log_id, self.segment_bytes, &options, segments, tail);
         let mut queues = Queues::default();
         let directories = rebuild.directories;
         for (_, queue) in rebuild.queues {

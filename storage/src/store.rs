@@ -40,6 +40,8 @@ pub struct Options {
     pub memory_bytes: usize,
     /// Bytes of the largest body; larger ones never come.
     pub body_bytes_max: usize,
+    /// Bytes after which a commit takes no further change; what one change needs goes at once, however much it is.
+    pub commit_bytes_max: usize,
 }
 
 impl Options {

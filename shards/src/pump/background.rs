@@ -15,11 +15,14 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often the end of the last checkpoint is looked for when the shard stops.
 const STOP_POLL: Duration = Duration::from_millis(1);
 
-pub(super) fn spawn(pump: &Rc<Pump>) {
+pub(super) fn spawn(pump: &Rc<Pump>, checkpoint_interval: Option<Duration>) {
     glommio::spawn_local(segments(Rc::clone(pump))).detach();
     glommio::spawn_local(index(Rc::clone(pump))).detach();
     glommio::spawn_local(reclaim(Rc::clone(pump))).detach();
     glommio::spawn_local(tick(Rc::clone(pump))).detach();
+    if let Some(interval) = checkpoint_interval {
+        glommio::spawn_local(checkpoints(Rc::clone(pump), interval)).detach();
+    }
     for event in [&pump.segments_due, &pump.index_due, &pump.reclaim_due] {
         event.notify();
     }
@@ -84,6 +87,20 @@ async fn tick(pump: Rc<Pump>) {
         sleep(TICK).await;
         sync(&pump).await;
         pump.shard.borrow_mut().store().retry_when_full();
+    }
+}
+
+/// Asks for a checkpoint now and then, if there is anything new to write down.
+async fn checkpoints(pump: Rc<Pump>, interval: Duration) {
+    let mut written_down = pump.shard.borrow().changed();
+    loop {
+        sleep(interval).await;
+        let changed = pump.shard.borrow().changed();
+        if changed > written_down {
+            pump.shard.borrow_mut().store().request_checkpoint();
+            pump.index_due.notify();
+            written_down = changed;
+        }
     }
 }
 

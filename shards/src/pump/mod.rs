@@ -36,6 +36,15 @@ use event::{Acknowledged, Event};
 /// A sleep that ends with the reactor's next turn.
 const REACTOR_TURN: Duration = Duration::from_nanos(1);
 
+/// How a pump works.
+#[derive(Debug, Clone, Copy)]
+pub struct PumpOptions {
+    /// Where commits run.
+    pub commit: CommitMode,
+    /// How long a change waits for a checkpoint at most; `None`: until the log has grown.
+    pub checkpoint_interval: Option<Duration>,
+}
+
 /// What goes from one shard to another.
 #[derive(Debug)]
 enum Packet {
@@ -116,7 +125,7 @@ pub async fn reactor_turn() {
 impl ShardHandle {
     /// Starts a shard on this thread's executor. Returns once the channels to all others are connected, so all shards
     /// must be started; it blocks the thread until they are.
-    pub async fn start(shard: Shard, links: Links, mode: CommitMode) -> ShardHandle {
+    pub async fn start(shard: Shard, links: Links, options: PumpOptions) -> ShardHandle {
         let shards = links.senders.len() as u16;
         // The first poll of a connect says that this end is here. Once all shards have done that, the second finds the
         // other end, and none has to be woken for it: glommio wakes nobody when the other end comes, it looks again
@@ -152,8 +161,8 @@ impl ShardHandle {
             }
         }
         spawn_local(send(Rc::clone(&pump))).detach();
-        spawn_local(committer::run(Rc::clone(&pump), mode)).detach();
-        background::spawn(&pump);
+        spawn_local(committer::run(Rc::clone(&pump), options.commit)).detach();
+        background::spawn(&pump, options.checkpoint_interval);
         ShardHandle(pump)
     }
 

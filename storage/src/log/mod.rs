@@ -26,10 +26,11 @@ use crate::error::Error;
 use crate::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameNumber};
 use crate::queue::Place;
 use crate::segment::{SEGMENT_HEADER_BYTES, Segment, segment_name};
+use crate::store::{Durability, Options};
 
 pub(crate) use ring::{Preparation, Purpose};
 
-/// A frame is sealed when it has grown beyond this, so that recovery and copying never hold much more in memory.
+/// A frame is sealed before it grows beyond this or the largest commit, so that recovery and copying never hold much more in memory.
 const FRAME_BYTES_MAX: usize = 1 << 20;
 /// A buffer of a frame is kept for the next when it is not larger than this.
 const BUFFER_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
@@ -60,6 +61,8 @@ pub(crate) struct Log {
     segment_bytes: u32,
     /// Whether a commit includes the fdatasync, and so acknowledges by it.
     durable_commits: bool,
+    /// A commit takes no more frames than make up so many bytes, and always one.
+    commit_bytes_max: usize,
     segments: VecDeque<Segment>,
     /// Of all segments.
     live_bytes: u64,
@@ -95,7 +98,7 @@ impl Log {
         disk: Arc<dyn Disk>,
         id: u64,
         segment_bytes: u32,
-        durable_commits: bool,
+        options: &Options,
         segments: VecDeque<Segment>,
         tail: Tail,
     ) -> Log {
@@ -104,7 +107,8 @@ impl Log {
             disk,
             id,
             segment_bytes,
-            durable_commits,
+            durable_commits: options.durability == Durability::Synced,
+            commit_bytes_max: options.commit_bytes_max,
             live_bytes: segments.iter().map(|segment| segment.live_bytes).sum(),
             segments,
             active: tail.position.segment,
@@ -161,6 +165,11 @@ impl Log {
         self.filling.len() > FRAME_HEADER_BYTES
     }
 
+    /// Whether the filling frame should be sealed before so many bytes are appended.
+    fn is_frame_full(&self, bytes: usize) -> bool {
+        self.has_unsealed() && self.filling.len() + bytes > FRAME_BYTES_MAX.min(self.commit_bytes_max)
+    }
+
     fn seal(&mut self) {
         if self.filling.len() == FRAME_HEADER_BYTES && !self.wants_empty_frame() {
             return;
@@ -203,16 +212,26 @@ impl Log {
         self.frame_wanted && (self.segment_bytes - self.tail) as usize >= FRAME_HEADER_BYTES
     }
 
-    /// Seals the filling frame and hands out all that is sealed.
+    /// Hands out what is sealed, and the filling frame when there is room for it, up to the size of the largest commit.
     pub(crate) fn begin_commit(&mut self) -> Option<Commit> {
         if !self.wants_commit() {
             return None;
         }
-        self.seal();
+        let mut room = self.commit_bytes_max;
+        let mut fits = 0;
+        while let Some(frame) = self.sealed.get(fits).filter(|frame| fits == 0 || frame.bytes.len() <= room) {
+            room = room.saturating_sub(frame.bytes.len());
+            fits += 1;
+        }
+        if self.sealed.is_empty() || (fits == self.sealed.len() && self.filling.len() <= room) {
+            self.seal();
+            fits = self.sealed.len();
+        }
+        let later = self.sealed.split_off(fits);
         self.committing = true;
         Some(Commit {
-            frames: mem::take(&mut self.sealed),
-            last: self.filling_number - 1,
+            last: self.filling_number - 1 - later.len() as u64,
+            frames: mem::replace(&mut self.sealed, later),
             sync: self.durable_commits,
             times: CommitTimes::default(),
         })

@@ -3,7 +3,7 @@
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{FRAME_BYTES_MAX, Log};
+use super::Log;
 use crate::disk::{Disk, DiskFile};
 use crate::error::Result;
 use crate::frame::FRAME_HEADER_BYTES;
@@ -129,7 +129,7 @@ impl Log {
         }
         if self.active_room() < bytes {
             self.advance();
-        } else if self.filling.len() > FRAME_BYTES_MAX && self.active_room() >= bytes + FRAME_HEADER_BYTES {
+        } else if self.is_frame_full(bytes) && self.active_room() >= bytes + FRAME_HEADER_BYTES {
             self.seal();
         }
         assert!(self.active_room() >= bytes);

@@ -12,9 +12,17 @@ use crate::expected::{Expected, Op, drain};
 use crate::random::Random;
 
 pub(crate) const BODY_BYTES_MAX: usize = 3000;
+/// Small, so that what was changed often takes more than one commit.
+pub(crate) const COMMIT_BYTES_MAX: usize = 6000;
 
 pub(crate) fn options(durability: Durability, memory_bytes: usize) -> Options {
-    Options { durability, segment_bytes: 16 << 10, memory_bytes, body_bytes_max: BODY_BYTES_MAX }
+    Options {
+        durability,
+        segment_bytes: 16 << 10,
+        memory_bytes,
+        body_bytes_max: BODY_BYTES_MAX,
+        commit_bytes_max: COMMIT_BYTES_MAX,
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

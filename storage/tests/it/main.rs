@@ -2,6 +2,7 @@
 //! failing and full disks, and with damaged files. `ROUNDS=` makes the random tests longer, `SEED=` repeats one round.
 #![allow(clippy::unwrap_used, missing_docs)] // a test may panic, and says what it is by its name
 
+mod commits;
 mod crash;
 mod crash_disk;
 mod damage;
