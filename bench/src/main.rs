@@ -8,10 +8,11 @@ mod tally;
 
 use std::process::ExitCode;
 
+use clap::Parser;
 use options::Options;
 
 fn main() -> ExitCode {
-    let options: Options = argh::from_env();
+    let options = Options::parse();
     match options.check().and_then(|()| run::run(&options)) {
         Ok(report) => {
             print!("{report}");

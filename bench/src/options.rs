@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use argh::FromArgs;
+use clap::Parser;
 
 /// How long a run may take that is limited by its requests alone.
 const REQUESTS_TIME_MAX: Duration = Duration::from_secs(600);
@@ -17,40 +17,41 @@ const PIPELINE_MAX: usize = 10_000;
 
 /// Puts load on a memcache queue server. Each client sends a batch of --pipeline commands, waits for all the answers,
 /// and sends the next.
-#[derive(FromArgs, Debug, PartialEq)]
+#[derive(Parser, Debug, PartialEq)]
+#[command(name = "rushq-bench", version, args_override_self = true)]
 pub(crate) struct Options {
-    /// host name or address of the server (127.0.0.1)
-    #[argh(option, short = 's', default = "String::from(\"127.0.0.1\")")]
+    /// Host name or address of the server
+    #[arg(short, long, default_value = "127.0.0.1")]
     pub(crate) server: String,
-    /// port of the server (22201)
-    #[argh(option, short = 'p', default = "22201")]
+    /// Port of the server
+    #[arg(short = 'p', long, default_value = "22201")]
     pub(crate) port: u16,
-    /// clients of each thread (50)
-    #[argh(option, short = 'c', default = "50")]
+    /// Clients of each thread
+    #[arg(short = 'c', long, default_value = "50")]
     pub(crate) clients: usize,
-    /// threads (1)
-    #[argh(option, short = 't', default = "1")]
+    /// Threads
+    #[arg(short = 't', long, default_value = "1")]
     pub(crate) threads: usize,
-    /// commands of each client; without it, --test-time ends the run, and with it, at the latest 600 seconds do
-    #[argh(option, short = 'n')]
+    /// Commands of each client; without it, --test-time ends the run, and with it, at the latest 600 seconds do
+    #[arg(short = 'n', long)]
     pub(crate) requests: Option<u64>,
-    /// seconds that the run takes at most (5)
-    #[argh(option)]
+    /// Seconds that the run takes at most
+    #[arg(long)]
     pub(crate) test_time: Option<u64>,
-    /// sets to gets (1:1)
-    #[argh(option, default = "Ratio { sets: 1, gets: 1 }")]
+    /// Sets to gets
+    #[arg(long, default_value = "1:1")]
     pub(crate) ratio: Ratio,
-    /// commands in a batch (1)
-    #[argh(option, default = "1")]
+    /// Commands in a batch
+    #[arg(long, default_value = "1")]
     pub(crate) pipeline: usize,
-    /// bytes of a message (100)
-    #[argh(option, short = 'd', default = "100")]
+    /// Bytes of a message
+    #[arg(short = 'd', long, default_value = "100")]
     pub(crate) data_size: usize,
-    /// queues that the load is spread over (64)
-    #[argh(option, default = "64")]
+    /// Queues that the load is spread over
+    #[arg(long, default_value = "64")]
     pub(crate) queues: u64,
-    /// what the queues' names begin with; a number follows (q)
-    #[argh(option, default = "String::from(\"q\")")]
+    /// What the queues' names begin with; a number follows
+    #[arg(long, default_value = "q")]
     pub(crate) key_prefix: String,
 }
 
@@ -110,8 +111,8 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn parse(line: &str) -> Result<Options, String> {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let options = Options::from_args(&["rushq-bench"], &words).map_err(|exit| exit.output)?;
+        let words = std::iter::once("rushq-bench").chain(line.split_whitespace());
+        let options = Options::try_parse_from(words).map_err(|error| error.to_string())?;
         options.check().map(|()| options)
     }
 

@@ -1,11 +1,12 @@
 //! Connections: the loop that reads what a client sends, has the session make operations of it, and sends the replies
-//! once everything they tell is safe.
+//! once everything they tell is safe. TCP and Unix sockets alike: glommio's TCP stream asks no address of its socket.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::net::Shutdown;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,14 +16,14 @@ use std::time::{Duration, Instant};
 use futures_lite::{AsyncRead, AsyncWriteExt};
 use glommio::net::TcpStream;
 use glommio::timer::sleep;
-use shards::pump::{Gather, ShardHandle, reactor_turn};
-use shards::{FrameNumber, Op, Outcome, ShardId};
+use shards::pump::{ShardHandle, reactor_turn};
 
-use crate::control;
+use crate::conversation::Conversation;
 use crate::drain::Drain;
 use crate::listener::Place;
-use crate::session::{Backend, Session, Step};
+use crate::session::Step;
 use crate::settings::Settings;
+use crate::trace;
 
 /// Read from a socket at once.
 const READ_BYTES: usize = 64 << 10;
@@ -91,24 +92,25 @@ impl Connections {
             self.readers.borrow_mut().push(None);
             self.readers.borrow().len() - 1
         });
-        self.open.set(self.open.get() + 1);
         self.handle.with_shard(|shard| {
             shard.curr_connections += 1;
             shard.counters.connections += 1;
         });
         let connection = Connection {
-            server: Rc::clone(self),
+            open: self.open(),
             stream,
-            session: Session::new(self.settings.rules()),
-            gather: self.handle.gather(),
-            input: Vec::new(),
-            changed: 0,
-            forwarded: 0,
+            conversation: Conversation::new(self),
             more_is_ready: false,
             reader,
             _place: place,
         };
         glommio::spawn_local(connection.run()).detach();
+    }
+
+    /// Has the stop wait for a client.
+    pub(crate) fn open(self: &Rc<Connections>) -> Open {
+        self.open.set(self.open.get() + 1);
+        Open(Rc::clone(self))
     }
 
     /// Lets every connection finish what its client has sent so far, and waits for that.
@@ -125,19 +127,30 @@ impl Connections {
     }
 }
 
-/// One client.
+/// A client that is being served. The server stops when it is dropped, or after a while without that.
+#[derive(Debug)]
+pub(crate) struct Open(Rc<Connections>);
+
+impl Deref for Open {
+    type Target = Connections;
+
+    fn deref(&self) -> &Connections {
+        &self.0
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+    }
+}
+
+/// One client on a stream.
 #[derive(Debug)]
 struct Connection {
-    server: Rc<Connections>,
+    open: Open,
     stream: TcpStream,
-    session: Session,
-    gather: Gather,
-    /// Input that is no whole command yet.
-    input: Vec<u8>,
-    /// The frame that must be safe before the replies go.
-    changed: FrameNumber,
-    /// Operations whose outcomes come from other shards.
-    forwarded: u64,
+    conversation: Conversation,
     /// The last read filled its buffer.
     more_is_ready: bool,
     /// Its place among the readers.
@@ -159,10 +172,9 @@ impl Connection {
         loop {
             let Some(mut step) = self.read().await? else { return Ok(()) };
             loop {
-                self.settle().await;
+                self.conversation.settle(&self.open).await;
                 if let Step::Control(control) = step {
-                    let (server, out) = (&self.server, &mut self.session.out);
-                    control::answer(control, server, &self.gather, out, &mut self.stream).await?;
+                    self.conversation.answer(control, &self.open, &mut self.stream).await?;
                 }
                 self.send().await?;
                 match step {
@@ -181,7 +193,7 @@ impl Connection {
 
     /// Reads once, and goes through what came. `None`: the client has gone, or the server stops.
     async fn read(&mut self) -> io::Result<Option<Step>> {
-        let server = Rc::clone(&self.server);
+        let server = Rc::clone(&self.open.0);
         poll_fn(|context| self.poll_read(&server, context)).await
     }
 
@@ -194,7 +206,7 @@ impl Connection {
         match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(None)),
             Poll::Ready(Ok(n)) => {
-                self.session.counters.bytes_read += n as u64;
+                self.conversation.session.counters.bytes_read += n as u64;
                 self.more_is_ready = n == buffer.len();
                 Poll::Ready(Ok(Some(self.step(&buffer[..n]))))
             }
@@ -208,60 +220,30 @@ impl Connection {
         }
     }
 
-    /// Has the session go on with what was left and what came.
     fn step(&mut self, came: &[u8]) -> Step {
-        if self.session.out.capacity() == 0 {
-            self.session.out = self.server.spare_replies.borrow_mut().pop().unwrap_or_default();
+        let out = &mut self.conversation.session.out;
+        if out.capacity() == 0 {
+            *out = self.open.spare_replies.borrow_mut().pop().unwrap_or_default();
         }
-        let mut backend = ShardBackend {
-            handle: &self.server.handle,
-            draining: self.server.is_draining(),
-            gather: &self.gather,
-            changed: &mut self.changed,
-            forwarded: &mut self.forwarded,
-        };
-        if self.input.is_empty() {
-            let (done, step) = self.session.run(came, &mut backend);
-            self.input.extend_from_slice(&came[done..]);
-            return step;
-        }
-        self.input.extend_from_slice(came);
-        let (done, step) = self.session.run(&self.input, &mut backend);
-        self.input.drain(..done);
-        step
-    }
-
-    /// Waits until all replies are written and may be sent.
-    async fn settle(&mut self) {
-        let forwarded = mem::take(&mut self.forwarded);
-        if forwarded > 0 {
-            self.gather.complete().await;
-            let session = &mut self.session;
-            self.gather.take(|outcome| session.deliver(outcome));
-            self.session.counters.forwarded += forwarded;
-        }
-        assert!(self.session.is_settled(), "every command has its reply");
-        let counted = mem::take(&mut self.session.counters);
-        self.server.handle.with_shard(|shard| shard.counters.add(&counted));
-        self.server.handle.settled(mem::take(&mut self.changed)).await;
+        self.conversation.step(&self.open, came)
     }
 
     async fn send(&mut self) -> io::Result<()> {
-        self.session.counters.bytes_written += self.session.out.len() as u64;
-        if !self.session.out.is_empty() {
-            self.stream.write_all(&self.session.out).await?;
-            self.session.out.clear();
+        let session = &mut self.conversation.session;
+        session.counters.bytes_written += session.out.len() as u64;
+        if !session.out.is_empty() {
+            trace::replies(&session.out);
+            self.stream.write_all(&session.out).await?;
+            session.out.clear();
         }
         Ok(())
     }
 
     /// A client that is idle costs no buffers.
     fn release_buffers(&mut self) {
-        if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
-            self.input = Vec::new();
-        }
-        let out = mem::take(&mut self.session.out);
-        let mut spare = self.server.spare_replies.borrow_mut();
+        self.conversation.shrink(KEPT_BYTES);
+        let out = mem::take(&mut self.conversation.session.out);
+        let mut spare = self.open.spare_replies.borrow_mut();
         if out.capacity() > 0 && out.capacity() <= SPARE_REPLY_BYTES && spare.len() < SPARE_REPLIES {
             spare.push(out);
         }
@@ -270,44 +252,8 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let server = &self.server;
-        server.readers.borrow_mut()[self.reader] = None;
-        server.free.borrow_mut().push(self.reader);
-        server.open.set(server.open.get() - 1);
-        server.handle.with_shard(|shard| shard.curr_connections -= 1);
-    }
-}
-
-/// Applies what is this shard's, and sends what is another's.
-struct ShardBackend<'a> {
-    handle: &'a ShardHandle,
-    draining: bool,
-    gather: &'a Gather,
-    changed: &'a mut FrameNumber,
-    forwarded: &'a mut u64,
-}
-
-impl Backend for ShardBackend<'_> {
-    fn shards(&self) -> u16 {
-        self.handle.shards()
-    }
-
-    fn is_draining(&self) -> bool {
-        self.draining
-    }
-
-    fn owner_of(&self, queue: &[u8]) -> ShardId {
-        self.handle.owner_of(queue)
-    }
-
-    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Option<Outcome> {
-        if to == self.handle.id() {
-            let (outcome, frame) = self.handle.apply(op);
-            *self.changed = frame.max(*self.changed);
-            return Some(outcome);
-        }
-        self.gather.push(to, op);
-        *self.forwarded += 1;
-        None
+        self.open.readers.borrow_mut()[self.reader] = None;
+        self.open.free.borrow_mut().push(self.reader);
+        self.open.handle.with_shard(|shard| shard.curr_connections -= 1);
     }
 }

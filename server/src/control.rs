@@ -1,6 +1,7 @@
 //! Commands that look at the whole server: statistics, and checkpoints. They ask all shards, and wait for them.
 
 use std::io;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_lite::{AsyncWrite, AsyncWriteExt};
@@ -85,12 +86,7 @@ async fn figures(shards: &ShardHandle, gather: &Gather, op: Op<'_>) -> Vec<Figur
 
 /// memcacheQ's names in its order, then memcached's, then ours.
 fn stats(server: &Connections, figures: &[Figures], out: &mut Vec<u8>) {
-    let (mut counters, mut totals, mut open) = (Counters::default(), Totals::default(), 0);
-    for shard in figures {
-        counters.add(&shard.counters);
-        totals.add(&shard.totals);
-        open += shard.curr_connections;
-    }
+    let (counters, totals, open) = sums(figures);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let usage = getrusage(UsageWho::RUSAGE_SELF);
     let seconds = |time: Option<TimeVal>| {
@@ -137,6 +133,41 @@ fn stats(server: &Connections, figures: &[Figures], out: &mut Vec<u8>) {
         reply::stat(out, name, value);
     }
     reply::end(out);
+}
+
+/// Writes what happened since the last time to the log, every `interval`.
+pub(crate) async fn log_statistics(server: Rc<Connections>, interval: Duration) {
+    let shards = server.handle();
+    let gather = shards.gather();
+    let mut before = Counters::default();
+    loop {
+        sleep(interval).await;
+        let figures = figures(shards, &gather, Op::Figures).await;
+        let (counters, totals, open) = sums(&figures);
+        log::info!(
+            "statistics: {open} connections, {} queues, {} messages waiting; since the last: {} sets, {} stored, {} gets, \
+             {} taken, {} commits",
+            totals.queues,
+            totals.messages,
+            counters.sets.saturating_sub(before.sets),
+            counters.set_hits.saturating_sub(before.set_hits),
+            counters.gets.saturating_sub(before.gets),
+            counters.get_hits.saturating_sub(before.get_hits),
+            counters.commits.saturating_sub(before.commits),
+        );
+        before = counters;
+    }
+}
+
+/// Of all shards together: what they count, what they hold, and how many connections are open.
+fn sums(figures: &[Figures]) -> (Counters, Totals, u64) {
+    let (mut counters, mut totals, mut open) = (Counters::default(), Totals::default(), 0);
+    for shard in figures {
+        counters.add(&shard.counters);
+        totals.add(&shard.totals);
+        open += shard.curr_connections;
+    }
+    (counters, totals, open)
 }
 
 /// A line for each shard and figure.

@@ -1,21 +1,24 @@
 //! The executors: one thread, pinned to one core, for each shard.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use glommio::timer::sleep;
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement};
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement, Task};
 use shards::Shard;
 use shards::pump::{Links, ShardHandle, links};
 
 use crate::connection::Connections;
+use crate::control;
 use crate::drain::Drain;
+use crate::handover::Handover;
 use crate::listener::{self, Limit};
 use crate::settings::Settings;
+use crate::sockets::ShardSockets;
 use crate::stop::Stop;
+use crate::udp;
 
 /// Submission queue entries of a ring; with many connections on a shard each has one for its next read.
 const RING_DEPTH: usize = 1024;
@@ -71,7 +74,7 @@ impl Executors {
     /// One line, when one of them does not start.
     pub(crate) fn start(
         shards: Vec<Shard>,
-        address: SocketAddr,
+        sockets: Vec<ShardSockets>,
         settings: &Arc<Settings>,
         stop: &Arc<Stop>,
         drain: &Arc<Drain>,
@@ -80,10 +83,13 @@ impl Executors {
         let limit = Arc::new(Limit::new(settings.connections_max));
         let count = shards.len();
         let links = links(count as u16);
+        let handovers: Arc<[Handover]> = (0..count).map(|_| Handover::default()).collect();
         let mut handles = Vec::new();
-        for (number, (shard, links)) in shards.into_iter().zip(links).enumerate() {
+        for (number, ((shard, links), sockets)) in shards.into_iter().zip(links).zip(sockets).enumerate() {
             let shared = Shared {
-                address,
+                number,
+                sockets,
+                handovers: Arc::clone(&handovers),
                 settings: Arc::clone(settings),
                 limit: Arc::clone(&limit),
                 stop: Arc::clone(stop),
@@ -133,9 +139,11 @@ impl Executors {
     }
 }
 
-/// What all shards share.
+/// What a shard is given.
 struct Shared {
-    address: SocketAddr,
+    number: usize,
+    sockets: ShardSockets,
+    handovers: Arc<[Handover]>,
     settings: Arc<Settings>,
     limit: Arc<Limit>,
     stop: Arc<Stop>,
@@ -144,23 +152,27 @@ struct Shared {
 
 /// One shard's life.
 async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
-    let Shared { address, settings, limit, stop, drain } = shared;
-    let handle = ShardHandle::start(shard, links, settings.commit).await;
-    let listener = match listener::bind(address) {
-        Ok(listener) => listener,
+    let Shared { number, sockets, handovers, settings, limit, stop, drain } = shared;
+    let handle = ShardHandle::start(shard, links, settings.pump).await;
+    let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings), drain));
+    let serving = match serve(number, sockets, handovers, &connections, limit) {
+        Ok(serving) => serving,
         Err(what) => {
             // Main prints it and ends the process.
             ready.say(Started::Failed(what));
             return;
         }
     };
-    let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings), drain));
-    let accepting = glommio::spawn_local(listener::accept(listener, Rc::clone(&connections), limit));
+    if let (0, Some(interval)) = (number, settings.statistics_interval) {
+        glommio::spawn_local(control::log_statistics(Rc::clone(&connections), interval)).detach();
+    }
     ready.say(Started::Listening);
 
     let said = Arc::clone(&stop);
     glommio::executor().spawn_blocking(move || said.wait()).await;
-    accepting.cancel().await;
+    for task in serving {
+        task.cancel().await;
+    }
     connections.finish().await;
     while !handle.is_idle() {
         sleep(STOP_POLL).await;
@@ -170,4 +182,30 @@ async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
         sleep(STOP_POLL).await;
     }
     handle.stop().await;
+}
+
+/// Starts to take what comes in at a shard's sockets.
+fn serve(
+    number: usize,
+    sockets: ShardSockets,
+    handovers: Arc<[Handover]>,
+    connections: &Rc<Connections>,
+    limit: Arc<Limit>,
+) -> Result<Vec<Task<()>>, String> {
+    let mut tasks = Vec::new();
+    if let Some(socket) = sockets.tcp {
+        let listener = listener::listen(socket)?;
+        tasks.push(glommio::spawn_local(listener::accept(listener, Rc::clone(connections), Arc::clone(&limit))));
+    }
+    if let Some(socket) = sockets.unix {
+        let listener = listener::listen(socket)?;
+        tasks.push(glommio::spawn_local(listener::accept_for_all(listener, Arc::clone(&handovers))));
+    }
+    if let Some(socket) = sockets.udp {
+        let serving = udp::serve(socket, connections).map_err(|error| format!("UDP cannot be served: {error}"))?;
+        tasks.push(glommio::spawn_local(serving));
+    }
+    let taking_over = listener::take_over(handovers, number, Rc::clone(connections), limit);
+    tasks.push(glommio::spawn_local(taking_over));
+    Ok(tasks)
 }

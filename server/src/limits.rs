@@ -2,7 +2,7 @@
 
 use glommio::{LocalExecutorBuilder, Placement};
 use nix::sched::{CpuSet, sched_getaffinity};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 
 use crate::settings::Settings;
@@ -40,7 +40,17 @@ pub(crate) fn check(settings: &Settings) -> Result<(), String> {
             settings.connections_max
         ));
     }
+    if settings.core_files {
+        raise(Resource::RLIMIT_CORE, core_bytes_max()?)?;
+    }
     try_io_uring()
+}
+
+/// How large a core file may become: without limit for root, who may raise the hard limit, else what that is.
+fn core_bytes_max() -> Result<u64, String> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_CORE).map_err(|e| format!("-r: the limit cannot be read: {e}"))?;
+    let unlimited = setrlimit(Resource::RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY);
+    Ok(if unlimited.is_ok() { RLIM_INFINITY } else { hard })
 }
 
 /// Raises the soft limit to what is wanted, as far as the hard one lets it. Returns the soft limit.

@@ -1,61 +1,35 @@
-//! The listening sockets. Each shard has one on the same port, and the kernel spreads the connections over them.
+//! Accepting connections, as many as there may be.
 
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::fd::{FromRawFd, IntoRawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_lite::AsyncWriteExt;
-use glommio::net::TcpListener;
+use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
 use protocol::reply;
-use socket2::{Domain, Socket, Type};
+use socket2::Socket;
 
 use crate::connection::Connections;
+use crate::handover::Handover;
 
+/// Connections that the kernel keeps until they are accepted; it may cut this down by itself (net.core.somaxconn).
+const BACKLOG: i32 = 4096;
 /// How long accept pauses when it fails, as it does when there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// An address that is reserved for this process. It is bound and does not listen.
-#[derive(Debug)]
-pub(crate) struct Reserved {
-    local: SocketAddr,
-    _socket: Socket,
-}
-
-impl Reserved {
-    /// The address, with its port when any free one was asked for.
-    pub(crate) fn local(&self) -> SocketAddr {
-        self.local
-    }
-}
-
-/// Reserves the address for this process's shards.
-///
-/// # Errors
-/// One line, when it is taken or not this machine's.
-pub(crate) fn reserve(address: SocketAddr) -> Result<Reserved, String> {
-    let refused = |error: std::io::Error| {
-        let (ip, port) = (address.ip(), address.port());
-        format!("cannot listen on {ip} port {port}: {error}; stop what listens there, or choose others by -l and -p")
-    };
-    if address.port() != 0 {
-        // Without SO_REUSEPORT first: with it, a second server on the port would be let in, and get half the clients.
-        drop(StdListener::bind(address).map_err(refused)?);
-    }
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).map_err(refused)?;
-    socket.set_reuse_port(true).and_then(|()| socket.bind(&address.into())).map_err(refused)?;
-    let local = socket.local_addr().map_err(refused)?.as_socket().unwrap_or(address);
-    Ok(Reserved { local, _socket: socket })
-}
-
-/// Binds a shard's socket to the reserved address, and listens.
+/// Listens on a bound socket, of this thread's executor from now on.
 ///
 /// # Errors
 /// One line.
-pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).map_err(|e| format!("cannot listen on {address}: {e}"))
+pub(crate) fn listen(socket: Socket) -> Result<TcpListener, String> {
+    socket.listen(BACKLOG).map_err(|error| format!("cannot listen: {error}"))?;
+    // SAFETY: the descriptor is a listening socket, and ours alone. glommio has no safe way for a socket that is bound
+    // already; its listener asks for no address, so a Unix socket may be in it too.
+    #[allow(unsafe_code)]
+    Ok(unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) })
 }
 
 /// How many connections there may be, over all shards.
@@ -87,29 +61,53 @@ impl Drop for Place {
     }
 }
 
-/// Accepts connections until it is cancelled.
+/// Accepts TCP connections until it is cancelled.
 pub(crate) async fn accept(listener: TcpListener, connections: Rc<Connections>, limit: Arc<Limit>) {
     loop {
-        let mut stream = match listener.accept().await {
-            Ok(stream) => stream,
-            Err(error) => {
-                log::warn!("a connection cannot be accepted: {error}; trying again");
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
+        let stream = next(&listener).await.bind_to_executor();
         if let Err(error) = stream.set_nodelay(true) {
             // The client has gone already.
             log::debug!("a connection ended before it began: {error}");
             continue;
         }
-        match limit.enter() {
-            Some(place) => connections.serve(stream, place),
-            None => {
-                // Best effort: a client that does not read this sees the connection close.
-                let _ = stream.write_all(reply::TOO_MANY_CONNECTIONS).await;
-                let _ = stream.close().await;
+        admit(stream, &connections, &limit).await;
+    }
+}
+
+/// Accepts connections of a Unix socket for all shards in turn, until it is cancelled. `shards`: where each takes its own.
+pub(crate) async fn accept_for_all(listener: TcpListener, shards: Arc<[Handover]>) {
+    for shard in shards.iter().cycle() {
+        shard.give(next(&listener).await);
+    }
+}
+
+/// Takes the connections that another shard has accepted for this one, until it is cancelled.
+pub(crate) async fn take_over(shards: Arc<[Handover]>, me: usize, connections: Rc<Connections>, limit: Arc<Limit>) {
+    loop {
+        let stream = shards[me].take().await.bind_to_executor();
+        admit(stream, &connections, &limit).await;
+    }
+}
+
+async fn next(listener: &TcpListener) -> glommio::net::AcceptedTcpStream {
+    loop {
+        match listener.shared_accept().await {
+            Ok(stream) => return stream,
+            Err(error) => {
+                log::warn!("a connection cannot be accepted: {error}; trying again");
+                sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+}
+
+async fn admit(mut stream: TcpStream, connections: &Rc<Connections>, limit: &Arc<Limit>) {
+    match limit.enter() {
+        Some(place) => connections.serve(stream, place),
+        None => {
+            // Best effort: a client that does not read this sees the connection close.
+            let _ = stream.write_all(reply::TOO_MANY_CONNECTIONS).await;
+            let _ = stream.close().await;
         }
     }
 }
@@ -127,13 +125,5 @@ mod tests {
         assert!(limit.enter().is_none());
         drop(first);
         assert!(limit.enter().is_some());
-    }
-
-    #[test]
-    fn a_port_that_is_taken_is_refused_and_named() {
-        let taken = StdListener::bind("127.0.0.1:0").expect("a free port");
-        let address = taken.local_addr().expect("an address");
-        let error = reserve(address).expect_err("it is taken");
-        assert!(error.contains(&address.port().to_string()) && error.contains("-p"), "{error}");
     }
 }

@@ -1,94 +1,188 @@
-//! The command line.
+//! The command line: memcacheQ's short options, memcached's where memcacheQ has none, and a long name for each.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process;
-use std::str::FromStr;
 
-use argh::{EarlyExit, FromArgs};
-use shards::{CommitMode, Durability};
-
-use crate::getopt;
-use crate::limits;
-use crate::settings::Settings;
-
-/// Segments of the log, unless a larger body needs larger ones.
-const SEGMENT_BYTES: usize = 64 << 20;
-/// Offsets in a segment are 32 bits wide.
-const SEGMENT_BYTES_MAX: usize = 1 << 31;
-/// Shards beyond this would only make every listing and every checkpoint longer.
-const SHARDS_MAX: u16 = 256;
+use clap::error::ErrorKind;
+use clap::{ArgAction, Parser, ValueEnum};
+use shards::CommitMode;
 
 /// A persistent message queue server that speaks the memcache text protocol: set appends to a queue, get takes from it.
-#[derive(FromArgs, Debug)]
+#[derive(Parser, Debug)]
+#[command(name = "rushq", version, args_override_self = true, disable_help_flag = true, disable_version_flag = true)]
+#[command(override_usage = "rushq [options]")]
 pub(crate) struct Options {
-    /// TCP port to listen on (22201; 0: any free one)
-    #[argh(option, short = 'p', default = "22201")]
-    port: u16,
+    /// TCP port; 0 takes any free one [default: 22201, none when -s is given]
+    #[arg(short = 'p', long, value_name = "N", help_heading = "Who gets in")]
+    pub(crate) port: Option<u16>,
 
-    /// address to listen on (127.0.0.1)
-    #[argh(option, short = 'l', default = "IpAddr::V4(Ipv4Addr::LOCALHOST)")]
-    listen: IpAddr,
+    /// UDP port; 0 is none
+    #[arg(short = 'U', long, value_name = "N", default_value = "0", help_heading = "Who gets in")]
+    pub(crate) udp_port: u16,
 
-    /// shards, one thread each (all cores that this process may use)
-    #[argh(option, short = 't')]
-    threads: Option<u16>,
+    /// Unix socket
+    #[arg(short = 's', long, value_name = "FILE", help_heading = "Who gets in")]
+    pub(crate) unix_socket: Option<PathBuf>,
 
-    /// data directory (./rushq-data)
-    #[argh(option, short = 'H', default = "PathBuf::from(\"rushq-data\")")]
-    home: PathBuf,
+    /// Access mask of the Unix socket, octal
+    #[arg(short = 'a', long, value_name = "MASK", default_value = "0700", value_parser = octal)]
+    #[arg(help_heading = "Who gets in")]
+    pub(crate) unix_mask: u32,
 
-    /// megabytes of message bodies that are kept in memory, for the whole process (256)
-    #[argh(option, short = 'm', default = "256")]
-    memory: usize,
+    /// Address or host name to listen on
+    #[arg(short = 'l', long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = "Who gets in")]
+    pub(crate) listen: String,
 
-    /// bytes of the largest body (1048576)
-    #[argh(option, short = 'B', default = "1 << 20")]
-    body_bytes: usize,
+    /// Simultaneous connections
+    #[arg(short = 'c', long, value_name = "N", default_value = "1024", help_heading = "Who gets in")]
+    pub(crate) connections: usize,
 
-    /// acknowledge after the write, and sync once a second: a power cut may cost the last second
-    #[argh(switch, short = 'N')]
-    no_sync: bool,
+    /// Data directory
+    #[arg(short = 'H', long, value_name = "DIR", default_value = "rushq-data", help_heading = "Messages")]
+    pub(crate) home: PathBuf,
 
-    /// simultaneous connections (1024)
-    #[argh(option, short = 'c', default = "1024")]
-    connections: usize,
+    /// Bytes of the largest body
+    #[arg(short = 'B', long, value_name = "BYTES", default_value = "1048576", help_heading = "Messages")]
+    pub(crate) body_bytes: usize,
 
-    /// refuse flush_all
-    #[argh(switch, short = 'F')]
-    no_flush_all: bool,
+    /// Megabytes of bodies that stay in memory, in the whole process
+    #[arg(short = 'm', long, value_name = "MB", default_value = "256", help_heading = "Messages")]
+    pub(crate) memory: usize,
 
-    /// treat Zend_Queue's greeting as a message like any other
-    #[argh(switch)]
-    no_zend_greeting: bool,
+    /// Acknowledge after the write, and sync once a second: a power cut may cost the last second
+    #[arg(short = 'N', long, help_heading = "Messages")]
+    pub(crate) no_sync: bool,
 
-    /// log more; twice: everything
-    #[argh(switch, short = 'v')]
-    verbose: u8,
+    /// Kilobytes of the largest commit
+    #[arg(short = 'L', long, value_name = "KB", default_value = "16384", help_heading = "Messages")]
+    pub(crate) commit_kilobytes: usize,
 
-    /// where commits run: auto, inline (on the shard's thread) or thread (on another)
-    #[argh(option, default = "Mode(CommitMode::Auto)")]
-    commit: Mode,
+    /// Where commits run: on the shard's thread, on another, or where the last ones were quick
+    #[arg(long, value_name = "WHERE", default_value = "auto", help_heading = "Messages")]
+    pub(crate) commit: Where,
 
-    /// bytes of a segment of the log, for a new data directory (67108864)
-    #[argh(option)]
-    segment_bytes: Option<usize>,
+    /// Seconds between checkpoints, besides those that a growing log causes; 0: only those
+    #[arg(short = 'C', long, value_name = "SECONDS", default_value = "300", help_heading = "Messages")]
+    pub(crate) checkpoint_seconds: u64,
+
+    /// Remove log files that are no longer needed; rushq always does
+    #[arg(short = 'R', long, help_heading = "Messages")]
+    pub(crate) remove_logs: bool,
+
+    /// Bytes of a segment of the log, for a new data directory [default: 67108864]
+    #[arg(long, value_name = "BYTES", help_heading = "Messages")]
+    pub(crate) segment_bytes: Option<usize>,
+
+    /// Refuse flush_all
+    #[arg(short = 'F', long, help_heading = "Messages")]
+    pub(crate) no_flush_all: bool,
+
+    /// Take Zend_Queue's greeting for a message like any other
+    #[arg(long, help_heading = "Messages")]
+    pub(crate) no_zend_greeting: bool,
+
+    /// Run as a daemon; the command returns when it listens, or with what went wrong
+    #[arg(short = 'd', long, help_heading = "Process")]
+    pub(crate) daemon: bool,
+
+    /// Shards, one thread each [default: one for each core that this process may use]
+    #[arg(short = 't', long, value_name = "N", help_heading = "Process")]
+    pub(crate) threads: Option<u16>,
+
+    /// User to become once the sockets are bound, when started as root; owns the data directory then
+    #[arg(short = 'u', long, value_name = "NAME", help_heading = "Process")]
+    pub(crate) user: Option<String>,
+
+    /// File that holds the process id while the server runs
+    #[arg(short = 'P', long, value_name = "FILE", help_heading = "Process")]
+    pub(crate) pid_file: Option<PathBuf>,
+
+    /// Raise the limit of core files as far as it goes
+    #[arg(short = 'r', long, help_heading = "Process")]
+    pub(crate) core_files: bool,
+
+    /// Take over all messages of the memcacheQ, kestrel or rushq at this address, then end; nobody is served meanwhile
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Moving over")]
+    pub(crate) import: Option<String>,
+
+    /// Import only this queue; can be given again
+    #[arg(long, value_name = "NAME", requires = "import", help_heading = "Moving over")]
+    pub(crate) import_queue: Vec<String>,
+
+    /// Log more; twice (-vv): each command and reply
+    #[arg(short = 'v', long, action = ArgAction::Count, help_heading = "Log and help")]
+    pub(crate) verbose: u8,
+
+    /// Seconds between statistics in the log; 0 is never
+    #[arg(short = 'S', long, value_name = "SECONDS", default_value = "0", help_heading = "Log and help")]
+    pub(crate) statistics_seconds: u64,
+
+    /// Print the license
+    #[arg(short = 'i', long, help_heading = "Log and help")]
+    pub(crate) license: bool,
+
+    /// Print this help
+    #[arg(short = 'h', long, action = ArgAction::Help, help_heading = "Log and help")]
+    help: Option<bool>,
+
+    /// Print the version
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = "Log and help")]
+    version: Option<bool>,
+
+    #[command(flatten)]
+    berkeley_db: BerkeleyDb,
+
+    /// Removes this file when standard input ends: what rushq starts itself as, see `pid_file`.
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub(crate) keep_pid_file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Mode(CommitMode);
+/// What memcacheQ hands to Berkeley DB.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Of memcacheQ's Berkeley DB, without effect here")]
+struct BerkeleyDb {
+    /// Page size
+    #[arg(short = 'A', long, value_name = "BYTES")]
+    page_size: Option<String>,
 
-impl FromStr for Mode {
-    type Err = String;
+    /// Seconds between trickles
+    #[arg(short = 'T', long, value_name = "SECONDS")]
+    trickle_seconds: Option<String>,
 
-    fn from_str(word: &str) -> Result<Mode, String> {
-        match word {
-            "auto" => Ok(Mode(CommitMode::Auto)),
-            "inline" => Ok(Mode(CommitMode::Inline)),
-            "thread" => Ok(Mode(CommitMode::Thread)),
-            _ => Err("it is one of auto, inline and thread".to_string()),
+    /// Percent of clean pages
+    #[arg(short = 'e', long, value_name = "PERCENT")]
+    trickle_percent: Option<String>,
+
+    /// Milliseconds between looks for deadlocks
+    #[arg(short = 'D', long, value_name = "MS")]
+    deadlock_milliseconds: Option<String>,
+
+    /// Pages in a file
+    #[arg(short = 'E', long, value_name = "N")]
+    extent_pages: Option<String>,
+}
+
+/// [`CommitMode`] as it is written on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Where {
+    Auto,
+    Inline,
+    Thread,
+}
+
+impl From<Where> for CommitMode {
+    fn from(place: Where) -> CommitMode {
+        match place {
+            Where::Auto => CommitMode::Auto,
+            Where::Inline => CommitMode::Inline,
+            Where::Thread => CommitMode::Thread,
         }
     }
+}
+
+fn octal(digits: &str) -> Result<u32, String> {
+    let mask = u32::from_str_radix(digits, 8).ok().filter(|mask| *mask <= 0o777);
+    mask.ok_or_else(|| "it is octal, 0 to 0777".to_string())
 }
 
 /// What is logged at a verbosity.
@@ -101,25 +195,25 @@ pub(crate) fn log_level(verbosity: u32) -> log::LevelFilter {
 }
 
 impl Options {
-    /// Parses the process's command line; prints and exits when it asks for help, or is wrong.
+    /// Parses the process's command line; prints and exits when it asks for help or the like, or is wrong.
     pub(crate) fn from_command_line() -> Options {
-        let words: Vec<String> = std::env::args().skip(1).collect();
-        Options::parse(&words).unwrap_or_else(|exit| match exit.status {
-            Ok(()) => {
-                println!("{}", exit.output);
+        let error = match Options::try_parse() {
+            Ok(options) if options.license => {
+                print!("{}", include_str!("../../LICENSE"));
                 process::exit(0)
             }
-            Err(()) => {
-                eprintln!("{}\nrushq --help lists all options", exit.output.trim_end());
-                process::exit(1)
-            }
-        })
-    }
-
-    fn parse(words: &[String]) -> Result<Options, EarlyExit> {
-        let words = getopt::take_apart(words);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        Options::from_args(&["rushq"], &words)
+            Ok(options) => return options,
+            Err(error) => error,
+        };
+        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            print!("{error}");
+            process::exit(0)
+        }
+        // The first line says it all; the others repeat what --help says.
+        let text = error.to_string();
+        let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        eprintln!("rushq: {what}; rushq --help lists all options");
+        process::exit(1)
     }
 
     /// Starts the log on standard error: RUST_LOG decides, else -v and -vv, and later the command `verbosity`.
@@ -132,110 +226,72 @@ impl Options {
         }
     }
 
-    /// Checks the options against each other and the machine.
-    ///
-    /// # Errors
-    /// One line that names the option and says what to do.
-    pub(crate) fn settings(&self) -> Result<Settings, String> {
-        let cores = limits::allowed_cores()?;
-        let shards = self.threads.unwrap_or_else(|| u16::try_from(cores.len()).unwrap_or(SHARDS_MAX).min(SHARDS_MAX));
-        if !(1..=SHARDS_MAX).contains(&shards) {
-            return Err(format!("-t {shards} is not possible; it is 1 to {SHARDS_MAX}"));
-        }
-        if self.connections == 0 {
-            return Err("-c 0 would serve nobody; it is 1 or more".to_string());
-        }
-        let least = shards::Options::segment_bytes_min(self.body_bytes);
-        let segment_bytes = self.segment_bytes.unwrap_or(SEGMENT_BYTES.max(least));
-        if segment_bytes > SEGMENT_BYTES_MAX {
-            return Err(format!(
-                "segments of {segment_bytes} bytes are not possible; make -B or --segment-bytes smaller"
-            ));
-        }
-        if segment_bytes < least {
-            let body = self.body_bytes;
-            return Err(format!(
-                "--segment-bytes {segment_bytes} is too small for -B {body}; it takes {least} or more"
-            ));
-        }
-        let memory_bytes = self.memory.saturating_mul(1 << 20);
-        Ok(Settings {
-            address: SocketAddr::new(self.listen, self.port),
-            directory: self.home.clone(),
-            shards,
-            cores,
-            connections_max: self.connections,
-            flush_all: !self.no_flush_all,
-            zend_greeting: !self.no_zend_greeting,
-            verbosity: self.verbose,
-            memory_bytes,
-            commit: self.commit.0,
-            storage: shards::Options {
-                durability: if self.no_sync { Durability::Written } else { Durability::Synced },
-                segment_bytes: segment_bytes as u32,
-                memory_bytes: memory_bytes / usize::from(shards),
-                body_bytes_max: self.body_bytes,
-            },
-        })
+    /// The letters of the options that were given and have no effect.
+    pub(crate) fn without_effect(&self) -> Vec<&'static str> {
+        let BerkeleyDb { page_size, trickle_seconds, trickle_percent, deadlock_milliseconds, extent_pages } =
+            &self.berkeley_db;
+        let given = [
+            ("-A", page_size),
+            ("-T", trickle_seconds),
+            ("-e", trickle_percent),
+            ("-D", deadlock_milliseconds),
+            ("-E", extent_pages),
+        ];
+        given.into_iter().filter(|(_, value)| value.is_some()).map(|(letter, _)| letter).collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use clap::CommandFactory;
 
-    fn parse(line: &str) -> Options {
-        let words: Vec<String> = line.split_whitespace().map(str::to_string).collect();
-        Options::parse(&words).expect("a good line")
+    pub(crate) fn parse(line: &str) -> Options {
+        Options::try_parse_from(format!("rushq {line}").split_whitespace()).expect("a good line")
     }
 
     #[test]
-    fn defaults_are_safe_and_local() {
-        let settings = parse("").settings().expect("good");
-        assert_eq!(settings.address.to_string(), "127.0.0.1:22201");
-        assert_eq!(settings.storage.durability, Durability::Synced);
-        assert_eq!(usize::from(settings.shards), settings.cores.len());
+    fn the_definition_is_sound() {
+        Options::command().debug_assert();
     }
 
     #[test]
-    fn short_options_are_written_as_getopt_takes_them() {
-        let options = parse("-Nvvp22202 -t2 -m64");
-        assert_eq!((options.no_sync, options.verbose, options.port), (true, 2, 22202));
-        assert_eq!((options.threads, options.memory), (Some(2), 64));
+    fn memcacheq_start_up_lines_are_taken_as_they_are() {
+        let line = "-d -r -H /data1/memcacheq -N -R -v -L 1024 -B 1024 -u nobody -c 1024 -P /run/rushq.pid";
+        let options = parse(line);
+        assert!(options.daemon && options.core_files && options.no_sync && options.remove_logs);
+        assert_eq!((options.commit_kilobytes, options.body_bytes, options.connections), (1024, 1024, 1024));
+        assert_eq!(options.user.as_deref(), Some("nobody"));
+        assert_eq!(options.pid_file, Some(PathBuf::from("/run/rushq.pid")));
+        assert_eq!(options.home, PathBuf::from("/data1/memcacheq"));
     }
 
     #[test]
-    fn getopt_knows_every_short_option() {
-        let help = Options::parse(&["--help".to_string()]).expect_err("help ends the parsing").output;
-        let short: Vec<char> = help.lines().filter_map(|line| line.trim().strip_prefix('-')?.chars().next()).collect();
-        let short = short.into_iter().filter(|letter| *letter != '-');
-        assert_eq!(short.clone().count(), 10, "{help}");
-        assert!(short.into_iter().all(getopt::knows), "{help}");
+    fn switches_are_grouped_and_values_glued() {
+        let options = parse("-drNvvp22202 -t2 -m64 -H/data");
+        assert!(options.daemon && options.core_files && options.no_sync);
+        assert_eq!((options.verbose, options.port), (2, Some(22202)));
+        assert_eq!((options.threads, options.memory, options.home), (Some(2), 64, PathBuf::from("/data")));
+    }
+
+    /// Start-up scripts append to a line that has the option already.
+    #[test]
+    fn the_last_of_two_counts() {
+        assert_eq!(parse("-p 1 -p 2 -N -N").port, Some(2));
     }
 
     #[test]
-    fn vv_is_twice_v() {
-        assert_eq!(parse("-vv").verbose, 2);
-        assert_eq!(parse("-v").verbose, 1);
+    fn what_has_no_effect_is_known_by_name() {
+        assert_eq!(parse("-A 4096 -E 16384 -T 30 -e 60 -D 100").without_effect(), ["-A", "-T", "-e", "-D", "-E"]);
+        assert!(parse("-N").without_effect().is_empty());
     }
 
     #[test]
-    fn memory_is_for_the_whole_process() {
-        let settings = parse("-m 64 -t 4").settings().expect("good");
-        assert_eq!(settings.storage.memory_bytes, 16 << 20);
-    }
-
-    #[test]
-    fn what_cannot_be_says_so() {
-        for (line, named) in [("-t 0", "-t"), ("-c 0", "-c"), ("--segment-bytes 1000", "-B"), ("-B 4000000000", "-B")] {
-            let error = parse(line).settings().expect_err(line);
-            assert!(error.contains(named), "{error}");
+    fn the_mask_is_octal() {
+        assert_eq!(parse("-a 0777").unix_mask, 0o777);
+        assert_eq!(parse("").unix_mask, 0o700);
+        for bad in ["8", "01000", "rw"] {
+            assert!(Options::try_parse_from(["rushq", "-a", bad]).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_large_body_makes_segments_larger() {
-        let settings = parse("-B 100000000").settings().expect("good");
-        assert!(settings.storage.segment_bytes >= 200_000_000);
     }
 }

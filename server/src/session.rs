@@ -10,6 +10,7 @@ use protocol::{Command, Parse, Parser, reply};
 use shards::{Counters, Op, Outcome, ShardId, Taken};
 
 use crate::greeting::{self, Greetings};
+use crate::trace;
 
 /// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
 /// can make the server hold in replies.
@@ -138,6 +139,9 @@ impl Session {
                 return (done, Step::RoundFull);
             }
             let (consumed, parsed) = self.parser.next(&input[done..]);
+            if consumed > 0 {
+                trace::command(&input[done..done + consumed]);
+            }
             done += consumed;
             let step = match parsed {
                 Parse::Command(command) => self.command(command, backend),
@@ -282,6 +286,11 @@ impl Session {
             Some(outcome) => write(&mut self.out, &mut self.counters, reply, text, outcome),
             None => self.out.extend_from_slice(text),
         }
+    }
+
+    /// Whether what comes next belongs to a command that is being skipped.
+    pub(crate) fn is_amid_body(&self) -> bool {
+        !self.parser.is_between_commands()
     }
 
     /// Whether all replies are in [`out`](Self::out).

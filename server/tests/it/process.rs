@@ -20,6 +20,7 @@ use crate::client::Client;
 /// Long enough for a start that has to read a whole log of 2 GB, on a machine that is busy with other tests.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+const LINE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A start that cannot succeed says so at once.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -82,9 +83,11 @@ pub(crate) struct Launch {
     directory: PathBuf,
     through: Vec<String>,
     shards: u32,
-    port: u16,
+    /// `None`: no port is asked for.
+    port: Option<u16>,
     segment_bytes: u64,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Launch {
@@ -97,9 +100,10 @@ impl Launch {
             scratch,
             through: Vec::new(),
             shards: 2,
-            port: 0,
+            port: Some(0),
             segment_bytes: 3 << 20,
             arguments: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -114,7 +118,18 @@ impl Launch {
     }
 
     pub(crate) fn port(mut self, port: u16) -> Launch {
-        self.port = port;
+        self.port = Some(port);
+        self
+    }
+
+    /// Without TCP: there must be a Unix socket among the arguments.
+    pub(crate) fn without_port(mut self) -> Launch {
+        self.port = None;
+        self
+    }
+
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Launch {
+        self.environment.push((String::from(name), String::from(value)));
         self
     }
 
@@ -164,19 +179,26 @@ impl Launch {
     }
 
     pub(crate) fn spawn(&self) -> Child {
-        let mut words = self.through.clone();
-        words.push(binary());
-        Command::new(&words[0])
-            .args(&words[1..])
-            .args(["-l", "127.0.0.1", "-p", &self.port.to_string(), "-t", &self.shards.to_string()])
-            .args(["--segment-bytes", &self.segment_bytes.to_string(), "-H"])
-            .arg(&self.directory)
-            .args(&self.arguments)
+        self.command()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot run {}: {error}; is it installed?", words[0]))
+            .unwrap_or_else(|error| panic!("cannot run {self:?}: {error}; is it installed?"))
+    }
+
+    /// The command line.
+    pub(crate) fn command(&self) -> Command {
+        let mut words = self.through.clone();
+        words.push(binary());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(["-l", "127.0.0.1", "-t", &self.shards.to_string()]);
+        if let Some(port) = self.port {
+            command.args(["-p", &port.to_string()]);
+        }
+        command.args(["--segment-bytes", &self.segment_bytes.to_string(), "-H"]).arg(&self.directory);
+        command.args(&self.arguments).envs(self.environment.iter().cloned());
+        command
     }
 }
 
@@ -228,13 +250,15 @@ impl Server {
             let left = START_TIMEOUT.saturating_sub(began.elapsed());
             match running.stderr.recv_timeout(left) {
                 Ok(line) => {
-                    let listening = line.split_once("listening on ").map(|(_, rest)| rest.split(' ').next().unwrap());
-                    let address = listening.map(|word| word.parse().unwrap());
+                    let listening = line.split_once("listening on ").map(|(_, address)| String::from(address));
                     running.said.push(line);
-                    if let Some(address) = address {
-                        running.address = address;
-                        return began.elapsed();
+                    // The TCP address comes last.
+                    match listening.as_ref().map(|address| address.parse()) {
+                        Some(Ok(address)) => running.address = address,
+                        Some(Err(_)) if self.launch.port.is_none() => {}
+                        _ => continue,
                     }
+                    return began.elapsed();
                 }
                 Err(RecvTimeoutError::Timeout) => panic!("not listening after {START_TIMEOUT:?}: {:#?}", running.said),
                 Err(RecvTimeoutError::Disconnected) => panic!("ended before it listened: {:#?}", running.said),
@@ -282,6 +306,25 @@ impl Server {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.running.as_ref().unwrap().address
+    }
+
+    /// Waits for a line of the server's log that contains this.
+    pub(crate) fn wait_for_line(&mut self, text: &str) -> String {
+        let running = self.running.as_mut().unwrap();
+        let began = Instant::now();
+        loop {
+            if let Some(line) = running.said.iter().find(|line| line.contains(text)) {
+                return line.clone();
+            }
+            let left = LINE_TIMEOUT.saturating_sub(began.elapsed());
+            let line = running.stderr.recv_timeout(left);
+            running.said.push(line.unwrap_or_else(|_| panic!("no {text:?} in the log: {:#?}", running.said)));
+        }
+    }
+
+    /// The log until the server listened, and what was waited for since.
+    pub(crate) fn said(&self) -> &[String] {
+        &self.running.as_ref().unwrap().said
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -24,6 +24,21 @@ fn a_port_that_another_rushq_has() {
     assert_eq!(first.connect().set("q", b"still here"), "STORED");
 }
 
+/// As a service manager does: its port is still in the kernel's hands for a moment.
+#[test]
+fn a_restart_right_after_a_kill_on_the_same_port() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = Launch::new().port(port).start();
+    for number in 0..5 {
+        assert_eq!(server.connect().set("q", format!("{number}").as_bytes()), "STORED");
+        server.kill_9();
+        server.start();
+    }
+    for number in 0..5 {
+        assert_eq!(server.connect().get("q"), Some(format!("{number}").into_bytes()));
+    }
+}
+
 #[test]
 fn a_directory_that_another_rushq_has() {
     let first = Launch::new().start();

@@ -1,0 +1,132 @@
+//! What a client's session and the shard that serves it have to do with each other, whatever carries the bytes.
+
+use std::io;
+use std::mem;
+
+use futures_lite::AsyncWrite;
+use shards::pump::{Gather, ShardHandle};
+use shards::{FrameNumber, Op, Outcome, ShardId};
+
+use crate::connection::Connections;
+use crate::control;
+use crate::session::{Backend, Control, Session, Step};
+
+/// A client's conversation with the server.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    pub(crate) session: Session,
+    gather: Gather,
+    /// Input that is no whole command yet.
+    input: Vec<u8>,
+    /// The frame that must be safe before the replies go.
+    changed: FrameNumber,
+    /// Operations whose outcomes come from other shards.
+    forwarded: u64,
+}
+
+impl Conversation {
+    pub(crate) fn new(server: &Connections) -> Conversation {
+        Conversation {
+            session: Session::new(server.settings().rules()),
+            gather: server.handle().gather(),
+            input: Vec::new(),
+            changed: 0,
+            forwarded: 0,
+        }
+    }
+
+    /// Has the session go on with what was left and what came. [`settle`](Self::settle) must follow before its replies
+    /// are sent.
+    pub(crate) fn step(&mut self, server: &Connections, came: &[u8]) -> Step {
+        let mut backend = ShardBackend {
+            handle: server.handle(),
+            draining: server.is_draining(),
+            gather: &self.gather,
+            changed: &mut self.changed,
+            forwarded: &mut self.forwarded,
+        };
+        if self.input.is_empty() {
+            let (done, step) = self.session.run(came, &mut backend);
+            self.input.extend_from_slice(&came[done..]);
+            return step;
+        }
+        self.input.extend_from_slice(came);
+        let (done, step) = self.session.run(&self.input, &mut backend);
+        self.input.drain(..done);
+        step
+    }
+
+    /// Waits until all replies are written and may be sent.
+    pub(crate) async fn settle(&mut self, server: &Connections) {
+        let forwarded = mem::take(&mut self.forwarded);
+        if forwarded > 0 {
+            self.gather.complete().await;
+            let session = &mut self.session;
+            self.gather.take(|outcome| session.deliver(outcome));
+            self.session.counters.forwarded += forwarded;
+        }
+        assert!(self.session.is_settled(), "every command has its reply");
+        let counted = mem::take(&mut self.session.counters);
+        server.handle().with_shard(|shard| shard.counters.add(&counted));
+        server.handle().settled(mem::take(&mut self.changed)).await;
+    }
+
+    /// Answers a command that concerns all shards.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub(crate) async fn answer(
+        &mut self,
+        control: Control,
+        server: &Connections,
+        client: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<()> {
+        control::answer(control, server, &self.gather, &mut self.session.out, client).await
+    }
+
+    /// Whether a command has begun and its end has not come.
+    pub(crate) fn is_amid_command(&self) -> bool {
+        !self.input.is_empty() || self.session.is_amid_body()
+    }
+
+    /// A client that is idle costs no more than this.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        if self.input.is_empty() && self.input.capacity() > bytes {
+            self.input = Vec::new();
+        }
+    }
+}
+
+/// Applies what is this shard's, and sends what is another's.
+struct ShardBackend<'a> {
+    handle: &'a ShardHandle,
+    draining: bool,
+    gather: &'a Gather,
+    changed: &'a mut FrameNumber,
+    forwarded: &'a mut u64,
+}
+
+impl Backend for ShardBackend<'_> {
+    fn shards(&self) -> u16 {
+        self.handle.shards()
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    fn owner_of(&self, queue: &[u8]) -> ShardId {
+        self.handle.owner_of(queue)
+    }
+
+    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Option<Outcome> {
+        if to == self.handle.id() {
+            let (outcome, frame) = self.handle.apply(op);
+            *self.changed = frame.max(*self.changed);
+            return Some(outcome);
+        }
+        self.gather.push(to, op);
+        *self.forwarded += 1;
+        None
+    }
+}

@@ -1,0 +1,191 @@
+//! memcached's UDP: a datagram is a request, behind a header of request id, sequence number, datagram count and zero, 16
+//! bits each, big-endian. The answer has the same header on each of its datagrams. Nothing is sent twice, by either side.
+
+use std::cell::Cell;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::os::fd::{FromRawFd, IntoRawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_lite::AsyncWrite;
+use glommio::net::UdpSocket;
+use glommio::timer::sleep;
+use nix::sys::socket::MsgFlags;
+use protocol::reply;
+use socket2::Socket;
+
+use crate::connection::Connections;
+use crate::conversation::Conversation;
+use crate::session::Step;
+
+const HEADER_BYTES: usize = 8;
+/// Of an answer, header included: what passes most networks in one piece.
+const DATAGRAM_BYTES_MAX: usize = 1400;
+/// The largest datagram there is.
+const READ_BYTES: usize = 64 << 10;
+/// An answer that is longer is not gathered: sequence numbers have 16 bits, and nobody gets so many datagrams in a row.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Requests that a shard has under way; while there are more, the kernel drops what comes.
+const UNDER_WAY_MAX: usize = 1024;
+/// How long receiving pauses when it fails, or when too many requests are under way.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// The request in a datagram and its id. `Err`: it says that it has more datagrams than this one. `None`: it is not of
+/// this protocol.
+fn request(datagram: &[u8]) -> Option<(u16, Result<&[u8], ()>)> {
+    let (header, request) = datagram.split_at_checked(HEADER_BYTES)?;
+    let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let (id, count) = (word(0), word(4));
+    Some((id, if count == 1 { Ok(request) } else { Err(()) }))
+}
+
+/// An answer's datagrams. None for an empty answer: nobody waits for one.
+fn datagrams(id: u16, answer: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let pieces = answer.chunks(DATAGRAM_BYTES_MAX - HEADER_BYTES);
+    let count = pieces.len() as u16;
+    pieces.enumerate().map(move |(number, piece)| {
+        let mut datagram = Vec::with_capacity(HEADER_BYTES + piece.len());
+        for word in [id, number as u16, count, 0] {
+            datagram.extend_from_slice(&word.to_be_bytes());
+        }
+        datagram.extend_from_slice(piece);
+        datagram
+    })
+}
+
+/// Gathers an answer, up to a limit.
+#[derive(Debug, Default)]
+struct Answer(Vec<u8>);
+
+impl AsyncWrite for Answer {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.0.len() + bytes.len() > ANSWER_BYTES_MAX {
+            return Poll::Ready(Err(ErrorKind::FileTooLarge.into()));
+        }
+        self.0.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Serves a UDP socket until it is cancelled.
+///
+/// # Errors
+/// When the socket cannot be set up.
+pub(crate) fn serve(socket: Socket, server: &Rc<Connections>) -> io::Result<impl Future<Output = ()> + use<>> {
+    // Sent by a plain socket: glommio's sends one byte when the send buffer is full.
+    let sender = Rc::new(socket.try_clone()?);
+    let server = Rc::clone(server);
+    Ok(async move {
+        // SAFETY: the descriptor is a UDP socket, and ours alone. glommio has no safe way for one that is bound already.
+        #[allow(unsafe_code)]
+        let receiver = unsafe { UdpSocket::from_raw_fd(socket.into_raw_fd()) };
+        let under_way = Rc::new(Cell::new(0));
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            if under_way.get() >= UNDER_WAY_MAX {
+                sleep(PAUSE).await;
+                continue;
+            }
+            let (length, from) = match receiver.recv_from(&mut buffer).await {
+                Ok(received) => received,
+                Err(error) => {
+                    log::warn!("a datagram cannot be received: {error}; trying again");
+                    sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let Some((id, request)) = request(&buffer[..length]) else { continue };
+            let request = request.map(<[u8]>::to_vec);
+            let (server, sender, under_way) = (Rc::clone(&server), Rc::clone(&sender), Rc::clone(&under_way));
+            under_way.set(under_way.get() + 1);
+            glommio::spawn_local(async move {
+                let answer = match request {
+                    Ok(request) => answer(&server, &request).await,
+                    Err(()) => reply::MULTI_PACKET_REQUEST.to_vec(),
+                };
+                send(&sender, from, id, &answer);
+                under_way.set(under_way.get() - 1);
+            })
+            .detach();
+        }
+    })
+}
+
+/// Does what is in a request, and returns what is to be said.
+async fn answer(server: &Rc<Connections>, request: &[u8]) -> Vec<u8> {
+    let open = server.open();
+    let mut conversation = Conversation::new(&open);
+    let mut answer = Answer::default();
+    conversation.session.counters.bytes_read += request.len() as u64;
+    let mut step = conversation.step(&open, request);
+    loop {
+        conversation.settle(&open).await;
+        answer.0.append(&mut conversation.session.out);
+        if let Step::Control(control) = step {
+            if conversation.answer(control, &open, &mut answer).await.is_err() {
+                return reply::TOO_LARGE.to_vec();
+            }
+            answer.0.append(&mut conversation.session.out);
+        }
+        if answer.0.len() > ANSWER_BYTES_MAX {
+            return reply::TOO_LARGE.to_vec();
+        }
+        match step {
+            Step::Control(_) | Step::RoundFull => {}
+            Step::NeedInput if conversation.is_amid_command() => {
+                answer.0.extend_from_slice(reply::MULTI_PACKET_REQUEST);
+                return answer.0;
+            }
+            Step::NeedInput | Step::Close => return answer.0,
+        }
+        step = conversation.step(&open, &[]);
+    }
+}
+
+/// Sends an answer. What the send buffer has no room for is lost, as any datagram may be.
+fn send(sender: &Socket, to: SocketAddr, id: u16, answer: &[u8]) {
+    for datagram in datagrams(id, answer) {
+        // The receiver is the same open file and must block for io_uring to wait, so this call alone does not.
+        if let Err(error) = sender.send_to_with_flags(&datagram, &to.into(), MsgFlags::MSG_DONTWAIT.bits()) {
+            log::debug!("a datagram is lost: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_one_datagram() {
+        assert_eq!(request(&[0x12, 0x34, 0, 0, 0, 1, 0, 0, b'x']), Some((0x1234, Ok(&b"x"[..]))));
+        assert_eq!(request(&[0, 7, 0, 0, 0, 2, 0, 0, b'x']), Some((7, Err(()))));
+        assert_eq!(request(&[0, 7, 0, 0, 0, 1, 0]), None);
+    }
+
+    #[test]
+    fn an_answer_is_cut_into_datagrams() {
+        let answer: Vec<u8> = (0..3000).map(|number| number as u8).collect();
+        let datagrams: Vec<_> = datagrams(0x0102, &answer).collect();
+        assert_eq!(datagrams.iter().map(Vec::len).collect::<Vec<_>>(), [1400, 1400, 8 + 3000 - 2 * 1392]);
+        assert_eq!(datagrams[1][..HEADER_BYTES], [1, 2, 0, 1, 0, 3, 0, 0]);
+        let joined: Vec<u8> = datagrams.iter().flat_map(|datagram| datagram[HEADER_BYTES..].to_vec()).collect();
+        assert_eq!(joined, answer);
+    }
+
+    #[test]
+    fn silence_is_no_datagram() {
+        assert_eq!(datagrams(1, b"").count(), 0);
+    }
+}

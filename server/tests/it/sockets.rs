@@ -1,0 +1,219 @@
+//! The Unix socket and UDP.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::process::{Launch, Server};
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Long enough for an answer that must not come to come.
+const SILENCE: Duration = Duration::from_millis(300);
+
+fn socket_of(launch: &Launch) -> PathBuf {
+    launch.scratch().join("s")
+}
+
+fn on_unix_socket(launch: Launch, more: &[&str]) -> (Server, PathBuf) {
+    let path = socket_of(&launch);
+    let arguments = [&["-s", path.to_str().unwrap()], more].concat();
+    (launch.without_port().with(&arguments).start(), path)
+}
+
+/// Sends a conversation that ends in `quit`, and returns all that came back.
+fn converse(path: &Path, input: &str) -> String {
+    let mut stream = UnixStream::connect(path).unwrap();
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
+    stream.write_all(input.as_bytes()).unwrap();
+    let mut output = String::new();
+    stream.read_to_string(&mut output).unwrap();
+    output
+}
+
+#[test]
+fn a_unix_socket_speaks_the_protocol_on_all_shards() {
+    let (server, path) = on_unix_socket(Launch::new(), &[]);
+    for number in 0..8 {
+        let input = format!("set q{number} 5 0 3\r\nabc\r\nget q{number}\r\nget q{number}\r\nquit\r\n");
+        assert_eq!(converse(&path, &input), format!("STORED\r\nVALUE q{number} 5 3\r\nabc\r\nEND\r\nEND\r\n"));
+    }
+    let cores = converse(&path, "stats cores\r\nquit\r\n");
+    for shard in 0..2 {
+        let served = cores.lines().find_map(|line| line.strip_prefix(&format!("STAT {shard}:total_connections ")));
+        assert_eq!(served.unwrap().parse::<u64>().unwrap() / 4, 1, "each has half of them: {cores}");
+    }
+    drop(server);
+}
+
+#[test]
+fn a_unix_socket_alone_opens_no_port() {
+    let (server, path) = on_unix_socket(Launch::new(), &[]);
+    assert!(server.said().iter().any(|line| line.ends_with(&format!("listening on {}", path.display()))));
+    let tables = ["tcp", "tcp6", "udp", "udp6"].map(|table| fs::read_to_string(format!("/proc/net/{table}")).unwrap());
+    let inodes = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().flatten();
+    for inode in inodes.filter_map(|entry| {
+        let target = fs::read_link(entry.path()).ok()?;
+        Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_string())
+    }) {
+        let column = format!(" {inode} ");
+        assert!(tables.iter().all(|table| !table.contains(&column)), "a socket of the network");
+    }
+    // With a port as well when that is asked for.
+    let launch = Launch::new();
+    let path = socket_of(&launch);
+    let server = launch.with(&["-s", path.to_str().unwrap()]).start();
+    assert_eq!(server.connect().set("q", b"x"), "STORED");
+    assert_eq!(converse(&path, "get q\r\nquit\r\n"), "VALUE q 0 1\r\nx\r\nEND\r\n");
+}
+
+#[test]
+fn the_mask_says_who_may_use_a_unix_socket() {
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let (server, path) = on_unix_socket(Launch::new(), &[]);
+    assert_eq!(mode(&path), 0o700);
+    drop(server);
+    let (server, path) = on_unix_socket(Launch::new(), &["-a", "0770"]);
+    assert_eq!(mode(&path), 0o770);
+    drop(server);
+}
+
+#[test]
+fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+    let (mut server, path) = on_unix_socket(Launch::new(), &[]);
+    server.kill_9();
+    assert!(fs::metadata(&path).unwrap().file_type().is_socket(), "left behind");
+    server.start();
+    assert_eq!(converse(&path, "verbosity 0\r\nquit\r\n"), "OK\r\n");
+    let other = Launch::new().without_port().with(&["-s", path.to_str().unwrap()]);
+    other.refused().assert_one_line(&[path.to_str().unwrap(), "-s", "listens"]);
+    assert_eq!(converse(&path, "verbosity 0\r\nquit\r\n"), "OK\r\n");
+    server.terminate();
+    assert!(!path.exists(), "gone with a clean end");
+
+    let launch = Launch::new();
+    let foreign = launch.scratch().join("foreign");
+    let _listener = UnixListener::bind(&foreign).unwrap();
+    launch.clone().without_port().with(&["-s", foreign.to_str().unwrap()]).refused().assert_one_line(&["listens"]);
+    let file = launch.scratch().join("file");
+    fs::write(&file, "precious").unwrap();
+    let refusal = launch.clone().without_port().with(&["-s", file.to_str().unwrap()]).refused();
+    refusal.assert_one_line(&["no socket", "-s"]);
+    assert_eq!(fs::read(&file).unwrap(), b"precious");
+}
+
+/// A port that was free a moment ago.
+fn free_udp_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+struct Udp {
+    socket: UdpSocket,
+    server: SocketAddr,
+}
+
+impl Udp {
+    fn new(server: SocketAddr) -> Udp {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
+        Udp { socket, server }
+    }
+
+    fn send(&self, header: [u16; 4], request: &[u8]) {
+        let header = header.iter().flat_map(|word| word.to_be_bytes());
+        let datagram: Vec<u8> = header.chain(request.iter().copied()).collect();
+        self.socket.send_to(&datagram, self.server).unwrap();
+    }
+
+    /// The datagrams of an answer, put together by their numbers.
+    fn answer(&self, id: u16) -> Vec<u8> {
+        let mut pieces: Vec<Option<Vec<u8>>> = Vec::new();
+        loop {
+            let mut buffer = [0; 65536];
+            let length = self.socket.recv(&mut buffer).unwrap();
+            assert!(length <= 1400, "{length} bytes in a datagram");
+            let word = |at: usize| u16::from_be_bytes([buffer[at], buffer[at + 1]]);
+            assert_eq!((word(0), word(6)), (id, 0));
+            pieces.resize(usize::from(word(4)), None);
+            assert!(pieces[usize::from(word(2))].replace(buffer[8..length].to_vec()).is_none());
+            if pieces.iter().all(Option::is_some) {
+                return pieces.into_iter().flatten().flatten().collect();
+            }
+        }
+    }
+
+    fn request(&self, id: u16, request: &str) -> String {
+        self.send([id, 0, 1, 0], request.as_bytes());
+        String::from_utf8(self.answer(id)).unwrap()
+    }
+}
+
+fn with_udp() -> (Server, SocketAddr) {
+    let port = free_udp_port();
+    let server = Launch::new().with(&["-U", &port.to_string()]).start();
+    (server, SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+#[test]
+fn udp_answers_with_the_header_of_the_request() {
+    let (server, address) = with_udp();
+    // Each client's datagrams go to one shard; of eight, both get some.
+    for number in 0..8 {
+        let client = Udp::new(address);
+        assert_eq!(client.request(0xfffe, &format!("set u{number} 3 0 2\r\nhi\r\n")), "STORED\r\n");
+        assert_eq!(
+            client.request(1, &format!("get u{number} u{number}\r\n")),
+            format!("VALUE u{number} 3 2\r\nhi\r\nEND\r\n")
+        );
+        assert_eq!(client.request(2, "nonsense\r\n"), "ERROR\r\n");
+        assert!(client.request(3, "stats\r\n").ends_with("END\r\n"));
+    }
+    let mut over_tcp = server.connect();
+    Udp::new(address).send([1, 0, 1, 0], b"set fire 0 0 6 noreply\r\nforget\r\n");
+    while over_tcp.get("fire").is_none_or(|body| body != b"forget") {}
+}
+
+#[test]
+fn udp_answers_are_cut_at_1400_bytes() {
+    let (server, address) = with_udp();
+    let body: Vec<u8> = (0..20_000).map(|number| b'a' + (number % 23) as u8).collect();
+    assert_eq!(server.connect().set("large", &body), "STORED");
+    let client = Udp::new(address);
+    client.send([77, 0, 1, 0], b"get large\r\n");
+    let expected = [b"VALUE large 0 20000\r\n", &body[..], b"\r\nEND\r\n"].concat();
+    assert_eq!(client.answer(77), expected);
+}
+
+#[test]
+fn udp_takes_one_datagram_a_request() {
+    let (server, address) = with_udp();
+    let client = Udp::new(address);
+    let refused = "SERVER_ERROR multi-packet request not supported\r\n";
+    client.send([5, 0, 2, 0], b"set half 0 0 100\r\n");
+    assert_eq!(String::from_utf8(client.answer(5)).unwrap(), refused);
+    // It says that it is whole, and is not.
+    assert_eq!(client.request(6, "set half 0 0 100\r\nonly a part"), refused);
+    assert_eq!(server.connect().queue_counters(), []);
+}
+
+#[test]
+fn udp_is_silent_where_silence_is_due() {
+    let (server, address) = with_udp();
+    let client = Udp::new(address);
+    client.socket.set_read_timeout(Some(SILENCE)).unwrap();
+    client.send([5, 0, 1, 0], b"set q 0 0 1 noreply\r\nx\r\n");
+    client.socket.send_to(b"short", address).unwrap();
+    client.send([5, 0, 1, 0], b"quit\r\n");
+    client.socket.recv(&mut [0; 10]).unwrap_err();
+    assert_eq!(server.connect().get("q").as_deref(), Some(&b"x"[..]));
+}
+
+#[test]
+fn a_udp_port_that_is_taken() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    Launch::new().with(&["-U", &port]).refused().assert_one_line(&[&port, "UDP", "-U"]);
+}
