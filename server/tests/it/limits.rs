@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::ops::Range;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::client::{Client, write_set};
 use crate::process::{Launch, Server, disk_bytes, wait_until};
@@ -99,6 +100,10 @@ fn body(queue: u64, number: u64) -> Vec<u8> {
     body
 }
 
+/// How long another client may wait while all queues are listed.
+const STALL_MAX: Duration = Duration::from_millis(20);
+const LISTINGS: usize = 5;
+
 fn delete_indexes(server: &Server) {
     let mut deleted = 0;
     for shard in fs::read_dir(server.directory()).unwrap().flatten() {
@@ -178,9 +183,40 @@ fn empty_queues_cost_little() {
     let reply = |number| format!("STORED\r\nVALUE empty-{number} 0 1\r\nx\r\nEND\r\n");
     pipelined(&mut server.connect(), 0..count, line, reply);
     check_empty_queues(&server, count, most);
+    listing_is_in_nobodys_way(&server);
     server.kill_9();
     println!("restart: {:?}", server.start());
     check_empty_queues(&server, count, most);
+}
+
+/// The longest that another client waits while `stats queue` is answered; and the answer is never held whole.
+fn listing_is_in_nobodys_way(server: &Server) {
+    let mut unread = server.connect();
+    let rss = server.rss_bytes();
+    let mut longest = Duration::MAX;
+    // What a busy machine adds to the wait is not there each time; a stall of the server's would be.
+    for _ in 0..LISTINGS {
+        let mut lister = server.connect();
+        let listing = thread::spawn(move || lister.stats("queue").len());
+        let mut client = server.connect();
+        let mut longest_now = Duration::ZERO;
+        while !listing.is_finished() {
+            let began = Instant::now();
+            assert_eq!(client.get("nothing"), None);
+            longest_now = longest_now.max(began.elapsed());
+        }
+        assert!(listing.join().unwrap() > 0);
+        longest = longest.min(longest_now);
+        if longest <= STALL_MAX {
+            break;
+        }
+    }
+    println!("a get waits {longest:.1?} at the longest while all queues are listed");
+    assert!(longest <= STALL_MAX, "another client waited {longest:?} while queues were listed");
+    unread.send("stats queue\r\n");
+    unread.read_once().unwrap();
+    let grown = server.rss_bytes().saturating_sub(rss);
+    assert!(grown <= 8 * MIB, "an answer that nobody reads takes {grown} bytes");
 }
 
 fn check_empty_queues(server: &Server, count: u64, rss_bytes_max: u64) {
