@@ -55,6 +55,9 @@ pub enum Command<'a> {
     StatsReset,
     /// Every option with its value.
     StatsSettings,
+    /// memcached's figures of what a cache is made of. Dashboards ask for them, and PHP's memcache takes a server that
+    /// answers an error for dead; a queue server has none.
+    StatsOfCache,
     /// The server's version.
     Version,
     /// How much the server logs.

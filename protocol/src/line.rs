@@ -188,7 +188,7 @@ fn flush_all(mut tokens: Tokens<'_>) -> Line<'_> {
     if good { Whole(Command::FlushAll { noreply }) } else { Rejected(unless(noreply, Rejection::BadFormat)) }
 }
 
-/// `stats [queue | cores | reset | settings]`
+/// `stats [queue | cores | reset | settings | items | slabs | sizes]`
 fn stats(mut tokens: Tokens<'_>) -> Line<'_> {
     let command = match tokens.next() {
         None => Command::Stats,
@@ -196,6 +196,7 @@ fn stats(mut tokens: Tokens<'_>) -> Line<'_> {
         Some(b"cores") => Command::StatsCores,
         Some(b"reset") => Command::StatsReset,
         Some(b"settings") => Command::StatsSettings,
+        Some(b"items" | b"slabs" | b"sizes") => Command::StatsOfCache,
         Some(_) => return ERROR,
     };
     alone(command, tokens)

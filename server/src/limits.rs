@@ -1,5 +1,7 @@
 //! What the machine allows, checked before anything is begun. Each refusal is one line with its remedy.
 
+use std::path::Path;
+
 use glommio::{LocalExecutorBuilder, Placement};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
@@ -9,6 +11,8 @@ use crate::settings::Settings;
 
 /// glommio refuses to start with less.
 const MEMLOCK_BYTES_MIN: u64 = 512 << 10;
+/// Where the kernel describes the cores.
+const TOPOLOGY: &str = "/sys/devices/system/cpu";
 /// Open files besides the connections: the log's segments, the index, rings and event descriptors of a shard.
 const FILES_PER_SHARD: u64 = 64;
 const FILES_OF_THE_PROCESS: u64 = 64;
@@ -22,6 +26,12 @@ pub(crate) fn allowed_cores() -> Result<Vec<usize>, String> {
 
 /// Raises what may be raised, and refuses what will not do.
 pub(crate) fn check(settings: &Settings) -> Result<(), String> {
+    // glommio reads the machine's cores there, and panics where it cannot.
+    if !Path::new(TOPOLOGY).exists() {
+        return Err(format!(
+            "{TOPOLOGY} is not there, and says which cores there are: run `mount -t sysfs sysfs /sys`"
+        ));
+    }
     let memlock = raise(Resource::RLIMIT_MEMLOCK, MEMLOCK_BYTES_MIN)?;
     if memlock < MEMLOCK_BYTES_MIN {
         return Err(format!(

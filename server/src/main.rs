@@ -30,7 +30,6 @@ mod trace;
 mod udp;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use crate::daemon::Role;
 use crate::options::Options;
@@ -53,7 +52,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         pid_file::keep(path)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let settings = Arc::new(Settings::new(options)?);
+    let settings = Settings::new(options)?;
     if let Some(source) = &options.import {
         options.start_logging();
         import::run(&settings, source, &options.import_queue)?;
@@ -72,6 +71,6 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     for letter in options.without_effect() {
         log::warn!("{letter} is for memcacheQ's Berkeley DB and has no effect here");
     }
-    server::run(&settings, starting)?;
+    server::run(settings, starting)?;
     Ok(ExitCode::SUCCESS)
 }

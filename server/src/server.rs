@@ -20,12 +20,14 @@ use crate::stop::Stop;
 ///
 /// # Errors
 /// One line for the operator: before `listening on`, what keeps the server from starting; later, what has ended it.
-pub(crate) fn run(settings: &Arc<Settings>, starting: Option<Starting>) -> Result<(), String> {
-    limits::check(settings)?;
+pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<(), String> {
+    limits::check(&settings)?;
     // Before anything slow, so that whoever starts the server hears of it at once; and no signal is lost from here on.
     let mut signals =
         Signals::new([SIGTERM, SIGINT, SIGUSR1, SIGUSR2]).map_err(|e| format!("signals cannot be handled: {e}"))?;
-    let mut sockets = Sockets::bind(settings)?;
+    let mut sockets = Sockets::bind(&settings)?;
+    settings.tcp = sockets.tcp_address();
+    let settings = Arc::new(settings);
     let directory = DataDirectory::lock(&settings.directory).map_err(|e| e.to_string())?;
     if let Some(unix) = &settings.unix {
         sockets.bind_unix(unix, settings.identity.as_ref())?;
@@ -46,7 +48,7 @@ pub(crate) fn run(settings: &Arc<Settings>, starting: Option<Starting>) -> Resul
     let (stop, drain) = (Arc::new(Stop::default()), Arc::new(Drain::default()));
     let shards = opened.into_iter().map(|(shard, _)| shard).collect();
     let addresses = sockets.addresses();
-    let executors = Executors::start(shards, sockets.split(settings.shards), settings, &stop, &drain)?;
+    let executors = Executors::start(shards, sockets.split(settings.shards), &settings, &stop, &drain)?;
     for address in addresses {
         log::info!("listening on {address}");
     }

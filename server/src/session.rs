@@ -209,6 +209,7 @@ impl Session {
                     self.submit(backend, ShardId(shard), Op::FlushAll, reply, b"");
                 }
             }
+            Command::StatsOfCache => self.say(reply::END),
             Command::Version => {
                 let mut text = Vec::new();
                 reply::version(&mut text, env!("CARGO_PKG_VERSION"));

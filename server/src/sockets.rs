@@ -74,9 +74,13 @@ impl Sockets {
         Ok(())
     }
 
+    /// The TCP address, with its port when any free one was asked for.
+    pub(crate) fn tcp_address(&self) -> Option<SocketAddr> {
+        local(&self.tcp)
+    }
+
     /// What the server can be reached at, in words; the TCP address comes last.
     pub(crate) fn addresses(&self) -> Vec<String> {
-        let local = |sockets: &[Socket]| sockets.first().and_then(|socket| socket.local_addr().ok()?.as_socket());
         let unix = self.unix_path.as_ref().map(|path| path.display().to_string());
         let udp = local(&self.udp).map(|address| format!("udp {address}"));
         let tcp = local(&self.tcp).map(|address| address.to_string());
@@ -98,6 +102,11 @@ impl Drop for Sockets {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// The address of sockets that all have the same.
+fn local(sockets: &[Socket]) -> Option<SocketAddr> {
+    sockets.first()?.local_addr().ok()?.as_socket()
 }
 
 /// Binds one socket for each shard to an address.

@@ -40,6 +40,7 @@ fn delete_and_flush() {
 fn statistics() {
     check("stats\r\nstats queue\r\nstats cores\r\n", &["Stats", "StatsQueue", "StatsCores"]);
     check("stats reset\r\nstats settings\r\n", &["StatsReset", "StatsSettings"]);
+    check("stats items\r\nstats slabs\r\nstats sizes\r\n", &["StatsOfCache"; 3]);
 }
 
 #[test]

@@ -74,6 +74,17 @@ fn too_little_memory_may_be_locked() {
     Launch::new().through(&through).refused().assert_one_line(&["memlock", "LimitMEMLOCK"]);
 }
 
+/// As in a bare chroot. Root may unmount it in a namespace of its own.
+#[test]
+fn no_sysfs() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can take /sys away");
+        return;
+    }
+    let without = "mount -t tmpfs tmpfs /sys && exec \"$0\" \"$@\"";
+    Launch::new().through(&["unshare", "--mount", "sh", "-c", without]).refused().assert_one_line(&["/sys", "mount"]);
+}
+
 fn contents(directory: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

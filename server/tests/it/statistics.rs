@@ -129,5 +129,16 @@ fn stats_cores_and_settings() {
     }
     let settings = client.stats("settings");
     assert!(settings.iter().any(|(_, value)| value == "77"), "no trace of -c 77 in {settings:?}");
+    assert!(settings.contains(&(String::from("port"), server.address().port().to_string())), "{settings:?}");
     assert!(settings.len() >= 8, "an option is missing in {settings:?}");
+}
+
+#[test]
+fn figures_of_a_cache_are_none_and_no_error() {
+    let server = Launch::new().start();
+    let mut client = server.connect();
+    for kind in ["items", "slabs", "sizes"] {
+        assert_eq!(client.stats(kind), []);
+    }
+    assert_eq!(client.command("stats detail"), "ERROR");
 }
