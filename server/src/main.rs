@@ -7,6 +7,7 @@
 //! Architecture invariants: `connection` has the only loop that awaits a client's stream, and `udp` the only one that
 //! awaits datagrams; `session` alone turns commands into operations and outcomes into replies, and touches no socket.
 
+mod check;
 mod connection;
 mod control;
 mod conversation;
@@ -53,6 +54,10 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     }
     let settings = Settings::new(options)?;
+    if options.check {
+        check::run(&settings)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(source) = &options.import {
         options.start_logging();
         import::run(&settings, source, &options.import_queue)?;

@@ -101,12 +101,20 @@ pub(crate) struct Options {
     #[arg(short = 'r', long, help_heading = "Process")]
     pub(crate) core_files: bool,
 
+    /// Read everything in the data directory, change nothing, print what is there, and end
+    #[arg(long, help_heading = "Data directory")]
+    pub(crate) check: bool,
+
+    /// Set damaged parts of the log aside in the data directory, and start with all that is whole
+    #[arg(long, help_heading = "Data directory")]
+    pub(crate) repair: bool,
+
     /// Take over all messages of the memcacheQ, kestrel or rushq at this address, then end; nobody is served meanwhile
-    #[arg(long, value_name = "HOST:PORT", help_heading = "Moving over")]
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Data directory")]
     pub(crate) import: Option<String>,
 
     /// Import only this queue; can be given again
-    #[arg(long, value_name = "NAME", requires = "import", help_heading = "Moving over")]
+    #[arg(long, value_name = "NAME", requires = "import", help_heading = "Data directory")]
     pub(crate) import_queue: Vec<String>,
 
     /// Log more; twice (-vv): each command and reply

@@ -39,6 +39,9 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
         identity.assume()?;
     }
 
+    if settings.repair {
+        repair(&directory, &settings)?;
+    }
     let opened = directory.open(settings.shards, settings.storage).map_err(|e| e.to_string())?;
     for (shard, (_, recovered)) in opened.iter().enumerate() {
         let source = if recovered.from_index { "index and log" } else { "log" };
@@ -65,6 +68,20 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     });
     stop.begin();
     executors.join()
+}
+
+/// Makes the best of a damaged data directory.
+fn repair(directory: &DataDirectory, settings: &Settings) -> Result<(), String> {
+    let Some(repaired) = directory.repair(settings.storage).map_err(|e| e.to_string())? else {
+        log::info!("nothing is damaged, so nothing is repaired");
+        return Ok(());
+    };
+    for (path, what) in &repaired.set_aside {
+        log::warn!("{what}; set aside in {}", path.display());
+    }
+    let (queues, messages) = (repaired.moved.queues, repaired.moved.messages);
+    log::warn!("repaired: {messages} messages in {queues} queues are whole, and go on");
+    Ok(())
 }
 
 /// Waits for a signal that ends the server, and obeys the others meanwhile. Returns its number.

@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     /// Who the process becomes; `None`: it stays who it is.
     pub(crate) identity: Option<Identity>,
     pub(crate) pid_file: Option<PathBuf>,
+    /// Whether to go on with what is whole of a damaged log.
+    pub(crate) repair: bool,
     pub(crate) statistics_interval: Option<Duration>,
     /// Of bodies in memory, for the whole process.
     pub(crate) memory_bytes: usize,
@@ -98,6 +100,7 @@ impl Settings {
             core_files: options.core_files,
             identity: options.user.as_deref().map(Identity::of).transpose()?.flatten(),
             pid_file: options.pid_file.as_deref().map(|path| absolute(path, "-P")).transpose()?,
+            repair: options.repair,
             statistics_interval: seconds(options.statistics_seconds),
             memory_bytes,
             pump: PumpOptions {
@@ -155,6 +158,7 @@ impl Settings {
             ("user", self.identity.as_ref().map_or("none", Identity::name).to_string()),
             ("pid_file", path(self.pid_file.as_ref())),
             ("core_files", on(self.core_files)),
+            ("repair", on(self.repair)),
             ("verbose", self.verbosity.to_string()),
             ("statistics_seconds", seconds(self.statistics_interval)),
         ]

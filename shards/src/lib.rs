@@ -8,9 +8,12 @@
 
 mod batch;
 mod commit_policy;
+mod damage;
 mod data_directory;
 mod figures;
 mod hash;
+mod layout;
+mod moving;
 mod op;
 pub mod pump;
 mod router;
@@ -18,10 +21,11 @@ mod shard;
 
 pub use batch::Batch;
 pub use commit_policy::{CommitMode, CommitPolicy};
-pub use data_directory::{DataDirectory, DirectoryError};
+pub use data_directory::{DataDirectory, DirectoryError, Repaired};
 pub use figures::{Counters, Figures};
 pub use hash::{ShardId, owner_of};
+pub use moving::Moved;
 pub use op::{Op, Outcome};
 pub use router::{CHANNEL_BATCHES, CREDITS, GatherId, Router};
 pub use shard::Shard;
-pub use storage::{Durability, FrameNumber, Options, QueueLine, Recovered, Taken, Totals};
+pub use storage::{Damaged, Durability, FrameNumber, Options, QueueLine, Recovered, Survey, Taken, Totals};

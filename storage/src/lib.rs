@@ -56,6 +56,7 @@ mod reclaim;
 mod recovery;
 mod segment;
 mod store;
+mod survey;
 
 pub use chore::Chore;
 pub use commit::{Commit, CommitTimes, Sync};
@@ -66,3 +67,4 @@ pub use files::Files;
 pub use frame::FrameNumber;
 pub use recovery::Recovered;
 pub use store::{Durability, Options, QueueLine, Store, Taken, Totals};
+pub use survey::{Damaged, Survey, Surveyed};

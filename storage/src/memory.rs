@@ -71,7 +71,11 @@ impl Store {
         while let Some((first, last)) = rest.first().map(|(_, place)| (*place, contiguous(rest))) {
             self.read(first, rest[last].1)?;
             for (seq, place) in &rest[..=last] {
-                self.fill(slot, *seq, *place, first)?;
+                match self.fill(slot, *seq, *place, first) {
+                    // Whoever takes it is told. Those before it are good, and can be had.
+                    Err(Error::Damage { .. }) if *seq != wanted[0].0 => return Ok(()),
+                    filled => filled?,
+                }
             }
             rest = &rest[last + 1..];
         }

@@ -120,6 +120,11 @@ impl Queue {
         self.next - self.head
     }
 
+    /// Messages that are known; fewer than wait by the record when some are lost.
+    pub(crate) fn stored(&self) -> u64 {
+        self.runs().map(|run| run.messages.len() as u64).sum()
+    }
+
     pub(crate) fn resident_bytes(&self) -> usize {
         self.resident_bytes
     }

@@ -104,12 +104,29 @@ impl FrameReader {
         Ok(header.is_whole(log_id, frame))
     }
 
+    /// Whether what follows looks like the beginning of a frame, whole or not.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn begins_a_frame(mut self) -> Result<bool> {
+        let magic = MAGIC.to_le_bytes();
+        Ok(self.bytes(self.offset, magic.len())? == magic)
+    }
+
     /// Looks through all that follows for a frame that vouches for frame `number`, at any offset, and returns where
     /// one is.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(crate) fn find_voucher(mut self, number: FrameNumber) -> Result<Option<u32>> {
+    pub(crate) fn find_voucher(self, number: FrameNumber) -> Result<Option<u32>> {
+        self.find(|header| header.number > number && header.durable >= number)
+    }
+
+    /// Looks through all that follows for a whole frame that is wanted, at any offset, and returns where the first is.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn find(mut self, wanted: impl Fn(&FrameHeader) -> bool) -> Result<Option<u32>> {
         let mut offset = self.offset;
         let magic = MAGIC.to_le_bytes();
         while offset + FRAME_HEADER_BYTES as u32 <= self.segment_bytes {
@@ -127,7 +144,7 @@ impl FrameReader {
                 break;
             }
             let Some(header) = self.header_at(at)? else { continue };
-            if header.number > number && header.durable >= number && self.is_whole(at, &header)? {
+            if wanted(&header) && self.is_whole(at, &header)? {
                 return Ok(Some(at));
             }
         }

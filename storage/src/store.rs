@@ -50,6 +50,12 @@ impl Options {
     pub fn segment_bytes_min(body_bytes_max: usize) -> usize {
         2 * (body_bytes_max + 1024)
     }
+
+    /// The largest body that segments of this size take.
+    #[must_use]
+    pub fn body_bytes_max_in(segment_bytes: u32) -> usize {
+        (segment_bytes as usize / 2).saturating_sub(1024)
+    }
 }
 
 /// A message that was taken.
@@ -188,10 +194,37 @@ impl Store {
         Ok(room)
     }
 
+    /// Makes a queue that was elsewhere before. Its messages are put next, in their order: `stored` of them, the last of
+    /// which has the number below `next`. `sets` and `gets` are its counters with those. `Ok(false)`: the disk is full,
+    /// and nothing was changed.
+    ///
+    /// # Errors
+    /// When the disk fails otherwise; the caller must stop.
+    ///
+    /// # Panics
+    /// When there is such a queue.
+    pub fn adopt(&mut self, name: &[u8], sets: u64, gets: u64, next: Seq, stored: u64) -> Result<bool> {
+        assert!(self.queues.find(name).is_none() && stored < next, "a queue is adopted once, and whole");
+        if !self.log.make_room(record_bytes(name), Purpose::Set)? {
+            return Ok(false);
+        }
+        let first = next - stored;
+        self.add_queue(name, |queue| {
+            (queue.head, queue.next) = (first, first);
+            (queue.sets, queue.gets) = (sets.saturating_sub(stored), gets);
+        });
+        Ok(true)
+    }
+
     fn create_queue(&mut self, name: &[u8]) -> Slot {
+        self.add_queue(name, |_| {})
+    }
+
+    fn add_queue(&mut self, name: &[u8], set_up: impl FnOnce(&mut Queue)) -> Slot {
         let id = self.log.next_queue_id;
         self.log.next_queue_id += 1;
         let mut queue = Queue::new(id, name);
+        set_up(&mut queue);
         append_record(&mut self.log, &mut queue);
         self.record_bytes += queue.record_bytes() as u64;
         self.queues.add(queue)

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
 use crate::client::{Client, write_set};
 use crate::model::{QueueModel, Stamp, body_of, in_producers_order, stamp_of};
-use crate::process::{Launch, Server};
+use crate::process::{Launch, Server, random_seed};
 
 const ROUNDS: usize = 20;
 const LOAD_AT_MOST: Duration = Duration::from_secs(1);
@@ -215,16 +215,9 @@ fn arguments_of(round: usize) -> Vec<&'static str> {
     arguments
 }
 
-fn seed() -> u64 {
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let seed = std::env::var("SEED").map_or_else(|_| now(), |seed| seed.parse().unwrap());
-    println!("SEED={seed}");
-    seed
-}
-
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_taken_comes_back() {
-    let mut rng = Rng::with_seed(seed());
+    let mut rng = Rng::with_seed(random_seed());
     let ledger = Arc::new(Ledger::default());
     let mut next = [0; PRODUCERS.len()];
     let mut server = Launch::new().with(&arguments_of(0)).start();

@@ -206,7 +206,7 @@ fn the_start_up_line_of_a_memcacheq() {
         assert_eq!(client.set(&format!("q{number}"), b"x"), "STORED");
     }
     assert!(client.set("q", &[b'x'; 1025]).starts_with("SERVER_ERROR object too large"));
-    assert_all_owned(&public.join("data/shard-000"), nobody.as_raw());
+    assert_all_owned(&public.join("data/data-1/shard-000"), nobody.as_raw());
     assert_eq!(owner(&public.join("data")), nobody.as_raw());
     assert_eq!(owner(&outside), 0, "no link is followed");
     // The directory of the file is root's, so the daemon itself may not remove it.

@@ -1,16 +1,37 @@
 //! A full disk is no failure: a set is refused, a get works, and a set works again when there is room.
 
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
 use crate::client::Client;
-use crate::process::Launch;
+use crate::process::{Launch, wait_until};
 
 const DISK_MEGABYTES: u32 = 24;
 
-/// Mounts a small file system of its own over the directory, seen only by the server and gone with it.
-const ON_A_SMALL_DISK: &str = r#"
-    directory=$1 megabytes=$2; shift 2
-    mkdir -p "$directory" && mount -t tmpfs -o "size=${megabytes}m" tmpfs "$directory" || exit 9
-    exec "$@"
-"#;
+/// A small file system, mounted as long as the value lives.
+#[derive(Debug)]
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts one at `path`. Only root can.
+    pub(crate) fn mount(path: &Path, megabytes: u32) -> SmallDisk {
+        std::fs::create_dir_all(path).unwrap();
+        let size = format!("size={megabytes}m");
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(path).status().unwrap();
+        assert!(status.success(), "these tests mount a tmpfs, as root");
+        SmallDisk(path.to_path_buf())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: when a test fails, its server still has files open there.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
 
 fn body(number: usize) -> Vec<u8> {
     let mut body = format!("{number}:").into_bytes();
@@ -45,10 +66,9 @@ fn take(client: &mut Client, numbers: std::ops::Range<usize>) {
 #[test]
 fn a_full_disk_refuses_sets_and_still_gives() {
     let launch = Launch::new();
-    let disk = launch.scratch().join("disk");
-    let megabytes = DISK_MEGABYTES.to_string();
-    let through = ["unshare", "-m", "sh", "-c", ON_A_SMALL_DISK, "sh", disk.to_str().unwrap(), &megabytes];
-    let server = launch.through(&through).directory(disk.join("data")).with(&["-m", "1"]).start();
+    let mount = launch.scratch().join("disk");
+    let _disk = SmallDisk::mount(&mount, DISK_MEGABYTES);
+    let server = launch.directory(mount.join("data")).with(&["-m", "1"]).start();
     let mut client = server.connect();
     let stored = fill(&mut client, 0);
     assert!(stored > 2000, "refused after {stored} messages, with most of {DISK_MEGABYTES} MB free");
@@ -62,4 +82,34 @@ fn a_full_disk_refuses_sets_and_still_gives() {
     assert!(stored > 2000, "only {stored} messages fit the second time");
     take(&mut client, 0..stored);
     assert_eq!(client.queue_counters().len(), 1);
+}
+
+#[test]
+fn a_full_disk_keeps_everything_over_restarts() {
+    let launch = Launch::new();
+    let mount = launch.scratch().join("disk");
+    let _disk = SmallDisk::mount(&mount, DISK_MEGABYTES);
+    let mut server = launch.directory(mount.join("data")).with(&["-m", "1"]).start();
+    let mut client = server.connect();
+    let stored = fill(&mut client, 0);
+    // Not a byte is left, for anybody.
+    let rest = mount.join("rest");
+    let mut file = File::create(&rest).unwrap();
+    while file.write_all(&[0; 512]).is_ok() {}
+    take(&mut client, 0..stored / 4);
+    server.kill_9();
+    server.start();
+    let mut client = server.connect();
+    take(&mut client, stored / 4..stored / 2);
+    server.terminate();
+    server.start();
+    let mut client = server.connect();
+    take(&mut client, stored / 2..stored);
+    assert_eq!(client.get("q"), None);
+    drop(file);
+    std::fs::remove_file(&rest).unwrap();
+    wait_until("sets to be taken again", Duration::from_secs(20), || client.set("q", &body(0)) == "STORED");
+    let stored = fill(&mut client, 1);
+    assert!(stored > 2000, "only {stored} messages fit the second time");
+    take(&mut client, 0..stored);
 }

@@ -106,7 +106,7 @@ const LISTINGS: usize = 5;
 
 fn delete_indexes(server: &Server) {
     let mut deleted = 0;
-    for shard in fs::read_dir(server.directory()).unwrap().flatten() {
+    for shard in fs::read_dir(server.directory().join("data-1")).unwrap().flatten() {
         let index = shard.path().join("index");
         if index.exists() {
             fs::remove_dir_all(index).unwrap();

@@ -108,7 +108,7 @@ fn capital_s_is_the_time_between_statistics_in_the_log() {
 fn log_files_that_are_not_needed_go_away() {
     let server = Launch::new().shards(1).with(&["-R"]).start();
     let mut client = server.connect();
-    let segments = || std::fs::read_dir(server.directory().join("shard-000/log")).unwrap().count();
+    let segments = || std::fs::read_dir(server.directory().join("data-1/shard-000/log")).unwrap().count();
     for _ in 0..40 {
         assert_eq!(client.set("q", &[b'x'; 1 << 20]), "STORED");
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -26,6 +26,14 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn binary() -> String {
     std::env::var("RUSHQ_BINARY").unwrap_or_else(|_| String::from(env!("CARGO_BIN_EXE_rushq")))
+}
+
+/// A seed for a random test, printed; `SEED=` gives one back.
+pub(crate) fn random_seed() -> u64 {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let seed = std::env::var("SEED").map_or_else(|_| now(), |seed| seed.parse().unwrap());
+    println!("SEED={seed}");
+    seed
 }
 
 /// Polls for an event and fails the test when it does not come.
@@ -279,6 +287,11 @@ impl Server {
     /// Other options for the next start, on the same data.
     pub(crate) fn set_arguments(&mut self, arguments: &[&str]) {
         self.launch = self.launch.clone().with(arguments);
+    }
+
+    /// Another number of shards for the next start, on the same data.
+    pub(crate) fn set_shards(&mut self, shards: u32) {
+        self.launch = self.launch.clone().shards(shards);
     }
 
     pub(crate) fn kill_9(&mut self) {

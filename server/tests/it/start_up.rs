@@ -1,9 +1,7 @@
 //! What an operator meets: refusals of one line that say what to do, a clean stop, and the help.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::{Launch, binary};
@@ -83,37 +81,6 @@ fn no_sysfs() {
     }
     let without = "mount -t tmpfs tmpfs /sys && exec \"$0\" \"$@\"";
     Launch::new().through(&["unshare", "--mount", "sh", "-c", without]).refused().assert_one_line(&["/sys", "mount"]);
-}
-
-fn contents(directory: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            contents(&path, found);
-        } else {
-            found.insert(path.clone(), fs::read(&path).unwrap());
-        }
-    }
-}
-
-#[test]
-fn data_of_another_number_of_shards_is_left_alone() {
-    let mut server = Launch::new().start();
-    let mut client = server.connect();
-    for number in 0..100 {
-        assert_eq!(client.set(&format!("q{number}"), b"x"), "STORED");
-    }
-    server.terminate();
-    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
-    contents(server.directory(), &mut before);
-    server.launch().clone().shards(3).refused().assert_one_line(&["2", "3", "-t"]);
-    contents(server.directory(), &mut after);
-    assert!(before.keys().eq(after.keys()), "files came or went: {:?}, {:?}", before.keys(), after.keys());
-    for (path, bytes) in &before {
-        assert!(after[path] == *bytes, "{} was changed", path.display());
-    }
-    server.start();
-    assert_eq!(server.connect().queue_counters().len(), 100);
 }
 
 fn keeps_everything_over_a_clean_stop(arguments: &[&str]) {

@@ -112,7 +112,11 @@ struct Pump {
 
 /// Ends the process: the disk has failed, and nobody may be told anything any more.
 fn fatal(error: &storage::Error) -> ! {
-    log::error!("{error}; what is on the disk is unknown, so this process stops and acknowledges nothing more");
+    let then = match error {
+        storage::Error::Damage { .. } => "start once with --repair to go on with all that is whole",
+        storage::Error::Io { .. } => "what is on the disk is unknown",
+    };
+    log::error!("{error}; this process stops and acknowledges nothing more; {then}");
     std::process::exit(1);
 }
 

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use storage::{Durability, Error, Options, Store};
+use storage::{Durability, Error, Options, Store, Survey};
 
 use crate::crash::Scratch;
 use crate::crash_disk::CrashDisk;
 use crate::driver::{Driver, copy_of, options};
-use crate::expected::{Expected, drain, try_drain};
+use crate::expected::{Expected, drain, surveyed, try_drain};
 use crate::random::Random;
 
 /// A log of some segments, ended in an orderly way; what is in it, and what was before the last commit.
@@ -38,13 +38,27 @@ fn open(disk: &CrashDisk, index: Option<PathBuf>) -> storage::Result<Store> {
 /// Opens it: either it says what is damaged, or everything is there. The last frame is nobody's word but its own.
 fn seen_or_harmless(disk: &CrashDisk, index: Option<PathBuf>, all: &Expected, before: &Expected) -> Option<Error> {
     let files = disk.files();
+    let survey = Survey::read(disk).unwrap();
+    assert_eq!(disk.files(), files, "nothing is changed");
+    let by_survey = surveyed(&survey);
+    for (name, queue) in &by_survey {
+        // One that was dropped comes back when its drop is what is damaged; its messages have the same numbers.
+        let Some(expected) = all.queues.get(name).filter(|expected| expected.sets == queue.sets) else { continue };
+        for message in &queue.messages {
+            let as_put = expected.messages.iter().find(|expected| expected.seq == message.seq);
+            // One that was taken comes again when its take is what is damaged.
+            assert!(as_put.is_none_or(|as_put| as_put == message), "a survey invents nothing");
+        }
+    }
     match open(disk, index) {
         Ok(mut store) => {
             let found = drain(&mut store);
             assert!(found == all.queues || found == before.queues, "something is lost");
+            assert!(!survey.is_whole() || by_survey == found);
             None
         }
         Err(error) => {
+            assert!(!survey.is_whole(), "{error}, and the survey sees nothing");
             assert!(matches!(error, Error::Damage { .. }), "{error}");
             assert!(error.to_string().contains(".log is damaged at offset"), "{error}");
             assert_eq!(disk.files(), files, "nothing is changed");

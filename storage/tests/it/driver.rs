@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use storage::{Chore, Commit, Durability, Error, FrameNumber, Options, Recovered, Result, Store, Sync};
+use storage::{Chore, Commit, Durability, Error, FrameNumber, Options, Recovered, Result, Store, Survey, Sync};
 
 use crate::crash_disk::CrashDisk;
-use crate::expected::{Expected, Op, drain};
+use crate::expected::{Expected, Op, drain, surveyed};
 use crate::random::Random;
 
 pub(crate) const BODY_BYTES_MAX: usize = 3000;
@@ -386,10 +386,14 @@ impl History {
                 _ => disk.kill(random),
             }
         }
+        let survey = Survey::read(disk)?;
+        let files = disk.files();
         let (mut driver, recovered) = Driver::open(disk, index, options)?;
         // Without the index and on a copy of the disk, so that nothing is changed here.
         let mut copy = Store::open(Arc::new(disk.fork()), None, options)?.0;
         let found = drain(&mut copy);
+        assert!(survey.is_whole(), "{:?} in {files:?}", survey.damaged());
+        assert_eq!(surveyed(&survey), found, "a survey finds what a start does");
         let sets: u64 = found.values().map(|queue| queue.sets + (queue.gets << 32)).sum();
         let mut now = self.base;
         let mut refused = Vec::new();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use storage::{Seq, Store};
+use storage::{Error, Seq, Store, Survey};
 
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Message {
@@ -129,4 +129,24 @@ pub(crate) fn try_drain(store: &mut Store) -> storage::Result<BTreeMap<u8, Queue
         queues.insert(name, Queue { sets, gets, messages });
     }
     Ok(queues)
+}
+
+/// What a survey finds, in queues that have a name.
+pub(crate) fn surveyed(survey: &Survey) -> BTreeMap<u8, Queue> {
+    let mut queues = BTreeMap::new();
+    for queue in survey.queues().filter(|queue| queue.name().len() == 1) {
+        let mut messages = VecDeque::new();
+        let read = survey.messages(queue, |taken| {
+            messages.push_back(Message { seq: taken.seq, flags: taken.flags, body: taken.body.into_vec() });
+            Ok::<(), Error>(())
+        });
+        read.unwrap();
+        assert_eq!(
+            (queue.stored(), queue.bytes()),
+            (messages.len() as u64, messages.iter().map(|m| m.body.len() as u64).sum())
+        );
+        let before = queues.insert(queue.name()[0], Queue { sets: queue.sets(), gets: queue.gets(), messages });
+        assert_eq!(before, None, "a queue is there once");
+    }
+    queues
 }

@@ -1,0 +1,91 @@
+//! Moving all queues from one set of logs to another: for another number of shards, and out of a log that is damaged.
+
+use std::{fmt, io};
+
+use storage::{Error, Options, Store, Survey};
+
+use crate::hash::owner_of;
+
+/// Bytes of bodies that are put between two commits.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Why the queues could not be moved.
+#[derive(Debug)]
+pub(crate) enum MoveError {
+    /// There is no room for a second copy.
+    Full,
+    Directory(io::Error),
+    Storage(Error),
+}
+
+impl From<Error> for MoveError {
+    fn from(error: Error) -> MoveError {
+        if error.is_full() { MoveError::Full } else { MoveError::Storage(error) }
+    }
+}
+
+impl fmt::Display for MoveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MoveError::Full => f.write_str(
+                "the disk has no room for a second copy, which a repair and another -t need: make room, or start with the -t of before",
+            ),
+            MoveError::Directory(error) => error.fmt(f),
+            MoveError::Storage(error) => error.fmt(f),
+        }
+    }
+}
+
+/// What was moved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Queues, empty ones included.
+    pub queues: u64,
+    /// Messages.
+    pub messages: u64,
+}
+
+/// Options of a store that takes whatever the surveyed logs hold, also what was allowed once and is not now.
+pub(crate) fn roomy(options: Options, sources: &[Survey]) -> Options {
+    let segment_bytes = sources.iter().map(Survey::segment_bytes).fold(options.segment_bytes, u32::max);
+    Options { segment_bytes, body_bytes_max: Options::body_bytes_max_in(segment_bytes), ..options }
+}
+
+/// Puts all queues of `sources` into `targets`, each where it belongs, with its counters and the numbers of its messages,
+/// and makes them durable.
+///
+/// # Errors
+/// When a source cannot be read or a target not be written.
+pub(crate) fn move_all(sources: &[Survey], targets: &mut [Store]) -> Result<Moved, MoveError> {
+    let mut moved = Moved::default();
+    let mut unsettled = 0;
+    for source in sources {
+        for queue in source.queues() {
+            let name = queue.name();
+            let target = &mut targets[owner_of(&name, targets.len() as u16).index()];
+            if !target.adopt(&name, queue.sets(), queue.gets(), queue.next(), queue.stored())? {
+                return Err(MoveError::Full);
+            }
+            moved.queues += 1;
+            source.messages(queue, |message| {
+                if !target.put(&name, message.flags, &message.body)? {
+                    return Err(MoveError::Full);
+                }
+                moved.messages += 1;
+                unsettled += message.body.len();
+                if unsettled >= BATCH_BYTES {
+                    target.settle()?;
+                    unsettled = 0;
+                }
+                Ok(())
+            })?;
+        }
+    }
+    targets.iter_mut().try_for_each(Store::settle)?;
+    let there = targets.iter().fold(Moved::default(), |sum, target| {
+        let totals = target.totals();
+        Moved { queues: sum.queues + totals.queues, messages: sum.messages + totals.messages }
+    });
+    assert_eq!(there, moved, "what was moved is there");
+    Ok(moved)
+}
