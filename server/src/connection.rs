@@ -7,6 +7,7 @@ use std::io;
 use std::mem;
 use std::net::Shutdown;
 use std::ops::Deref;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use futures_lite::{AsyncRead, AsyncWriteExt};
 use glommio::net::TcpStream;
 use glommio::timer::sleep;
+use nix::sys::socket;
 use shards::pump::{ShardHandle, reactor_turn};
 
 use crate::conversation::Conversation;
@@ -34,7 +36,20 @@ const SPARE_REPLIES: usize = 64;
 const SPARE_REPLY_BYTES: usize = 512 << 10;
 /// How long a stop waits for what clients have sent already, and for them to read their replies.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// How often idle connections are looked for.
+const IDLE_SWEEP: Duration = Duration::from_secs(1);
 const STOP_POLL: Duration = Duration::from_millis(1);
+
+/// What others need to know of a connection.
+#[derive(Debug, Default)]
+struct Seat {
+    /// Its socket, open as long as the seat is taken.
+    socket: Option<RawFd>,
+    /// When it last sent or took something.
+    active_seconds: u32,
+    /// Who to wake when the server stops, while it waits for input.
+    reader: Option<Waker>,
+}
 
 /// All connections of a shard, and what they share.
 #[derive(Debug)]
@@ -46,9 +61,11 @@ pub(crate) struct Connections {
     /// Every connection reads into this one, and has dealt with it before another task runs.
     read_buffer: RefCell<Vec<u8>>,
     spare_replies: RefCell<Vec<Vec<u8>>>,
-    /// By connection: who to wake when the server stops. `None`: a free place.
-    readers: RefCell<Vec<Option<Waker>>>,
+    seats: RefCell<Vec<Seat>>,
+    /// The seats that nobody has.
     free: RefCell<Vec<usize>>,
+    /// Seconds since the start, as the last sweep for idle connections knows them.
+    now_seconds: Cell<u32>,
     open: Cell<usize>,
     /// When stopping connections stop at the latest.
     stop_at: Cell<Option<Instant>>,
@@ -63,8 +80,9 @@ impl Connections {
             started: Instant::now(),
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
             spare_replies: RefCell::default(),
-            readers: RefCell::default(),
+            seats: RefCell::default(),
             free: RefCell::default(),
+            now_seconds: Cell::new(0),
             open: Cell::new(0),
             stop_at: Cell::new(None),
         }
@@ -88,10 +106,12 @@ impl Connections {
 
     /// Serves a client until it goes, on a task of its own.
     pub(crate) fn serve(self: &Rc<Connections>, stream: TcpStream, place: Place) {
-        let reader = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            self.readers.borrow_mut().push(None);
-            self.readers.borrow().len() - 1
+        let seat = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            self.seats.borrow_mut().push(Seat::default());
+            self.seats.borrow().len() - 1
         });
+        let active_seconds = self.now_seconds.get();
+        self.seats.borrow_mut()[seat] = Seat { socket: Some(stream.as_raw_fd()), active_seconds, reader: None };
         self.handle.with_shard(|shard| {
             shard.curr_connections += 1;
             shard.counters.connections += 1;
@@ -101,7 +121,7 @@ impl Connections {
             stream,
             conversation: Conversation::new(self),
             more_is_ready: false,
-            reader,
+            seat,
             _place: place,
         };
         glommio::spawn_local(connection.run()).detach();
@@ -113,11 +133,30 @@ impl Connections {
         Open(Rc::clone(self))
     }
 
+    /// Closes connections that have been idle for `timeout`, for ever. One sweep over all of them every second costs less
+    /// than a timer for each.
+    pub(crate) async fn close_idle(self: Rc<Connections>, timeout: Duration) {
+        loop {
+            sleep(IDLE_SWEEP).await;
+            self.now_seconds.set(self.started.elapsed().as_secs() as u32);
+            let idle_since = u64::from(self.now_seconds.get()).checked_sub(timeout.as_secs());
+            let seats = self.seats.borrow();
+            let idle =
+                seats.iter().filter(|seat| idle_since.is_some_and(|since| u64::from(seat.active_seconds) < since));
+            for socket in idle.filter_map(|seat| seat.socket) {
+                // Its task wakes up to a connection that has ended, whether it waits for input or to send.
+                if let Err(error) = socket::shutdown(socket, socket::Shutdown::Both) {
+                    log::debug!("an idle connection has gone by itself: {error}");
+                }
+            }
+        }
+    }
+
     /// Lets every connection finish what its client has sent so far, and waits for that.
     pub(crate) async fn finish(&self) {
         let stop_at = Instant::now() + STOP_LIMIT;
         self.stop_at.set(Some(stop_at));
-        self.readers.borrow_mut().iter_mut().filter_map(Option::take).for_each(Waker::wake);
+        self.seats.borrow_mut().iter_mut().filter_map(|seat| seat.reader.take()).for_each(Waker::wake);
         while self.open.get() > 0 && Instant::now() < stop_at + STOP_LIMIT {
             sleep(STOP_POLL).await;
         }
@@ -153,8 +192,8 @@ struct Connection {
     conversation: Conversation,
     /// The last read filled its buffer.
     more_is_ready: bool,
-    /// Its place among the readers.
-    reader: usize,
+    /// The number of its seat.
+    seat: usize,
     _place: Place,
 }
 
@@ -208,13 +247,14 @@ impl Connection {
             Poll::Ready(Ok(n)) => {
                 self.conversation.session.counters.bytes_read += n as u64;
                 self.more_is_ready = n == buffer.len();
+                self.note_activity();
                 Poll::Ready(Ok(Some(self.step(&buffer[..n]))))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             // A server that stops serves what has arrived, and waits for nothing more.
             Poll::Pending if stop_at.is_some() => Poll::Ready(Ok(None)),
             Poll::Pending => {
-                server.readers.borrow_mut()[self.reader] = Some(context.waker().clone());
+                server.seats.borrow_mut()[self.seat].reader = Some(context.waker().clone());
                 Poll::Pending
             }
         }
@@ -229,14 +269,22 @@ impl Connection {
     }
 
     async fn send(&mut self) -> io::Result<()> {
-        let session = &mut self.conversation.session;
-        session.counters.bytes_written += session.out.len() as u64;
-        if !session.out.is_empty() {
-            trace::replies(&session.out);
-            self.stream.write_all(&session.out).await?;
-            session.out.clear();
+        let out = mem::take(&mut self.conversation.session.out);
+        trace::replies(&out);
+        let mut sent = 0;
+        while sent < out.len() {
+            sent += self.stream.write(&out[sent..]).await?;
+            self.note_activity();
         }
+        let session = &mut self.conversation.session;
+        session.counters.bytes_written += sent as u64;
+        session.out = out;
+        session.out.clear();
         Ok(())
+    }
+
+    fn note_activity(&self) {
+        self.open.seats.borrow_mut()[self.seat].active_seconds = self.open.now_seconds.get();
     }
 
     /// A client that is idle costs no buffers.
@@ -252,8 +300,8 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.open.readers.borrow_mut()[self.reader] = None;
-        self.open.free.borrow_mut().push(self.reader);
+        self.open.seats.borrow_mut()[self.seat] = Seat::default();
+        self.open.free.borrow_mut().push(self.seat);
         self.open.handle.with_shard(|shard| shard.curr_connections -= 1);
     }
 }

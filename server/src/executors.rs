@@ -166,6 +166,9 @@ async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
     if let (0, Some(interval)) = (number, settings.statistics_interval) {
         glommio::spawn_local(control::log_statistics(Rc::clone(&connections), interval)).detach();
     }
+    if let Some(timeout) = settings.idle_timeout {
+        glommio::spawn_local(Rc::clone(&connections).close_idle(timeout)).detach();
+    }
     ready.say(Started::Listening);
 
     let said = Arc::clone(&stop);

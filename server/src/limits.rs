@@ -1,6 +1,9 @@
 //! What the machine allows, checked before anything is begun. Each refusal is one line with its remedy.
 
+use std::panic;
 use std::path::Path;
+use std::sync::mpsc::channel;
+use std::thread;
 
 use glommio::{LocalExecutorBuilder, Placement};
 use nix::sched::{CpuSet, sched_getaffinity};
@@ -42,7 +45,9 @@ pub(crate) fn check(settings: &Settings) -> Result<(), String> {
         ));
     }
     let wanted = settings.connections_max as u64 + FILES_PER_SHARD * u64::from(settings.shards) + FILES_OF_THE_PROCESS;
-    let files = raise(Resource::RLIMIT_NOFILE, wanted)?;
+    // As far as it goes: each segment of a backlog is an open file, and a backlog has no limit but the disk.
+    let (_, most) = limit(Resource::RLIMIT_NOFILE)?;
+    let files = raise(Resource::RLIMIT_NOFILE, most.max(wanted))?;
     if files < wanted {
         return Err(format!(
             "the limit of open files is {files}, and -c {} needs {wanted}: run `ulimit -n {wanted}` before, set \
@@ -51,23 +56,22 @@ pub(crate) fn check(settings: &Settings) -> Result<(), String> {
         ));
     }
     if settings.core_files {
-        raise(Resource::RLIMIT_CORE, core_bytes_max()?)?;
+        raise(Resource::RLIMIT_CORE, RLIM_INFINITY)?;
     }
     try_io_uring()
 }
 
-/// How large a core file may become: without limit for root, who may raise the hard limit, else what that is.
-fn core_bytes_max() -> Result<u64, String> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_CORE).map_err(|e| format!("-r: the limit cannot be read: {e}"))?;
-    let unlimited = setrlimit(Resource::RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY);
-    Ok(if unlimited.is_ok() { RLIM_INFINITY } else { hard })
+/// The soft and the hard limit.
+fn limit(resource: Resource) -> Result<(u64, u64), String> {
+    getrlimit(resource).map_err(|e| format!("{resource:?} cannot be read: {e}"))
 }
 
-/// Raises the soft limit to what is wanted, as far as the hard one lets it. Returns the soft limit.
+/// Raises the soft limit to what is wanted: above the hard one if this process may do that, else up to it. Returns the
+/// soft limit.
 fn raise(resource: Resource, wanted: u64) -> Result<u64, String> {
-    let (soft, hard) = getrlimit(resource).map_err(|e| format!("{resource:?} cannot be read: {e}"))?;
-    if soft >= wanted {
-        return Ok(soft);
+    let (soft, hard) = limit(resource)?;
+    if soft >= wanted || (hard < wanted && setrlimit(resource, wanted, wanted).is_ok()) {
+        return Ok(soft.max(wanted));
     }
     let raised = wanted.min(hard);
     setrlimit(resource, raised, hard).map_err(|e| format!("{resource:?} cannot be raised to {raised}: {e}"))?;
@@ -76,8 +80,28 @@ fn raise(resource: Resource, wanted: u64) -> Result<u64, String> {
 
 /// Starts an executor and throws it away: what forbids io_uring is told here, and not by a shard that is missing.
 fn try_io_uring() -> Result<(), String> {
-    let tried = LocalExecutorBuilder::new(Placement::Unbound).io_memory(0).name("rushq-try").spawn(|| async {});
-    let Err(error) = tried.and_then(|handle| handle.join()) else { return Ok(()) };
+    // glommio panics where it is refused, and in a release that is the process's end. So the panic is reported from within
+    // and goes no further; its thread is left behind by a process that ends.
+    let (report, reported) = channel();
+    let refused = report.clone();
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |_| {
+        let _ = refused.send(Some("it is refused".to_string()));
+        loop {
+            thread::park();
+        }
+    }));
+    let trying = thread::spawn(move || {
+        let tried = LocalExecutorBuilder::new(Placement::Unbound).io_memory(0).name("rushq-try").spawn(|| async {});
+        let _ = report.send(tried.and_then(|handle| handle.join()).err().map(|error| error.to_string()));
+    });
+    let error = reported.recv().unwrap_or_else(|error| Some(error.to_string()));
+    let Some(error) = error else {
+        // Not after a panic: its hook is still in use.
+        panic::set_hook(before);
+        let _ = trying.join();
+        return Ok(());
+    };
     let forbidden =
         std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").is_ok_and(|value| value.trim() != "0");
     Err(if forbidden {

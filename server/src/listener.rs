@@ -25,7 +25,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// One line.
 pub(crate) fn listen(socket: Socket) -> Result<TcpListener, String> {
-    socket.listen(BACKLOG).map_err(|error| format!("cannot listen: {error}"))?;
+    // Its connections inherit this, and those that outlive the process for a minute do not keep the next start from the
+    // port. Not before the bind: a socket that is bound and does not listen yet would let a second server in.
+    let listening = socket.set_reuse_address(true).and_then(|()| socket.listen(BACKLOG));
+    listening.map_err(|error| format!("cannot listen: {error}"))?;
     // SAFETY: the descriptor is a listening socket, and ours alone. glommio has no safe way for a socket that is bound
     // already; its listener asks for no address, so a Unix socket may be in it too.
     #[allow(unsafe_code)]

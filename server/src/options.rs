@@ -37,6 +37,10 @@ pub(crate) struct Options {
     #[arg(short = 'c', long, value_name = "N", default_value = "1024", help_heading = "Who gets in")]
     pub(crate) connections: usize,
 
+    /// Seconds after which a connection is closed that neither sends nor takes anything; 0 is never
+    #[arg(long, value_name = "SECONDS", default_value = "0", help_heading = "Who gets in")]
+    pub(crate) idle_timeout: u64,
+
     /// Data directory
     #[arg(short = 'H', long, value_name = "DIR", default_value = "rushq-data", help_heading = "Messages")]
     pub(crate) home: PathBuf,

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use protocol::{Command, Parse, Parser, reply};
+use protocol::{Command, Parse, Parser, Queues, reply};
 use shards::{Counters, Op, Outcome, ShardId, Taken};
 
 use crate::greeting::{self, Greetings};
@@ -15,6 +15,9 @@ use crate::trace;
 /// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
 /// can make the server hold in replies.
 const ROUND_OPS_MAX: usize = 128;
+/// Of these, messages that other shards may be asked for: their sizes are not known before they come, and together they
+/// are what a client that does not read can make the server hold.
+const ROUND_FOREIGN_TAKES_MAX: usize = 32;
 /// A round of replies ends when it has grown beyond this.
 const ROUND_BYTES_MAX: usize = 256 << 10;
 
@@ -114,6 +117,8 @@ pub(crate) struct Session {
     pending: VecDeque<Pending>,
     texts: Vec<u8>,
     round_ops: usize,
+    /// Names of the get that is being done which had their turn in an earlier round.
+    names_done: usize,
 }
 
 impl Session {
@@ -127,6 +132,7 @@ impl Session {
             pending: VecDeque::new(),
             texts: Vec::new(),
             round_ops: 0,
+            names_done: 0,
         }
     }
 
@@ -135,12 +141,20 @@ impl Session {
         let mut done = 0;
         self.round_ops = 0;
         loop {
-            if self.round_ops >= ROUND_OPS_MAX || self.out.len() >= ROUND_BYTES_MAX {
+            if self.is_round_full() {
                 return (done, Step::RoundFull);
             }
             let (consumed, parsed) = self.parser.next(&input[done..]);
-            if consumed > 0 {
+            if consumed > 0 && self.names_done == 0 {
                 trace::command(&input[done..done + consumed]);
+            }
+            if let Parse::Command(Command::Get { queues, with_number }) = parsed {
+                if !self.get(queues, with_number, backend) {
+                    // The same command again, in the next round.
+                    return (done, Step::RoundFull);
+                }
+                done += consumed;
+                continue;
             }
             done += consumed;
             let step = match parsed {
@@ -176,19 +190,7 @@ impl Session {
                 let op = if greets { Op::Create { queue } } else { Op::Put { queue, flags, body } };
                 self.submit(backend, to, op, Reply::Set { noreply }, b"");
             }
-            Command::Get { queues, with_number } => {
-                for queue in queues {
-                    self.counters.gets += 1;
-                    if self.greetings.take(queue) {
-                        let greeting = Taken { seq: 0, flags: 0, body: greeting::BODY.into() };
-                        self.reply(Reply::Value { with_number }, queue, Outcome::Message(greeting));
-                        continue;
-                    }
-                    let to = backend.owner_of(queue);
-                    self.submit(backend, to, Op::Take { queue }, Reply::Value { with_number }, queue);
-                }
-                self.say(reply::END);
-            }
+            Command::Get { .. } => unreachable!("it may take several rounds, and is taken care of before"),
             Command::Delete { queue, noreply } => {
                 let to = backend.owner_of(queue);
                 self.submit(backend, to, Op::Delete { queue }, Reply::Delete { noreply }, b"");
@@ -232,12 +234,43 @@ impl Session {
         None
     }
 
+    /// Takes a message from each queue, as far as the round goes; the next call goes on. Returns whether that was all.
+    fn get(&mut self, queues: Queues<'_>, with_number: bool, backend: &mut impl Backend) -> bool {
+        self.counters.commands += u64::from(self.names_done == 0);
+        for queue in queues.into_iter().skip(self.names_done) {
+            if self.is_round_full() {
+                return false;
+            }
+            self.names_done += 1;
+            self.counters.gets += 1;
+            if self.greetings.take(queue) {
+                let greeting = Taken { seq: 0, flags: 0, body: greeting::BODY.into() };
+                self.reply(Reply::Value { with_number }, queue, Outcome::Message(greeting));
+                continue;
+            }
+            let to = backend.owner_of(queue);
+            self.submit(backend, to, Op::Take { queue }, Reply::Value { with_number }, queue);
+        }
+        self.names_done = 0;
+        self.say(reply::END);
+        true
+    }
+
+    fn is_round_full(&self) -> bool {
+        self.round_ops >= ROUND_OPS_MAX || self.out.len() >= ROUND_BYTES_MAX
+    }
+
     /// Has an operation done, and writes its reply now or when its turn comes.
     fn submit(&mut self, backend: &mut impl Backend, to: ShardId, op: Op<'_>, reply: Reply, name: &[u8]) {
         self.round_ops += 1;
         match backend.submit(to, op) {
             Some(outcome) => self.reply(reply, name, outcome),
-            None => self.wait(reply, name, None),
+            None => {
+                if matches!(reply, Reply::Value { .. }) {
+                    self.round_ops += ROUND_OPS_MAX / ROUND_FOREIGN_TAKES_MAX - 1;
+                }
+                self.wait(reply, name, None);
+            }
         }
     }
 
@@ -421,6 +454,36 @@ mod tests {
     fn a_long_pipeline_is_answered_in_rounds() {
         let sets = "set far 0 0 1\r\n1\r\n".repeat(3 * ROUND_OPS_MAX + 5);
         assert_eq!(replies(&sets), "STORED\r\n".repeat(3 * ROUND_OPS_MAX + 5));
+    }
+
+    /// What a client that does not read makes the server hold does not grow with the names on its line.
+    #[test]
+    fn a_get_of_many_names_is_answered_in_rounds() {
+        let sets = "set far 0 0 1\r\n1\r\nset near 0 0 1\r\n2\r\n".repeat(500);
+        let get = format!("get{}\r\nversion\r\n", " far near nothing".repeat(500));
+        let (mut session, mut fake) = (Session::new(RULES), Fake::default());
+        let mut input = (sets + &get).into_bytes();
+        let mut output = Vec::new();
+        let mut rounds = 0;
+        loop {
+            let (done, step) = session.run(&input, &mut fake);
+            input.drain(..done);
+            assert!(fake.later.len() <= ROUND_OPS_MAX);
+            let takes = fake.later.iter().filter(|outcome| matches!(outcome, Outcome::Message(_) | Outcome::Empty));
+            assert!(takes.count() <= ROUND_FOREIGN_TAKES_MAX);
+            fake.later.drain(..).for_each(|outcome| session.deliver(outcome));
+            assert!(session.is_settled());
+            output.append(&mut session.out);
+            rounds += 1;
+            if step != Step::RoundFull {
+                break;
+            }
+        }
+        assert!(rounds > 500 / ROUND_FOREIGN_TAKES_MAX, "{rounds}");
+        let both = "VALUE far 0 1\r\n1\r\nVALUE near 0 1\r\n2\r\n".repeat(500);
+        let expected = format!("{}{both}END\r\nVERSION {}\r\n", "STORED\r\n".repeat(1000), env!("CARGO_PKG_VERSION"));
+        assert_eq!(String::from_utf8(output).expect("text"), expected);
+        assert_eq!((session.counters.commands, session.counters.gets), (1002, 1500));
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub(crate) struct Settings {
     /// The cores that this process may run on.
     pub(crate) cores: Vec<usize>,
     pub(crate) connections_max: usize,
+    pub(crate) idle_timeout: Option<Duration>,
     pub(crate) flush_all: bool,
     pub(crate) zend_greeting: bool,
     pub(crate) verbosity: u8,
@@ -93,6 +94,7 @@ impl Settings {
             shards,
             cores,
             connections_max: options.connections,
+            idle_timeout: seconds(options.idle_timeout),
             flush_all: !options.no_flush_all,
             zend_greeting: !options.no_zend_greeting,
             verbosity: options.verbose,
@@ -142,6 +144,7 @@ impl Settings {
             ("unix_mask", mask),
             ("listen", listen),
             ("connections", self.connections_max.to_string()),
+            ("idle_timeout", seconds(self.idle_timeout)),
             ("home", self.directory.display().to_string()),
             ("body_bytes", self.storage.body_bytes_max.to_string()),
             ("memory", (self.memory_bytes >> 20).to_string()),

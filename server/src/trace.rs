@@ -15,7 +15,7 @@ pub(crate) fn command(input: &[u8]) {
 
 /// Shows replies that are about to be sent.
 pub(crate) fn replies(out: &[u8]) {
-    if log_enabled!(log::Level::Trace) {
+    if !out.is_empty() && log_enabled!(log::Level::Trace) {
         let shown = &out[..out.len().min(REPLY_BYTES_SHOWN)];
         let more = if shown.len() < out.len() { "..." } else { "" };
         trace!("> {}{more}", shown.escape_ascii());

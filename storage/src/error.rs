@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use nix::errno::Errno;
+
 /// An error of the log. None of them can be retried: the process that gets one has to stop, because nobody knows any
 /// more what is on the disk. A full disk is not among them; see [`Store::put`](crate::Store::put).
 #[derive(Debug)]
@@ -33,12 +35,14 @@ impl Error {
         move |source| Error::Io { action, file, source }
     }
 
-    /// Whether the operating system said that the disk (or the quota) is full.
+    /// Whether the operating system said that there is no room: on the disk, in the quota, or for another open file.
     #[must_use]
     pub fn is_full(&self) -> bool {
         match self {
             Error::Io { source, .. } => {
+                let out_of_files = [Errno::EMFILE, Errno::ENFILE].map(|errno| Some(errno as i32));
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+                    || out_of_files.contains(&source.raw_os_error())
             }
             Error::Damage { .. } => false,
         }

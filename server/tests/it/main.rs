@@ -14,6 +14,7 @@ mod daemon;
 mod damage;
 mod disk_full;
 mod draining;
+mod hostile;
 mod import;
 mod limits;
 mod model;

@@ -72,6 +72,26 @@ fn too_little_memory_may_be_locked() {
     Launch::new().through(&through).refused().assert_one_line(&["memlock", "LimitMEMLOCK"]);
 }
 
+/// Refuses io_uring_setup, whose number is the same on all machines, as the seccomp profiles of containers do; then runs
+/// the rest of its command line.
+const WITHOUT_IO_URING: &str = r#"
+import ctypes, os, struct, sys
+refuse = [(0x20, 0, 0, 0), (0x15, 0, 1, 425), (6, 0, 0, 0x00050001), (6, 0, 0, 0x7fff0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in refuse))
+class Program(ctypes.Structure):
+    _fields_ = [("lines", ctypes.c_ushort), ("code", ctypes.c_void_p)]
+program = Program(len(refuse), ctypes.cast(code, ctypes.c_void_p))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(program), 0, 0) == 0
+os.execvp(sys.argv[1], sys.argv[1:])
+"#;
+
+#[test]
+fn io_uring_is_refused() {
+    let launch = Launch::new().through(&["python3", "-c", WITHOUT_IO_URING]);
+    launch.refused().assert_one_line(&["io_uring", "seccomp"]);
+}
+
 /// As in a bare chroot. Root may unmount it in a namespace of its own.
 #[test]
 fn no_sysfs() {
@@ -142,4 +162,18 @@ fn an_unknown_option_is_refused() {
     let output = Command::new(binary()).arg("--no-such-option").output().unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("--no-such-option"), "{output:?}");
+}
+
+/// What a stop has closed stays in the kernel's hands for a minute.
+#[test]
+fn a_restart_on_the_same_port_right_after_a_stop_that_closed_connections() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = Launch::new().port(port).start();
+    let mut client = server.connect();
+    assert_eq!(client.set("q", b"m"), "STORED");
+    server.terminate();
+    client.expect_close();
+    drop(client);
+    server.start();
+    assert_eq!(server.connect().get("q").as_deref(), Some(&b"m"[..]));
 }
