@@ -189,7 +189,7 @@ fn verify(server: &Server, ledger: &Ledger, mut drain: impl FnMut(usize) -> bool
     assert!(listed.is_empty(), "queues from nowhere: {listed:?}");
 }
 
-fn drain_queue(client: &mut Client, name: &str) -> Vec<Stamp> {
+pub(crate) fn drain_queue(client: &mut Client, name: &str) -> Vec<Stamp> {
     let names = vec![name; 100].join(" ");
     let mut stamps = Vec::new();
     loop {

@@ -20,6 +20,8 @@ mod limits;
 mod model;
 mod options;
 mod process;
+mod proxy;
+mod proxy_load;
 mod resharding;
 mod small_things;
 mod sockets;
