@@ -1,4 +1,5 @@
-//! kill -9 under load, again and again on the same data, and a ledger of what every client was told.
+//! kill -9 under load, again and again on the same data, and a ledger of what every client was told. The number of shards
+//! changes from round to round. `scripts/crash.sh` is the long form.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use crate::client::{Client, write_set};
 use crate::model::{QueueModel, Stamp, body_of, in_producers_order, stamp_of};
 use crate::process::{Launch, Server, random_seed};
 
+/// How often; `RUSHQ_KILLS` sets another number.
 const ROUNDS: usize = 20;
 const LOAD_AT_MOST: Duration = Duration::from_secs(1);
 const QUEUES: usize = 8;
@@ -28,7 +30,7 @@ fn name_of(queue: usize) -> String {
 
 /// What the clients of a round share.
 #[derive(Debug, Default)]
-struct Ledger {
+pub(crate) struct Ledger {
     queues: [Mutex<QueueModel>; QUEUES],
     killed: AtomicBool,
     answers: AtomicU64,
@@ -134,8 +136,17 @@ fn consume(ledger: &Ledger, mut client: Client, mut rng: Rng, depth: usize) {
     }
 }
 
-/// Load from all sides, and kill -9 in the middle of it.
-fn load_and_kill(server: &mut Server, ledger: &Arc<Ledger>, rng: &mut Rng, next: &mut [u64]) {
+/// The numbers of the producers' next messages.
+pub(crate) type NextNumbers = [u64; PRODUCERS.len()];
+
+/// Load from all sides, and an end in the middle of it.
+pub(crate) fn load_until(
+    server: &mut Server,
+    ledger: &Arc<Ledger>,
+    rng: &mut Rng,
+    next: &mut NextNumbers,
+    end: impl FnOnce(&mut Server),
+) {
     ledger.killed.store(false, Ordering::SeqCst);
     ledger.answers.store(0, Ordering::SeqCst);
     let mut producers = Vec::new();
@@ -155,7 +166,7 @@ fn load_and_kill(server: &mut Server, ledger: &Arc<Ledger>, rng: &mut Rng, next:
     }
     assert!(ledger.answers.load(Ordering::Relaxed) > 0, "not one answer in {LOAD_AT_MOST:?}");
     ledger.killed.store(true, Ordering::SeqCst);
-    server.kill_9();
+    end(server);
     for (producer, thread) in producers.into_iter().enumerate() {
         next[producer] = thread.join().unwrap();
     }
@@ -164,7 +175,7 @@ fn load_and_kill(server: &mut Server, ledger: &Arc<Ledger>, rng: &mut Rng, next:
 }
 
 /// Holds the counters of all queues and the content of those that are to be drained against the ledger.
-fn verify(server: &Server, ledger: &Ledger, mut drain: impl FnMut(usize) -> bool) {
+pub(crate) fn verify(server: &Server, ledger: &Ledger, mut drain: impl FnMut(usize) -> bool) {
     let mut client = server.connect();
     let mut listed: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     for (queue, sets, gets) in client.queue_counters() {
@@ -204,11 +215,12 @@ pub(crate) fn drain_queue(client: &mut Client, name: &str) -> Vec<Stamp> {
     }
 }
 
-/// Each round another way to commit, with and without waiting for the disk, with much and with hardly any memory.
+/// Each round another way to commit, with and without waiting for the disk, with much and with hardly any memory, and a
+/// checkpoint every second.
 fn arguments_of(round: usize) -> Vec<&'static str> {
     let commit = ["inline", "thread", "auto"][round % 3];
     let memory = ["1", "64"][round / 2 % 2];
-    let mut arguments = vec!["--commit", commit, "-m", memory];
+    let mut arguments = vec!["-C", "1", "--commit", commit, "-m", memory];
     if round % 2 == 1 {
         arguments.push("-N");
     }
@@ -217,19 +229,23 @@ fn arguments_of(round: usize) -> Vec<&'static str> {
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_taken_comes_back() {
+    let rounds = std::env::var("RUSHQ_KILLS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let mut rng = Rng::with_seed(random_seed());
     let ledger = Arc::new(Ledger::default());
-    let mut next = [0; PRODUCERS.len()];
+    let mut next = NextNumbers::default();
     let mut server = Launch::new().with(&arguments_of(0)).start();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         println!("round {round}: {:?}", arguments_of(round));
-        load_and_kill(&mut server, &ledger, &mut rng, &mut next);
+        load_until(&mut server, &ledger, &mut rng, &mut next, Server::kill_9);
         server.set_arguments(&arguments_of(round + 1));
+        if rng.u8(..4) == 0 {
+            server.set_shards(rng.u32(1..=3));
+        }
         if rng.u8(..3) == 0 {
             server.start_and_kill_9_after(Duration::from_millis(rng.u64(..150)));
         }
         server.start();
-        let last = round + 1 == ROUNDS;
+        let last = round + 1 == rounds;
         verify(&server, &ledger, |queue| last || (queue != SLOW_QUEUE && rng.bool()));
     }
     server.terminate();

@@ -19,6 +19,7 @@ mod import;
 mod limits;
 mod model;
 mod options;
+mod power_cut;
 mod process;
 mod proxy;
 mod proxy_load;

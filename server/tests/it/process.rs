@@ -300,6 +300,14 @@ impl Server {
         running.child.wait().unwrap();
     }
 
+    /// The server must end by itself, and badly.
+    pub(crate) fn wait_for_failure(&mut self) {
+        let status = wait_for_exit(&mut self.running.as_mut().unwrap().child, STOP_TIMEOUT);
+        let Some(status) = status else { panic!("still running after {STOP_TIMEOUT:?}") };
+        assert!(status.code().is_some_and(|code| code != 0), "{status}");
+        self.running = None;
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid().cast_signed()), signal).unwrap();
     }
