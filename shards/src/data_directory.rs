@@ -116,6 +116,7 @@ impl DataDirectory {
     /// # Errors
     /// When a log cannot be read or is damaged, or there is no room to move. No message is changed then.
     pub fn open(&self, shards: u16, options: Options) -> Result<Vec<(Shard, Recovered)>> {
+        self.refuse_links()?;
         let layout = self.layout()?;
         if let Err(error) = self.sign() {
             // As on a full disk. Who holds the lock is a courtesy.
@@ -141,6 +142,7 @@ impl DataDirectory {
     /// # Errors
     /// When the files cannot be read. Damage is no error here.
     pub fn survey(&self) -> Result<Vec<Survey>> {
+        self.refuse_links()?;
         let layout = self.existing_layout()?;
         self.survey_generation(layout)
     }
@@ -151,6 +153,7 @@ impl DataDirectory {
     /// # Errors
     /// When the files cannot be read, or there is no room for a second copy. No message is changed then.
     pub fn repair(&self, options: Options) -> Result<Option<Repaired>> {
+        self.refuse_links()?;
         let layout = self.existing_layout()?;
         self.remove_all_but(layout.generation)?;
         let sources = self.survey_generation(layout)?;
@@ -247,6 +250,20 @@ impl DataDirectory {
 
     // ---- the small files ----
 
+    /// No symbolic link is followed below the directory: whoever laid one there could have us read or write elsewhere.
+    fn refuse_links(&self) -> Result<()> {
+        let entries = fs::read_dir(&self.path).map_err(|error| unusable(&self.path, &error))?;
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if ["lock", layout::FILE].contains(&&*name)
+                || ["layout.", "data-", "damaged-"].iter().any(|ours| name.starts_with(ours))
+            {
+                refuse_links_below(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     fn layout(&self) -> Result<Option<Layout>> {
         Layout::read(&self.path).map_err(|error| self.failed(layout::FILE, &error))
     }
@@ -297,6 +314,21 @@ fn open_shard(path: &Path, options: Options) -> Result<(Shard, Recovered)> {
         }
         Err(error) => Err(at(path, &error)),
     }
+}
+
+fn refuse_links_below(path: &Path) -> Result<()> {
+    let kind = fs::symlink_metadata(path).map_err(|error| at(path, &error))?.file_type();
+    if kind.is_symlink() {
+        let path = path.display();
+        return Err(DirectoryError(format!(
+            "{path} is a symbolic link, and rushq follows none there; put what it means in its place"
+        )));
+    }
+    if kind.is_dir() {
+        let entries = fs::read_dir(path).map_err(|error| at(path, &error))?;
+        entries.flatten().try_for_each(|entry| refuse_links_below(&entry.path()))?;
+    }
+    Ok(())
 }
 
 fn give(path: &Path, user: u32, group: u32) -> io::Result<()> {

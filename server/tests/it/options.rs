@@ -1,6 +1,6 @@
 //! Options, each by what it does that can be seen from outside. Others are where what they do is tested: `-c` and `-B` in
 //! `bad_input`, `-F` in `commands`, `-m` in `limits`, `-N` in `crash`, `-s`, `-a` and `-U` in `sockets`, `-d`, `-u`, `-P`
-//! and `-r` in `daemon`, `--commit` in `strace`, `--no-zend-greeting` in `zend`, `--import` in `import`, `-p` and `-H` in
+//! and `-r` in `daemon`, `--idle-timeout` in `hostile`, `--check` and `--repair` in `damage`, `--commit` in `strace`, `--no-zend-greeting` in `zend`, `--import` in `import`, `-p` and `-H` in
 //! `start_up`.
 
 use std::collections::HashSet;
@@ -146,6 +146,13 @@ fn what_was_berkeley_dbs_is_taken_and_warned_of_once() {
         let warnings = server.said().iter().filter(|line| line.contains("WARN") && line.contains(letter));
         assert_eq!(warnings.count(), 1, "{letter}: {:?}", server.said());
     }
+}
+
+#[test]
+fn segments_have_the_size_that_is_asked_for() {
+    let server = Launch::new().segment_bytes(5 << 20).start();
+    let segment = server.directory().join("data-1/shard-000/log/0000000001.log");
+    assert_eq!(std::fs::metadata(segment).unwrap().len(), 5 << 20);
 }
 
 #[test]

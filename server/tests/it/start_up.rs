@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::process::{Launch, binary};
@@ -101,6 +102,37 @@ fn no_sysfs() {
     }
     let without = "mount -t tmpfs tmpfs /sys && exec \"$0\" \"$@\"";
     Launch::new().through(&["unshare", "--mount", "sh", "-c", without]).refused().assert_one_line(&["/sys", "mount"]);
+}
+
+/// Who may write to the data directory must not have the server write elsewhere.
+#[test]
+fn no_link_is_followed_in_the_data_directory() {
+    let mut server = Launch::new().start();
+    assert_eq!(server.connect().set("q", b"x"), "STORED");
+    server.terminate();
+    let data = server.directory().to_path_buf();
+    let elsewhere = data.with_file_name("elsewhere");
+    for inside in ["layout", "lock", "data-1", "data-1/shard-001", "data-1/shard-000/log", "data-1/shard-000/index"] {
+        let path = data.join(inside);
+        fs::rename(&path, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        server.launch().clone().refused().assert_one_line(&[data.to_str().unwrap()]);
+        fs::remove_file(&path).unwrap();
+        fs::rename(&elsewhere, &path).unwrap();
+    }
+    server.start();
+    assert_eq!(server.connect().get("q").as_deref(), Some(&b"x"[..]));
+}
+
+#[test]
+fn what_is_stored_is_nobody_elses_business() {
+    let server = Launch::new().start();
+    assert_eq!(server.connect().set("q", b"x"), "STORED");
+    let mode = |path: &str| fs::metadata(server.directory().join(path)).unwrap().permissions().mode() & 0o777;
+    for directory in ["", "data-1", "data-1/shard-000", "data-1/shard-000/log"] {
+        assert_eq!(mode(directory), 0o700, "{directory}");
+    }
+    assert_eq!(mode("data-1/shard-000/log/0000000001.log"), 0o600);
 }
 
 fn keeps_everything_over_a_clean_stop(arguments: &[&str]) {
