@@ -25,6 +25,7 @@ mod proxy;
 mod proxy_load;
 mod resharding;
 mod small_things;
+mod soak;
 mod sockets;
 mod start_up;
 mod statistics;
