@@ -29,6 +29,9 @@ use crate::layout::{self, Layout};
 use crate::moving::{MoveError, Moved, move_all, roomy};
 use crate::shard::Shard;
 
+/// A file that every environment of Berkeley DB has.
+const BERKELEY_DB: &str = "__db.001";
+
 /// Why a data directory cannot be used, for the person who reads it.
 #[derive(Debug)]
 pub struct DirectoryError(String);
@@ -128,6 +131,13 @@ impl DataDirectory {
                 if layout.shards == shards { layout.generation } else { self.move_to(layout, shards, options)? }
             }
             None => {
+                if self.path.join(BERKELEY_DB).exists() {
+                    let path = self.path.display();
+                    log::warn!(
+                        "{path} has files of Berkeley DB, perhaps memcacheQ's: they stay as they are, and messages in them \
+                         are not seen; --import drains a memcacheQ that runs"
+                    );
+                }
                 let layout = Layout { shards, generation: 1 };
                 layout.write(&self.path).map_err(|error| self.failed(layout::FILE, &error))?;
                 layout.generation

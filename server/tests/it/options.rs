@@ -148,6 +148,19 @@ fn what_was_berkeley_dbs_is_taken_and_warned_of_once() {
     }
 }
 
+/// The start-up line is taken over, directory and all.
+#[test]
+fn the_directory_of_a_memcacheq_is_shared_and_said_not_to_be_read() {
+    let launch = Launch::new();
+    let directory = launch.scratch().join("memcacheq");
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join("__db.001"), "Berkeley DB's").unwrap();
+    let server = launch.directory(directory.clone()).start();
+    assert!(server.said().iter().any(|line| line.contains("Berkeley DB") && line.contains("--import")));
+    assert_eq!(server.connect().set("q", b"x"), "STORED");
+    assert_eq!(std::fs::read(directory.join("__db.001")).unwrap(), b"Berkeley DB's");
+}
+
 #[test]
 fn segments_have_the_size_that_is_asked_for() {
     let server = Launch::new().segment_bytes(5 << 20).start();
