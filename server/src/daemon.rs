@@ -1,11 +1,13 @@
 //! Running as a daemon. The process that the shell started stays until its daemon listens, or has said what is wrong:
 //! so whoever starts a daemon sees its errors, and has its exit status.
 
-use std::fs::{self, OpenOptions};
-use std::io::{PipeWriter, Read, Write, pipe};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, PipeWriter, Read, Write, pipe};
+use std::process;
 
-use daemonize::{Daemonize, Outcome, Stdio};
-use nix::unistd::{dup2_stderr, dup2_stdout};
+use fork::{Fork, chdir, fork, setsid, waitpid};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 /// Whatever the shell's was. What is in the data directory is nobody's business whatever this is.
 const UMASK: u32 = 0o022;
@@ -28,21 +30,27 @@ pub(crate) struct Starting(PipeWriter);
 /// # Errors
 /// One line.
 pub(crate) fn split() -> Result<Role, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("-d: {error}");
-    let (mut reader, writer) = pipe().map_err(|error| failed(&error))?;
-    match Daemonize::new().umask(UMASK).stdout(Stdio::keep()).stderr(Stdio::keep()).execute() {
-        Outcome::Parent(parent) => {
-            parent.map_err(|error| failed(&error))?;
-            drop(writer);
-            // The pipe ends with the daemon, and before that only with its word.
-            let said = reader.read(&mut [0]).map_err(|error| failed(&error))?;
-            Ok(Role::Starter { started: said > 0 })
-        }
-        Outcome::Child(child) => {
-            child.map_err(|error| failed(&error))?;
-            Ok(Role::Daemon(Starting(writer)))
-        }
+    try_split().map_err(|error| format!("-d: {error}"))
+}
+
+fn try_split() -> io::Result<Role> {
+    let (mut reader, writer) = pipe()?;
+    if let Fork::Parent(child) = fork()? {
+        drop(writer);
+        waitpid(child)?;
+        // The pipe ends with the daemon, and before that only with its word.
+        return Ok(Role::Starter { started: reader.read(&mut [0])? > 0 });
     }
+    setsid()?;
+    // A session's leader could get a terminal again by opening one, so the daemon is not the leader.
+    if let Fork::Parent(_) = fork()? {
+        process::exit(0);
+    }
+    // Nothing keeps a file system from being unmounted, and all paths are absolute by now.
+    chdir()?;
+    umask(Mode::from_bits_truncate(UMASK));
+    dup2_stdin(File::open("/dev/null")?)?;
+    Ok(Role::Daemon(Starting(writer)))
 }
 
 impl Starting {
