@@ -93,10 +93,18 @@ impl Batch {
     }
 
     /// Has all operations done, in their order, and keeps the outcomes.
-    pub fn serve(&mut self, mut apply: impl FnMut(Op<'_>) -> Outcome) {
+    ///
+    /// # Errors
+    /// What the first operation says that could not be done. Those behind it are not tried.
+    pub fn serve<E>(&mut self, mut apply: impl FnMut(Op<'_>) -> Result<Outcome, E>) -> Result<(), E> {
         let mut outcomes = std::mem::take(&mut self.outcomes);
-        outcomes.extend(self.ops().map(&mut apply));
+        outcomes.reserve(self.len());
+        let done = self.ops().try_for_each(|op| {
+            outcomes.push(apply(op)?);
+            Ok(())
+        });
         self.outcomes = outcomes;
+        done
     }
 
     /// Empties it, and keeps its buffers unless they have grown beyond `bytes_max`.

@@ -1,7 +1,8 @@
 //! Who owns a queue, what a shard does, and how shards talk to each other.
 //!
 //! A shard is one thread that owns its queues outright. [`Shard`] is its plain, synchronous state; [`Router`] decides
-//! what goes to which other shard and when; both are tested without threads. Only the [`pump`] knows glommio.
+//! what goes to which other shard and when; [`Node`] is both, and decides when an outcome may be told. All are tested
+//! without threads. Only the [`pump`] knows glommio.
 //!
 //! Architecture invariants: a shard never waits for another one to take a message, and shares no memory with it. Nothing
 //! here knows the protocol, or what a connection is.
@@ -14,6 +15,7 @@ mod figures;
 mod hash;
 mod layout;
 mod moving;
+mod node;
 mod op;
 pub mod pump;
 mod router;
@@ -25,6 +27,7 @@ pub use data_directory::{DataDirectory, DirectoryError, Repaired};
 pub use figures::{Counters, Figures};
 pub use hash::{ShardId, owner_of};
 pub use moving::Moved;
+pub use node::{Due, Node, Packet};
 pub use op::{Op, Outcome};
 pub use router::{CHANNEL_BATCHES, CREDITS, GatherId, Router};
 pub use shard::Shard;

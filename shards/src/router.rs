@@ -180,6 +180,7 @@ impl Router {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
@@ -202,8 +203,8 @@ mod tests {
 
     /// Answers each take with a message that has the queue's name as its body.
     fn echo(mut batch: Batch) -> Batch {
-        batch.serve(|op| match op {
-            Op::Take { queue } => Outcome::Message(Taken { seq: 1, flags: 0, body: queue.into() }),
+        let Ok(()) = batch.serve(|op| match op {
+            Op::Take { queue } => Ok::<_, Infallible>(Outcome::Message(Taken { seq: 1, flags: 0, body: queue.into() })),
             other => panic!("{other:?} was not sent"),
         });
         batch

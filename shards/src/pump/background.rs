@@ -8,6 +8,7 @@ use glommio::timer::sleep;
 use storage::Chore;
 
 use super::{Pump, fatal, reactor_turn};
+use crate::node::Node;
 
 /// How long a written frame waits for its fdatasync at most, in the mode that acknowledges after the write; and how
 /// often a full disk is looked at again.
@@ -23,9 +24,6 @@ pub(super) fn spawn(pump: &Rc<Pump>, checkpoint_interval: Option<Duration>) {
     if let Some(interval) = checkpoint_interval {
         glommio::spawn_local(checkpoints(Rc::clone(pump), interval)).detach();
     }
-    for event in [&pump.segments_due, &pump.index_due, &pump.reclaim_due] {
-        event.notify();
-    }
 }
 
 /// Runs a chore on another thread.
@@ -36,18 +34,14 @@ async fn run(pump: &Pump, mut chore: Chore) {
             chore
         })
         .await;
-    let finished = pump.shard.borrow_mut().store().finish_chore(chore);
-    finished.unwrap_or_else(|error| fatal(&error));
-    // A segment that left the ring is said to have left by the next frame.
-    pump.commit_due.notify();
-    pump.progress();
+    pump.with_node(|node| node.finish_chore(chore).unwrap_or_else(|error| fatal(&error)));
 }
 
 async fn segments(pump: Rc<Pump>) {
     loop {
         pump.segments_due.wait().await;
         loop {
-            let Some(chore) = pump.shard.borrow_mut().store().segment_chore() else { break };
+            let Some(chore) = pump.with_node(Node::segment_chore) else { break };
             run(&pump, chore).await;
         }
     }
@@ -56,9 +50,8 @@ async fn segments(pump: Rc<Pump>) {
 async fn index(pump: Rc<Pump>) {
     loop {
         pump.index_due.wait().await;
-        while pump.shard.borrow_mut().store().wants_checkpoint_step() {
-            let chore = pump.shard.borrow_mut().store().index_chore();
-            match chore {
+        while pump.with_node(Node::wants_checkpoint_step) {
+            match pump.with_node(Node::index_chore) {
                 Some(chore) => run(&pump, chore).await,
                 None => reactor_turn().await,
             }
@@ -69,16 +62,10 @@ async fn index(pump: Rc<Pump>) {
 async fn reclaim(pump: Rc<Pump>) {
     loop {
         pump.reclaim_due.wait().await;
-        while pump.shard.borrow_mut().store().wants_reclaim() {
-            let reclaimed = pump.shard.borrow_mut().store().reclaim();
-            reclaimed.unwrap_or_else(|error| fatal(&error));
-            pump.commit_due.notify();
-            // One frame is copied for one that is committed: fast enough to keep up, slow enough not to be in the way.
-            let copied = pump.shard.borrow().changed();
+        while let Some(copied) = pump.with_node(|node| node.reclaim().unwrap_or_else(|error| fatal(&error))) {
             pump.acknowledged.reached(copied).await;
             reactor_turn().await;
         }
-        pump.progress();
     }
 }
 
@@ -86,19 +73,18 @@ async fn tick(pump: Rc<Pump>) {
     loop {
         sleep(TICK).await;
         sync(&pump).await;
-        pump.shard.borrow_mut().store().retry_when_full();
+        pump.with_node(|node| node.shard().store().retry_when_full());
     }
 }
 
 /// Asks for a checkpoint now and then, if there is anything new to write down.
 async fn checkpoints(pump: Rc<Pump>, interval: Duration) {
-    let mut written_down = pump.shard.borrow().changed();
+    let mut written_down = pump.changed();
     loop {
         sleep(interval).await;
-        let changed = pump.shard.borrow().changed();
+        let changed = pump.changed();
         if changed > written_down {
-            pump.shard.borrow_mut().store().request_checkpoint();
-            pump.index_due.notify();
+            pump.with_node(Node::request_checkpoint);
             written_down = changed;
         }
     }
@@ -106,23 +92,21 @@ async fn checkpoints(pump: Rc<Pump>, interval: Duration) {
 
 /// Makes durable what was acknowledged after its write.
 async fn sync(pump: &Pump) {
-    let Some(sync) = pump.shard.borrow_mut().store().begin_sync() else { return };
+    let Some(sync) = pump.with_node(Node::begin_sync) else { return };
     let sync = glommio::executor().spawn_blocking(move || sync.run().map(|()| sync)).await;
     let sync = sync.unwrap_or_else(|error| fatal(&error));
-    pump.shard.borrow_mut().store().finish_sync(&sync);
-    pump.progress();
+    pump.with_node(|node| node.finish_sync(&sync));
 }
 
 /// Commits and syncs everything, then writes a checkpoint.
 pub(super) async fn finish(pump: &Pump) {
-    let wanted = pump.shard.borrow_mut().store().request_checkpoint();
+    let wanted = pump.with_node(Node::request_checkpoint);
     loop {
         pump.commit_due.notify();
         pump.index_due.notify();
-        let changed = pump.shard.borrow().changed();
-        pump.acknowledged.reached(changed).await;
+        pump.acknowledged.reached(pump.changed()).await;
         sync(pump).await;
-        if pump.shard.borrow_mut().store().checkpoints_finished() >= wanted {
+        if pump.with_node(|node| node.shard().store().checkpoints_finished()) >= wanted {
             return;
         }
         sleep(STOP_POLL).await;

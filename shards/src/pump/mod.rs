@@ -1,8 +1,6 @@
 //! The pump: the thin asynchronous part of a shard. It runs on the shard's glommio executor, lets connections apply
-//! operations, carries batches between shards, and runs the slow parts of the store where they do not hurt.
-//!
-//! The order of an acknowledgement is here: applied and framed by [`ShardHandle::apply`], written and synced by the
-//! committer, and only then does [`ShardHandle::settled`] let a reply go, or a batch return to the shard it came from.
+//! operations, carries batches between shards, and runs the slow parts of the store where they do not hurt. What is to be
+//! done, and when something may be told, the [`Node`] decides.
 //!
 //! Every task lives as long as the shard. None of them holds a `RefCell` borrow across an await.
 
@@ -11,7 +9,6 @@ mod committer;
 mod event;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -25,11 +22,11 @@ use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender
 use glommio::spawn_local;
 use storage::FrameNumber;
 
-use crate::batch::Batch;
 use crate::commit_policy::CommitMode;
 use crate::hash::{ShardId, owner_of};
+use crate::node::{Node, Packet};
 use crate::op::{Op, Outcome};
-use crate::router::{CHANNEL_BATCHES, GatherId, Router};
+use crate::router::{CHANNEL_BATCHES, GatherId};
 use crate::shard::Shard;
 use event::{Acknowledged, Event};
 
@@ -43,15 +40,6 @@ pub struct PumpOptions {
     pub commit: CommitMode,
     /// How long a change waits for a checkpoint at most; `None`: until the log has grown.
     pub checkpoint_interval: Option<Duration>,
-}
-
-/// What goes from one shard to another.
-#[derive(Debug)]
-enum Packet {
-    /// Operations to apply.
-    Request(Batch),
-    /// The same batch, with its outcomes, once they may be told.
-    Reply(Batch),
 }
 
 /// One shard's ends of the channels to and from all others. Made by [`links`], for all shards at once.
@@ -96,13 +84,10 @@ pub struct ShardHandle(Rc<Pump>);
 struct Pump {
     me: ShardId,
     shards: u16,
-    shard: RefCell<Shard>,
-    router: RefCell<Router>,
+    node: RefCell<Node>,
     /// By shard; `None` for itself.
     senders: Vec<Option<ConnectedSender<Packet>>>,
     acknowledged: Acknowledged,
-    /// Batches of other shards that were applied, each with the frame that must be safe before it goes back.
-    deferred: RefCell<VecDeque<(FrameNumber, ShardId, Batch)>>,
     commit_due: Event,
     send_due: Event,
     reclaim_due: Event,
@@ -143,16 +128,12 @@ impl ShardHandle {
         links.all_begun.wait();
         let senders = finish(senders, senders_begun).await;
         let receivers = finish(receivers, receivers_begun).await;
-        let acknowledged = Acknowledged::default();
-        acknowledged.advance(shard.acknowledged());
         let pump = Rc::new(Pump {
             me: links.me,
             shards,
-            shard: RefCell::new(shard),
-            router: RefCell::new(Router::new(links.me, shards)),
+            node: RefCell::new(Node::new(links.me, shards, shard)),
             senders,
-            acknowledged,
-            deferred: RefCell::default(),
+            acknowledged: Acknowledged::default(),
             commit_due: Event::default(),
             send_due: Event::default(),
             reclaim_due: Event::default(),
@@ -167,6 +148,7 @@ impl ShardHandle {
         spawn_local(send(Rc::clone(&pump))).detach();
         spawn_local(committer::run(Rc::clone(&pump), options.commit)).detach();
         background::spawn(&pump, options.checkpoint_interval);
+        pump.follow(&mut pump.node.borrow_mut());
         ShardHandle(pump)
     }
 
@@ -192,30 +174,30 @@ impl ShardHandle {
     /// frame that comes with it.
     #[must_use = "an outcome may not be told before its frame is safe"]
     pub fn apply(&self, op: Op<'_>) -> (Outcome, FrameNumber) {
-        self.0.apply(op)
+        self.0.with_node(|node| node.apply(op).unwrap_or_else(|error| fatal(&error)))
     }
 
     /// Waits until the log is safe up to a frame.
     pub async fn settled(&self, frame: FrameNumber) {
         self.0.acknowledged.reached(frame).await;
-        debug_assert!(self.0.shard.borrow().acknowledged() >= frame);
+        debug_assert!(self.0.node.borrow().acknowledged() >= frame);
     }
 
     /// Opens a place for the outcomes that a connection gets from other shards.
     #[must_use]
     pub fn gather(&self) -> Gather {
-        Gather { pump: Rc::clone(&self.0), id: self.0.router.borrow_mut().open() }
+        Gather { pump: Rc::clone(&self.0), id: self.0.with_node(Node::open) }
     }
 
     /// Looks at the shard, or counts something.
     pub fn with_shard<T>(&self, f: impl FnOnce(&mut Shard) -> T) -> T {
-        f(&mut self.0.shard.borrow_mut())
+        self.0.with_node(|node| f(node.shard()))
     }
 
     /// Whether nothing is on its way between this shard and others.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.0.router.borrow().is_idle() && self.0.deferred.borrow().is_empty()
+        self.0.node.borrow().is_idle()
     }
 
     /// Commits everything and writes a checkpoint. No connection is served any more, by any shard.
@@ -225,43 +207,38 @@ impl ShardHandle {
 }
 
 impl Pump {
-    fn apply(&self, op: Op<'_>) -> (Outcome, FrameNumber) {
-        let mut shard = self.shard.borrow_mut();
-        let outcome = shard.apply(op).unwrap_or_else(|error| fatal(&error));
-        let frame = if outcome.waits_for_commit() { shard.changed() } else { 0 };
-        if frame > 0 {
-            self.commit_due.notify();
-        }
-        if matches!(outcome, Outcome::CheckpointAsked(_)) {
-            self.index_due.notify();
-        }
-        (outcome, frame)
+    /// Has the node do something, and does what follows from it.
+    fn with_node<T>(&self, f: impl FnOnce(&mut Node) -> T) -> T {
+        let mut node = self.node.borrow_mut();
+        let result = f(&mut node);
+        self.follow(&mut node);
+        result
     }
 
-    /// Applies another shard's batch, and sends it back as soon as its outcomes may be told.
-    fn serve(&self, from: ShardId, mut batch: Batch) {
-        let mut wanted = 0;
-        batch.serve(|op| {
-            let (outcome, frame) = self.apply(op);
-            wanted = wanted.max(frame);
-            outcome
-        });
-        self.shard.borrow_mut().counters.served += batch.len() as u64;
-        if self.acknowledged.frame() >= wanted {
-            self.send(from, Packet::Reply(batch));
-        } else {
-            self.deferred.borrow_mut().push_back((wanted, from, batch));
+    /// Wakes the tasks that have something to do and everybody whose frame is safe now, and sends what is to be sent.
+    fn follow(&self, node: &mut Node) {
+        let due = node.take_due();
+        let events = [
+            (due.commit, &self.commit_due),
+            (due.send, &self.send_due),
+            (due.reclaim, &self.reclaim_due),
+            (due.segments, &self.segments_due),
+            (due.index, &self.index_due),
+        ];
+        for (_, event) in events.iter().filter(|(due, _)| *due) {
+            event.notify();
+        }
+        let acknowledged = node.acknowledged();
+        if acknowledged != self.acknowledged.frame() {
+            self.acknowledged.advance(acknowledged);
+        }
+        while let Some((to, packet)) = node.next_packet() {
+            self.send(to, packet);
         }
     }
 
-    /// Sends back the batches that waited for what is safe now.
-    fn send_deferred(&self) {
-        let mut deferred = self.deferred.borrow_mut();
-        while deferred.front().is_some_and(|(frame, _, _)| *frame <= self.acknowledged.frame()) {
-            if let Some((_, to, batch)) = deferred.pop_front() {
-                self.send(to, Packet::Reply(batch));
-            }
-        }
+    fn changed(&self) -> FrameNumber {
+        self.node.borrow().changed()
     }
 
     fn send(&self, to: ShardId, packet: Packet) {
@@ -304,13 +281,7 @@ async fn finish<T>(ends: Vec<Option<Connecting<T>>>, begun: Vec<Option<T>>) -> V
 async fn send(pump: Rc<Pump>) {
     loop {
         pump.send_due.wait().await;
-        let others = pump.router.borrow().others();
-        for to in others {
-            loop {
-                let Some(batch) = pump.router.borrow_mut().next_batch(to) else { break };
-                pump.send(to, Packet::Request(batch));
-            }
-        }
+        pump.with_node(Node::send_batches);
     }
 }
 
@@ -318,14 +289,7 @@ async fn send(pump: Rc<Pump>) {
 /// leaves a waker behind each time.
 async fn receive(pump: Rc<Pump>, from: ShardId, receiver: ConnectedReceiver<Packet>) {
     while let Some(packet) = receiver.recv().await {
-        match packet {
-            Packet::Request(batch) => pump.serve(from, batch),
-            Packet::Reply(batch) => {
-                pump.router.borrow_mut().deliver(from, batch);
-                // The credit that came back may be what an outbox waits for.
-                pump.send_due.notify();
-            }
-        }
+        pump.with_node(|node| node.receive(from, packet).unwrap_or_else(|error| fatal(&error)));
     }
 }
 
@@ -342,14 +306,13 @@ impl Gather {
     /// # Panics
     /// When `to` is this shard.
     pub fn push(&self, to: ShardId, op: Op<'_>) {
-        self.pump.router.borrow_mut().push(self.id, to, op);
-        self.pump.send_due.notify();
+        self.pump.with_node(|node| node.push(self.id, to, op));
     }
 
     /// Waits until the outcomes of all operations are there. They may be told at once: their shards have waited until
     /// they are safe.
     pub async fn complete(&self) {
-        poll_fn(|context| match self.pump.router.borrow_mut().is_complete(self.id, context.waker()) {
+        poll_fn(|context| match self.pump.node.borrow_mut().is_complete(self.id, context.waker()) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         })
@@ -361,12 +324,12 @@ impl Gather {
     /// # Panics
     /// When [`complete`](Self::complete) was not awaited before.
     pub fn take(&self, mut each: impl FnMut(Outcome)) {
-        self.pump.router.borrow_mut().outcomes(self.id).for_each(&mut each);
+        self.pump.node.borrow_mut().outcomes(self.id).for_each(&mut each);
     }
 }
 
 impl Drop for Gather {
     fn drop(&mut self) {
-        self.pump.router.borrow_mut().close(self.id);
+        self.pump.node.borrow_mut().close(self.id);
     }
 }
