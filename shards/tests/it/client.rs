@@ -1,0 +1,91 @@
+//! A client: it sends some commands at once, and waits for all replies before it sends the next. What it does with
+//! outcomes is what the server's sessions and conversations do.
+
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
+
+use shards::{FrameNumber, GatherId, Node, Outcome};
+
+use crate::expected::Op;
+
+/// An operation of a client, in the order of its commands.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) owner: usize,
+    pub(crate) op: Op,
+    /// Its number in the history of its shard and what must come of it, once it was applied.
+    pub(crate) applied: Option<(usize, Outcome)>,
+    /// What the shards say. `None`: it comes from another shard.
+    pub(crate) outcome: Option<Outcome>,
+}
+
+/// Names an operation of a client to whoever meets it on its way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Address {
+    /// What was sent at once has a number of its own.
+    pub(crate) round: u64,
+    pub(crate) slot: usize,
+}
+
+#[derive(Debug)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// The shard that its connection landed on.
+    pub(crate) shard: usize,
+    pub(crate) gather: GatherId,
+    /// The number of what it has sent last.
+    pub(crate) round: u64,
+    pub(crate) pending: Vec<Pending>,
+    /// Operations whose outcomes come from other shards, and have not come yet.
+    pub(crate) forwarded: usize,
+    /// The frame that must be safe before the replies go.
+    pub(crate) changed: FrameNumber,
+    woken: Arc<Flag>,
+}
+
+impl Client {
+    pub(crate) fn new(shard: usize, gather: GatherId) -> Client {
+        let woken = Arc::new(Flag(AtomicBool::new(false)));
+        Client { shard, gather, round: 0, pending: Vec::new(), forwarded: 0, changed: 0, woken }
+    }
+
+    /// Has it look for its outcomes once, although nobody has woken it.
+    pub(crate) fn begin_to_wait(&mut self) {
+        self.woken.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Hands over the replies to all that was sent, in order, if all are there and may be told.
+    pub(crate) fn settle(&mut self, node: &mut Node) -> Option<Vec<Pending>> {
+        if self.forwarded > 0 {
+            let waker: Waker = Arc::clone(&self.woken).into();
+            if !self.woken.0.swap(false, Ordering::Relaxed) || !node.is_complete(self.gather, &waker) {
+                return None;
+            }
+            let mut missing = self.pending.iter_mut().filter(|pending| pending.outcome.is_none());
+            for outcome in node.outcomes(self.gather) {
+                missing.next().expect("an outcome for each operation").outcome = Some(outcome);
+            }
+            assert!(missing.next().is_none(), "each operation has its outcome");
+            self.forwarded = 0;
+        }
+        if node.acknowledged() < self.changed {
+            return None;
+        }
+        self.changed = 0;
+        Some(mem::take(&mut self.pending))
+    }
+}

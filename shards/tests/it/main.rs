@@ -1,0 +1,24 @@
+//! All shards of a server, their channels, clients and disks on one thread, in any order that a seed chooses. The
+//! decisions are the real ones: [`shards::Node`], and below it the store. `ROUNDS=` makes it longer, `SEED=` repeats one
+//! round.
+#![allow(clippy::unwrap_used, missing_docs)] // a test may panic, and says what it is by its name
+
+mod client;
+mod counts;
+mod history;
+mod setup;
+mod simulate;
+mod simulated_shard;
+mod simulation;
+
+// The disk that crashes and the plain collections that a store is held against: storage's tests have them. Not all of
+// what they can do is needed here.
+#[allow(dead_code)]
+#[path = "../../../storage/tests/it/crash_disk.rs"]
+mod crash_disk;
+#[allow(dead_code)]
+#[path = "../../../storage/tests/it/expected.rs"]
+mod expected;
+#[allow(dead_code)]
+#[path = "../../../storage/tests/it/random.rs"]
+mod random;

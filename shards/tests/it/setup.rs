@@ -1,0 +1,94 @@
+//! What a seed chooses for a whole simulation: how large it is, and how often what happens.
+
+use shards::{Durability, Options};
+
+use crate::random::Random;
+
+pub(crate) const BODY_BYTES_MAX: usize = 3000;
+const SEGMENT_BYTES: u32 = 16 << 10;
+
+/// What can happen next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A client sends commands, or looks for its replies.
+    Client,
+    /// Outboxes go into the channels.
+    Send,
+    /// A shard takes a packet out of a channel.
+    Receive,
+    Commit,
+    Sync,
+    Segments,
+    Index,
+    Reclaim,
+    /// A client goes, whatever it waits for, and another one comes.
+    Leave,
+    Checkpoint,
+}
+
+const STEPS: [Step; 10] = [
+    Step::Client,
+    Step::Send,
+    Step::Receive,
+    Step::Commit,
+    Step::Sync,
+    Step::Segments,
+    Step::Index,
+    Step::Reclaim,
+    Step::Leave,
+    Step::Checkpoint,
+];
+
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    pub(crate) shards: u16,
+    pub(crate) clients: usize,
+    pub(crate) durability: Durability,
+    commit_bytes_max: usize,
+    /// Commands that a client sends at once.
+    pub(crate) burst: u64,
+    /// Sets among a hundred commands.
+    pub(crate) sets: u64,
+    /// A crash follows one in so many replies at once.
+    pub(crate) crash_after_replies: u64,
+    /// Each kind of step, as often as it is to come.
+    weighted: Vec<Step>,
+}
+
+impl Setup {
+    pub(crate) fn choose(durability: Durability, random: &mut Random) -> Setup {
+        let mut weighted = Vec::new();
+        for step in STEPS {
+            let weight = match step {
+                Step::Leave | Step::Checkpoint => random.below(2),
+                _ => random.pick(&[1, 4, 12]),
+            };
+            weighted.extend((0..weight).map(|_| step));
+        }
+        Setup {
+            shards: 1 + random.below(4) as u16,
+            clients: 1 + random.below(6) as usize,
+            durability,
+            commit_bytes_max: random.pick(&[500, 6000, 1 << 20]),
+            burst: random.pick(&[1, 4, 16]),
+            sets: random.pick(&[30, 50, 70]),
+            crash_after_replies: random.pick(&[20, 200, 2000]),
+            weighted,
+        }
+    }
+
+    pub(crate) fn step(&self, random: &mut Random) -> Step {
+        random.pick(&self.weighted)
+    }
+
+    /// How the stores of one life are set up.
+    pub(crate) fn options(&self, random: &mut Random) -> Options {
+        Options {
+            durability: self.durability,
+            segment_bytes: SEGMENT_BYTES,
+            memory_bytes: random.pick(&[0, 2000, 1 << 20]),
+            body_bytes_max: BODY_BYTES_MAX,
+            commit_bytes_max: self.commit_bytes_max,
+        }
+    }
+}

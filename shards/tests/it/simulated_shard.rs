@@ -1,0 +1,183 @@
+//! A shard of the simulation: its node, its disk, and its tasks. They do what the pump's tasks do, one step at a time,
+//! and only when the node says that they are due: a task that is not woken when it should be is a deadlock here too.
+
+use std::mem;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use shards::{Due, FrameNumber, Node, Options, Shard, ShardId};
+use storage::{Chore, Commit, Result, Store, Sync};
+
+use crate::crash_disk::CrashDisk;
+use crate::expected::drain;
+use crate::history::History;
+use crate::setup::Step;
+
+/// Something slow: on another thread, and then on its way back.
+#[derive(Debug)]
+enum Slow<T> {
+    Begun(T),
+    Ran(T),
+}
+
+#[derive(Debug)]
+pub(crate) struct SimulatedShard {
+    pub(crate) node: Node,
+    pub(crate) disk: CrashDisk,
+    pub(crate) history: History,
+    pub(crate) due: Due,
+    commit: Option<Slow<Commit>>,
+    /// A sync, and how much was told of when it began.
+    sync: Option<(Slow<Sync>, usize)>,
+    segment_chore: Option<Slow<Chore>>,
+    index_chore: Option<Slow<Chore>>,
+    index_is_looked_at: bool,
+    /// Reclaiming goes on when this frame is safe.
+    reclaiming: Option<FrameNumber>,
+}
+
+impl SimulatedShard {
+    /// Starts a shard with what is on its disk. `safe` operations of its history must be there.
+    pub(crate) fn start(
+        me: ShardId,
+        shards: u16,
+        disk: CrashDisk,
+        index: Option<PathBuf>,
+        options: Options,
+        history: History,
+        safe: usize,
+    ) -> SimulatedShard {
+        // On a copy of the disk, so that nothing is changed here.
+        let found = drain(&mut Store::open(Arc::new(disk.fork()), None, options).unwrap().0);
+        let history = history.survive(safe, &found);
+        let (store, _) = Store::open(Arc::new(disk.clone()), index, options).unwrap();
+        history.now().check(&store);
+        SimulatedShard {
+            node: Node::new(me, shards, Shard::new(store)),
+            disk,
+            history,
+            due: Due::default(),
+            commit: None,
+            sync: None,
+            segment_chore: None,
+            index_chore: None,
+            index_is_looked_at: false,
+            reclaiming: None,
+        }
+    }
+
+    /// Has one of its tasks go on for a step.
+    pub(crate) fn step(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Send => self.step_send(),
+            Step::Commit => self.step_commit()?,
+            Step::Sync => self.step_sync()?,
+            Step::Segments => self.step_segments()?,
+            Step::Index => self.step_index()?,
+            Step::Reclaim => self.step_reclaim()?,
+            Step::Checkpoint => mem::drop(self.node.request_checkpoint()),
+            Step::Client | Step::Receive | Step::Leave => unreachable!("these are steps of others"),
+        }
+        Ok(())
+    }
+
+    /// What is not at rest: under way, due, or to be done without anybody having been woken for it.
+    pub(crate) fn left(&mut self) -> Vec<&'static str> {
+        let is_idle = self.node.is_idle();
+        let store = self.node.shard().store();
+        let left = [
+            (!is_idle, "batches of others, or for others"),
+            (self.due != Due::default(), "a task that is due"),
+            (self.commit.is_some() || store.wants_commit(), "a commit"),
+            (self.sync.is_some() || store.begin_sync().is_some(), "a sync"),
+            (self.segment_chore.is_some() || store.wants_segment_chore(), "a segment's chore"),
+            (self.index_chore.is_some() || store.wants_checkpoint_step(), "a checkpoint"),
+            (self.reclaiming.is_some() || store.wants_reclaim(), "space to be given back"),
+        ];
+        left.into_iter().filter(|(is_left, _)| *is_left).map(|(_, what)| what).collect()
+    }
+
+    // ---- the tasks: as in the pump ----
+
+    fn step_send(&mut self) {
+        if mem::take(&mut self.due.send) {
+            self.node.send_batches();
+        }
+    }
+
+    fn step_commit(&mut self) -> Result<()> {
+        self.commit = match self.commit.take() {
+            None if !mem::take(&mut self.due.commit) => None,
+            None => self.node.begin_commit().map(Slow::Begun),
+            Some(Slow::Begun(mut commit)) => {
+                commit.run()?;
+                Some(Slow::Ran(commit))
+            }
+            Some(Slow::Ran(commit)) => {
+                self.node.finish_commit(commit, true);
+                self.node.begin_commit().map(Slow::Begun)
+            }
+        };
+        Ok(())
+    }
+
+    /// The sync of each second. There is no clock: it is always due.
+    fn step_sync(&mut self) -> Result<()> {
+        self.sync = match self.sync.take() {
+            None => {
+                let told = self.history.told();
+                self.node.begin_sync().map(|sync| (Slow::Begun(sync), told))
+            }
+            Some((Slow::Begun(sync), told)) => {
+                sync.run()?;
+                Some((Slow::Ran(sync), told))
+            }
+            Some((Slow::Ran(sync), told)) => {
+                self.node.finish_sync(&sync);
+                self.history.synced(told);
+                None
+            }
+        };
+        Ok(())
+    }
+
+    fn step_segments(&mut self) -> Result<()> {
+        self.segment_chore = match self.segment_chore.take() {
+            None if !mem::take(&mut self.due.segments) => None,
+            None => self.node.segment_chore().map(Slow::Begun),
+            Some(Slow::Begun(chore)) => Some(Slow::Ran(ran(chore))),
+            Some(Slow::Ran(chore)) => {
+                self.node.finish_chore(chore)?;
+                self.node.segment_chore().map(Slow::Begun)
+            }
+        };
+        Ok(())
+    }
+
+    fn step_index(&mut self) -> Result<()> {
+        match self.index_chore.take() {
+            None if !self.index_is_looked_at => self.index_is_looked_at = mem::take(&mut self.due.index),
+            None if self.node.wants_checkpoint_step() => self.index_chore = self.node.index_chore().map(Slow::Begun),
+            None => self.index_is_looked_at = false,
+            Some(Slow::Begun(chore)) => self.index_chore = Some(Slow::Ran(ran(chore))),
+            Some(Slow::Ran(chore)) => self.node.finish_chore(chore)?,
+        }
+        Ok(())
+    }
+
+    fn step_reclaim(&mut self) -> Result<()> {
+        let goes_on = match self.reclaiming {
+            Some(copied) => self.node.acknowledged() >= copied,
+            None => mem::take(&mut self.due.reclaim),
+        };
+        if goes_on {
+            self.reclaiming = self.node.reclaim()?;
+        }
+        Ok(())
+    }
+}
+
+fn ran(mut chore: Chore) -> Chore {
+    chore.run();
+    chore
+}
