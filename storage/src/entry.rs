@@ -18,6 +18,7 @@
 use crc32fast::Hasher;
 
 use crate::codec::Reader;
+use crate::frame::NUMBER_END;
 
 /// Names a queue in the log. Never reused, not even when the queue is deleted and made anew.
 pub type QueueId = u64;
@@ -124,20 +125,32 @@ impl<'a> Entry<'a> {
                 let (name_bytes, options_bytes) = (reader.u16()?, reader.u16()?);
                 let name = reader.bytes(usize::from(name_bytes))?;
                 let options = reader.bytes(usize::from(options_bytes))?;
-                (head <= next).then_some(Entry::Record(Record { queue, name, options, head, next, sets, gets }))
+                let good = head <= next && is_possible(&[queue, next, sets, gets]);
+                good.then_some(Entry::Record(Record { queue, name, options, head, next, sets, gets }))
             }
             PUT => {
                 let (queue, seq, flags) = (reader.u64()?, reader.u64()?, reader.u32()?);
                 let (body_bytes, checksum) = (reader.u32()?, reader.u32()?);
                 let body = reader.bytes(body_bytes as usize)?;
-                let good = put_checksum(&whole[..PUT_CHECKSUM_AT], body) == checksum;
+                let good = put_checksum(&whole[..PUT_CHECKSUM_AT], body) == checksum && is_possible(&[queue, seq]);
                 good.then_some(Entry::Put { queue, seq, flags, body })
             }
-            TAKE => Some(Entry::Take { queue: reader.u64()?, seq: reader.u64()? }),
-            DROP => Some(Entry::Drop { queue: reader.u64()? }),
+            TAKE => {
+                let (queue, seq) = (reader.u64()?, reader.u64()?);
+                is_possible(&[queue, seq]).then_some(Entry::Take { queue, seq })
+            }
+            DROP => {
+                let queue = reader.u64()?;
+                is_possible(&[queue]).then_some(Entry::Drop { queue })
+            }
             _ => None,
         }
     }
+}
+
+/// Whether a log can have counted so far.
+fn is_possible(numbers: &[u64]) -> bool {
+    numbers.iter().all(|number| *number < NUMBER_END)
 }
 
 fn put_checksum(header: &[u8], body: &[u8]) -> u32 {
@@ -182,6 +195,27 @@ mod tests {
             let mut bad = out.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(Entry::decode(&mut Reader::new(&bad)), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_no_log_has_makes_no_entry() {
+        let record = Record { queue: 7, name: b"q", options: b"", head: 1, next: 1, sets: 0, gets: 0 };
+        for entry in [
+            Entry::Record(Record { queue: u64::MAX, ..record }),
+            Entry::Record(Record { next: u64::MAX, ..record }),
+            Entry::Record(Record { sets: u64::MAX, ..record }),
+            Entry::Record(Record { gets: u64::MAX, ..record }),
+            Entry::Record(Record { head: 2, next: 1, ..record }),
+            Entry::Put { queue: u64::MAX, seq: 1, flags: 0, body: b"" },
+            Entry::Put { queue: 1, seq: u64::MAX, flags: 0, body: b"" },
+            Entry::Take { queue: u64::MAX, seq: 1 },
+            Entry::Take { queue: 1, seq: u64::MAX },
+            Entry::Drop { queue: u64::MAX },
+        ] {
+            let mut out = Vec::new();
+            entry.encode(&mut out);
+            assert_eq!(Entry::decode(&mut Reader::new(&out)), None, "{entry:?}");
         }
     }
 

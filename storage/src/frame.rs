@@ -21,6 +21,8 @@ pub(crate) const FRAME_HEADER_BYTES: usize = 48;
 /// "rqF1", little-endian.
 pub(crate) const MAGIC: u32 = 0x3146_7172;
 const CHECKSUM_AT: usize = 44;
+/// Frames, queues and messages never reach this number, so that one more can always be counted.
+pub(crate) const NUMBER_END: u64 = 1 << 63;
 
 /// The number of a frame, from 1 on.
 pub type FrameNumber = u64;
@@ -57,13 +59,14 @@ impl FrameHeader {
         checksum
     }
 
-    /// Reads a header. Says nothing about the body: see [`is_whole`](Self::is_whole).
+    /// Reads a header. Says nothing about the body: see [`is_whole`](Self::is_whole). A header that says what no log
+    /// ever does is none.
     pub(crate) fn decode(bytes: &[u8]) -> Option<FrameHeader> {
         let mut reader = Reader::new(bytes);
         if reader.u32()? != MAGIC {
             return None;
         }
-        Some(FrameHeader {
+        let header = FrameHeader {
             body_bytes: reader.u32()?,
             number: reader.u64()?,
             durable: reader.u64()?,
@@ -72,7 +75,11 @@ impl FrameHeader {
             first_segment: reader.u32()?,
             previous: reader.u32()?,
             checksum: reader.u32()?,
-        })
+        };
+        let possible = header.durable < header.number
+            && header.number.max(header.next_queue_id) < NUMBER_END
+            && header.first_segment <= header.segment;
+        possible.then_some(header)
     }
 
     /// Header and body, in bytes.
@@ -124,6 +131,23 @@ mod tests {
         assert!(header.is_whole(5, &frame));
         assert!(!header.is_whole(6, &frame), "another log's frame");
         assert!(!header.is_whole(5, &frame[..frame.len() - 1]), "a torn frame");
+    }
+
+    #[test]
+    fn a_header_that_no_log_has_is_none() {
+        let frame = sealed(5);
+        let header = FrameHeader::decode(&frame).expect("a header");
+        for impossible in [
+            FrameHeader { number: 0, durable: 0, ..header },
+            FrameHeader { number: u64::MAX, ..header },
+            FrameHeader { durable: header.number, ..header },
+            FrameHeader { next_queue_id: u64::MAX, ..header },
+            FrameHeader { first_segment: header.segment + 1, ..header },
+        ] {
+            let mut frame = frame.clone();
+            impossible.seal(5, &mut frame);
+            assert_eq!(FrameHeader::decode(&frame), None, "{impossible:?}");
+        }
     }
 
     #[test]
