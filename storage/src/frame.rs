@@ -8,8 +8,9 @@
 //! All little-endian. `number` is one more than that of the frame before, and `previous` is that frame's checksum, so
 //! what an earlier life left on the disk never passes for a continuation. `durable` is the number of the last frame
 //! that was known to be on stable storage when this one was sealed: it vouches for all frames up to there. `first
-//! segment` is the oldest segment that the log still needs. The checksum is the CRC-32 of the log's random id, this
-//! header up to the checksum, and the body; a client cannot forge a frame inside a body, since it cannot know the id.
+//! segment` is the oldest segment that the log still needs. The checksum is the CRC-32 of the log's random id, the frame's
+//! offset in its file, this header up to the checksum, and the body: a frame that a disk wrote to the wrong place is
+//! none, and a client cannot forge one inside a body, since it cannot know the id.
 
 use crc32fast::Hasher;
 
@@ -42,8 +43,8 @@ pub(crate) struct FrameHeader {
 
 impl FrameHeader {
     /// Writes the header into the first [`FRAME_HEADER_BYTES`] of `frame`, whose rest is the body, and returns the
-    /// checksum. `body_bytes` and `checksum` are computed here.
-    pub(crate) fn seal(&self, log_id: u64, frame: &mut [u8]) -> u32 {
+    /// checksum. `body_bytes` and `checksum` are computed here. The frame is to be written at `offset` of its file.
+    pub(crate) fn seal(&self, log_id: u64, offset: u32, frame: &mut [u8]) -> u32 {
         assert!(frame.len() >= FRAME_HEADER_BYTES);
         let body_bytes = (frame.len() - FRAME_HEADER_BYTES) as u32;
         frame[0..4].copy_from_slice(&MAGIC.to_le_bytes());
@@ -54,7 +55,7 @@ impl FrameHeader {
         frame[32..36].copy_from_slice(&self.segment.to_le_bytes());
         frame[36..40].copy_from_slice(&self.first_segment.to_le_bytes());
         frame[40..44].copy_from_slice(&self.previous.to_le_bytes());
-        let checksum = frame_checksum(log_id, frame);
+        let checksum = frame_checksum(log_id, offset, frame);
         frame[CHECKSUM_AT..FRAME_HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
         checksum
     }
@@ -87,15 +88,16 @@ impl FrameHeader {
         FRAME_HEADER_BYTES + self.body_bytes as usize
     }
 
-    /// Whether `frame`, from its header on, is what was sealed.
-    pub(crate) fn is_whole(&self, log_id: u64, frame: &[u8]) -> bool {
-        frame.len() == self.frame_bytes() && frame_checksum(log_id, frame) == self.checksum
+    /// Whether `frame`, from its header on, is what was sealed for this offset.
+    pub(crate) fn is_whole(&self, log_id: u64, offset: u32, frame: &[u8]) -> bool {
+        frame.len() == self.frame_bytes() && frame_checksum(log_id, offset, frame) == self.checksum
     }
 }
 
-fn frame_checksum(log_id: u64, frame: &[u8]) -> u32 {
+fn frame_checksum(log_id: u64, offset: u32, frame: &[u8]) -> u32 {
     let mut hasher = Hasher::new();
     hasher.update(&log_id.to_le_bytes());
+    hasher.update(&offset.to_le_bytes());
     hasher.update(&frame[..CHECKSUM_AT]);
     hasher.update(&frame[FRAME_HEADER_BYTES..]);
     hasher.finalize()
@@ -118,7 +120,7 @@ mod tests {
             previous: 99,
             checksum: 0,
         };
-        header.seal(log_id, &mut frame);
+        header.seal(log_id, 640, &mut frame);
         frame
     }
 
@@ -128,9 +130,10 @@ mod tests {
         let header = FrameHeader::decode(&frame).expect("a header");
         assert_eq!((header.number, header.durable, header.body_bytes), (12, 11, 7));
         assert_eq!((header.segment, header.first_segment, header.previous), (2, 1, 99));
-        assert!(header.is_whole(5, &frame));
-        assert!(!header.is_whole(6, &frame), "another log's frame");
-        assert!(!header.is_whole(5, &frame[..frame.len() - 1]), "a torn frame");
+        assert!(header.is_whole(5, 640, &frame));
+        assert!(!header.is_whole(6, 640, &frame), "another log's frame");
+        assert!(!header.is_whole(5, 64, &frame), "a frame at the wrong place");
+        assert!(!header.is_whole(5, 640, &frame[..frame.len() - 1]), "a torn frame");
     }
 
     #[test]
@@ -145,7 +148,7 @@ mod tests {
             FrameHeader { first_segment: header.segment + 1, ..header },
         ] {
             let mut frame = frame.clone();
-            impossible.seal(5, &mut frame);
+            impossible.seal(5, 640, &mut frame);
             assert_eq!(FrameHeader::decode(&frame), None, "{impossible:?}");
         }
     }
@@ -156,7 +159,7 @@ mod tests {
         for bit in 0..frame.len() * 8 {
             let mut bad = frame.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            let whole = FrameHeader::decode(&bad).is_some_and(|header| header.is_whole(5, &bad));
+            let whole = FrameHeader::decode(&bad).is_some_and(|header| header.is_whole(5, 640, &bad));
             assert!(!whole, "bit {bit}");
         }
     }

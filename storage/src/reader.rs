@@ -101,7 +101,7 @@ impl FrameReader {
     fn is_whole(&mut self, offset: u32, header: &FrameHeader) -> Result<bool> {
         let log_id = self.log_id;
         let frame = self.bytes(offset, header.frame_bytes())?;
-        Ok(header.is_whole(log_id, frame))
+        Ok(header.is_whole(log_id, offset, frame))
     }
 
     /// Whether what follows looks like the beginning of a frame, whole or not.

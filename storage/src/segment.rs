@@ -17,7 +17,8 @@ use crate::error::{Error, Result};
 /// Bytes of a segment before its first frame.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 const NAME_MAGIC: &[u8; 8] = b"rushqlog";
-const VERSION: u32 = 1;
+/// 2: a frame's checksum says where it is.
+const VERSION: u32 = 2;
 const CHECKSUM_AT: usize = 32;
 /// A new segment is filled by writes of this size.
 const FILL_BYTES: usize = 1 << 20;

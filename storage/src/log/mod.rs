@@ -189,7 +189,7 @@ impl Log {
             previous: self.previous,
             checksum: 0,
         };
-        self.previous = header.seal(self.id, &mut bytes);
+        self.previous = header.seal(self.id, self.tail, &mut bytes);
         let file = Arc::clone(&self.segment(self.active).expect("the active segment").file);
         let offset = u64::from(self.tail);
         self.tail += bytes.len() as u32;

@@ -8,7 +8,7 @@ use storage::{Durability, Error, Options, Store, Survey};
 use crate::crash::Scratch;
 use crate::crash_disk::CrashDisk;
 use crate::driver::{Driver, copy_of, options};
-use crate::expected::{Expected, drain, surveyed, try_drain};
+use crate::expected::{Expected, Op, drain, surveyed, try_drain};
 use crate::random::Random;
 
 /// A log of some segments, ended in an orderly way; what is in it, and what was before the last commit.
@@ -127,7 +127,7 @@ fn a_missing_segment_is_seen_when_only_takes_were_in_it() {
     driver.put(b'a', b"is only in the first segment").unwrap();
     while used(&driver) < 4 {
         driver.put(b'b', &[1; 2000]).unwrap();
-        driver.apply(crate::expected::Op::Delete { name: b'b' }).unwrap();
+        driver.apply(Op::Delete { name: b'b' }).unwrap();
         driver.commit().unwrap();
     }
     for name in ["0000000001.log", "0000000002.log", "0000000003.log"] {
@@ -180,6 +180,27 @@ fn a_torn_last_frame_is_passed_over() {
         }
         assert!(seen_or_harmless(&copy, None, &all, &before).is_none());
     }
+}
+
+/// The disk wrote the last frame over the first one too, where no frame in front tells which number is due.
+#[test]
+fn a_frame_at_the_wrong_place_is_seen() {
+    let disk = CrashDisk::default();
+    let (mut driver, _) = Driver::open(&disk, None, options(Durability::Synced, 0)).unwrap();
+    driver.put(b'b', b"from the first frame to the last").unwrap();
+    driver.commit().unwrap();
+    driver.put(b'a', b"taken").unwrap();
+    driver.commit().unwrap();
+    driver.apply(Op::Delete { name: b'a' }).unwrap();
+    driver.put(b'a', b"complete in itself").unwrap();
+    driver.commit().unwrap();
+    let (name, content) = ("0000000001.log", disk.content("0000000001.log"));
+    let end = content.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let last = content.windows(4).rposition(|bytes| bytes == b"rqF1").unwrap();
+    for at in last..end {
+        disk.damage(name, 64 + at - last, |_| content[at]);
+    }
+    seen_or_harmless(&disk, None, &driver.now, &driver.now).expect("the first frame is gone");
 }
 
 /// Looking for frames behind the log's end reads what is there a few times at most, whatever a client wrote into it.
