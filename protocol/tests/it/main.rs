@@ -3,4 +3,5 @@
 mod bad_input;
 mod commands;
 mod random;
+mod seeds;
 mod transcript;

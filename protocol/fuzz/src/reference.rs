@@ -1,0 +1,267 @@
+//! The protocol's framing once more, as plainly as it can be said: of an input that is there as a whole, with no state
+//! and no care for speed.
+
+use protocol::{Command, Parse, Rejection};
+
+const NAME_BYTES_MAX: usize = 250;
+const LINE_BYTES_MAX: usize = 2048;
+const GET_LINE_BYTES_MAX: usize = 65536;
+
+const ERROR: &str = "ERROR";
+const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
+const BAD_DATA_CHUNK: &str = "CLIENT_ERROR bad data chunk";
+const TOO_LARGE: &str = "SERVER_ERROR object too large for cache";
+const LINE_TOO_LONG: &str = "CLIENT_ERROR line too long";
+
+/// What came of a command. `Rejected` and `Closed` with the line to answer, if there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome<'a> {
+    Set { queue: &'a [u8], flags: u32, exptime: i64, body: &'a [u8], noreply: bool },
+    Get { queues: Vec<&'a [u8]>, with_number: bool },
+    Delete { queue: &'a [u8], noreply: bool },
+    Flush { queue: &'a [u8] },
+    FlushAll { noreply: bool },
+    Verbosity { level: u32, noreply: bool },
+    Plain(&'static str),
+    Rejected(Option<String>),
+    Closed(Option<String>),
+}
+
+/// All that an input holds.
+#[derive(Debug, Default)]
+pub(crate) struct Found<'a> {
+    pub(crate) outcomes: Vec<Outcome<'a>>,
+    /// Where in the input each of them ends. What follows a bad body may be skipped with it or later.
+    pub(crate) ends: Vec<usize>,
+    /// The input from here on must be there again when more comes.
+    pub(crate) held_from: usize,
+    /// Whether the next byte is a command's, and no body's or line's that is skipped.
+    pub(crate) between_commands: bool,
+}
+
+impl<'a> Outcome<'a> {
+    /// What the parser says, in the words of this.
+    pub(crate) fn of(parse: &Parse<'a>) -> Outcome<'a> {
+        let words = |rejection: &Option<Rejection>| {
+            rejection.map(|it| String::from_utf8_lossy(it.reply()).strip_suffix("\r\n").expect("a line").to_owned())
+        };
+        let command = match parse {
+            Parse::Command(command) => *command,
+            Parse::Rejected(rejection) => return Outcome::Rejected(words(rejection)),
+            Parse::Close(rejection) => return Outcome::Closed(words(rejection)),
+            Parse::Incomplete => unreachable!("not an outcome"),
+        };
+        match command {
+            Command::Set { queue, flags, exptime, body, noreply } => {
+                Outcome::Set { queue, flags, exptime, body, noreply }
+            }
+            Command::Get { queues, with_number } => Outcome::Get { queues: queues.collect(), with_number },
+            Command::Delete { queue, noreply } => Outcome::Delete { queue, noreply },
+            Command::Flush { queue } => Outcome::Flush { queue },
+            Command::FlushAll { noreply } => Outcome::FlushAll { noreply },
+            Command::Verbosity { level, noreply } => Outcome::Verbosity { level, noreply },
+            Command::Stats => Outcome::Plain("stats"),
+            Command::StatsQueue => Outcome::Plain("stats queue"),
+            Command::StatsCores => Outcome::Plain("stats cores"),
+            Command::StatsReset => Outcome::Plain("stats reset"),
+            Command::StatsSettings => Outcome::Plain("stats settings"),
+            Command::StatsOfCache => Outcome::Plain("stats of a cache"),
+            Command::Version => Outcome::Plain("version"),
+            Command::Quit => Outcome::Plain("quit"),
+            Command::DbCheckpoint => Outcome::Plain("db_checkpoint"),
+            Command::DbArchive => Outcome::Plain("db_archive"),
+        }
+    }
+}
+
+/// A line, and what follows it.
+enum Line<'a> {
+    Done(Outcome<'a>),
+    /// A body of so many bytes; when it has its end, then this.
+    Body(usize, Outcome<'a>),
+}
+
+/// Reads all of an input.
+pub(crate) fn read(input: &[u8], body_bytes_max: usize) -> Found<'_> {
+    let mut found = Found { between_commands: true, ..Found::default() };
+    let mut at = 0;
+    loop {
+        found.held_from = at;
+        let rest = &input[at..];
+        if rest.first() == Some(&0x80) {
+            return found.closed(input, Outcome::Closed(None));
+        }
+        let is_get = rest.starts_with(b"get ") || rest.starts_with(b"gets ");
+        let most = if is_get { GET_LINE_BYTES_MAX } else { LINE_BYTES_MAX };
+        let newline = rest.iter().position(|byte| *byte == b'\n');
+        if newline.unwrap_or(rest.len()) > most {
+            return found.closed(input, Outcome::Closed(Some(LINE_TOO_LONG.into())));
+        }
+        let Some(newline) = newline else { return found };
+        let line = rest[..newline].strip_suffix(b"\r").unwrap_or(&rest[..newline]);
+        at += newline + 1;
+        let (bytes, outcome) = match understand(line) {
+            Line::Done(outcome) => {
+                found.push(at, outcome);
+                continue;
+            }
+            Line::Body(bytes, outcome) => (bytes, outcome),
+        };
+        // A body that is wanted is held until it is whole; any other goes as it comes.
+        let (is_set, outcome) = match outcome {
+            Outcome::Set { noreply, .. } if bytes > body_bytes_max => (false, rejected(noreply, TOO_LARGE)),
+            Outcome::Set { .. } => (true, outcome),
+            other => (false, other),
+        };
+        let end = at.saturating_add(bytes);
+        match input.get(end..).unwrap_or_default() {
+            [] | [b'\r'] => {
+                if !is_set {
+                    (found.held_from, found.between_commands) = (end.min(input.len()), false);
+                }
+                return found;
+            }
+            [b'\r', b'\n', ..] => {
+                at = end + 2;
+                found.push(at, with_body(outcome, &input[end - bytes..end]));
+            }
+            bad => {
+                let newline = bad.iter().position(|byte| *byte == b'\n');
+                let outcome = match outcome {
+                    Outcome::Set { noreply, .. } => rejected(noreply, BAD_DATA_CHUNK),
+                    other => other,
+                };
+                at = newline.map_or(input.len(), |newline| end + newline + 1);
+                found.push(at, outcome);
+                if newline.is_none() {
+                    (found.held_from, found.between_commands) = (at, false);
+                    return found;
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Found<'a> {
+    fn push(&mut self, end: usize, outcome: Outcome<'a>) {
+        self.outcomes.push(outcome);
+        self.ends.push(end);
+    }
+
+    fn closed(mut self, input: &[u8], outcome: Outcome<'a>) -> Found<'a> {
+        self.push(input.len(), outcome);
+        self.held_from = input.len();
+        self.between_commands = false;
+        self
+    }
+}
+
+fn with_body<'a>(outcome: Outcome<'a>, is: &'a [u8]) -> Outcome<'a> {
+    match outcome {
+        Outcome::Set { queue, flags, exptime, noreply, .. } => {
+            Outcome::Set { queue, flags, exptime, body: is, noreply }
+        }
+        other => other,
+    }
+}
+
+fn rejected(noreply: bool, words: &str) -> Outcome<'static> {
+    Outcome::Rejected((!noreply).then(|| words.into()))
+}
+
+fn understand(line: &[u8]) -> Line<'_> {
+    let tokens: Vec<&[u8]> = line.split(|byte| *byte == b' ').filter(|token| !token.is_empty()).collect();
+    let is_noreply = |last: &[&[u8]]| last.last().is_some_and(|token| *token == b"noreply");
+    let plain = |words| Line::Done(Outcome::Plain(words));
+    let bad = |noreply, words| Line::Done(rejected(noreply, words));
+    match tokens[..] {
+        [b"set", queue, flags, exptime, bytes, ref last @ ..] if last.len() < 2 => {
+            let noreply = is_noreply(last);
+            let exptime = number(exptime, i32::MIN.into(), i32::MAX.into()).map(|exptime| exptime as i64);
+            let flags = number(flags, 0, u32::MAX.into()).filter(|_| flags[0] != b'-').map(|flags| flags as u32);
+            match (is_name(queue), flags, exptime, body_bytes(bytes)) {
+                (true, Some(flags), Some(exptime), Ok(bytes)) => {
+                    Line::Body(bytes, Outcome::Set { queue, flags, exptime, body: b"", noreply })
+                }
+                (true, Some(_), Some(_), Err(true)) => bad(noreply, BAD_DATA_CHUNK),
+                (.., Ok(bytes)) => Line::Body(bytes, rejected(noreply, BAD_FORMAT)),
+                _ => bad(noreply, BAD_FORMAT),
+            }
+        }
+        [b"get" | b"gets", _, ..] => {
+            let (queues, with_number) = (tokens[1..].to_vec(), tokens[0] == b"gets");
+            match queues.iter().all(|name| is_name(name)) {
+                true => Line::Done(Outcome::Get { queues, with_number }),
+                false => bad(false, BAD_FORMAT),
+            }
+        }
+        [b"add" | b"replace" | b"append" | b"prepend", _, _, _, bytes, ref last @ ..]
+        | [b"cas", _, _, _, bytes, _, ref last @ ..]
+            if last.len() < 2 =>
+        {
+            match body_bytes(bytes) {
+                Ok(bytes) => Line::Body(bytes, rejected(is_noreply(last), ERROR)),
+                Err(_) => bad(is_noreply(last), ERROR),
+            }
+        }
+        [b"delete", queue, ref last @ ..] if last.len() < 3 => {
+            let good = matches!(last, [] | [b"0"] | [b"noreply"] | [b"0", b"noreply"]);
+            match good && is_name(queue) {
+                true => Line::Done(Outcome::Delete { queue, noreply: is_noreply(last) }),
+                false => bad(is_noreply(last), BAD_FORMAT),
+            }
+        }
+        [b"flush", queue] if is_name(queue) => Line::Done(Outcome::Flush { queue }),
+        [b"flush", _] => bad(false, BAD_FORMAT),
+        [b"flush_all", ref last @ ..] if last.len() < 3 => {
+            let is_delay = |token| number(token, i64::MIN.into(), i64::MAX.into()).is_some();
+            let good = match *last {
+                [] | [b"noreply"] => true,
+                [delay] | [delay, b"noreply"] => is_delay(delay),
+                _ => false,
+            };
+            match good {
+                true => Line::Done(Outcome::FlushAll { noreply: is_noreply(last) }),
+                false => bad(is_noreply(last), BAD_FORMAT),
+            }
+        }
+        [b"verbosity", level, ref last @ ..] if last.len() < 2 => {
+            let noreply = is_noreply(&tokens);
+            match number(level, 0, u32::MAX.into()).filter(|_| level[0] != b'-') {
+                Some(level) if noreply || last.is_empty() => {
+                    Line::Done(Outcome::Verbosity { level: level as u32, noreply })
+                }
+                _ => bad(noreply, BAD_FORMAT),
+            }
+        }
+        [b"stats"] => plain("stats"),
+        [b"stats", b"queue"] => plain("stats queue"),
+        [b"stats", b"cores"] => plain("stats cores"),
+        [b"stats", b"reset"] => plain("stats reset"),
+        [b"stats", b"settings"] => plain("stats settings"),
+        [b"stats", b"items" | b"slabs" | b"sizes"] => plain("stats of a cache"),
+        [b"version"] => plain("version"),
+        [b"quit"] => plain("quit"),
+        [b"db_checkpoint"] => plain("db_checkpoint"),
+        [b"db_archive"] => plain("db_archive"),
+        _ => bad(false, ERROR),
+    }
+}
+
+fn is_name(token: &[u8]) -> bool {
+    token.len() <= NAME_BYTES_MAX && !token.iter().any(u8::is_ascii_control)
+}
+
+/// A decimal number from `least` to `most`; `None` for anything else, a plus sign included.
+fn number(token: &[u8], least: i128, most: i128) -> Option<i128> {
+    let text = std::str::from_utf8(token).ok().filter(|text| !text.starts_with('+'))?;
+    text.parse().ok().filter(|number| (least..=most).contains(number))
+}
+
+/// The size of a body. The error: whether it is a number below 0.
+fn body_bytes(token: &[u8]) -> Result<usize, bool> {
+    match number(token, i32::MIN.into(), i128::from(i32::MAX) - 2) {
+        Some(bytes) => usize::try_from(bytes).map_err(|_| true),
+        None => Err(false),
+    }
+}
