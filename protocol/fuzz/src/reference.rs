@@ -23,8 +23,8 @@ pub(crate) enum Outcome<'a> {
     FlushAll { noreply: bool },
     Verbosity { level: u32, noreply: bool },
     Plain(&'static str),
-    Rejected(Option<String>),
-    Closed(Option<String>),
+    Rejected(Option<&'static str>),
+    Closed(Option<&'static str>),
 }
 
 /// All that an input holds.
@@ -43,7 +43,8 @@ impl<'a> Outcome<'a> {
     /// What the parser says, in the words of this.
     pub(crate) fn of(parse: &Parse<'a>) -> Outcome<'a> {
         let words = |rejection: &Option<Rejection>| {
-            rejection.map(|it| String::from_utf8_lossy(it.reply()).strip_suffix("\r\n").expect("a line").to_owned())
+            let line = rejection.map(|it| std::str::from_utf8(it.reply()).expect("replies are text"));
+            line.map(|line| line.strip_suffix("\r\n").expect("replies are whole lines"))
         };
         let command = match parse {
             Parse::Command(command) => *command,
@@ -95,7 +96,7 @@ pub(crate) fn read(input: &[u8], body_bytes_max: usize) -> Found<'_> {
         let most = if is_get { GET_LINE_BYTES_MAX } else { LINE_BYTES_MAX };
         let newline = rest.iter().position(|byte| *byte == b'\n');
         if newline.unwrap_or(rest.len()) > most {
-            return found.closed(input, Outcome::Closed(Some(LINE_TOO_LONG.into())));
+            return found.closed(input, Outcome::Closed(Some(LINE_TOO_LONG)));
         }
         let Some(newline) = newline else { return found };
         let line = rest[..newline].strip_suffix(b"\r").unwrap_or(&rest[..newline]);
@@ -165,8 +166,8 @@ fn with_body<'a>(outcome: Outcome<'a>, is: &'a [u8]) -> Outcome<'a> {
     }
 }
 
-fn rejected(noreply: bool, words: &str) -> Outcome<'static> {
-    Outcome::Rejected((!noreply).then(|| words.into()))
+fn rejected(noreply: bool, words: &'static str) -> Outcome<'static> {
+    Outcome::Rejected((!noreply).then_some(words))
 }
 
 fn understand(line: &[u8]) -> Line<'_> {
