@@ -197,8 +197,8 @@ fn a_frame_at_the_wrong_place_is_seen() {
     let (name, content) = ("0000000001.log", disk.content("0000000001.log"));
     let end = content.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     let last = content.windows(4).rposition(|bytes| bytes == b"rqF1").unwrap();
-    for at in last..end {
-        disk.damage(name, 64 + at - last, |_| content[at]);
+    for (at, byte) in content[last..end].iter().enumerate() {
+        disk.damage(name, 64 + at, |_| *byte);
     }
     seen_or_harmless(&disk, None, &driver.now, &driver.now).expect("the first frame is gone");
 }
