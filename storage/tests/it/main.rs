@@ -11,3 +11,4 @@ mod expected;
 mod failures;
 mod model;
 mod random;
+mod seeds;

@@ -1,0 +1,120 @@
+//! A log that no store wrote: frames of any entries, which follow one upon the other unless the script says otherwise.
+//!
+//! The script's letters: `S` goes to a segment, which is made; `[` begins a frame and `]` ends it. In a frame, `R` is a
+//! record with queue, head, next, sets, gets and a name; `P` a put with queue, number and size; `T` a take, `D` a drop, `B`
+//! raw bytes, `X` changes a byte of what was there last. `#`, `<`, `v`, `=`, `^` and `q` set the header's number,
+//! predecessor, durable frame, segment, first segment and next queue id, and `!` makes its checksum wrong.
+
+use super::disk::Images;
+use super::format::{Entry, Frame, LOG_ID, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
+use super::options;
+use super::script::Script;
+
+/// More than fit into the segments that there are.
+const FRAMES_MAX: usize = 200;
+const SEGMENTS_MAX: u32 = 6;
+
+/// A frame to come, and where.
+struct Forge {
+    images: Images,
+    segment: u32,
+    offset: usize,
+    number: u64,
+    previous: u32,
+}
+
+/// Does what the script says.
+pub(crate) fn forge(mut script: Script<'_>) -> Images {
+    let mut forge = Forge { images: Images::new(), segment: 0, offset: 0, number: 0, previous: 0 };
+    forge.go_to(1);
+    for _ in 0..FRAMES_MAX {
+        match script.next() {
+            None => break,
+            Some(b'S') => forge.go_to((script.number() as u32 % SEGMENTS_MAX).max(1)),
+            Some(b'[') => forge.frame(&mut script),
+            Some(_) => {}
+        }
+    }
+    forge.images
+}
+
+impl Forge {
+    fn go_to(&mut self, segment: u32) {
+        let segment_bytes = options().segment_bytes.into();
+        let header = SegmentHeader { number: segment, log_id: LOG_ID, segment_bytes };
+        self.images.entry(segment_name(segment)).or_insert_with(|| header.segment());
+        (self.segment, self.offset) = (segment, SEGMENT_HEADER_BYTES);
+    }
+
+    fn frame(&mut self, script: &mut Script<'_>) {
+        let number = self.number.wrapping_add(1);
+        let mut frame = Frame {
+            number,
+            durable: number.wrapping_sub(1),
+            next_queue_id: 1,
+            segment: self.segment,
+            first_segment: 1,
+            previous: self.previous,
+            checksum: 0,
+            body: b"",
+        };
+        let (mut body, mut is_bad, mut is_elsewhere) = (Vec::new(), false, false);
+        while let Some(letter) = script.next().filter(|letter| *letter != b']') {
+            match letter {
+                b'#' => frame.number = script.number(),
+                b'<' => frame.previous ^= u32::from(script.byte()),
+                b'v' => frame.durable = script.number(),
+                b'=' => (frame.segment, is_elsewhere) = (script.number() as u32, true),
+                b'^' => frame.first_segment = script.number() as u32,
+                b'q' => frame.next_queue_id = script.number(),
+                b'!' => is_bad = true,
+                _ => entry(letter, script, &mut body),
+            }
+        }
+        frame.body = &body;
+        if self.offset + frame.bytes() > options().segment_bytes as usize {
+            self.go_to((self.segment + 1).min(SEGMENTS_MAX));
+            frame.segment = if is_elsewhere { frame.segment } else { self.segment };
+        }
+        let mut bytes = frame.encode(LOG_ID, self.offset);
+        let image = self.images.get_mut(&segment_name(self.segment)).expect("go_to made it");
+        let checksum = bytes[44..48].try_into().expect("four bytes");
+        bytes[44] ^= u8::from(is_bad);
+        let end = image.len().min(self.offset + bytes.len());
+        image[self.offset..end].copy_from_slice(&bytes[..end - self.offset]);
+        self.offset = end;
+        (self.number, self.previous) = (frame.number, u32::from_le_bytes(checksum));
+    }
+}
+
+fn entry(letter: u8, script: &mut Script<'_>, body: &mut Vec<u8>) {
+    let mut number = || script.number();
+    match letter {
+        b'R' => {
+            let [queue, head, next, sets, gets] = [(); 5].map(|()| number());
+            let name = script.byte();
+            // Digits are the lengths of longer names.
+            let name = if name.is_ascii_digit() { vec![b'n'; usize::from(name - b'0') * 30] } else { vec![name] };
+            Entry::Record { queue, head, next, sets, gets, name: &name }.encode(body);
+        }
+        b'P' => {
+            let (queue, seq, bytes) = (number(), number(), number() % 256);
+            let text: Vec<u8> = (0..bytes).map(|at| b'a' + (at ^ seq) as u8 % 26).collect();
+            Entry::Put { queue, seq, flags: bytes as u32, body: &text }.encode(body);
+        }
+        b'T' => Entry::Take { queue: number(), seq: number() }.encode(body),
+        b'D' => Entry::Drop { queue: number() }.encode(body),
+        b'B' => {
+            let many = script.number() as usize % 64;
+            body.extend(script.bytes(many));
+        }
+        b'X' => {
+            let (back, with) = (usize::from(script.byte()), script.byte().max(1));
+            let at = body.len().checked_sub(back % body.len().max(1) + 1);
+            if let Some(at) = at {
+                body[at] ^= with;
+            }
+        }
+        _ => {}
+    }
+}

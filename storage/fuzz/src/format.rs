@@ -1,0 +1,214 @@
+//! The log's format once more, from its description: what a file, a frame and an entry look like.
+
+use crc32fast::Hasher;
+
+pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
+pub(crate) const FRAME_HEADER_BYTES: usize = 48;
+const VERSION: u32 = 2;
+pub(crate) const FRAME_MAGIC: &[u8; 4] = b"rqF1";
+/// What a real log makes up. Here every run makes the same logs.
+pub(crate) const LOG_ID: u64 = 0x1d0f_a11f_0991_0901;
+/// No number of a real log ever gets here.
+pub(crate) const NUMBER_END: u64 = 1 << 63;
+
+pub(crate) fn segment_name(number: u32) -> String {
+    format!("{number:010}.log")
+}
+
+pub(crate) fn segment_number(name: &str) -> Option<u32> {
+    let digits =
+        name.strip_suffix(".log").filter(|it| it.len() == 10 && it.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok()
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SegmentHeader {
+    pub(crate) number: u32,
+    pub(crate) log_id: u64,
+    pub(crate) segment_bytes: u64,
+}
+
+impl SegmentHeader {
+    /// An empty segment's file.
+    pub(crate) fn segment(&self) -> Vec<u8> {
+        let mut image = b"rushqlog".to_vec();
+        image.extend(VERSION.to_le_bytes());
+        image.extend(self.number.to_le_bytes());
+        image.extend(self.log_id.to_le_bytes());
+        image.extend(self.segment_bytes.to_le_bytes());
+        image.extend(crc32fast::hash(&image).to_le_bytes());
+        image.resize(self.segment_bytes as usize, 0);
+        image
+    }
+
+    pub(crate) fn read(image: &[u8]) -> Option<SegmentHeader> {
+        let header = image.get(..36)?;
+        let good = header.starts_with(b"rushqlog")
+            && u32_at(header, 8) == VERSION
+            && u32_at(header, 32) == crc32fast::hash(&header[..32]);
+        let (number, log_id, segment_bytes) = (u32_at(header, 12), u64_at(header, 16), u64_at(header, 24));
+        good.then_some(SegmentHeader { number, log_id, segment_bytes })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Frame<'a> {
+    pub(crate) number: u64,
+    pub(crate) durable: u64,
+    pub(crate) next_queue_id: u64,
+    pub(crate) segment: u32,
+    pub(crate) first_segment: u32,
+    pub(crate) previous: u32,
+    pub(crate) checksum: u32,
+    pub(crate) body: &'a [u8],
+}
+
+fn checksum(log_id: u64, offset: usize, frame: &[u8]) -> u32 {
+    let mut hasher = Hasher::new();
+    hasher.update(&log_id.to_le_bytes());
+    hasher.update(&(offset as u32).to_le_bytes());
+    hasher.update(&frame[..44]);
+    hasher.update(&frame[FRAME_HEADER_BYTES..]);
+    hasher.finalize()
+}
+
+/// Gives a frame the checksum that makes it whole at an offset of its file.
+pub(crate) fn seal(log_id: u64, offset: usize, frame: &mut [u8]) {
+    let checksum = checksum(log_id, offset, frame);
+    frame[44..48].copy_from_slice(&checksum.to_le_bytes());
+}
+
+impl<'a> Frame<'a> {
+    /// The frame in the bytes of its file, at an offset; the checksum is computed.
+    pub(crate) fn encode(&self, log_id: u64, offset: usize) -> Vec<u8> {
+        let mut frame = FRAME_MAGIC.to_vec();
+        frame.extend((self.body.len() as u32).to_le_bytes());
+        for number in [self.number, self.durable, self.next_queue_id] {
+            frame.extend(number.to_le_bytes());
+        }
+        for number in [self.segment, self.first_segment, self.previous, 0] {
+            frame.extend(number.to_le_bytes());
+        }
+        frame.extend(self.body);
+        seal(log_id, offset, &mut frame);
+        frame
+    }
+
+    /// Bytes of the frame that seems to begin at an offset, good or not, when they are all there.
+    pub(crate) fn bytes_at(image: &[u8], offset: usize) -> Option<&[u8]> {
+        let header = image.get(offset..offset + FRAME_HEADER_BYTES).filter(|header| header.starts_with(FRAME_MAGIC))?;
+        image[offset..].get(..FRAME_HEADER_BYTES + u32_at(header, 4) as usize)
+    }
+
+    /// The whole frame of this segment that begins at an offset.
+    pub(crate) fn at(image: &'a [u8], offset: usize, segment: u32, log_id: u64) -> Option<Frame<'a>> {
+        let bytes = Frame::bytes_at(image, offset)?;
+        let frame = Frame {
+            number: u64_at(bytes, 8),
+            durable: u64_at(bytes, 16),
+            next_queue_id: u64_at(bytes, 24),
+            segment: u32_at(bytes, 32),
+            first_segment: u32_at(bytes, 36),
+            previous: u32_at(bytes, 40),
+            checksum: u32_at(bytes, 44),
+            body: &bytes[FRAME_HEADER_BYTES..],
+        };
+        let possible = frame.durable < frame.number
+            && frame.number < NUMBER_END
+            && frame.next_queue_id < NUMBER_END
+            && frame.first_segment <= frame.segment;
+        let good = possible && frame.segment == segment && frame.checksum == checksum(log_id, offset, bytes);
+        good.then_some(frame)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        FRAME_HEADER_BYTES + self.body.len()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry<'a> {
+    Record { queue: u64, head: u64, next: u64, sets: u64, gets: u64, name: &'a [u8] },
+    Put { queue: u64, seq: u64, flags: u32, body: &'a [u8] },
+    Take { queue: u64, seq: u64 },
+    Drop { queue: u64 },
+}
+
+impl<'a> Entry<'a> {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        let mut put = |kind: u8, numbers: &[u64]| {
+            out.push(kind);
+            numbers.iter().for_each(|number| out.extend(number.to_le_bytes()));
+        };
+        match *self {
+            Entry::Record { queue, head, next, sets, gets, name } => {
+                put(1, &[queue, head, next, sets, gets]);
+                out.extend((name.len() as u16).to_le_bytes());
+                out.extend([0, 0]);
+                out.extend(name);
+            }
+            Entry::Put { queue, seq, flags, body } => {
+                put(2, &[queue, seq]);
+                out.extend(flags.to_le_bytes());
+                out.extend((body.len() as u32).to_le_bytes());
+                let mut hasher = Hasher::new();
+                hasher.update(&out[start..]);
+                hasher.update(body);
+                out.extend(hasher.finalize().to_le_bytes());
+                out.extend(body);
+            }
+            Entry::Take { queue, seq } => put(3, &[queue, seq]),
+            Entry::Drop { queue } => put(4, &[queue]),
+        }
+    }
+
+    /// Reads the entry that `bytes` begin with, and its size. `None`: there is none.
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<(Entry<'a>, usize)> {
+        let fixed = |size: usize| bytes.get(..size);
+        let (entry, size) = match bytes.first()? {
+            1 => {
+                let header = fixed(45)?;
+                let [queue, head, next, sets, gets] = [1, 9, 17, 25, 33].map(|at| u64_at(header, at));
+                let [name_bytes, options_bytes] =
+                    [41, 43].map(|at| usize::from(u16::from_le_bytes([header[at], header[at + 1]])));
+                let name = bytes.get(45..45 + name_bytes)?;
+                let good = head <= next && [queue, next, sets, gets].iter().all(|number| *number < NUMBER_END);
+                good.then_some((
+                    Entry::Record { queue, head, next, sets, gets, name },
+                    45 + name_bytes + options_bytes,
+                ))?
+            }
+            2 => {
+                let header = fixed(29)?;
+                let (queue, seq, flags) = (u64_at(header, 1), u64_at(header, 9), u32_at(header, 17));
+                let size = 29 + u32_at(header, 21) as usize;
+                let body = bytes.get(29..size)?;
+                let mut hasher = Hasher::new();
+                hasher.update(&header[..25]);
+                hasher.update(body);
+                let good = hasher.finalize() == u32_at(header, 25) && queue < NUMBER_END && seq < NUMBER_END;
+                good.then_some((Entry::Put { queue, seq, flags, body }, size))?
+            }
+            3 => {
+                let header = fixed(17)?;
+                let (queue, seq) = (u64_at(header, 1), u64_at(header, 9));
+                (queue < NUMBER_END && seq < NUMBER_END).then_some((Entry::Take { queue, seq }, 17))?
+            }
+            4 => {
+                let queue = u64_at(fixed(9)?, 1);
+                (queue < NUMBER_END).then_some((Entry::Drop { queue }, 9))?
+            }
+            _ => return None,
+        };
+        (size <= bytes.len()).then_some((entry, size))
+    }
+}

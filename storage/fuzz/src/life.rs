@@ -1,0 +1,247 @@
+//! A log that a store wrote, and all states that it was ever in.
+//!
+//! The script's letters: `p` puts, with a queue and a size; `y` puts a body that was copied from the log itself, with a
+//! queue and which frame, counted from the last; `t` takes, `k` makes a queue, `x` deletes it, `f` flushes it, each with
+//! a queue; `c` commits, `b` writes a commit that only the next `c` finishes, `s` syncs; `r` reclaims, `g` does what
+//! segments need, `o` opens the log anew. A `W` in front acknowledges after the write.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use storage::{Commit, Durability, FrameNumber, Options, Store};
+
+use super::disk::{Images, MemoryDisk};
+use super::format::{self, SegmentHeader};
+use super::options;
+use super::script::Script;
+use super::state::{Message, State};
+
+/// A script that would take longer than this is cut.
+const STEPS_MAX: usize = 400;
+
+/// A change, and what it changed.
+#[derive(Debug, Clone)]
+enum Op {
+    Put { name: Vec<u8>, flags: u32, body: Vec<u8> },
+    Take { name: Vec<u8> },
+    Create { name: Vec<u8> },
+    Delete { name: Vec<u8> },
+    Flush { name: Vec<u8> },
+}
+
+/// The changes of a log, each with its frame.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    ops: Vec<(Op, FrameNumber)>,
+}
+
+#[derive(Debug)]
+struct Life {
+    disk: MemoryDisk,
+    options: Options,
+    store: Store,
+    history: History,
+    now: Model,
+    commit: Option<Commit>,
+    puts: u32,
+}
+
+/// A state, and the numbers that its queues' next messages get.
+#[derive(Debug, Clone, Default)]
+struct Model {
+    state: State,
+    next: BTreeMap<Vec<u8>, u64>,
+}
+
+impl Model {
+    /// Returns the message that a take takes.
+    fn apply(&mut self, op: &Op) -> Option<Message> {
+        match op {
+            Op::Put { name, flags, body } => {
+                let queue = self.state.0.entry(name.clone()).or_default();
+                let next = self.next.entry(name.clone()).or_insert(1);
+                queue.messages.push(Message { seq: *next, flags: *flags, body: body.as_slice().into() });
+                queue.sets += 1;
+                *next += 1;
+            }
+            Op::Take { name } => {
+                let queue = self.state.0.get_mut(name).filter(|queue| !queue.messages.is_empty())?;
+                queue.gets += 1;
+                return Some(queue.messages.remove(0));
+            }
+            Op::Create { name } => drop(self.state.0.entry(name.clone()).or_default()),
+            Op::Delete { name } => {
+                self.state.0.remove(name);
+                self.next.remove(name);
+            }
+            Op::Flush { name } => {
+                if let Some(queue) = self.state.0.get_mut(name) {
+                    queue.messages.clear();
+                }
+            }
+        }
+        None
+    }
+}
+
+impl History {
+    /// The last frame of which this is the state.
+    pub(crate) fn frame_of(&self, state: &State) -> Option<FrameNumber> {
+        let (mut model, mut found) = (Model::default(), None);
+        let mut ops = self.ops.iter().peekable();
+        if model.state == *state {
+            found = Some(0);
+        }
+        while let Some((op, frame)) = ops.next() {
+            model.apply(op);
+            let ends_frame = ops.peek().is_none_or(|(_, next)| next != frame);
+            if ends_frame && model.state == *state {
+                found = Some(*frame);
+            }
+        }
+        found
+    }
+
+    /// The last frame that changed something.
+    pub(crate) fn last_frame(&self) -> FrameNumber {
+        self.ops.last().map_or(0, |(_, frame)| *frame)
+    }
+}
+
+/// Four queues, one of them with the longest name.
+fn name(byte: u8) -> Vec<u8> {
+    let letter = b'a' + byte.wrapping_sub(b'a') % 4;
+    if letter == b'd' { vec![letter; 250] } else { vec![letter] }
+}
+
+/// Lives through a script. Returns what is on the disk then, and what was written.
+pub(crate) fn live(mut script: Script<'_>) -> (Images, History) {
+    let durability = match script.0.first() {
+        Some(b'W') => Durability::Written,
+        _ => Durability::Synced,
+    };
+    let options = Options { durability, ..options() };
+    // The first segment is made here, so that the log has an id that does not change from run to run.
+    let header = SegmentHeader { number: 1, log_id: format::LOG_ID, segment_bytes: options.segment_bytes.into() };
+    let disk = MemoryDisk::new(&Images::from([(format::segment_name(1), header.segment())]));
+    let store = Store::open(Arc::new(disk.clone()), None, options).expect("an empty log").0;
+    let (history, now) = (History::default(), Model::default());
+    let mut life = Life { disk, options, store, history, now, commit: None, puts: 0 };
+    for _ in 0..STEPS_MAX {
+        let Some(letter) = script.next() else { break };
+        life.step(letter, &mut script);
+    }
+    life.forget_unwritten();
+    (life.disk.images(), life.history)
+}
+
+impl Life {
+    fn step(&mut self, letter: u8, script: &mut Script<'_>) {
+        match letter {
+            b'p' => {
+                let (name, bytes) = (name(script.byte()), script.number());
+                // A digit stands for that many times 33 bytes.
+                let bytes = if bytes < 10 { bytes as usize * 33 } else { bytes as usize };
+                let body = format!("message {} ", self.puts).into_bytes();
+                let body = body.into_iter().cycle().take(bytes.min(self.options.body_bytes_max)).collect();
+                self.put(name, body);
+            }
+            b'y' => {
+                let (name, which) = (name(script.byte()), script.byte());
+                let body = self.frame(which.wrapping_sub(b'0').into());
+                self.put(name, body);
+            }
+            b't' => self.apply(Op::Take { name: name(script.byte()) }),
+            b'k' => self.apply(Op::Create { name: name(script.byte()) }),
+            b'x' => self.apply(Op::Delete { name: name(script.byte()) }),
+            b'f' => self.apply(Op::Flush { name: name(script.byte()) }),
+            b'b' => self.begin_commit(),
+            b'c' => {
+                self.begin_commit();
+                self.finish_commit();
+            }
+            b's' => {
+                if let Some(sync) = self.store.begin_sync() {
+                    sync.run().expect("the disk is good");
+                    self.store.finish_sync(&sync);
+                }
+            }
+            b'r' => drop(self.store.reclaim().expect("the disk is good")),
+            b'g' => {
+                if let Some(mut chore) = self.store.segment_chore() {
+                    chore.run();
+                    self.store.finish_chore(chore).expect("the disk is good");
+                }
+            }
+            b'o' => self.open_anew(),
+            _ => {}
+        }
+    }
+
+    fn put(&mut self, name: Vec<u8>, body: Vec<u8>) {
+        self.puts += 1;
+        self.apply(Op::Put { name, flags: self.puts, body });
+    }
+
+    /// Bytes of the log from the beginning of a frame on, or of what looks like one.
+    fn frame(&self, which: usize) -> Vec<u8> {
+        let images = self.disk.images();
+        let mut starts: Vec<(&Vec<u8>, usize)> = Vec::new();
+        for image in images.values() {
+            let magics = image.windows(4).enumerate().filter(|(_, bytes)| *bytes == format::FRAME_MAGIC);
+            starts.extend(magics.map(|(at, _)| (image, at)));
+        }
+        let Some((image, start)) = starts.iter().rev().nth(which % starts.len().max(1)) else { return Vec::new() };
+        image[*start..].iter().take(self.options.body_bytes_max).copied().collect()
+    }
+
+    /// Applies a change to the store and to what is expected of it.
+    fn apply(&mut self, op: Op) {
+        let expected = self.now.apply(&op);
+        match &op {
+            Op::Put { name, flags, body } => assert!(self.store.put(name, *flags, body).expect("the disk is good")),
+            Op::Create { name } => assert!(self.store.create(name).expect("the disk is good")),
+            Op::Delete { name } => drop(self.store.delete(name).expect("the disk is good")),
+            Op::Flush { name } => self.store.flush(name).expect("the disk is good"),
+            Op::Take { name } => {
+                let taken = self.store.take(name).expect("the disk is good");
+                let taken = taken.map(|taken| Message { seq: taken.seq, flags: taken.flags, body: taken.body.into() });
+                assert_eq!(taken, expected, "the head of {}", name.escape_ascii());
+            }
+        }
+        self.history.ops.push((op, self.store.changed()));
+    }
+
+    fn begin_commit(&mut self) {
+        if self.commit.is_some() {
+            return;
+        }
+        if let Some(mut commit) = self.store.begin_commit() {
+            commit.run().expect("the disk is good");
+            self.commit = Some(commit);
+        }
+    }
+
+    fn finish_commit(&mut self) {
+        if let Some(commit) = self.commit.take() {
+            self.store.finish_commit(commit);
+        }
+    }
+
+    /// What was never written is gone when a store is. What was written is there, finished or not.
+    fn forget_unwritten(&mut self) {
+        self.finish_commit();
+        let written = self.store.acknowledged();
+        self.history.ops.retain(|(_, frame)| *frame <= written);
+    }
+
+    fn open_anew(&mut self) {
+        self.forget_unwritten();
+        self.now = Model::default();
+        for (op, _) in &self.history.ops {
+            self.now.apply(op);
+        }
+        let disk = Arc::new(self.disk.clone());
+        self.store = Store::open(disk, None, self.options).expect("nothing was damaged").0;
+    }
+}

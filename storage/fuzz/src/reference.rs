@@ -1,0 +1,237 @@
+//! What recovery must make of the files that it finds, said as plainly as it can be: of files that are there as a whole,
+//! without a care for memory or speed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use storage::Options;
+
+use super::disk::Images;
+use super::format::{
+    Entry, FRAME_HEADER_BYTES, Frame, NUMBER_END, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number,
+};
+use super::state::{Message, Queue, State};
+
+/// What a log says.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) state: State,
+    pub(crate) frames: u64,
+    /// Two queues have the same name. No store writes that, and what comes of it is not said here.
+    pub(crate) ambiguous: bool,
+    /// Entries contradict each other, or numbers are so high that the next ones may be too high. No store writes that,
+    /// and how such a log goes on is not said here.
+    pub(crate) is_impossible: bool,
+}
+
+/// Why a log is not opened.
+pub(crate) type Why = String;
+
+/// A queue as the frames so far tell it.
+#[derive(Debug, Default)]
+struct Told<'a> {
+    name: &'a [u8],
+    contradicts: bool,
+    head: u64,
+    next: u64,
+    sets: u64,
+    gets: u64,
+    record_segment: u32,
+    /// With the segment that the newest copy is in.
+    messages: BTreeMap<u64, (u32, u32, &'a [u8])>,
+}
+
+/// The files whose headers agree.
+struct Files<'a> {
+    log_id: u64,
+    segments: BTreeMap<u32, &'a [u8]>,
+}
+
+/// Reads a log.
+pub(crate) fn read(images: &Images, options: &Options) -> Result<Found, Why> {
+    let (mut files, mut unfinished) = (Files { log_id: 0, segments: BTreeMap::new() }, Vec::new());
+    let mut log: Option<(u64, u64)> = None;
+    for (name, image) in images {
+        let Some(number) = segment_number(name) else { continue };
+        match SegmentHeader::read(image) {
+            Some(header) if header.number == number && header.segment_bytes == image.len() as u64 => {
+                if *log.get_or_insert((header.log_id, header.segment_bytes)) != (header.log_id, header.segment_bytes) {
+                    return Err("files of two logs".into());
+                }
+                files.segments.insert(number, image);
+            }
+            _ => unfinished.push((number, image)),
+        }
+    }
+    let Some((log_id, segment_bytes)) = log else {
+        // Nothing but what a first start may have left when it was interrupted.
+        let zero = |image: &Vec<u8>| image.iter().skip(SEGMENT_HEADER_BYTES).all(|byte| *byte == 0);
+        if !unfinished.iter().all(|(_, image)| zero(image)) {
+            return Err("a file without a header is not empty".into());
+        }
+        return Ok(Found { state: State::default(), frames: 0, ambiguous: false, is_impossible: false });
+    };
+    if segment_bytes < Options::segment_bytes_min(options.body_bytes_max) as u64 {
+        return Err("segments too small".into());
+    }
+    files.log_id = log_id;
+    for (number, image) in unfinished {
+        let image = &image[..image.len().min(segment_bytes as usize)];
+        if files.witness(number, image, SEGMENT_HEADER_BYTES, 0) {
+            return Err(format!("segment {number} has frames, and no header"));
+        }
+    }
+    files.read()
+}
+
+impl<'a> Files<'a> {
+    fn frame(&self, segment: u32, offset: usize) -> Option<Frame<'a>> {
+        Frame::at(self.segments.get(&segment)?, offset, segment, self.log_id)
+    }
+
+    /// Whether a whole frame, anywhere from an offset on, says that frame `number` was on stable storage.
+    fn witness(&self, segment: u32, image: &[u8], from: usize, number: u64) -> bool {
+        let ends = image.len().saturating_sub(FRAME_HEADER_BYTES);
+        (from..=ends).filter(|at| image[*at] == b'r').any(|at| {
+            let frame = Frame::at(image, at, segment, self.log_id);
+            frame.is_some_and(|frame| frame.number > number && frame.durable >= number)
+        })
+    }
+
+    fn read(&self) -> Result<Found, Why> {
+        let begins = |segment: &u32| self.frame(*segment, SEGMENT_HEADER_BYTES).is_some();
+        let last = self.segments.keys().copied().filter(|segment| begins(segment)).max();
+        let run = match last {
+            Some(last) => self.run_to(last),
+            None => 0..0,
+        };
+        let start = if last.is_some() { run.start } else { *self.segments.keys().next().expect("one at least") };
+        let (mut at, mut offset) = (start, SEGMENT_HEADER_BYTES);
+        let (mut frames, mut needed, mut told) = (Vec::<Frame<'a>>::new(), 0, BTreeMap::new());
+        loop {
+            let continues = |frame: &Frame<'_>| match frames.last() {
+                Some(before) => frame.number == before.number + 1 && frame.previous == before.checksum,
+                None => true,
+            };
+            if let Some(frame) = self.frame(at, offset).filter(continues) {
+                apply(&mut told, &frame, at)?;
+                offset += frame.bytes();
+                needed = needed.max(frame.first_segment);
+                frames.push(frame);
+            } else if let Some(next) = at.checked_add(1).filter(|_| !frames.is_empty())
+                && self.frame(next, SEGMENT_HEADER_BYTES).is_some_and(|frame| continues(&frame))
+            {
+                (at, offset) = (next, SEGMENT_HEADER_BYTES);
+            } else {
+                break;
+            }
+        }
+        if frames.is_empty() && last.is_some() {
+            return Err("the oldest segment begins with no frame".into());
+        }
+        let missing = frames.last().map_or(0, |frame| frame.number) + 1;
+        for (segment, image) in self.segments.range(at..) {
+            let from = if *segment == at { offset } else { SEGMENT_HEADER_BYTES };
+            if self.witness(*segment, image, from, missing) {
+                return Err(format!("frame {missing} is missing"));
+            }
+        }
+        if last.is_some() && needed < run.start {
+            return Err(format!("segment {needed} is missing"));
+        }
+        complete(&told, needed)?;
+        let names: BTreeSet<&[u8]> = told.values().map(|queue| queue.name).collect();
+        let ambiguous = names.len() < told.len();
+        let state = State(told.values().map(|queue| (queue.name.to_vec(), queue.state())).collect());
+        let in_frames = frames.iter().flat_map(|frame| [frame.number, frame.next_queue_id]);
+        let in_queues = told.iter().flat_map(|(id, queue)| [*id, queue.next, queue.sets, queue.gets]);
+        let is_at_its_end = in_frames.chain(in_queues).any(|number| number > NUMBER_END / 2);
+        let is_impossible = is_at_its_end || told.values().any(|queue| queue.contradicts);
+        Ok(Found { state, frames: frames.len() as u64, ambiguous, is_impossible })
+    }
+
+    /// The segments without a gap that end with `last`.
+    fn run_to(&self, last: u32) -> Range<u32> {
+        let mut start = last;
+        while start > 1 && self.segments.contains_key(&(start - 1)) {
+            start -= 1;
+        }
+        start..last + 1
+    }
+}
+
+/// Applies a frame's entries in their order.
+fn apply<'a>(told: &mut BTreeMap<u64, Told<'a>>, frame: &Frame<'a>, segment: u32) -> Result<(), Why> {
+    let mut rest = frame.body;
+    while !rest.is_empty() {
+        let (entry, bytes) = Entry::read(rest).ok_or("a frame is whole, and its entries are not")?;
+        rest = &rest[bytes..];
+        let (Entry::Record { queue, .. }
+        | Entry::Put { queue, .. }
+        | Entry::Take { queue, .. }
+        | Entry::Drop { queue }) = entry;
+        if let Entry::Drop { .. } = entry {
+            told.remove(&queue);
+            continue;
+        }
+        let queue = told.entry(queue).or_insert_with(|| Told { head: 1, next: 1, ..Told::default() });
+        match entry {
+            Entry::Record { head, next, sets, gets, name, .. } => {
+                let before = [queue.head, queue.next, queue.sets, queue.gets];
+                queue.contradicts |= before.iter().zip([head, next, sets, gets]).any(|(before, now)| *before > now);
+                queue.contradicts |= !queue.name.is_empty() && queue.name != name;
+                queue.name = if queue.name.is_empty() { name } else { queue.name };
+                queue.head = queue.head.max(head);
+                queue.next = queue.next.max(next).max(queue.head);
+                queue.sets = queue.sets.max(sets);
+                queue.gets = queue.gets.max(gets);
+                queue.record_segment = segment;
+            }
+            Entry::Put { seq, flags, body, .. } => {
+                // A number that was there before is a copy.
+                queue.contradicts |= seq < queue.head || (seq > queue.next && !queue.name.is_empty());
+                if seq >= queue.next {
+                    queue.next = seq + 1;
+                    queue.sets += 1;
+                }
+                queue.messages.insert(seq, (segment, flags, body));
+            }
+            Entry::Take { seq, .. } => {
+                queue.contradicts |= seq < queue.head || (seq > queue.head && !queue.name.is_empty());
+                if seq >= queue.head {
+                    queue.head = seq + 1;
+                    queue.next = queue.next.max(queue.head);
+                    queue.gets += 1;
+                }
+            }
+            Entry::Drop { .. } => unreachable!("seen above"),
+        }
+    }
+    Ok(())
+}
+
+/// Nothing that waits by the records may be missing, or be in segments that are gone.
+fn complete(told: &BTreeMap<u64, Told<'_>>, needed: u32) -> Result<(), Why> {
+    for (id, queue) in told {
+        if queue.name.is_empty() || queue.record_segment < needed {
+            return Err(format!("queue {id} has no record"));
+        }
+        let waiting = queue.messages.range(queue.head..);
+        let oldest = waiting.clone().map(|(_, (segment, ..))| *segment).min();
+        if waiting.count() as u64 != queue.next - queue.head || oldest.is_some_and(|oldest| oldest < needed) {
+            return Err(format!("queue {id} lacks messages"));
+        }
+    }
+    Ok(())
+}
+
+impl Told<'_> {
+    fn state(&self) -> Queue {
+        let message = |(seq, (_, flags, body)): (&u64, &(u32, u32, &[u8]))| Message {
+            seq: *seq,
+            flags: *flags,
+            body: (*body).into(),
+        };
+        Queue { sets: self.sets, gets: self.gets, messages: self.messages.range(self.head..).map(message).collect() }
+    }
+}
