@@ -53,12 +53,14 @@ fn counters(client: &mut Client) -> BTreeMap<String, (u64, u64)> {
 
 /// Everything that `fill` has left is there, in order, with flags and the numbers it had.
 fn check_and_drain(client: &mut Client) {
-    for number in messages() / 10..messages() {
-        let queue = format!("queue-{}", number % QUEUES);
-        client.send(format!("gets {queue}\r\n"));
-        let (body, seq) = (body(number), number / QUEUES + 1);
-        client.expect(&format!("VALUE {queue} {} {} {seq}\r\n", number % 1000, body.len()));
-        client.expect(&format!("{}\r\nEND\r\n", String::from_utf8(body).unwrap()));
+    for start in (messages() / 10..messages()).step_by(BATCH as usize) {
+        let batch = start..messages().min(start + BATCH);
+        client.send(batch.clone().map(|number| format!("gets queue-{}\r\n", number % QUEUES)).collect::<String>());
+        for number in batch {
+            let (queue, body, seq) = (number % QUEUES, body(number), number / QUEUES + 1);
+            client.expect(&format!("VALUE queue-{queue} {} {} {seq}\r\n", number % 1000, body.len()));
+            client.expect(&format!("{}\r\nEND\r\n", String::from_utf8(body).unwrap()));
+        }
     }
     let left: Vec<_> = counters(client).into_iter().filter(|(_, (sets, gets))| sets != gets).collect();
     assert_eq!(left, [(String::from("flushed"), (1, 0))]);
