@@ -113,7 +113,7 @@ fn start_of(segment: u32) -> Position {
 }
 
 /// Whether a file has nothing but zeros from an offset on.
-fn is_zero(file: &dyn DiskFile, mut offset: u64) -> io::Result<bool> {
+pub(crate) fn is_zero(file: &dyn DiskFile, mut offset: u64) -> io::Result<bool> {
     let mut window = vec![0; 64 << 10];
     loop {
         let read = file.read_at(&mut window, offset)?;

@@ -19,6 +19,7 @@ use crate::log::{Position, damage_at};
 use crate::queue::{Place, Queue};
 use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
+use crate::recovery::is_zero;
 use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number};
 use crate::store::Taken;
 
@@ -68,10 +69,12 @@ impl Survey {
     /// # Errors
     /// When the disk cannot be read. Damage is no error here, see [`damaged`](Self::damaged).
     pub fn read(disk: &dyn Disk) -> Result<Survey> {
-        let mut files = BTreeMap::new();
+        let (mut files, mut sizes) = (BTreeMap::new(), BTreeMap::new());
         for name in disk.list().map_err(Error::io("list", "the log's directory"))? {
             if let Some(number) = segment_number(&name) {
-                files.insert(number, disk.open(&name).map_err(Error::io("open", &name))?);
+                let file = disk.open(&name).map_err(Error::io("open", &name))?;
+                sizes.insert(number, file.size().map_err(Error::io("stat", &name))?);
+                files.insert(number, file);
             }
         }
         let mut headers = BTreeMap::new();
@@ -80,11 +83,17 @@ impl Survey {
             headers.extend(header.filter(|header| header.number == *number).map(|header| (*number, header)));
         }
         // The log that most files belong to.
-        let votes = |id: u64| headers.values().filter(|header| header.log_id == id).count();
-        let most = headers.values().copied().max_by_key(|header| votes(header.log_id));
+        let is_of = |one: &SegmentHeader, other: &SegmentHeader| {
+            (one.log_id, one.segment_bytes) == (other.log_id, other.segment_bytes)
+        };
+        let votes = |header: &SegmentHeader| headers.values().filter(|other| is_of(header, other)).count();
+        let most = headers.values().copied().max_by_key(votes);
+        // When all files were cut, no frame can be longer than the longest.
+        let largest = sizes.values().copied().max().unwrap_or(0);
+        let most = most.filter(|_| largest > u64::from(start_of(0).offset));
         let mut survey = Survey {
             log_id: most.map_or(0, |header| header.log_id),
-            segment_bytes: most.map_or(0, |header| header.segment_bytes as u32),
+            segment_bytes: most.map_or(0, |header| header.segment_bytes.min(largest) as u32),
             files,
             rebuild: Rebuild::new(false),
             damaged: Vec::new(),
@@ -92,7 +101,7 @@ impl Survey {
             last: None,
             first_segment: 0,
         };
-        survey.check_headers(&headers)?;
+        survey.check_headers(&headers, &sizes)?;
         survey.walk()?;
         let first = survey.first_segment;
         if survey.files.range(..first).count() > 0 && !survey.is_contiguous_below(first) {
@@ -101,7 +110,7 @@ impl Survey {
             survey.rebuild = Rebuild::new(false);
             (survey.last, survey.frames) = (None, 0);
             survey.damaged.clear();
-            survey.check_headers(&headers)?;
+            survey.check_headers(&headers, &sizes)?;
             survey.walk()?;
         }
         survey.damaged.retain(|damaged| damaged.segment >= first);
@@ -211,30 +220,47 @@ impl Survey {
         Some(FrameReader::new(file, self.log_id, position.segment, self.segment_bytes, position.offset))
     }
 
-    /// Notes files that hold frames and no good header of this log.
-    fn check_headers(&mut self, headers: &BTreeMap<u32, SegmentHeader>) -> Result<()> {
+    /// Notes files that hold frames, and have no good header of this log or not the size that it says.
+    fn check_headers(&mut self, headers: &BTreeMap<u32, SegmentHeader>, sizes: &BTreeMap<u32, u64>) -> Result<()> {
+        let header_bytes = SEGMENT_HEADER_BYTES as u32;
         for number in self.files.keys().copied().collect::<Vec<_>>() {
             let position = Position { segment: number, offset: 0 };
             match headers.get(&number) {
-                Some(header) if header.log_id == self.log_id => {}
-                Some(_) => {
+                Some(header) if header.log_id != self.log_id && self.segment_bytes > 0 => {
                     self.damage(position, 0, "it belongs to another log than the other files here");
                     self.files.remove(&number);
                 }
+                Some(header) if header.segment_bytes != sizes[&number] => {
+                    if self.holds_frames(number)? {
+                        self.damage(position, 0, "the file has not the size that it should have");
+                    }
+                }
+                Some(_) => {}
+                None if self.segment_bytes == 0 => {
+                    // Nothing tells the log's id, so no frame can be told from anything else: the whole file is unknown.
+                    let file = &self.files[&number];
+                    let is_new = is_zero(&**file, u64::from(header_bytes));
+                    if !is_new.map_err(Error::io("read", segment_name(number)))? {
+                        let what = "the file does not begin with a segment's header of this version";
+                        self.damage(position, sizes[&number] as u32, what);
+                    }
+                }
                 None => {
                     // Without frames it is a file whose preparation was interrupted.
-                    let holds_frames = match self.reader(start_of(number)) {
-                        Some(reader) if self.segment_bytes > 0 => reader.find(|_| true)?.is_some(),
-                        _ => false,
-                    };
-                    if holds_frames {
-                        let header_bytes = SEGMENT_HEADER_BYTES as u32;
+                    if self.holds_frames(number)? {
                         self.damage(position, header_bytes, "the file does not begin with a segment's header");
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    fn holds_frames(&self, number: u32) -> Result<bool> {
+        match self.reader(start_of(number)) {
+            Some(reader) if self.segment_bytes > 0 => Ok(reader.find(|_| true)?.is_some()),
+            _ => Ok(false),
+        }
     }
 
     /// Applies all frames, whole ones behind holes too.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use storage::{Durability, Error, Options, Store, Survey};
+use storage::{Disk, Durability, Error, Options, Store, Survey};
 
 use crate::crash::Scratch;
 use crate::crash_disk::CrashDisk;
@@ -99,6 +99,35 @@ fn a_log_of_one_segment_is_not_begun_anew_when_it_is_damaged() {
         let copy = disk.fork();
         copy.damage("0000000001.log", offset, |byte| byte ^ 1);
         seen_or_harmless(&copy, None, &all, &before).expect("the header, or the first frame, is damaged");
+    }
+}
+
+/// Nothing tells which log it was, and nothing is left of it that could be told from an empty one, but that it is there.
+#[test]
+fn a_log_of_one_file_is_not_taken_for_empty_when_its_header_is_damaged() {
+    let (disk, all, before) = log(None, 1);
+    for spare in disk.files().iter().skip(1) {
+        disk.unlink(spare);
+    }
+    for offset in 0..36 {
+        let copy = disk.fork();
+        copy.damage("0000000001.log", offset, |byte| byte ^ 1);
+        seen_or_harmless(&copy, None, &all, &before).expect("there is no other header");
+        let survey = Survey::read(&copy).unwrap();
+        let part = &survey.damaged()[0];
+        assert_eq!(survey.bytes_of(part).unwrap(), copy.content("0000000001.log"), "all of it can be set aside");
+    }
+}
+
+#[test]
+fn a_file_of_the_wrong_size_is_seen() {
+    let (disk, all, before) = log(None, 4);
+    for name in all_used(&disk) {
+        let copy = disk.fork();
+        copy.open(&name).unwrap().write_at(b"more", 16 << 10).unwrap();
+        seen_or_harmless(&copy, None, &all, &before).expect("it is too long");
+        let found = surveyed(&Survey::read(&copy).unwrap());
+        assert!(found == all.queues, "what is in it can be had all the same");
     }
 }
 
