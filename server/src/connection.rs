@@ -1,5 +1,5 @@
 //! Connections: the loop that reads what a client sends, has the session make operations of it, and sends the replies
-//! once everything they tell is safe. TCP and Unix sockets alike: glommio's TCP stream asks no address of its socket.
+//! once everything they tell is safe. TCP and Unix sockets alike.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -8,21 +8,21 @@ use std::mem;
 use std::net::Shutdown;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, RawFd};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use futures_lite::{AsyncRead, AsyncWriteExt};
-use glommio::net::TcpStream;
+use futures_lite::AsyncWriteExt;
 use glommio::timer::sleep;
 use nix::sys::socket;
 use shards::pump::{ShardHandle, reactor_turn};
+use socket2::Socket;
 
 use crate::conversation::Conversation;
 use crate::drain::Drain;
 use crate::listener::Place;
+use crate::readiness::{Readiness, WatchedSocket};
 use crate::session::Step;
 use crate::settings::Settings;
 use crate::trace;
@@ -57,6 +57,7 @@ pub(crate) struct Connections {
     handle: ShardHandle,
     settings: Arc<Settings>,
     drain: Arc<Drain>,
+    readiness: Rc<Readiness>,
     started: Instant,
     /// Every connection reads into this one, and has dealt with it before another task runs.
     read_buffer: RefCell<Vec<u8>>,
@@ -72,11 +73,17 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn new(handle: ShardHandle, settings: Arc<Settings>, drain: Arc<Drain>) -> Connections {
+    pub(crate) fn new(
+        handle: ShardHandle,
+        settings: Arc<Settings>,
+        drain: Arc<Drain>,
+        readiness: Rc<Readiness>,
+    ) -> Connections {
         Connections {
             handle,
             settings,
             drain,
+            readiness,
             started: Instant::now(),
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
             spare_replies: RefCell::default(),
@@ -92,6 +99,10 @@ impl Connections {
         &self.handle
     }
 
+    pub(crate) fn readiness(&self) -> &Rc<Readiness> {
+        &self.readiness
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -105,20 +116,27 @@ impl Connections {
     }
 
     /// Serves a client until it goes, on a task of its own.
-    pub(crate) fn serve(self: &Rc<Connections>, stream: TcpStream, place: Place) {
+    pub(crate) fn serve(self: &Rc<Connections>, socket: Socket, place: Place) {
+        let socket = match self.readiness.watch(socket) {
+            Ok(socket) => socket,
+            Err(error) => {
+                log::warn!("a connection cannot be served: {error}");
+                return;
+            }
+        };
         let seat = self.free.borrow_mut().pop().unwrap_or_else(|| {
             self.seats.borrow_mut().push(Seat::default());
             self.seats.borrow().len() - 1
         });
         let active_seconds = self.now_seconds.get();
-        self.seats.borrow_mut()[seat] = Seat { socket: Some(stream.as_raw_fd()), active_seconds, reader: None };
+        self.seats.borrow_mut()[seat] = Seat { socket: Some(socket.as_raw_fd()), active_seconds, reader: None };
         self.handle.with_shard(|shard| {
             shard.curr_connections += 1;
             shard.counters.connections += 1;
         });
         let connection = Connection {
             open: self.open(),
-            stream,
+            socket,
             conversation: Conversation::new(self),
             more_is_ready: false,
             seat,
@@ -188,7 +206,7 @@ impl Drop for Open {
 #[derive(Debug)]
 struct Connection {
     open: Open,
-    stream: TcpStream,
+    socket: WatchedSocket,
     conversation: Conversation,
     /// The last read filled its buffer.
     more_is_ready: bool,
@@ -203,7 +221,7 @@ impl Connection {
             log::debug!("a connection ended: {error}");
         }
         // What is on its way to the client still arrives.
-        let _ = self.stream.shutdown(Shutdown::Write).await;
+        let _ = self.socket.shutdown(Shutdown::Write);
     }
 
     /// The only loop that awaits a client's socket.
@@ -213,7 +231,7 @@ impl Connection {
             loop {
                 self.conversation.settle(&self.open).await;
                 if let Step::Control(control) = step {
-                    self.conversation.answer(control, &self.open, &mut self.stream).await?;
+                    self.conversation.answer(control, &self.open, &mut self.socket).await?;
                 }
                 self.send().await?;
                 match step {
@@ -236,13 +254,13 @@ impl Connection {
         poll_fn(|context| self.poll_read(&server, context)).await
     }
 
-    fn poll_read(&mut self, server: &Connections, context: &mut Context<'_>) -> Poll<io::Result<Option<Step>>> {
+    fn poll_read(&mut self, server: &Connections, context: &Context<'_>) -> Poll<io::Result<Option<Step>>> {
         let stop_at = server.stop_at.get();
         if stop_at.is_some_and(|stop_at| Instant::now() >= stop_at) {
             return Poll::Ready(Ok(None));
         }
         let mut buffer = server.read_buffer.borrow_mut();
-        match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+        match self.socket.poll_read(context, &mut buffer) {
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(None)),
             Poll::Ready(Ok(n)) => {
                 self.conversation.session.counters.bytes_read += n as u64;
@@ -273,7 +291,7 @@ impl Connection {
         trace::replies(&out);
         let mut sent = 0;
         while sent < out.len() {
-            sent += self.stream.write(&out[sent..]).await?;
+            sent += self.socket.write(&out[sent..]).await?;
             self.note_activity();
         }
         let session = &mut self.conversation.session;

@@ -15,13 +15,12 @@ use crate::control;
 use crate::drain::Drain;
 use crate::handover::Handover;
 use crate::listener::{self, Limit};
+use crate::readiness::Readiness;
 use crate::settings::Settings;
 use crate::sockets::ShardSockets;
 use crate::stop::Stop;
 use crate::udp;
 
-/// Submission queue entries of a ring; with many connections on a shard each has one for its next read.
-const RING_DEPTH: usize = 1024;
 /// Threads beside each shard's own, for: a commit or sync, the log's files, the index, and waiting for the stop.
 const BLOCKING_THREADS: usize = 4;
 /// How long a shard may take to start, recovery apart.
@@ -104,7 +103,6 @@ impl Executors {
             let spawned = LocalExecutorBuilder::new(placement)
                 .name("rushq-shard")
                 .io_memory(0)
-                .ring_depth(RING_DEPTH)
                 // The preempt timer stays at its 100 ms: when it expires between the reactor's turn and the first task,
                 // glommio sleeps although tasks are ready, and a short one does that on a busy machine. So tasks that
                 // could run for long call `shards::pump::reactor_turn` themselves.
@@ -154,9 +152,12 @@ struct Shared {
 async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
     let Shared { number, sockets, handovers, settings, limit, stop, drain } = shared;
     let handle = ShardHandle::start(shard, links, settings.pump).await;
-    let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings), drain));
-    let serving = match serve(number, sockets, handovers, &connections, limit) {
-        Ok(serving) => serving,
+    let begun = Readiness::new().map_err(|error| format!("clients cannot be served: {error}")).and_then(|readiness| {
+        let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings), drain, readiness));
+        Ok((serve(number, sockets, handovers, &connections, limit)?, connections))
+    });
+    let (serving, connections) = match begun {
+        Ok(begun) => begun,
         Err(what) => {
             // Main prints it and ends the process.
             ready.say(Started::Failed(what));
@@ -196,12 +197,13 @@ fn serve(
     limit: Arc<Limit>,
 ) -> Result<Vec<Task<()>>, String> {
     let mut tasks = Vec::new();
+    glommio::spawn_local(Rc::clone(connections.readiness()).run()).detach();
     if let Some(socket) = sockets.tcp {
-        let listener = listener::listen(socket)?;
+        let listener = listener::listen(socket, connections.readiness())?;
         tasks.push(glommio::spawn_local(listener::accept(listener, Rc::clone(connections), Arc::clone(&limit))));
     }
     if let Some(socket) = sockets.unix {
-        let listener = listener::listen(socket)?;
+        let listener = listener::listen(socket, connections.readiness())?;
         tasks.push(glommio::spawn_local(listener::accept_for_all(listener, Arc::clone(&handovers))));
     }
     if let Some(socket) = sockets.udp {

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use glommio::net::AcceptedTcpStream;
+use socket2::Socket;
 
 /// What waits for one shard. Its own task takes, any thread gives.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub(crate) struct Handover(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    streams: VecDeque<AcceptedTcpStream>,
+    sockets: VecDeque<Socket>,
     taker: Option<Waker>,
 }
 
@@ -22,19 +22,19 @@ impl Handover {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn give(&self, stream: AcceptedTcpStream) {
+    pub(crate) fn give(&self, socket: Socket) {
         let mut waiting = self.lock();
-        waiting.streams.push_back(stream);
+        waiting.sockets.push_back(socket);
         let taker = waiting.taker.take();
         drop(waiting);
         taker.into_iter().for_each(Waker::wake);
     }
 
-    pub(crate) async fn take(&self) -> AcceptedTcpStream {
+    pub(crate) async fn take(&self) -> Socket {
         poll_fn(|context| {
             let mut waiting = self.lock();
-            match waiting.streams.pop_front() {
-                Some(stream) => Poll::Ready(stream),
+            match waiting.sockets.pop_front() {
+                Some(socket) => Poll::Ready(socket),
                 None => {
                     waiting.taker = Some(context.waker().clone());
                     Poll::Pending

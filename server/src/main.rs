@@ -22,6 +22,7 @@ mod listener;
 mod options;
 mod pid_file;
 mod privileges;
+mod readiness;
 mod server;
 mod session;
 mod settings;
