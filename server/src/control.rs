@@ -57,11 +57,11 @@ pub(crate) async fn answer(
 /// Has one shard do something, and waits for it.
 async fn ask(shards: &ShardHandle, gather: &Gather, shard: ShardId, op: Op<'_>) -> Outcome {
     if shard == shards.id() {
-        let (outcome, frame) = shards.apply(op);
+        let (outcome, frame) = shards.turn().apply(op);
         shards.settled(frame).await;
         return outcome;
     }
-    gather.push(shard, op);
+    shards.turn().push(gather, shard, op);
     gather.complete().await;
     let mut answer = None;
     gather.take(|outcome| answer = Some(outcome));

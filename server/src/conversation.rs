@@ -4,7 +4,7 @@ use std::io;
 use std::mem;
 
 use futures_lite::AsyncWrite;
-use shards::pump::{Gather, ShardHandle};
+use shards::pump::{Gather, ShardHandle, Turn};
 use shards::{FrameNumber, Op, Outcome, ShardId};
 
 use crate::connection::Connections;
@@ -40,6 +40,7 @@ impl Conversation {
     pub(crate) fn step(&mut self, server: &Connections, came: &[u8]) -> Step {
         let mut backend = ShardBackend {
             handle: server.handle(),
+            turn: server.handle().turn(),
             draining: server.is_draining(),
             gather: &self.gather,
             changed: &mut self.changed,
@@ -100,6 +101,7 @@ impl Conversation {
 /// Applies what is this shard's, and sends what is another's.
 struct ShardBackend<'a> {
     handle: &'a ShardHandle,
+    turn: Turn<'a>,
     draining: bool,
     gather: &'a Gather,
     changed: &'a mut FrameNumber,
@@ -121,11 +123,11 @@ impl Backend for ShardBackend<'_> {
 
     fn submit(&mut self, to: ShardId, op: Op<'_>) -> Option<Outcome> {
         if to == self.handle.id() {
-            let (outcome, frame) = self.handle.apply(op);
+            let (outcome, frame) = self.turn.apply(op);
             *self.changed = frame.max(*self.changed);
             return Some(outcome);
         }
-        self.gather.push(to, op);
+        self.turn.push(self.gather, to, op);
         *self.forwarded += 1;
         None
     }

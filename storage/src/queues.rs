@@ -1,9 +1,9 @@
 //! All queues of a shard: found by name, by id, and in an order that a long listing can follow.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::fmt::Debug;
+use std::hash::BuildHasher;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::entry::QueueId;
 use crate::queue::Queue;
@@ -11,31 +11,115 @@ use crate::queue::Queue;
 /// Where a queue stands in the list of all queues; stable for the queue's life.
 pub(crate) type Slot = u32;
 
+/// Tables that make up a [`Parts`].
+const PARTS: usize = 64;
+/// An odd number near 2^64 divided by the golden ratio: multiplied by it, consecutive numbers spread (Knuth, The Art of
+/// Computer Programming, 6.4).
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// The queues of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
     slots: Vec<Option<Queue>>,
     free: Vec<Slot>,
-    by_name: HashTable<Slot>,
-    by_id: HashMap<QueueId, Slot>,
+    by_name: Parts<Named>,
+    by_id: Parts<Numbered>,
     /// Seeded at random: clients choose the names, and must not be able to choose collisions.
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
+}
+
+/// A queue in the table by name. The hash spares a look at the queue, a cache miss, for each that is not meant, and for all
+/// when the table grows.
+#[derive(Debug, Clone, Copy)]
+struct Named {
+    hash: u32,
+    slot: Slot,
+}
+
+/// A queue in the table by id.
+#[derive(Debug, Clone, Copy)]
+struct Numbered {
+    id: QueueId,
+    slot: Slot,
+}
+
+/// What an entry of a table is found by.
+trait Hashed {
+    fn hash(&self) -> u64;
+}
+
+impl Hashed for Named {
+    fn hash(&self) -> u64 {
+        spread(self.hash)
+    }
+}
+
+impl Hashed for Numbered {
+    fn hash(&self) -> u64 {
+        hash_id(self.id)
+    }
+}
+
+/// Our own numbers, which nobody else chooses.
+fn hash_id(id: QueueId) -> u64 {
+    let hash = id.wrapping_mul(GOLDEN);
+    hash ^ (hash >> 32)
+}
+
+/// The table wants good bits at both ends of 64.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(GOLDEN) ^ u64::from(hash)
+}
+
+/// A hash table in parts, so that the growth of a large one is many short pauses and not a long one.
+#[derive(Debug)]
+struct Parts<T>(Vec<HashTable<T>>);
+
+impl<T> Default for Parts<T> {
+    fn default() -> Parts<T> {
+        Parts((0..PARTS).map(|_| HashTable::new()).collect())
+    }
+}
+
+impl<T: Hashed + Debug> Parts<T> {
+    fn part(hash: u64) -> usize {
+        // Neither the bits that choose a bucket within the part, nor those that are kept beside it.
+        (hash >> 40) as usize % PARTS
+    }
+
+    fn find(&self, hash: u64, is: impl FnMut(&T) -> bool) -> Option<&T> {
+        self.0[Parts::<T>::part(hash)].find(hash, is)
+    }
+
+    fn insert(&mut self, entry: T) {
+        let hash = entry.hash();
+        self.0[Parts::<T>::part(hash)].insert_unique(hash, entry, T::hash);
+    }
+
+    fn remove(&mut self, hash: u64, is: impl FnMut(&T) -> bool) {
+        let found = self.0[Parts::<T>::part(hash)].find_entry(hash, is);
+        found.expect("every queue is found by its name and by its id").remove();
+    }
 }
 
 impl Queues {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.by_name.len()
+        self.slots.len() - self.free.len()
     }
 
     pub(crate) fn find(&self, name: &[u8]) -> Option<Slot> {
-        let hash = self.hasher.hash_one(name);
-        let slots = &self.slots;
-        self.by_name.find(hash, |&slot| slots[slot as usize].as_ref().is_some_and(|q| *q.name == *name)).copied()
+        let hash = self.hash_name(name);
+        let is = |named: &Named| named.hash == hash && *self.at(named.slot).name == *name;
+        self.by_name.find(spread(hash), is).map(|named| named.slot)
+    }
+
+    fn hash_name(&self, name: &[u8]) -> u32 {
+        self.hasher.hash_one(name) as u32
     }
 
     pub(crate) fn find_id(&self, id: QueueId) -> Option<Slot> {
-        self.by_id.get(&id).copied()
+        self.by_id.find(hash_id(id), |numbered| numbered.id == id).map(|numbered| numbered.slot)
     }
 
     /// The queue in a slot that [`find`](Self::find) or [`add`](Self::add) gave.
@@ -74,23 +158,18 @@ impl Queues {
                 Slot::try_from(self.slots.len() - 1).expect("fewer than 2^32 queues")
             }
         };
-        let hash = self.hasher.hash_one(&*queue.name);
-        let before = self.by_id.insert(queue.id, slot);
-        assert!(before.is_none(), "queue ids are never reused");
+        assert!(self.find_id(queue.id).is_none(), "queue ids are never reused");
+        let hash = self.hash_name(&queue.name);
+        self.by_name.insert(Named { hash, slot });
+        self.by_id.insert(Numbered { id: queue.id, slot });
         self.slots[slot as usize] = Some(queue);
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.by_name.insert_unique(hash, slot, |&slot| {
-            hasher.hash_one(&*slots[slot as usize].as_ref().expect("the slot is in use").name)
-        });
         slot
     }
 
     pub(crate) fn remove(&mut self, slot: Slot) -> Queue {
         let queue = self.slots[slot as usize].take().expect("the slot is in use");
-        let hash = self.hasher.hash_one(&*queue.name);
-        let entry = self.by_name.find_entry(hash, |&other| other == slot).expect("every queue is found by its name");
-        entry.remove();
-        self.by_id.remove(&queue.id);
+        self.by_name.remove(spread(self.hash_name(&queue.name)), |named| named.slot == slot);
+        self.by_id.remove(hash_id(queue.id), |numbered| numbered.slot == slot);
         self.free.push(slot);
         queue
     }

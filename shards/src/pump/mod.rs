@@ -8,7 +8,7 @@ mod background;
 mod committer;
 mod event;
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -170,11 +170,10 @@ impl ShardHandle {
         owner_of(queue, self.0.shards)
     }
 
-    /// Applies an operation to this shard. The outcome may be told once [`settled`](Self::settled) has returned for the
-    /// frame that comes with it.
-    #[must_use = "an outcome may not be told before its frame is safe"]
-    pub fn apply(&self, op: Op<'_>) -> (Outcome, FrameNumber) {
-        self.0.with_node(|node| node.apply(op).unwrap_or_else(|error| fatal(&error)))
+    /// Begins a turn of a connection: all the operations that it has at once.
+    #[must_use]
+    pub fn turn(&self) -> Turn<'_> {
+        Turn { pump: &self.0, node: self.0.node.borrow_mut() }
     }
 
     /// Waits until the log is safe up to a frame.
@@ -293,6 +292,42 @@ async fn receive(pump: Rc<Pump>, from: ShardId, receiver: ConnectedReceiver<Pack
     }
 }
 
+/// A connection's turn: the shard is its alone, and what follows from all its operations is done once, at the end. No
+/// turn lasts across an await.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    pump: &'a Pump,
+    node: RefMut<'a, Node>,
+}
+
+impl Turn<'_> {
+    /// Applies an operation to this shard. The outcome may be told once [`ShardHandle::settled`] has returned for the
+    /// frame that comes with it.
+    #[must_use = "an outcome may not be told before its frame is safe"]
+    pub fn apply(&mut self, op: Op<'_>) -> (Outcome, FrameNumber) {
+        self.node.apply(op).unwrap_or_else(|error| fatal(&error))
+    }
+
+    /// Sends an operation to another shard. Its outcome will be the gather's next.
+    ///
+    /// # Panics
+    /// When `to` is this shard.
+    pub fn push(&mut self, gather: &Gather, to: ShardId, op: Op<'_>) {
+        self.node.push(gather.id, to, op);
+    }
+
+    /// The shard itself, to count something.
+    pub fn shard(&mut self) -> &mut Shard {
+        self.node.shard()
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.pump.follow(&mut self.node);
+    }
+}
+
 /// The outcomes that one connection gets from other shards.
 #[derive(Debug)]
 pub struct Gather {
@@ -301,14 +336,6 @@ pub struct Gather {
 }
 
 impl Gather {
-    /// Sends an operation to another shard.
-    ///
-    /// # Panics
-    /// When `to` is this shard.
-    pub fn push(&self, to: ShardId, op: Op<'_>) {
-        self.pump.with_node(|node| node.push(self.id, to, op));
-    }
-
     /// Waits until the outcomes of all operations are there. They may be told at once: their shards have waited until
     /// they are safe.
     pub async fn complete(&self) {
