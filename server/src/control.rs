@@ -57,8 +57,11 @@ pub(crate) async fn answer(
 /// Has one shard do something, and waits for it.
 async fn ask(shards: &ShardHandle, gather: &Gather, shard: ShardId, op: Op<'_>) -> Outcome {
     if shard == shards.id() {
-        let (outcome, frame) = shards.turn().apply(op);
-        shards.settled(frame).await;
+        let (outcome, wanted) = {
+            let mut turn = shards.turn();
+            (turn.apply(op), turn.wanted())
+        };
+        shards.settled(wanted).await;
         return outcome;
     }
     shards.turn().push(gather, shard, op);

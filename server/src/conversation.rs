@@ -19,7 +19,7 @@ pub(crate) struct Conversation {
     /// Input that is no whole command yet.
     input: Vec<u8>,
     /// The frame that must be safe before the replies go.
-    changed: FrameNumber,
+    wanted: FrameNumber,
     /// Operations whose outcomes come from other shards.
     forwarded: u64,
 }
@@ -30,7 +30,7 @@ impl Conversation {
             session: Session::new(server.settings().rules()),
             gather: server.handle().gather(),
             input: Vec::new(),
-            changed: 0,
+            wanted: 0,
             forwarded: 0,
         }
     }
@@ -43,17 +43,19 @@ impl Conversation {
             turn: server.handle().turn(),
             draining: server.is_draining(),
             gather: &self.gather,
-            changed: &mut self.changed,
             forwarded: &mut self.forwarded,
         };
-        if self.input.is_empty() {
+        let step = if self.input.is_empty() {
             let (done, step) = self.session.run(came, &mut backend);
             self.input.extend_from_slice(&came[done..]);
-            return step;
-        }
-        self.input.extend_from_slice(came);
-        let (done, step) = self.session.run(&self.input, &mut backend);
-        self.input.drain(..done);
+            step
+        } else {
+            self.input.extend_from_slice(came);
+            let (done, step) = self.session.run(&self.input, &mut backend);
+            self.input.drain(..done);
+            step
+        };
+        self.wanted = self.wanted.max(backend.turn.wanted());
         step
     }
 
@@ -69,7 +71,7 @@ impl Conversation {
         assert!(self.session.is_settled(), "every command has its reply");
         let counted = mem::take(&mut self.session.counters);
         server.handle().with_shard(|shard| shard.counters.add(&counted));
-        server.handle().settled(mem::take(&mut self.changed)).await;
+        server.handle().settled(mem::take(&mut self.wanted)).await;
     }
 
     /// Answers a command that concerns all shards.
@@ -104,7 +106,6 @@ struct ShardBackend<'a> {
     turn: Turn<'a>,
     draining: bool,
     gather: &'a Gather,
-    changed: &'a mut FrameNumber,
     forwarded: &'a mut u64,
 }
 
@@ -121,11 +122,10 @@ impl Backend for ShardBackend<'_> {
         self.handle.owner_of(queue)
     }
 
+    #[inline]
     fn submit(&mut self, to: ShardId, op: Op<'_>) -> Option<Outcome> {
         if to == self.handle.id() {
-            let (outcome, frame) = self.turn.apply(op);
-            *self.changed = frame.max(*self.changed);
-            return Some(outcome);
+            return Some(self.turn.apply(op));
         }
         self.turn.push(self.gather, to, op);
         *self.forwarded += 1;

@@ -117,16 +117,21 @@ impl Node {
     // ---- for this shard's connections ----
 
     /// Applies an operation to this shard. The outcome may be told once [`acknowledged`](Self::acknowledged) has reached
-    /// the frame that comes with it.
+    /// `wanted`, which is raised to the frame that holds the change, if there was one.
     ///
     /// # Errors
     /// When the disk has failed. The process must stop, and tell nobody anything.
-    pub fn apply(&mut self, op: Op<'_>) -> Result<(Outcome, FrameNumber)> {
-        let outcome = self.shard.apply(op)?;
-        let frame = if outcome.waits_for_commit() { self.shard.changed() } else { 0 };
-        self.due.commit |= frame > 0;
-        self.due.index |= matches!(outcome, Outcome::CheckpointAsked(_));
-        Ok((outcome, frame))
+    #[inline]
+    pub fn apply(&mut self, op: Op<'_>, wanted: &mut FrameNumber) -> Result<Outcome> {
+        let result = self.shard.apply(op);
+        if let Ok(outcome) = &result {
+            if outcome.waits_for_commit() {
+                *wanted = self.shard.changed();
+                self.due.commit = true;
+            }
+            self.due.index |= matches!(outcome, Outcome::CheckpointAsked(_));
+        }
+        result
     }
 
     /// Opens a place for the outcomes that a connection gets from other shards.
@@ -192,11 +197,7 @@ impl Node {
     /// Applies another shard's batch, and sends it back as soon as its outcomes may be told.
     fn serve(&mut self, from: ShardId, mut batch: Batch) -> Result<()> {
         let mut wanted = 0;
-        batch.serve(|op| {
-            let (outcome, frame) = self.apply(op)?;
-            wanted = wanted.max(frame);
-            Ok(outcome)
-        })?;
+        batch.serve(|op| self.apply(op, &mut wanted))?;
         self.shard.counters.served += batch.len() as u64;
         if self.acknowledged() >= wanted {
             self.outgoing.push_back((from, Packet::Reply(batch)));

@@ -173,7 +173,7 @@ impl ShardHandle {
     /// Begins a turn of a connection: all the operations that it has at once.
     #[must_use]
     pub fn turn(&self) -> Turn<'_> {
-        Turn { pump: &self.0, node: self.0.node.borrow_mut() }
+        Turn { pump: &self.0, node: self.0.node.borrow_mut(), wanted: 0 }
     }
 
     /// Waits until the log is safe up to a frame.
@@ -298,14 +298,25 @@ async fn receive(pump: Rc<Pump>, from: ShardId, receiver: ConnectedReceiver<Pack
 pub struct Turn<'a> {
     pump: &'a Pump,
     node: RefMut<'a, Node>,
+    wanted: FrameNumber,
 }
 
 impl Turn<'_> {
-    /// Applies an operation to this shard. The outcome may be told once [`ShardHandle::settled`] has returned for the
-    /// frame that comes with it.
+    /// Applies an operation to this shard. The outcome may be told once [`ShardHandle::settled`] has returned for
+    /// [`wanted`](Self::wanted).
+    #[inline]
     #[must_use = "an outcome may not be told before its frame is safe"]
-    pub fn apply(&mut self, op: Op<'_>) -> (Outcome, FrameNumber) {
-        self.node.apply(op).unwrap_or_else(|error| fatal(&error))
+    pub fn apply(&mut self, op: Op<'_>) -> Outcome {
+        match self.node.apply(op, &mut self.wanted) {
+            Ok(outcome) => outcome,
+            Err(error) => fatal(&error),
+        }
+    }
+
+    /// The frame that must be safe before the outcomes of this turn may be told; 0 when they may be at once.
+    #[must_use]
+    pub fn wanted(&self) -> FrameNumber {
+        self.wanted
     }
 
     /// Sends an operation to another shard. Its outcome will be the gather's next.

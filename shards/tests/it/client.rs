@@ -49,14 +49,14 @@ pub(crate) struct Client {
     /// Operations whose outcomes come from other shards, and have not come yet.
     pub(crate) forwarded: usize,
     /// The frame that must be safe before the replies go.
-    pub(crate) changed: FrameNumber,
+    pub(crate) wanted: FrameNumber,
     woken: Arc<Flag>,
 }
 
 impl Client {
     pub(crate) fn new(shard: usize, gather: GatherId) -> Client {
         let woken = Arc::new(Flag(AtomicBool::new(false)));
-        Client { shard, gather, round: 0, pending: Vec::new(), forwarded: 0, changed: 0, woken }
+        Client { shard, gather, round: 0, pending: Vec::new(), forwarded: 0, wanted: 0, woken }
     }
 
     /// Has it look for its outcomes once, although nobody has woken it.
@@ -82,10 +82,10 @@ impl Client {
             assert!(missing.next().is_none(), "each operation has its outcome");
             self.forwarded = 0;
         }
-        if node.acknowledged() < self.changed {
+        if node.acknowledged() < self.wanted {
             return None;
         }
-        self.changed = 0;
+        self.wanted = 0;
         Some(mem::take(&mut self.pending))
     }
 }

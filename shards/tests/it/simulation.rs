@@ -250,10 +250,9 @@ impl<'a> Simulation<'a> {
             let (mut applied, mut outcome) = (None, None);
             if owner == at {
                 applied = Some(self.shards[at].history.apply(op.clone()));
-                let (came, frame) = self.with_shard(at, |shard| shard.node.apply(borrowed(&op)))?;
-                outcome = Some(came);
-                let client = &mut self.clients[number];
-                client.changed = client.changed.max(frame);
+                let mut wanted = self.clients[number].wanted;
+                outcome = Some(self.with_shard(at, |shard| shard.node.apply(borrowed(&op), &mut wanted))?);
+                self.clients[number].wanted = wanted;
             } else {
                 self.under_way[at][owner].push_back(Address { round, slot });
                 self.with_shard(at, |shard| shard.node.push(gather, ShardId(owner as u16), borrowed(&op)));
