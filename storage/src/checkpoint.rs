@@ -10,7 +10,7 @@ use crate::directory::SegmentDirectory;
 use crate::entry::Record;
 use crate::index::{Index, IndexError, Meta, PageWriter, Pages};
 use crate::queue::Queue;
-use crate::queues::Slot;
+use crate::queues::{Slot, UNKNOWN_SLOT};
 use crate::store::Store;
 
 /// Pages that are handed to the index at once, in bytes.
@@ -264,7 +264,7 @@ pub(crate) fn read_located(segment: u32, items: &[u8], mut each: impl FnMut(crat
         let (queue, seq) = (reader.varint()?, reader.varint()?);
         offset = offset.checked_add(reader.varint_u32()?)?;
         let place = crate::queue::Place { segment, offset, body_bytes: reader.varint_u32()? };
-        each(crate::directory::Located { queue, seq, place });
+        each(crate::directory::Located { queue, slot: UNKNOWN_SLOT, seq, place });
     }
     Some(())
 }

@@ -1,10 +1,11 @@
 //! A segment's directory: where its puts are. The index keeps it, so that a start need not read the segment.
 //!
-//! In memory, one put is four varints: queue id, sequence number, distance from the put before, bytes of the body.
+//! In memory, one put is five varints: queue id, its slot, sequence number, distance from the put before, bytes of the body.
 
 use crate::codec::{Reader, put_varint};
 use crate::entry::{QueueId, Seq};
 use crate::queue::Place;
+use crate::queues::Slot;
 
 /// The puts of one segment, in the order of their offsets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) struct SegmentDirectory {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Located {
     pub(crate) queue: QueueId,
+    /// Where the queue was when the put was made, so that it need not be looked for; it may be gone from there.
+    pub(crate) slot: Slot,
     pub(crate) seq: Seq,
     pub(crate) place: Place,
 }
@@ -28,9 +31,10 @@ impl SegmentDirectory {
     }
 
     /// Adds a put that is behind all those that are here.
-    pub(crate) fn push(&mut self, queue: QueueId, seq: Seq, offset: u32, body_bytes: u32) {
+    pub(crate) fn push(&mut self, queue: QueueId, slot: Slot, seq: Seq, offset: u32, body_bytes: u32) {
         debug_assert!(offset > self.last_offset);
         put_varint(&mut self.bytes, queue);
+        put_varint(&mut self.bytes, u64::from(slot));
         put_varint(&mut self.bytes, seq);
         put_varint(&mut self.bytes, u64::from(offset - self.last_offset));
         put_varint(&mut self.bytes, u64::from(body_bytes));
@@ -67,12 +71,12 @@ impl Iterator for DirectoryReader<'_> {
 
     fn next(&mut self) -> Option<Located> {
         let mut reader = self.reader;
-        let (queue, seq) = (reader.varint()?, reader.varint()?);
+        let (queue, slot, seq) = (reader.varint()?, reader.varint_u32()?, reader.varint()?);
         let offset = self.last_offset.checked_add(reader.varint_u32()?)?;
         let body_bytes = reader.varint_u32()?;
         self.reader = reader;
         self.last_offset = offset;
-        Some(Located { queue, seq, place: Place { segment: self.segment, offset, body_bytes } })
+        Some(Located { queue, slot, seq, place: Place { segment: self.segment, offset, body_bytes } })
     }
 }
 
@@ -83,11 +87,11 @@ mod tests {
     #[test]
     fn puts_come_back() {
         let mut directory = SegmentDirectory::new(3);
-        let puts = [(1, 1, 112, 5), (900, 1 << 40, 4000, 0), (2, 7, 1 << 30, 1 << 20)];
-        for (queue, seq, offset, bytes) in puts {
-            directory.push(queue, seq, offset, bytes);
+        let puts = [(1, 0, 1, 112, 5), (900, 12, 1 << 40, 4000, 0), (2, 1 << 30, 7, 1 << 30, 1 << 20)];
+        for (queue, slot, seq, offset, bytes) in puts {
+            directory.push(queue, slot, seq, offset, bytes);
         }
-        let located = |l: Located| (l.queue, l.seq, l.place.offset, l.place.body_bytes);
+        let located = |l: Located| (l.queue, l.slot, l.seq, l.place.offset, l.place.body_bytes);
         assert!(directory.read_from(0, 0).map(located).eq(puts));
         // And from the middle on, as a checkpoint reads them.
         let mut reader = directory.read_from(0, 0);

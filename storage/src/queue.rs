@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use smallvec::SmallVec;
+
 use crate::entry::{QueueId, Record, Seq, put_bytes, record_bytes};
 
 /// Messages in a full run. Runs bound what is moved or walked at once, however deep a queue is.
@@ -68,7 +70,8 @@ impl Run {
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) id: QueueId,
-    pub(crate) name: Box<[u8]>,
+    /// In place when it is short, so that comparing it costs no cache miss beyond the queue's own.
+    pub(crate) name: SmallVec<[u8; 16]>,
     pub(crate) head: Seq,
     pub(crate) next: Seq,
     pub(crate) sets: u64,

@@ -2,7 +2,9 @@
 
 use std::fmt::Debug;
 use std::hash::BuildHasher;
+use std::mem;
 
+use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::entry::QueueId;
@@ -10,6 +12,8 @@ use crate::queue::Queue;
 
 /// Where a queue stands in the list of all queues; stable for the queue's life.
 pub(crate) type Slot = u32;
+/// No queue's: when it is not known where one stands.
+pub(crate) const UNKNOWN_SLOT: Slot = Slot::MAX;
 
 /// Tables that make up a [`Parts`].
 const PARTS: usize = 64;
@@ -91,9 +95,13 @@ impl<T: Hashed + Debug> Parts<T> {
         self.0[Parts::<T>::part(hash)].find(hash, is)
     }
 
-    fn insert(&mut self, entry: T) {
+    /// Adds what `is` says is not there yet.
+    fn insert(&mut self, entry: T, is: impl FnMut(&T) -> bool) {
         let hash = entry.hash();
-        self.0[Parts::<T>::part(hash)].insert_unique(hash, entry, T::hash);
+        match self.0[Parts::<T>::part(hash)].entry(hash, is, T::hash) {
+            Entry::Vacant(vacant) => mem::drop(vacant.insert(entry)),
+            Entry::Occupied(occupied) => panic!("{:?} is there already", occupied.get()),
+        }
     }
 
     fn remove(&mut self, hash: u64, is: impl FnMut(&T) -> bool) {
@@ -120,6 +128,12 @@ impl Queues {
 
     pub(crate) fn find_id(&self, id: QueueId) -> Option<Slot> {
         self.by_id.find(hash_id(id), |numbered| numbered.id == id).map(|numbered| numbered.slot)
+    }
+
+    /// The queue of this id, which may be in `slot`.
+    pub(crate) fn by_id(&self, id: QueueId, slot: Slot) -> Option<&Queue> {
+        let there = self.get(slot).filter(|queue| queue.id == id);
+        there.or_else(|| self.find_id(id).map(|slot| self.at(slot)))
     }
 
     /// The queue in a slot that [`find`](Self::find) or [`add`](Self::add) gave.
@@ -158,10 +172,9 @@ impl Queues {
                 Slot::try_from(self.slots.len() - 1).expect("fewer than 2^32 queues")
             }
         };
-        assert!(self.find_id(queue.id).is_none(), "queue ids are never reused");
-        let hash = self.hash_name(&queue.name);
-        self.by_name.insert(Named { hash, slot });
-        self.by_id.insert(Numbered { id: queue.id, slot });
+        let (hash, id) = (self.hash_name(&queue.name), queue.id);
+        self.by_name.insert(Named { hash, slot }, |named| named.slot == slot);
+        self.by_id.insert(Numbered { id, slot }, |numbered| numbered.id == id);
         self.slots[slot as usize] = Some(queue);
         slot
     }

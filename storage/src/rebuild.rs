@@ -9,6 +9,7 @@ use crate::entry::{Entry, QueueId};
 use crate::index::{Index, IndexError};
 use crate::log::Position;
 use crate::queue::{Place, Queue};
+use crate::queues::UNKNOWN_SLOT;
 
 /// The queues so far. Entries may come again, and records and directories of a checkpoint may know more than the
 /// entries that are applied over them: nothing ever goes back.
@@ -63,7 +64,7 @@ impl Rebuild {
                 }
                 queue.place(seq, Place { segment: at.segment, offset: at.offset, body_bytes });
                 if self.indexed {
-                    self.directory(at.segment).push(id, seq, at.offset, body_bytes);
+                    self.directory(at.segment).push(id, UNKNOWN_SLOT, seq, at.offset, body_bytes);
                 }
             }
             Entry::Take { queue, seq } => {
@@ -99,7 +100,13 @@ impl Rebuild {
         // That segment goes on filling, and its directory with it; what is behind the checkpoint is replayed.
         let place = located.place;
         if place.segment == checkpoint.segment && place.offset < checkpoint.offset {
-            self.directory(place.segment).push(located.queue, located.seq, place.offset, place.body_bytes);
+            self.directory(place.segment).push(
+                located.queue,
+                UNKNOWN_SLOT,
+                located.seq,
+                place.offset,
+                place.body_bytes,
+            );
         }
     }
 

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::frame::FRAME_HEADER_BYTES;
 use crate::log::{Purpose, damage_at};
 use crate::queue::Place;
+use crate::queues::UNKNOWN_SLOT;
 use crate::reader::FrameReader;
 use crate::segment::SEGMENT_HEADER_BYTES;
 use crate::store::{Store, append_put};
@@ -127,7 +128,7 @@ impl Store {
                 Ok(room)
             }
             Candidate::Put { queue, seq, flags, place, body } => {
-                if !self.is_live(&Located { queue, seq, place }) {
+                if !self.is_live(&Located { queue, slot: UNKNOWN_SLOT, seq, place }) {
                     return Ok(true);
                 }
                 let body = &frame[body];
@@ -136,7 +137,7 @@ impl Store {
                 }
                 let slot = self.queues.find_id(queue).expect("it is live");
                 let indexed = self.index.is_some();
-                let to = append_put(&mut self.log, &mut self.directories, indexed, queue, seq, flags, body);
+                let to = append_put(&mut self.log, &mut self.directories, indexed, (queue, slot), seq, flags, body);
                 self.log.sub_live(from, put_bytes(body.len()));
                 self.resident += self.queues.at_mut(slot).move_message(seq, to, flags, body);
                 if self.resident > self.options.memory_bytes {
@@ -149,8 +150,8 @@ impl Store {
 
     /// Whether a message waits, and this is its place.
     pub(crate) fn is_live(&self, located: &Located) -> bool {
-        let slot = self.queues.find_id(located.queue);
-        let message = slot.and_then(|slot| self.queues.at(slot).message(located.seq));
+        let queue = self.queues.by_id(located.queue, located.slot);
+        let message = queue.and_then(|queue| queue.message(located.seq));
         message.is_some_and(|message| message.place == located.place)
     }
 }

@@ -7,7 +7,7 @@ use crate::checkpoint::Checkpoint;
 use crate::commit::{Commit, Sync};
 use crate::directory::SegmentDirectory;
 use crate::disk::Disk;
-use crate::entry::{DROP_BYTES, Entry, Seq, TAKE_BYTES, put_bytes, record_bytes};
+use crate::entry::{DROP_BYTES, Entry, QueueId, Seq, TAKE_BYTES, put_bytes, record_bytes};
 use crate::error::Result;
 use crate::frame::FrameNumber;
 use crate::index::Index;
@@ -168,8 +168,15 @@ impl Store {
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
         let queue = self.queues.at_mut(slot);
-        let place =
-            append_put(&mut self.log, &mut self.directories, self.index.is_some(), queue.id, queue.next, flags, body);
+        let place = append_put(
+            &mut self.log,
+            &mut self.directories,
+            self.index.is_some(),
+            (queue.id, slot),
+            queue.next,
+            flags,
+            body,
+        );
         queue.push(Message { place, flags, body: Some(body.into()) });
         self.messages += 1;
         self.resident += resident_bytes(body.len());
@@ -351,7 +358,7 @@ impl Store {
         let end = cursor.saturating_add(limit).min(self.queues.slots());
         for slot in cursor..end {
             if let Some(queue) = self.queues.get(slot) {
-                each(QueueLine { name: queue.name.clone(), sets: queue.sets, gets: queue.gets });
+                each(QueueLine { name: (&*queue.name).into(), sets: queue.sets, gets: queue.gets });
             }
         }
         (end < self.queues.slots()).then_some(end)
@@ -436,7 +443,7 @@ pub(crate) fn append_put(
     log: &mut Log,
     directories: &mut VecDeque<SegmentDirectory>,
     indexed: bool,
-    queue: u64,
+    (queue, slot): (QueueId, Slot),
     seq: Seq,
     flags: u32,
     body: &[u8],
@@ -449,7 +456,7 @@ pub(crate) fn append_put(
             directories.push_back(SegmentDirectory::new(at.segment));
         }
         let directory = directories.back_mut().expect("just made");
-        directory.push(queue, seq, at.offset, body_bytes);
+        directory.push(queue, slot, seq, at.offset, body_bytes);
     }
     Place { segment: at.segment, offset: at.offset, body_bytes }
 }

@@ -122,10 +122,10 @@ impl Survey {
     fn drop_namesakes(&mut self) {
         let mut newest: HashMap<Box<[u8]>, QueueId> = HashMap::new();
         for queue in self.rebuild.queues.values().filter(|queue| !queue.name.is_empty()) {
-            let newest = newest.entry(queue.name.clone()).or_insert(queue.id);
+            let newest = newest.entry(Box::from(&*queue.name)).or_insert(queue.id);
             *newest = queue.id.max(*newest);
         }
-        self.rebuild.queues.retain(|id, queue| newest.get(&queue.name).is_none_or(|newest| newest == id));
+        self.rebuild.queues.retain(|id, queue| newest.get(&*queue.name).is_none_or(|newest| newest == id));
     }
 
     fn is_contiguous_below(&self, segment: u32) -> bool {
