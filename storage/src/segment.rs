@@ -21,7 +21,7 @@ const NAME_MAGIC: &[u8; 8] = b"rushqlog";
 const VERSION: u32 = 2;
 const CHECKSUM_AT: usize = 32;
 /// A new segment is filled by writes of this size.
-const FILL_BYTES: usize = 1 << 20;
+const FILL_BYTES: usize = 1 << 18;
 
 /// The name of the segment's file.
 pub(crate) fn segment_name(number: u32) -> String {
