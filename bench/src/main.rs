@@ -1,10 +1,20 @@
 //! `rushq-bench` puts load on a memcache queue server, over the wire, and says how it held up.
 
-mod client;
-mod load;
+mod answers;
+mod connection;
+mod drain;
+mod live;
+mod message;
 mod options;
+mod report;
+mod restart;
 mod run;
+mod schedule;
 mod tally;
+mod usage;
+mod verify;
+mod worker;
+mod workload;
 
 use std::process::ExitCode;
 
@@ -13,11 +23,17 @@ use options::Options;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match options.check().and_then(|()| run::run(&options)) {
-        Ok(report) => {
-            print!("{report}");
-            ExitCode::SUCCESS
+    let outcome = options.check().and_then(|()| {
+        if !options.compare.is_empty() {
+            return report::compare(&options).map(|()| true);
         }
+        let outcome = run::run(&options)?;
+        report::tell(&options, &outcome)?;
+        Ok(outcome.is_good())
+    });
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(reason) => {
             eprintln!("rushq-bench: {reason}");
             ExitCode::FAILURE

@@ -1,124 +1,194 @@
-//! A run: threads, each with its clients, until the time or the requests are up.
+//! A run: threads, each with its clients, until the time or the requests are up; then, if it is verified, the queues
+//! are emptied.
 
-use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Barrier, Mutex, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use crate::connection::{CONNECT_TIMEOUT, Connection, reachable};
+use crate::drain::{self, Drained};
+use crate::live::Live;
+use crate::options::{Options, Role};
+use crate::restart::{self, Gap, Restarted};
+use crate::tally::{Second, Tally};
+use crate::usage;
+use crate::verify::{Verdict, Verifier};
+use crate::worker::{Client, Ended, Shared, Worker, be_punctual};
+use crate::workload::Spread;
 
-use crate::client::Client;
-use crate::load::Load;
-use crate::options::Options;
-use crate::tally::{Report, Tally};
+/// All that is known of a run.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) began: SystemTime,
+    pub(crate) took: Duration,
+    pub(crate) tally: Tally,
+    pub(crate) seconds: Vec<Second>,
+    pub(crate) threads: Vec<Ended>,
+    /// What the server used, where its process is known.
+    pub(crate) server_cpu: Option<Duration>,
+    pub(crate) restarted: Option<(Restarted, Gap)>,
+    pub(crate) drained: Option<Drained>,
+    pub(crate) verdict: Option<Verdict>,
+}
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A server that is silent for so long does not answer any more.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
-/// How often a thread looks at the clock and for the end of the others when nothing comes.
-const TICK_MS: u8 = 100;
-const EVENTS_MAX: usize = 256;
+impl Outcome {
+    /// Why the run ended before its time, if it did.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.threads.iter().find_map(|thread| thread.failure.as_deref())
+    }
+
+    pub(crate) fn sum(&self, of: impl Fn(&Ended) -> u64) -> u64 {
+        self.threads.iter().map(of).sum()
+    }
+
+    /// The run came to its end, and nothing was wrong with the messages.
+    pub(crate) fn is_good(&self) -> bool {
+        let restarted = self.restarted.as_ref().is_none_or(|(restarted, _)| restarted.failure.is_none());
+        self.failure().is_none() && restarted && self.verdict.as_ref().is_none_or(Verdict::is_clean)
+    }
+}
 
 /// Connects all clients, and then puts the load on.
-pub(crate) fn run(options: &Options) -> Result<Report, String> {
-    let body = vec![b'x'; options.data_size];
-    let clients_all = options.threads * options.clients;
-    let mut threads: Vec<Vec<Client<'_>>> = Vec::new();
-    for thread in 0..options.threads {
-        let clients = (0..options.clients).map(|client| {
-            let load = Load::new(options, &body, thread * options.clients + client, clients_all);
-            Ok(Client::new(connect(options)?, load, options.requests))
-        });
-        threads.push(clients.collect::<Result<_, String>>()?);
+pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
+    let address = reachable(options)?;
+    if let Some(pid) = options.server_pid
+        && usage::of_process(pid).is_none()
+    {
+        return Err(format!("there is no process {pid}"));
     }
-    let failed = AtomicBool::new(false);
-    let start = Instant::now();
-    let tallies: Vec<Result<Tally, String>> = thread::scope(|scope| {
-        let spawn = |clients| scope.spawn(|| put_load(options, clients, start, &failed));
-        let handles: Vec<_> = threads.into_iter().map(spawn).collect();
-        handles.into_iter().map(|handle| handle.join().map_err(|_| String::from("a thread panicked"))?).collect()
-    });
-    let took = start.elapsed();
-    let mut tally = Tally::new();
-    for other in tallies {
-        tally.add(&other?);
-    }
-    let cut_short = options.requests.is_some() && took >= options.time_max();
-    Ok(Report { tally, took, cut_short })
-}
-
-fn connect(options: &Options) -> Result<TcpStream, String> {
-    let (server, port) = (options.server.as_str(), options.port);
-    let unreachable = |reason: String| format!("cannot reach {server}:{port}: {reason}");
-    let addresses = (server, port).to_socket_addrs().map_err(|error| unreachable(error.to_string()))?;
-    let mut reason = String::from("no address");
-    for address in addresses {
-        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
-            Ok(socket) => {
-                let ready = socket.set_nodelay(true).and_then(|()| socket.set_nonblocking(true));
-                return ready.map(|()| socket).map_err(|error| unreachable(error.to_string()));
-            }
-            Err(error) => reason = error.to_string(),
-        }
-    }
-    Err(unreachable(reason))
-}
-
-/// One thread's part. When it fails, the others stop too.
-fn put_load(options: &Options, clients: Vec<Client<'_>>, start: Instant, failed: &AtomicBool) -> Result<Tally, String> {
-    let mut tally = Tally::new();
-    let outcome = serve(options, clients, start, failed, &mut tally);
-    if outcome.is_err() {
-        failed.store(true, Ordering::Relaxed);
-    }
-    outcome.map(|()| tally)
-}
-
-fn serve(
-    options: &Options,
-    mut clients: Vec<Client<'_>>,
-    start: Instant,
-    failed: &AtomicBool,
-    tally: &mut Tally,
-) -> Result<(), String> {
-    let no_epoll = |error: nix::Error| format!("cannot wait for sockets: {error}");
-    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(no_epoll)?;
-    let event = |number: usize, client: &Client<'_>| {
-        let output = if client.is_sending() { EpollFlags::EPOLLOUT } else { EpollFlags::empty() };
-        EpollEvent::new(EpollFlags::EPOLLIN | output, number as u64)
+    be_punctual();
+    let roles = options.roles();
+    let began = SystemTime::now();
+    let run = options.verifies().then(|| run_number(began));
+    let mut verifier = run.map(|run| Verifier::new(run, Spread::new(options)));
+    let clients = connect(options, &address, &roles, verifier.as_mut())?;
+    let shared = Shared {
+        options,
+        address,
+        barrier: Barrier::new(options.threads + 1),
+        start: OnceLock::new(),
+        stop: AtomicBool::new(false),
+        producers_left: AtomicUsize::new(roles.iter().filter(|role| **role == Role::Producer).count()),
+        run,
+        verifier: verifier.map(Mutex::new),
+        gap: options.restart_command.as_ref().map(|_| Mutex::new(Gap::default())),
     };
-    let mut busy = 0;
-    for (number, client) in clients.iter_mut().enumerate() {
-        busy += usize::from(client.begin(options.pipeline, Instant::now())?);
-        epoll.add(&client.socket, event(number, client)).map_err(no_epoll)?;
-    }
-    let end = start + options.time_max();
-    let mut heard = Instant::now();
-    let mut events = [EpollEvent::empty(); EVENTS_MAX];
-    while busy > 0 && !failed.load(Ordering::Relaxed) {
-        let ready = match epoll.wait(&mut events, TICK_MS) {
-            Err(nix::Error::EINTR) => 0,
-            ready => ready.map_err(no_epoll)?,
+    let mut outcome = put_load(&shared, clients, began)?;
+    let (gap, verifier) = (shared.gap, shared.verifier);
+    outcome.restarted = outcome.restarted.map(|(restarted, _)| {
+        (restarted, gap.map(|gap| gap.into_inner().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default())
+    });
+    if let (Some(verifier), Some(run)) = (verifier, run) {
+        let mut verifier = verifier.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let drained = match outcome.failure() {
+            None => drain::drain(options, run, &address, &mut verifier),
+            Some(_) => Err(String::from("the run failed")),
         };
-        let now = Instant::now();
-        if ready > 0 && now < end {
-            heard = now;
-        } else if now.duration_since(heard) > SILENCE_MAX {
-            return Err(format!("{busy} clients have had no answer for {} seconds", SILENCE_MAX.as_secs()));
-        }
-        for ready in &events[..ready] {
-            let number = ready.data() as usize;
-            let client = &mut clients[number];
-            let was_sending = client.is_sending();
-            client.send()?;
-            if ready.events() != EpollFlags::EPOLLOUT && client.receive(tally)? {
-                let now = Instant::now();
-                busy -= usize::from(now >= end || !client.begin(options.pipeline, now)?);
-            }
-            if was_sending != client.is_sending() {
-                epoll.modify(&client.socket, &mut event(number, client)).map_err(no_epoll)?;
-            }
+        let mut verdict = verifier.finish(drained.is_ok());
+        verdict.not_drained = drained.as_ref().err().cloned();
+        outcome.drained = drained.ok();
+        outcome.verdict = Some(verdict);
+    }
+    Ok(outcome)
+}
+
+/// A number that no other run is likely to have.
+fn run_number(began: SystemTime) -> u32 {
+    let since = began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&since.as_nanos().to_le_bytes());
+    hasher.update(&std::process::id().to_le_bytes());
+    hasher.finalize()
+}
+
+/// The clients of each thread, connected.
+fn connect(
+    options: &Options,
+    address: &SocketAddr,
+    roles: &[Role],
+    mut verifier: Option<&mut Verifier>,
+) -> Result<Vec<Vec<Client>>, String> {
+    let mut threads: Vec<Vec<Client>> = (0..options.threads).map(|_| Vec::new()).collect();
+    for (number, role) in roles.iter().enumerate() {
+        let connection = Connection::new(address, CONNECT_TIMEOUT)
+            .map_err(|error| format!("cannot connect to {address}, with {number} connections made: {error}"))?;
+        let names = verifier.as_mut().map_or((number as u32, 0), |it| (it.producer(), it.consumer()));
+        threads[number % options.threads].push(Client::new(options, *role, number, connection, names));
+    }
+    Ok(threads)
+}
+
+fn put_load(shared: &Shared<'_>, threads: Vec<Vec<Client>>, began: SystemTime) -> Result<Outcome, String> {
+    let options = shared.options;
+    let (sender, seconds) = mpsc::channel();
+    let workers = threads.into_iter().enumerate();
+    let workers = workers.map(|(number, clients)| Worker::new(shared, clients, number, sender.clone()));
+    let workers: Vec<Worker<'_>> = workers.collect::<Result<_, String>>()?;
+    drop(sender);
+    let server_cpu = || options.server_pid.and_then(usage::of_process);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let handles: Vec<_> = workers.into_iter().map(|worker| scope.spawn(|| worker.run())).collect();
+        let cpu_before = server_cpu();
+        shared.barrier.wait();
+        let start = *shared.start.get_or_init(Instant::now);
+        let restarting = options.restart_command.as_ref().map(|command| {
+            let over = &over;
+            scope.spawn(move || restart::restart(command, start, options.restart_at(), over))
+        });
+        let (tally, course) = collect(&seconds, options);
+        let threads: Result<Vec<Ended>, String> = handles.into_iter().map(|it| it.join().map_err(panicked)).collect();
+        let took = start.elapsed();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        let restarted = restarting.map(|it| it.join().map_err(panicked)).transpose()?;
+        let server_cpu = server_cpu().zip(cpu_before).and_then(|(after, before)| after.checked_sub(before));
+        Ok(Outcome {
+            began,
+            took,
+            tally,
+            seconds: course,
+            threads: threads?,
+            server_cpu,
+            restarted: restarted.map(|restarted| (restarted, Gap::default())),
+            drained: None,
+            verdict: None,
+        })
+    })
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> String {
+    String::from("a thread panicked")
+}
+
+/// Adds up what the threads tell of each second, and shows it, until they end.
+fn collect(seconds: &Receiver<(u64, Box<Tally>)>, options: &Options) -> (Tally, Vec<Second>) {
+    let mut total = Tally::new();
+    let mut course = Vec::new();
+    let mut pending: BTreeMap<u64, (usize, Box<Tally>)> = BTreeMap::new();
+    let live = Live::new(options);
+    let mut close = |number: u64, tally: &Tally, live: &Live| {
+        let second = Second::new(number, tally);
+        live.show(&second);
+        course.push(second);
+        total.add(tally);
+    };
+    for (number, tally) in seconds {
+        let (threads, sum) = pending.entry(number).or_insert_with(|| (0, Box::new(Tally::new())));
+        *threads += 1;
+        sum.add(&tally);
+        while let Some(first) = pending.first_entry().filter(|first| first.get().0 == options.threads) {
+            let (number, (_, tally)) = first.remove_entry();
+            close(number, &tally, &live);
         }
     }
-    Ok(())
+    // A thread that ended early, or was busy for longer than a second, leaves seconds out.
+    for (number, (_, tally)) in pending {
+        close(number, &tally, &live);
+    }
+    live.finish();
+    (total, course)
 }

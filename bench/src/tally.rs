@@ -1,96 +1,153 @@
-//! What came of the load, in numbers.
-
-use std::fmt;
-use std::time::Duration;
+//! What came of the requests, in numbers: second by second, and in all.
 
 use hdrhistogram::Histogram;
 
+/// Shorter latencies are counted as this.
+const LATENCY_NS_MIN: u64 = 512;
 const LATENCY_NS_MAX: u64 = 1_000_000_000_000;
 
-/// The counts of one thread, or of all.
+/// How long answers took, in nanoseconds.
+pub(crate) fn latencies() -> Histogram<u64> {
+    Histogram::new_with_bounds(LATENCY_NS_MIN, LATENCY_NS_MAX, 3).expect("the bounds are good")
+}
+
+/// Requests of one kind.
+#[derive(Debug)]
+pub(crate) struct Side {
+    /// Sets that were stored, or gets that were answered with a message or with none.
+    pub(crate) done: u64,
+    pub(crate) errors: u64,
+    /// Bytes of the messages.
+    pub(crate) bytes: u64,
+    pub(crate) latency_ns: Histogram<u64>,
+}
+
+/// The counts of some time.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// Sets that were stored.
-    pub(crate) sets: u64,
-    /// Sets that the server refused.
-    pub(crate) refused: u64,
+    pub(crate) sets: Side,
+    pub(crate) gets: Side,
     /// Gets that brought a message.
     pub(crate) hits: u64,
-    /// Gets that brought none.
-    pub(crate) misses: u64,
-    /// Commands that were answered with an error.
-    pub(crate) errors: u64,
-    /// The last error's words.
-    pub(crate) last_error: Option<String>,
-    /// From the sending of a batch to its last answer.
-    pub(crate) latency_ns: Histogram<u64>,
+    /// Sets that the server refused.
+    pub(crate) refused: u64,
+    pub(crate) first_error: Option<String>,
 }
 
 impl Tally {
     pub(crate) fn new() -> Tally {
-        let latency_ns = Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("the bounds are good");
-        Tally { sets: 0, refused: 0, hits: 0, misses: 0, errors: 0, last_error: None, latency_ns }
+        let side = || Side { done: 0, errors: 0, bytes: 0, latency_ns: latencies() };
+        Tally { sets: side(), gets: side(), hits: 0, refused: 0, first_error: None }
     }
 
-    pub(crate) fn batch(&mut self, latency: Duration) {
-        self.latency_ns.saturating_record(latency.as_nanos() as u64);
+    pub(crate) fn side(&mut self, is_set: bool) -> &mut Side {
+        if is_set { &mut self.sets } else { &mut self.gets }
     }
 
-    pub(crate) fn error(&mut self, line: &[u8]) {
-        self.errors += 1;
-        self.last_error = Some(line.escape_ascii().to_string());
+    /// Gets that brought nothing.
+    pub(crate) fn misses(&self) -> u64 {
+        self.gets.done - self.hits
+    }
+
+    /// What was refused or failed is no operation done, however fast the answer was.
+    pub(crate) fn ops(&self) -> u64 {
+        self.sets.done + self.gets.done
+    }
+
+    /// All requests that were answered, whatever the answer was.
+    pub(crate) fn answers(&self) -> u64 {
+        self.ops() + self.refused + self.errors()
+    }
+
+    pub(crate) fn errors(&self) -> u64 {
+        self.sets.errors + self.gets.errors
+    }
+
+    pub(crate) fn error(&mut self, is_set: bool, line: &[u8]) {
+        self.side(is_set).errors += 1;
+        self.first_error.get_or_insert_with(|| line.escape_ascii().to_string());
+    }
+
+    /// The latencies of sets and gets together.
+    pub(crate) fn latency_of_both(&self) -> Histogram<u64> {
+        let mut both = self.sets.latency_ns.clone();
+        both.add(&self.gets.latency_ns).expect("the bounds are the same");
+        both
     }
 
     pub(crate) fn add(&mut self, other: &Tally) {
-        self.sets += other.sets;
-        self.refused += other.refused;
-        self.hits += other.hits;
-        self.misses += other.misses;
-        self.errors += other.errors;
-        if other.last_error.is_some() {
-            self.last_error.clone_from(&other.last_error);
+        for (side, other) in [(&mut self.sets, &other.sets), (&mut self.gets, &other.gets)] {
+            side.done += other.done;
+            side.errors += other.errors;
+            side.bytes += other.bytes;
+            side.latency_ns.add(&other.latency_ns).expect("the bounds are the same");
         }
-        self.latency_ns.add(&other.latency_ns).expect("the bounds are the same");
+        self.hits += other.hits;
+        self.refused += other.refused;
+        if self.first_error.is_none() {
+            self.first_error.clone_from(&other.first_error);
+        }
     }
 }
 
-/// A finished run, to be displayed.
-#[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) tally: Tally,
-    pub(crate) took: Duration,
-    /// Requests were asked for, but the time was up before.
-    pub(crate) cut_short: bool,
+/// Latencies that are mostly the same, since answers come many at a time: they are counted together.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    latency_ns: u64,
+    sets: u64,
+    gets: u64,
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tally = &self.tally;
-        let gets = tally.hits + tally.misses;
-        let seconds = self.took.as_secs_f64().max(1e-9);
-        writeln!(f, "{:<8} {:>14} {:>14}", "", "in all", "per second")?;
-        // What was refused or failed is no operation done, however fast the answer was.
-        for (name, count) in [
-            ("ops", tally.sets + gets),
-            ("sets", tally.sets),
-            ("gets", gets),
-            ("hits", tally.hits),
-            ("misses", tally.misses),
-            ("refused", tally.refused),
-            ("errors", tally.errors),
-        ] {
-            writeln!(f, "{name:<8} {count:>14} {:>14.0}", count as f64 / seconds)?;
+impl Run {
+    #[inline]
+    pub(crate) fn add(&mut self, tally: &mut Tally, is_set: bool, latency_ns: u64) {
+        if self.latency_ns != latency_ns {
+            self.finish(tally);
+            self.latency_ns = latency_ns;
         }
-        let us = |quantile| tally.latency_ns.value_at_quantile(quantile) as f64 / 1000.0;
-        let (p50, p99, p999) = (us(0.5), us(0.99), us(0.999));
-        writeln!(f, "latency of a batch, us: p50 {p50:.1}  p99 {p99:.1}  p99.9 {p999:.1}")?;
-        if let Some(error) = &tally.last_error {
-            writeln!(f, "last error: {error}")?;
+        self.sets += u64::from(is_set);
+        self.gets += u64::from(!is_set);
+    }
+
+    pub(crate) fn finish(&mut self, tally: &mut Tally) {
+        let latency_ns = self.latency_ns.clamp(LATENCY_NS_MIN, LATENCY_NS_MAX);
+        for (side, count) in [(&mut tally.sets, &mut self.sets), (&mut tally.gets, &mut self.gets)] {
+            if *count > 0 {
+                side.latency_ns.saturating_record_n(latency_ns, *count);
+                *count = 0;
+            }
         }
-        if self.cut_short {
-            writeln!(f, "stopped after {seconds:.1} s, before all requests were made")?;
+    }
+}
+
+/// One line of the run's course.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Second {
+    pub(crate) number: u64,
+    pub(crate) sets: u64,
+    pub(crate) gets: u64,
+    pub(crate) hits: u64,
+    pub(crate) refused: u64,
+    pub(crate) errors: u64,
+    pub(crate) p50_ns: u64,
+    pub(crate) p99_ns: u64,
+    pub(crate) max_ns: u64,
+}
+
+impl Second {
+    pub(crate) fn new(number: u64, tally: &Tally) -> Second {
+        let both = tally.latency_of_both();
+        Second {
+            number,
+            sets: tally.sets.done,
+            gets: tally.gets.done,
+            hits: tally.hits,
+            refused: tally.refused,
+            errors: tally.errors(),
+            p50_ns: both.value_at_quantile(0.5),
+            p99_ns: both.value_at_quantile(0.99),
+            max_ns: both.max(),
         }
-        Ok(())
     }
 }
 
@@ -99,24 +156,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tallies_add_up_and_are_displayed() {
-        let mut tally = Tally::new();
-        (tally.sets, tally.refused, tally.hits, tally.misses) = (10, 1, 6, 4);
-        tally.batch(Duration::from_micros(100));
-        let mut other = Tally::new();
-        other.sets = 10;
-        other.error(b"SERVER_ERROR no");
-        other.batch(Duration::from_micros(300));
+    fn tallies_add_up() {
+        let (mut tally, mut other) = (Tally::new(), Tally::new());
+        (tally.sets.done, tally.gets.done, tally.hits, tally.refused) = (10, 8, 6, 1);
+        (other.sets.done, other.gets.bytes) = (10, 100);
+        other.error(true, b"SERVER_ERROR no");
+        other.error(false, b"ERROR");
         tally.add(&other);
-        let report = Report { tally, took: Duration::from_secs(2), cut_short: false }.to_string();
-        let rows: Vec<Vec<&str>> = report.lines().map(|line| line.split_whitespace().collect()).collect();
-        for row in [["ops", "30", "15"], ["sets", "20", "10"], ["gets", "10", "5"], ["hits", "6", "3"]] {
-            assert!(rows.contains(&row.to_vec()), "{row:?} in\n{report}");
+        assert_eq!((tally.ops(), tally.misses(), tally.errors(), tally.answers()), (28, 2, 2, 31));
+        assert_eq!((tally.gets.bytes, tally.first_error.as_deref()), (100, Some("SERVER_ERROR no")));
+    }
+
+    #[test]
+    fn runs_of_latencies_are_counted_each() {
+        let (mut tally, mut run) = (Tally::new(), Run::default());
+        for (is_set, latency_ns) in [(true, 1000), (false, 1000), (false, 1000), (true, 5000), (true, 0)] {
+            run.add(&mut tally, is_set, latency_ns);
         }
-        for row in [["misses", "4", "2"], ["refused", "1", "0"], ["errors", "1", "0"]] {
-            assert!(rows.contains(&row.to_vec()), "{row:?} in\n{report}");
-        }
-        assert!(report.contains("p50 100.0") && report.contains("p99.9 300."), "{report}");
-        assert!(report.contains("last error: SERVER_ERROR no"), "{report}");
+        run.finish(&mut tally);
+        run.finish(&mut tally);
+        assert_eq!((tally.sets.latency_ns.len(), tally.gets.latency_ns.len()), (3, 2));
+        assert!((4990..5010).contains(&tally.sets.latency_ns.max()));
+        let second = Second::new(3, &tally);
+        assert!((995..1005).contains(&second.p50_ns) && second.max_ns >= 4990, "{second:?}");
     }
 }

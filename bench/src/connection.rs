@@ -1,0 +1,214 @@
+//! One socket: what is still to be sent, and which answers are due.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use crate::answers::{ANSWER_BYTES_MAX, Answer, Dialect};
+use crate::options::Options;
+use crate::workload::Request;
+
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Batches that do not fit into a socket's buffer would be sent in two.
+const OUTBOX_KEPT_MAX: usize = 1 << 20;
+/// How often the addresses of a host are tried that has just now too many connections waiting.
+const CONNECT_ATTEMPTS: usize = 3;
+
+/// A request that was sent, or is about to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) request: Request,
+    /// When it was sent, or due; nanoseconds since the start of the run.
+    pub(crate) at_ns: u64,
+    /// The verifier's time of its sending.
+    pub(crate) tick: u64,
+    /// Bytes of the message.
+    pub(crate) bytes: usize,
+}
+
+/// Why a connection is of no more use.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Trouble {
+    /// It was closed or broke.
+    Lost(String),
+    /// The server does not speak the protocol.
+    Nonsense(String),
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: TcpStream,
+    /// Requests, of which the first bytes are sent.
+    pub(crate) outbox: Vec<u8>,
+    sent: usize,
+    /// The beginning of an answer that is not whole yet.
+    begun: Vec<u8>,
+    /// Requests without an answer, in their order.
+    pub(crate) outstanding: VecDeque<Asked>,
+}
+
+impl Connection {
+    /// Connects, and waits until it has.
+    pub(crate) fn new(address: &SocketAddr, timeout: Duration) -> std::io::Result<Connection> {
+        let mut attempt = 1;
+        let socket = loop {
+            match TcpStream::connect_timeout(address, timeout) {
+                Err(error) if error.kind() == ErrorKind::TimedOut && attempt < CONNECT_ATTEMPTS => attempt += 1,
+                outcome => break outcome?,
+            }
+        };
+        socket.set_nodelay(true)?;
+        socket.set_nonblocking(true)?;
+        Ok(Connection { socket, outbox: Vec::new(), sent: 0, begun: Vec::new(), outstanding: VecDeque::new() })
+    }
+
+    /// Sends what the socket takes.
+    pub(crate) fn send(&mut self) -> Result<(), Trouble> {
+        while self.is_sending() {
+            match self.socket.write(&self.outbox[self.sent..]) {
+                Ok(bytes) => self.sent += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Trouble::Lost(format!("cannot send: {error}"))),
+            }
+        }
+        self.outbox.clear();
+        self.outbox.shrink_to(OUTBOX_KEPT_MAX);
+        self.sent = 0;
+        Ok(())
+    }
+
+    pub(crate) fn is_sending(&self) -> bool {
+        self.sent < self.outbox.len()
+    }
+
+    /// Reads once, into `buffer` where nothing is begun, and hands out the whole answers.
+    pub(crate) fn receive(
+        &mut self,
+        dialect: &Dialect,
+        buffer: &mut [u8],
+        mut take: impl FnMut(Asked, Answer<'_>) -> Result<(), String>,
+    ) -> Result<(), Trouble> {
+        let was_begun = self.begun.len();
+        if was_begun >= ANSWER_BYTES_MAX {
+            return Err(Trouble::Nonsense(String::from("the server's answer has no end")));
+        }
+        let read = if was_begun == 0 {
+            self.socket.read(buffer)
+        } else {
+            self.begun.resize(was_begun + buffer.len().max(was_begun), 0);
+            self.socket.read(&mut self.begun[was_begun..])
+        };
+        self.begun.truncate(was_begun + read.as_ref().map_or(0, |bytes| if was_begun == 0 { 0 } else { *bytes }));
+        let bytes = match read {
+            Ok(0) => return Err(Trouble::Lost(String::from("the server closed a connection"))),
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return Ok(()),
+            Err(error) => return Err(Trouble::Lost(format!("cannot receive: {error}"))),
+        };
+        let input = if was_begun == 0 { &buffer[..bytes] } else { &self.begun[..] };
+        let mut used = 0;
+        while let Some(asked) = self.outstanding.front() {
+            let Some((bytes, answer)) = dialect.next(&input[used..], asked.request.is_set) else {
+                break;
+            };
+            take(*asked, answer).map_err(Trouble::Nonsense)?;
+            self.outstanding.pop_front();
+            used += bytes;
+        }
+        if self.outstanding.is_empty() && used < input.len() {
+            let text = input[used..].escape_ascii().to_string();
+            return Err(Trouble::Nonsense(format!("the server says, and was not asked: {text:.80}")));
+        }
+        if was_begun == 0 {
+            self.begun.extend_from_slice(&buffer[used..bytes]);
+        } else {
+            self.begun.drain(..used);
+        }
+        if self.begun.is_empty() {
+            self.begun = Vec::new();
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The server's address: the first that takes a connection.
+pub(crate) fn reachable(options: &Options) -> Result<SocketAddr, String> {
+    let (server, port) = (options.server.as_str(), options.port);
+    let unreachable = |reason: String| format!("cannot reach {server}:{port}: {reason}");
+    let addresses = (server, port).to_socket_addrs().map_err(|error| unreachable(error.to_string()))?;
+    let mut reason = String::from("no address");
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+            Ok(_) => return Ok(address),
+            Err(error) => reason = error.to_string(),
+        }
+    }
+    Err(unreachable(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::options::tests::parse;
+
+    fn pair() -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connection = Connection::new(&listener.local_addr().unwrap(), CONNECT_TIMEOUT).unwrap();
+        connection.socket.set_nonblocking(false).unwrap();
+        (connection, listener.accept().unwrap().0)
+    }
+
+    fn ask(connection: &mut Connection, is_set: bool) {
+        let request = Request { is_set, queue: 1, number: 0 };
+        connection.outstanding.push_back(Asked { request, at_ns: 0, tick: 0, bytes: 0 });
+    }
+
+    #[test]
+    fn answers_come_in_pieces_and_together() {
+        let dialect = Dialect::new(&parse("").unwrap(), None);
+        let bytes = b"STORED\r\nVALUE q1 0 5\r\nhello\r\nEND\r\nNOT_STORED\r\nEND\r\n";
+        for piece in [1, 2, 5, 10, 1000] {
+            let (mut connection, mut server) = pair();
+            for is_set in [true, false, true, false] {
+                ask(&mut connection, is_set);
+            }
+            let mut said = Vec::new();
+            for part in bytes.chunks(piece) {
+                server.write_all(part).unwrap();
+                let take = |_, answer: Answer<'_>| {
+                    said.push(format!("{answer:?}"));
+                    Ok(())
+                };
+                connection.receive(&dialect, &mut [0; 64], take).unwrap();
+            }
+            assert_eq!(said.len(), 4, "in pieces of {piece}: {said:?}");
+            assert!(connection.outstanding.is_empty() && connection.begun.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_nonsense() {
+        let dialect = Dialect::new(&parse("").unwrap(), None);
+        let (mut connection, mut server) = pair();
+        ask(&mut connection, true);
+        server.write_all(b"STORED\r\nSTORED\r\n").unwrap();
+        let outcome = connection.receive(&dialect, &mut [0; 64], |_, _| Ok(()));
+        assert!(matches!(outcome, Err(Trouble::Nonsense(_))), "{outcome:?}");
+        drop(server);
+        let (mut connection, server) = pair();
+        drop(server);
+        let outcome = connection.receive(&dialect, &mut [0; 64], |_, _| Ok(()));
+        assert!(matches!(outcome, Err(Trouble::Lost(_))), "{outcome:?}");
+    }
+}

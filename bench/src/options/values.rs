@@ -1,0 +1,93 @@
+//! Options' values that are more than a number.
+
+use std::str::FromStr;
+
+use clap::ValueEnum;
+
+/// What the server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Protocol {
+    /// memcache's text protocol
+    #[value(name = "memcache_text")]
+    Memcache,
+    /// redis' protocol, with a list for a queue
+    #[value(name = "redis")]
+    Redis,
+}
+
+/// So many sets are followed by so many gets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Ratio {
+    pub(crate) sets: u32,
+    pub(crate) gets: u32,
+}
+
+impl FromStr for Ratio {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Ratio, String> {
+        let parts = text.split_once(':').and_then(|(sets, gets)| Some((sets.parse().ok()?, gets.parse().ok()?)));
+        match parts {
+            Some((sets, gets)) if (sets, gets) != (0, 0) => Ok(Ratio { sets, gets }),
+            _ => Err(String::from("a ratio is two numbers, sets:gets, that are not both 0")),
+        }
+    }
+}
+
+/// How large messages are, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Sizes {
+    pub(crate) min: usize,
+    pub(crate) max: usize,
+}
+
+impl FromStr for Sizes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Sizes, String> {
+        let parts = text.split_once('-').and_then(|(min, max)| Some((min.parse().ok()?, max.parse().ok()?)));
+        match parts {
+            Some((min, max)) if min <= max => Ok(Sizes { min, max }),
+            _ => Err(String::from("a range is two numbers, min-max")),
+        }
+    }
+}
+
+/// The way through the queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pattern {
+    Random,
+    /// Gets follow the sets on the same way.
+    Sequential,
+}
+
+impl FromStr for Pattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Pattern, String> {
+        match text {
+            "R:R" => Ok(Pattern::Random),
+            "S:S" => Ok(Pattern::Sequential),
+            _ => Err(String::from("a pattern is R:R or S:S")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_makes_sense_is_a_value() {
+        assert_eq!("3:0".parse(), Ok(Ratio { sets: 3, gets: 0 }));
+        for text in ["0:0", "1", "a:1", "-1:1", "1:2:3"] {
+            text.parse::<Ratio>().unwrap_err();
+        }
+        assert_eq!("5-5".parse(), Ok(Sizes { min: 5, max: 5 }));
+        for text in ["5", "6-5", "-5", "1-x"] {
+            text.parse::<Sizes>().unwrap_err();
+        }
+        assert_eq!("R:R".parse(), Ok(Pattern::Random));
+        "G:G".parse::<Pattern>().unwrap_err();
+    }
+}

@@ -1,0 +1,48 @@
+//! What is told of a run, and of several.
+
+mod findings;
+mod json;
+mod table;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::options::Options;
+use crate::run::Outcome;
+
+/// Prints the report, and writes the files that were asked for.
+pub(crate) fn tell(options: &Options, outcome: &Outcome) -> Result<(), String> {
+    let document = json::document(options, outcome);
+    print!("{}", table::of(&document, !options.hide_histogram));
+    if let Some(path) = &options.json_out_file {
+        write(path, &format!("{document:#}\n"))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn compare(_: &Options) -> Result<(), String> {
+    Ok(())
+}
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+fn read(path: &Path) -> Result<Value, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let document: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    if document["rushq_bench"].as_u64() != Some(json::VERSION) {
+        return Err(format!("{} is no result of this program", path.display()));
+    }
+    Ok(document)
+}
+
+/// A figure of a document; 0 where there is none.
+fn number(value: &Value, path: &str) -> f64 {
+    value.pointer(path).and_then(Value::as_f64).unwrap_or(0.0)
+}
+
+fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+    value.pointer(path).and_then(Value::as_str).unwrap_or("")
+}

@@ -1,0 +1,58 @@
+//! One client: its work, and the connection that it does it on.
+
+use crate::connection::Connection;
+use crate::options::{Options, Role};
+use crate::schedule::Schedule;
+use crate::workload::Workload;
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(super) role: Role,
+    pub(super) workload: Workload,
+    /// Requests that are not made yet; None for no limit.
+    pub(super) left: Option<u64>,
+    /// None while the server is being restarted.
+    pub(super) connection: Option<Connection>,
+    /// The verifier's name for the connection.
+    pub(super) consumer: usize,
+    /// The socket's buffer is full.
+    pub(super) waits_to_send: bool,
+    pub(super) finished: bool,
+    /// When its requests are due, if each client has a rate of its own.
+    pub(super) schedule: Option<Schedule>,
+    /// The schedule's next request has its place among those that wait.
+    pub(super) is_waiting: bool,
+}
+
+impl Client {
+    /// The client `number` of all.
+    pub(crate) fn new(
+        options: &Options,
+        role: Role,
+        number: usize,
+        connection: Connection,
+        (producer, consumer): (u32, usize),
+    ) -> Client {
+        let parts = options.roles().len();
+        let end_ns = options.time_max().as_nanos() as u64;
+        // Together they make up the rate of all, so that their requests are spread evenly.
+        let schedule = options.rate_limiting.map(|rate| Schedule::new(rate * parts as f64, number, parts, end_ns));
+        Client {
+            role,
+            workload: Workload::new(options, role, number, producer),
+            left: options.requests_of(role),
+            connection: Some(connection),
+            consumer,
+            waits_to_send: false,
+            finished: false,
+            schedule,
+            is_waiting: false,
+        }
+    }
+
+    /// One more request may be on its way.
+    pub(super) fn has_room(&self, pipeline: usize) -> bool {
+        let has_room = |connection: &Connection| connection.outstanding.len() < pipeline;
+        !self.finished && self.left != Some(0) && self.connection.as_ref().is_some_and(has_room)
+    }
+}
