@@ -1,7 +1,10 @@
 //! What is told of a run, and of several.
 
 mod findings;
+mod html;
 mod json;
+mod plot;
+mod several;
 mod table;
 
 use std::fs;
@@ -19,12 +22,23 @@ pub(crate) fn tell(options: &Options, outcome: &Outcome) -> Result<(), String> {
     if let Some(path) = &options.json_out_file {
         write(path, &format!("{document:#}\n"))?;
     }
+    if let Some(path) = &options.html {
+        write(path, &html::of_one(&document))?;
+    }
     Ok(())
 }
 
-pub(crate) fn compare(_: &Options) -> Result<(), String> {
+/// Compares the results of earlier runs.
+pub(crate) fn compare(options: &Options) -> Result<(), String> {
+    let documents = options.compare.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    let comparison = several::Comparison::new(&documents, options.baseline.as_deref())?;
+    print!("{}", comparison.table());
+    if let Some(path) = &options.html {
+        write(path, &html::of_several(&comparison, &documents))?;
+    }
     Ok(())
 }
+
 fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }

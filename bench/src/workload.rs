@@ -44,7 +44,7 @@ impl Spread {
 
     /// A number below the number of queues, all as likely.
     fn scaled(&self, random: u64) -> u32 {
-        (u128::from(random) * u128::from(self.queues) >> 64) as u32
+        ((u128::from(random) * u128::from(self.queues)) >> 64) as u32
     }
 }
 

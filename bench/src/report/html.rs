@@ -1,0 +1,150 @@
+//! A page that needs nothing but itself.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::plot::{self, Line, escape};
+use super::several::Comparison;
+use super::{number, table, text};
+
+const STYLE: &str = include_str!("page.css");
+
+/// The page of one run.
+pub(super) fn of_one(document: &Value) -> String {
+    let label = text(document, "/label");
+    let title = if label.is_empty() { String::from("rushq-bench") } else { format!("rushq-bench: {label}") };
+    let mut body = summary(document);
+    let course = &document["course"];
+    body += &plot::over_time(
+        "Throughput",
+        "operations per second",
+        &[per_second(course, "sets"), per_second(course, "gets"), per_second(course, "misses")],
+        false,
+    );
+    let over = |name: &str, field: &str| Line { name: String::from(name), points: points(course, field) };
+    let latencies = [over("p50", "p50_ms"), over("p99", "p99_ms"), over("max", "max_ms")];
+    body += &plot::over_time("Latency over time", "ms", &latencies, true);
+    let kinds = [distribution(document, "sets"), distribution(document, "gets")];
+    body += &plot::percentiles("Latency by percentile", "ms", &kinds);
+    let _ = writeln!(body, "<h2>Figures</h2>\n<pre>{}</pre>", escape(&table::of(document, false)));
+    let words = document["command_line"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let line: Vec<&str> = words.collect();
+    let _ = writeln!(body, "<h2>Command line</h2>\n<pre>{}</pre>", escape(&line.join(" ")));
+    page(&title, &body)
+}
+
+/// The page of a comparison.
+pub(super) fn of_several(comparison: &Comparison, documents: &[Value]) -> String {
+    let mut body = String::new();
+    for case in &comparison.cases {
+        let _ = writeln!(body, "<h2>{}</h2>", escape(&case.name));
+        let values = |of: fn(&super::several::Row) -> f64| -> Vec<(String, f64)> {
+            case.rows.iter().map(|row| (row.server.clone(), of(row))).collect()
+        };
+        body += &plot::bars("Throughput", "operations per second", &values(|row| row.ops_per_second));
+        body += &plot::bars("99th percentile", "ms", &values(|row| row.p99_ms));
+        if case.rows.iter().any(|row| row.server_us.is_some()) {
+            body += &plot::bars("Server", "us of CPU time per operation", &values(|row| row.server_us.unwrap_or(0.0)));
+        }
+        let lines: Vec<Line> = case.rows.iter().map(|row| both(&documents[row.document], &row.server)).collect();
+        body += &plot::percentiles("Latency of gets by percentile", "ms", &lines);
+    }
+    let _ = writeln!(body, "<h2>Figures</h2>\n<pre>{}</pre>", escape(&comparison.table()));
+    page("rushq-bench: comparison", &body)
+}
+
+fn summary(document: &Value) -> String {
+    let mut out = String::from("<dl>");
+    let entries = [
+        ("operations per second", format!("{:.0}", number(document, "/totals/ops_per_second"))),
+        ("p50 ms", format!("{:.3}", number(document, "/totals/latency_ms/p50"))),
+        ("p99 ms", format!("{:.3}", number(document, "/totals/latency_ms/p99"))),
+        ("max ms", format!("{:.3}", number(document, "/totals/latency_ms/max"))),
+    ];
+    for (name, figure) in entries {
+        let _ = write!(out, "<div><dt>{name}</dt><dd>{figure}</dd></div>");
+    }
+    out.push_str("</dl>\n");
+    for warning in document["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let _ = writeln!(out, "<p class=\"warning\">{}</p>", escape(warning));
+    }
+    out
+}
+
+fn points(course: &Value, field: &str) -> Vec<(f64, f64)> {
+    let seconds = course.as_array().into_iter().flatten();
+    seconds.map(|second| (number(second, "/second"), number(second, &format!("/{field}")))).collect()
+}
+
+/// Counts of the seconds, the last of which may be a short one.
+fn per_second(course: &Value, field: &str) -> Line {
+    let long_enough = |second: &&Value| number(second, "/length") >= 0.2 || number(second, "/second") == 0.0;
+    let seconds = course.as_array().into_iter().flatten().filter(long_enough);
+    let rate = |second: &Value| {
+        (number(second, "/second"), number(second, &format!("/{field}")) / number(second, "/length").max(1e-3))
+    };
+    Line { name: String::from(field), points: seconds.map(rate).collect() }
+}
+
+fn distribution(document: &Value, kind: &str) -> Line {
+    let points = document["distribution_ms"][kind].as_array().into_iter().flatten();
+    Line { name: String::from(kind), points: points.map(|it| (number(it, "/0"), number(it, "/1"))).collect() }
+}
+
+/// A server's latencies: those of gets, or of sets where there are no gets.
+fn both(document: &Value, server: &str) -> Line {
+    let gets = distribution(document, "gets");
+    let line = if gets.points.is_empty() { distribution(document, "sets") } else { gets };
+    Line { name: String::from(server), ..line }
+}
+
+fn page(title: &str, body: &str) -> String {
+    let title = escape(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
+         <style>\n{STYLE}</style></head>\n<body><h1>{title}</h1>\n{body}</body></html>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json::tests::example;
+    use super::*;
+
+    /// Every element that is opened is closed, in its order.
+    fn check(page: &str) {
+        let mut open: Vec<&str> = Vec::new();
+        for tag in page.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()) {
+            let name = tag.split([' ', '\n']).next().unwrap();
+            match name.strip_prefix('/') {
+                Some(name) => assert_eq!(open.pop(), Some(name)),
+                None if tag.ends_with('/') || ["!doctype", "meta"].contains(&name) => {}
+                None => open.push(name),
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+        for outside in ["http:", "https:", "<script", "<link", "url(", "@import", "src="] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_whole_and_needs_nothing_else() {
+        let page = of_one(&example("--label <b>x</b>/y"));
+        check(&page);
+        assert!(page.contains("&lt;b&gt;x") && page.contains("SERVER_ERROR &lt;no&gt;"));
+        assert_eq!(page.matches("<svg").count(), 3);
+        assert!(page.contains("prefers-color-scheme"));
+    }
+
+    #[test]
+    fn a_comparison_is_whole_too() {
+        let documents = [example("--label a/<x>"), example("--label a/y"), example("--label b/y")];
+        let comparison = Comparison::new(&documents, None).unwrap();
+        let page = of_several(&comparison, &documents);
+        check(&page);
+        assert_eq!(page.matches("<svg").count(), 8);
+    }
+}

@@ -1,1 +1,11 @@
+//! The load generator against servers that do what it is told to find.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test, as the test itself would")]
+
+mod fake;
+mod faults;
+mod files;
+mod open_loop;
+mod program;
+mod restarts;
+mod words;

@@ -1,0 +1,200 @@
+//! A queue server in memory that commits one fault, if it is told to.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use memchr::memchr;
+
+/// What the server does wrong. Numbers count the sets.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Mischief {
+    #[default]
+    None,
+    /// Answers STORED, and forgets the message.
+    Drop(u64),
+    /// Stores the message twice.
+    Double(u64),
+    /// Stores a message before the one that the same producer sent before; it waits for one from this number on.
+    Swap(u64),
+    /// Changes a byte of the message.
+    Corrupt(u64),
+    /// Answers nobody for a while.
+    Stall(u64, Duration),
+    Refuse,
+    Fail,
+    /// Closes the connection.
+    HangUp(u64),
+    Babble,
+}
+
+#[derive(Debug, Default)]
+struct Store {
+    queues: HashMap<Vec<u8>, VecDeque<Box<[u8]>>>,
+    sets: u64,
+    mischief: Mischief,
+    done: bool,
+    connections: Vec<TcpStream>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Fake {
+    pub(crate) address: SocketAddr,
+    store: Arc<Mutex<Store>>,
+}
+
+impl Fake {
+    pub(crate) fn start(mischief: Mischief) -> Fake {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let store = Store { mischief, ..Store::default() };
+        let fake = Fake { address: listener.local_addr().unwrap(), store: Arc::new(Mutex::new(store)) };
+        fake.listen(listener);
+        fake
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The messages in all queues.
+    pub(crate) fn len(&self) -> usize {
+        self.store().queues.values().map(VecDeque::len).sum()
+    }
+
+    /// The fault was committed.
+    pub(crate) fn is_done(&self) -> bool {
+        self.store().done
+    }
+
+    /// Puts a message into a queue.
+    pub(crate) fn put(&self, queue: &str, body: &[u8]) {
+        self.store().queues.entry(queue.as_bytes().to_vec()).or_default().push_back(body.into());
+    }
+
+    /// Hangs up on everybody once `file` is there, and loses so many messages.
+    pub(crate) fn restart_at(&self, file: PathBuf, losses: usize) {
+        let fake = self.clone();
+        thread::spawn(move || {
+            while !file.exists() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let mut store = fake.store();
+            for connection in store.connections.drain(..) {
+                let _ = connection.shutdown(Shutdown::Both);
+            }
+            for _ in 0..losses {
+                let queue = store.queues.values_mut().find(|queue| !queue.is_empty()).unwrap();
+                queue.pop_front();
+            }
+        });
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap()
+    }
+
+    fn listen(&self, listener: TcpListener) {
+        let fake = self.clone();
+        thread::spawn(move || {
+            for socket in listener.incoming() {
+                let (socket, fake) = (socket.unwrap(), fake.clone());
+                socket.set_nodelay(true).unwrap();
+                fake.store().connections.push(socket.try_clone().unwrap());
+                thread::spawn(move || fake.serve(socket));
+            }
+        });
+    }
+
+    /// Until the client or the server hangs up.
+    fn serve(&self, mut socket: TcpStream) {
+        let mut input = Vec::new();
+        let mut buffer = vec![0; 128 * 1024];
+        let mut output = Vec::new();
+        while let Ok(bytes @ 1..) = socket.read(&mut buffer) {
+            input.extend_from_slice(&buffer[..bytes]);
+            let mut used = 0;
+            let mut store = self.store();
+            while let Some(bytes) = store.command(&input[used..], &mut output) {
+                used += bytes;
+            }
+            let hangs_up = matches!(store.mischief, Mischief::HangUp(after) if store.sets > after);
+            drop(store);
+            input.drain(..used);
+            if hangs_up || socket.write_all(&output).is_err() {
+                let _ = socket.shutdown(Shutdown::Both);
+                return;
+            }
+            output.clear();
+        }
+    }
+}
+
+impl Store {
+    /// Handles the first command, if it is whole, and returns its length.
+    fn command(&mut self, input: &[u8], output: &mut Vec<u8>) -> Option<usize> {
+        let newline = memchr(b'\n', input)?;
+        let mut words = input[..newline - 1].split(|byte| *byte == b' ');
+        let (verb, queue) = (words.next()?, words.next()?);
+        if verb == b"get" {
+            if let Some(body) = self.queues.get_mut(queue).and_then(VecDeque::pop_front) {
+                write!(output, "VALUE {} 0 {}\r\n", str::from_utf8(queue).unwrap(), body.len()).unwrap();
+                output.extend_from_slice(&body);
+                output.extend_from_slice(b"\r\n");
+            }
+            output.extend_from_slice(b"END\r\n");
+            return Some(newline + 1);
+        }
+        let bytes: usize = str::from_utf8(words.nth(2)?).unwrap().parse().unwrap();
+        let start = newline + 1;
+        let body = input.get(start..start + bytes + 2)?;
+        output.extend_from_slice(match self.mischief {
+            Mischief::Refuse => b"NOT_STORED\r\n",
+            Mischief::Fail => b"SERVER_ERROR <b>out of memory</b>\r\n",
+            Mischief::Babble => b"HTTP/1.1 400 Bad Request\r\n",
+            _ => {
+                self.set(queue, &body[..bytes]);
+                b"STORED\r\n"
+            }
+        });
+        Some(start + bytes + 2)
+    }
+
+    fn set(&mut self, queue: &[u8], body: &[u8]) {
+        let number = self.sets;
+        self.sets += 1;
+        if !self.queues.contains_key(queue) {
+            self.queues.insert(queue.to_vec(), VecDeque::new());
+        }
+        let messages = self.queues.get_mut(queue).unwrap();
+        messages.push_back(body.into());
+        let last = messages.len() - 1;
+        self.done |= match self.mischief {
+            Mischief::Drop(at) if at == number => messages.pop_back().is_some(),
+            Mischief::Double(at) if at == number => {
+                messages.push_back(body.into());
+                true
+            }
+            Mischief::Swap(from) if number >= from && !self.done && last > 0 => {
+                // The stamp begins with the run and the producer.
+                let same = messages[last - 1][4..20] == body[4..20];
+                if same {
+                    messages.swap(last - 1, last);
+                }
+                same
+            }
+            Mischief::Corrupt(at) if at == number => {
+                messages[last][body.len() - 1] ^= 1;
+                true
+            }
+            Mischief::Stall(at, time) if at == number => {
+                thread::sleep(time);
+                true
+            }
+            _ => false,
+        };
+    }
+}

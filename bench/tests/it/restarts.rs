@@ -1,0 +1,48 @@
+//! A server that goes away in the middle of the run, and comes back.
+
+use crate::fake::{Fake, Mischief};
+use crate::program::{Run, bench, command, path};
+
+const LINE: &str = "--verify -c 4 --pipeline 8 --key-maximum 3 --test-time 0.6 --ratio 3:2 --restart-command";
+
+fn restarted(losses: usize) -> Run {
+    let fake = Fake::start(Mischief::None);
+    let (file, json) = (path("restart"), path("out.json"));
+    fake.restart_at(file.clone(), losses);
+    let mut command = command(&format!("-p {} --hide-histogram {LINE}", fake.port()));
+    command.arg(format!("touch {}", file.display())).arg("--json-out-file").arg(&json);
+    let output = command.output().unwrap();
+    let document = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    Run {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        document,
+    }
+}
+
+#[test]
+fn connections_are_made_again_and_nothing_is_lost() {
+    let run = restarted(0);
+    assert_eq!((run.code, run.number("/verify/lost"), run.number("/verify/doubled")), (Some(0), 0.0, 0.0), "{run:#?}");
+    assert_eq!(run.number("/reconnects"), 4.0, "{run:#?}");
+    assert!(run.number("/restart/at_seconds") >= 0.3 && run.number("/restart/gap_seconds") > 0.0, "{run:#?}");
+    assert!(run.stdout.contains("nothing was answered for"), "{run:#?}");
+}
+
+#[test]
+fn what_is_lost_at_a_restart_is_found() {
+    // Gets whose answers were lost with the connection may have taken so many messages and no more.
+    let run = restarted(100);
+    let missing = run.number("/verify/lost") + run.number("/verify/excused");
+    assert!(run.number("/verify/lost") > 0.0 && missing >= 100.0, "{run:#?}");
+    assert_eq!(run.code, Some(1));
+}
+
+#[test]
+fn a_restart_command_that_fails_fails_the_run() {
+    let fake = Fake::start(Mischief::None);
+    let run = bench(fake.port(), "--test-time 0.2 --restart-command false");
+    assert_eq!(run.code, Some(1));
+    assert!(run.stdout.contains("FAILED: the restart command"), "{run:#?}");
+}
