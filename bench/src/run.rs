@@ -9,6 +9,8 @@ use std::sync::{Barrier, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::connection::{CONNECT_TIMEOUT, Connection, reachable};
 use crate::drain::{self, Drained};
 use crate::live::Live;
@@ -61,6 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
         return Err(format!("there is no process {pid}"));
     }
     be_punctual();
+    allow_connections();
     let roles = options.roles();
     let began = SystemTime::now();
     let run = options.verifies().then(|| run_number(began));
@@ -94,6 +97,14 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
         outcome.verdict = Some(verdict);
     }
     Ok(outcome)
+}
+
+/// As many open files as the system lets this user have.
+fn allow_connections() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // If it cannot be, connecting says why.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
 }
 
 /// A number that no other run is likely to have.

@@ -224,7 +224,7 @@ impl<'a> Worker<'a> {
         let now_ns = self.shared.now_ns();
         let over = self.is_over(number, now_ns);
         let client = &mut self.clients[number];
-        if client.finished || client.connection.is_none() && !over {
+        if client.finished || client.connection.is_none() {
             return Ok(());
         }
         let idle = client.connection.as_ref().is_none_or(|connection| connection.outstanding.is_empty());
@@ -329,16 +329,15 @@ impl<'a> Worker<'a> {
             if now_ns.saturating_sub(self.lost_since_ns) > RETURN_NS_MAX {
                 return Err(format!("the server did not come back within {} s", RETURN_NS_MAX / SECOND_NS));
             }
-            if !self.is_over(number, now_ns) {
-                let Ok(connection) = Connection::new(&self.shared.address, CONNECT_TIMEOUT) else {
-                    self.retry_at_ns = self.shared.now_ns() + RETRY_PAUSE_NS;
-                    return Ok(());
-                };
-                let event = EpollEvent::new(EpollFlags::EPOLLIN, number as u64);
-                self.epoll.add(&connection, event).map_err(no_epoll)?;
-                self.clients[number].connection = Some(connection);
-                self.ended.reconnects += 1;
-            }
+            // At the end of the run too: whoever looks into the queues next finds the server back.
+            let Ok(connection) = Connection::new(&self.shared.address, CONNECT_TIMEOUT) else {
+                self.retry_at_ns = self.shared.now_ns() + RETRY_PAUSE_NS;
+                return Ok(());
+            };
+            let event = EpollEvent::new(EpollFlags::EPOLLIN, number as u64);
+            self.epoll.add(&connection, event).map_err(no_epoll)?;
+            self.clients[number].connection = Some(connection);
+            self.ended.reconnects += 1;
             self.lost.pop();
             self.settle(number)?;
         }

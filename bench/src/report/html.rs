@@ -22,7 +22,10 @@ pub(super) fn of_one(document: &Value) -> String {
         &[per_second(course, "sets"), per_second(course, "gets"), per_second(course, "misses")],
         false,
     );
-    let over = |name: &str, field: &str| Line { name: String::from(name), points: points(course, field) };
+    let over = |name: &str, field: &str| Line {
+        name: String::from(name),
+        points: points(course, |it| number(it, &format!("/{field}"))),
+    };
     let latencies = [over("p50", "p50_ms"), over("p99", "p99_ms"), over("max", "max_ms")];
     body += &plot::over_time("Latency over time", "ms", &latencies, true);
     let kinds = [distribution(document, "sets"), distribution(document, "gets")];
@@ -72,19 +75,16 @@ fn summary(document: &Value) -> String {
     out
 }
 
-fn points(course: &Value, field: &str) -> Vec<(f64, f64)> {
-    let seconds = course.as_array().into_iter().flatten();
-    seconds.map(|second| (number(second, "/second"), number(second, &format!("/{field}")))).collect()
-}
-
-/// Counts of the seconds, the last of which may be a short one.
-fn per_second(course: &Value, field: &str) -> Line {
+/// The seconds' ends, and a figure of each. The last second may be too short to say anything.
+fn points(course: &Value, of: impl Fn(&Value) -> f64) -> Vec<(f64, f64)> {
     let long_enough = |second: &&Value| number(second, "/length") >= 0.2 || number(second, "/second") == 0.0;
     let seconds = course.as_array().into_iter().flatten().filter(long_enough);
-    let rate = |second: &Value| {
-        (number(second, "/second"), number(second, &format!("/{field}")) / number(second, "/length").max(1e-3))
-    };
-    Line { name: String::from(field), points: seconds.map(rate).collect() }
+    seconds.map(|second| (number(second, "/second") + number(second, "/length"), of(second))).collect()
+}
+
+fn per_second(course: &Value, field: &str) -> Line {
+    let rate = |second: &Value| number(second, &format!("/{field}")) / number(second, "/length").max(1e-3);
+    Line { name: String::from(field), points: points(course, rate) }
 }
 
 fn distribution(document: &Value, kind: &str) -> Line {

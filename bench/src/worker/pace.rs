@@ -142,7 +142,10 @@ impl Worker<'_> {
         }
         let mut dirty = Vec::new();
         let over = self.is_over(self.pace.groups[at].clients[0], now_ns);
-        while !over && self.pace.groups[at].schedule.due().is_some_and(|due_ns| due_ns <= now_ns) {
+        while !over
+            && !self.pace.groups[at].is_full
+            && self.pace.groups[at].schedule.due().is_some_and(|due_ns| due_ns <= now_ns)
+        {
             let group = &self.pace.groups[at];
             let count = group.clients.len();
             let turn = (0..count).map(|step| (group.next + step) % count);
