@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Barrier, Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -153,16 +153,16 @@ fn put_load(shared: &Shared<'_>, threads: Vec<Vec<Client>>, began: SystemTime) -
         });
         let (tally, course) = collect(&seconds, options);
         let threads: Result<Vec<Ended>, String> = handles.into_iter().map(|it| it.join().map_err(panicked)).collect();
-        let took = start.elapsed();
-        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        over.store(true, Ordering::Relaxed);
+        let threads = threads?;
         let restarted = restarting.map(|it| it.join().map_err(panicked)).transpose()?;
         let server_cpu = server_cpu().zip(cpu_before).and_then(|(after, before)| after.checked_sub(before));
         Ok(Outcome {
             began,
-            took,
+            took: Duration::from_nanos(threads.iter().map(|thread| thread.took_ns).max().unwrap_or(0)),
             tally,
             seconds: course,
-            threads: threads?,
+            threads,
             server_cpu,
             restarted: restarted.map(|restarted| (restarted, Gap::default())),
             drained: None,

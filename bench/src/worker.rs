@@ -76,6 +76,8 @@ pub(crate) struct Ended {
     /// Requests whose connection broke before they were answered.
     pub(crate) unanswered: u64,
     pub(crate) reconnects: u64,
+    /// When the thread had nothing more to do.
+    pub(crate) took_ns: u64,
     /// When the last answer to a set came.
     pub(crate) last_set_ns: u64,
 }
@@ -143,7 +145,9 @@ impl<'a> Worker<'a> {
         let cpu_before = usage::of_this_thread();
         let outcome = prepared.and_then(|()| self.serve());
         self.count_unsent();
-        let wall = Duration::from_nanos(self.shared.now_ns()).as_secs_f64();
+        // Closing the connections is no part of it.
+        self.ended.took_ns = self.shared.now_ns();
+        let wall = Duration::from_nanos(self.ended.took_ns).as_secs_f64();
         self.ended.cpu_share = (usage::of_this_thread() - cpu_before).as_secs_f64() / wall.max(1e-9);
         if let Err(reason) = outcome {
             self.shared.stop.store(true, Ordering::Relaxed);

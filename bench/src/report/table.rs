@@ -45,7 +45,7 @@ fn write_figures(out: &mut String, document: &Value) -> std::fmt::Result {
     let configuration = &document["configuration"];
     writeln!(
         out,
-        "{} connections, {} threads, pipeline {}, {} queues, {:.2} s",
+        "{} connections, threads: {}, pipeline: {}, queues: {}, {:.2} s",
         configuration["connections"],
         configuration["threads"],
         configuration["pipeline"],
