@@ -82,7 +82,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "RATE")]
     pub(crate) consumer_rate: Option<f64>,
     /// Stamps every message, empties the queues at the end, and fails if a message was lost, doubled, reordered,
-    /// corrupted, in the wrong queue, or not of this run
+    /// corrupted, in the wrong queue, or not of this run: begin with empty queues, or with another --key-prefix
     #[arg(long)]
     pub(crate) verify: bool,
     /// Ticket rush: all connect, and in the same instant send -n sets each (1 without it) to one queue, which is then
