@@ -20,7 +20,7 @@ const NAME_MAGIC: &[u8; 8] = b"rushqlog";
 /// 2: a frame's checksum says where it is.
 const VERSION: u32 = 2;
 const CHECKSUM_AT: usize = 32;
-/// A new segment is filled by writes of this size.
+/// A new segment is filled by writes of this size, each synced: what a commit that comes meanwhile waits for at most.
 const FILL_BYTES: usize = 1 << 18;
 
 /// The name of the segment's file.
