@@ -16,11 +16,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use futures_lite::future::yield_now;
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use shards::pump::reactor_turn;
 use socket2::Socket;
 
 /// Sockets that are looked at in one turn.
@@ -70,22 +70,28 @@ impl Readiness {
     }
 
     /// Wakes those whose sockets become ready, for ever.
+    ///
+    /// It looks a second time once they have had their turn, and before what they changed is committed: clients that were
+    /// answered together ask again together, and the later ones are here by then.
     pub(crate) async fn run(self: Rc<Readiness>) {
-        let mut events = [EpollEvent::empty(); EVENTS_MAX];
         loop {
-            let ready = match self.epoll.wait(&mut events, EpollTimeout::ZERO) {
-                Err(Errno::EINTR) => 0,
-                ready => ready.expect("the descriptor is an epoll instance's, and the events are in memory"),
-            };
-            for event in &events[..ready] {
-                self.note(event);
+            if self.look() > 0 {
+                yield_now().await;
+                self.look();
             }
-            if ready == EVENTS_MAX {
-                reactor_turn().await;
-            } else {
-                doorbell(&self.epoll).await;
-            }
+            doorbell(&self.epoll).await;
         }
+    }
+
+    /// Wakes those whose sockets are ready now. Returns how many sockets that were.
+    fn look(&self) -> usize {
+        let mut events = [EpollEvent::empty(); EVENTS_MAX];
+        let ready = match self.epoll.wait(&mut events, EpollTimeout::ZERO) {
+            Err(Errno::EINTR) => 0,
+            ready => ready.expect("the descriptor is an epoll instance's, and the events are in memory"),
+        };
+        events[..ready].iter().for_each(|event| self.note(event));
+        ready
     }
 
     fn note(&self, event: &EpollEvent) {

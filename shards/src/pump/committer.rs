@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use futures_lite::future::yield_now;
+
 use super::{Pump, fatal};
 use crate::commit_policy::{CommitMode, CommitPolicy};
 use crate::node::Node;
@@ -10,9 +12,10 @@ use crate::node::Node;
 pub(super) async fn run(pump: Rc<Pump>, mode: CommitMode) {
     let mut policy = CommitPolicy::new(mode);
     loop {
-        // Whoever notifies runs before this task does, and so do all connections that were ready with it: one commit
-        // holds what all of them have changed.
+        // Whoever notifies runs before this task does, and so do all connections that were ready with it; those that
+        // were found to be ready meanwhile are let through too. One commit holds what all of them have changed.
         pump.commit_due.wait().await;
+        yield_now().await;
         loop {
             let Some(mut commit) = pump.with_node(Node::begin_commit) else { break };
             let inline = policy.is_inline();
