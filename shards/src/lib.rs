@@ -20,6 +20,7 @@ mod op;
 pub mod pump;
 mod router;
 mod shard;
+mod slow_commits;
 
 pub use batch::Batch;
 pub use commit_policy::{CommitMode, CommitPolicy};

@@ -74,6 +74,12 @@ impl Commit {
         self.times
     }
 
+    /// How many frames it holds.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.frames.len()
+    }
+
     /// Bytes of all frames.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -1,16 +1,22 @@
 //! The committer: one commit at a time, and while one is on its way the next frame fills.
 
 use std::rc::Rc;
+use std::time::Instant;
+
+use storage::{Commit, CommitTimes};
 
 use futures_lite::future::yield_now;
 
 use super::{Pump, fatal};
 use crate::commit_policy::{CommitMode, CommitPolicy};
+use crate::hash::ShardId;
 use crate::node::Node;
+use crate::slow_commits::SlowCommits;
 
 /// Commits whatever was changed, until the process ends.
 pub(super) async fn run(pump: Rc<Pump>, mode: CommitMode) {
     let mut policy = CommitPolicy::new(mode);
+    let mut slow = SlowCommits::default();
     loop {
         // Whoever notifies runs before this task does, and so do all connections that were ready with it; those that
         // were found to be ready meanwhile are let through too. One commit holds what all of them have changed.
@@ -26,8 +32,25 @@ pub(super) async fn run(pump: Rc<Pump>, mode: CommitMode) {
             };
             let commit = done.unwrap_or_else(|error| fatal(&error));
             let times = commit.times();
-            policy.record(times.write + times.sync);
+            let took = times.write + times.sync;
+            policy.record(took);
+            if SlowCommits::is_slow(took)
+                && let Some(others) = slow.note(Instant::now())
+            {
+                log::warn!("{}", line(pump.me, &commit, others));
+            }
             pump.with_node(|node| node.finish_commit(commit, inline));
         }
     }
+}
+
+/// What the log says of a slow commit.
+fn line(shard: ShardId, commit: &Commit, others: u64) -> String {
+    let CommitTimes { write, sync } = commit.times();
+    let (frames, bytes) = (commit.frames(), commit.bytes());
+    format!(
+        "shard {shard}: a commit took {:.1?}: write {write:.1?}, fdatasync {sync:.1?}, bytes {bytes}, frames {frames}; more \
+         slow ones since the last line: {others}",
+        write + sync
+    )
 }
