@@ -51,6 +51,8 @@ pub enum Command<'a> {
     StatsQueue,
     /// Figures by shard.
     StatsCores,
+    /// How long the stages of commands took.
+    StatsLatency,
     /// Sets the server's counters to zero.
     StatsReset,
     /// Every option with its value.

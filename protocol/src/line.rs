@@ -188,12 +188,13 @@ fn flush_all(mut tokens: Tokens<'_>) -> Line<'_> {
     if good { Whole(Command::FlushAll { noreply }) } else { Rejected(unless(noreply, Rejection::BadFormat)) }
 }
 
-/// `stats [queue | cores | reset | settings | items | slabs | sizes]`
+/// `stats [queue | cores | latency | reset | settings | items | slabs | sizes]`
 fn stats(mut tokens: Tokens<'_>) -> Line<'_> {
     let command = match tokens.next() {
         None => Command::Stats,
         Some(b"queue") => Command::StatsQueue,
         Some(b"cores") => Command::StatsCores,
+        Some(b"latency") => Command::StatsLatency,
         Some(b"reset") => Command::StatsReset,
         Some(b"settings") => Command::StatsSettings,
         Some(b"items" | b"slabs" | b"sizes") => Command::StatsOfCache,

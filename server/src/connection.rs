@@ -234,6 +234,7 @@ impl Connection {
                     self.conversation.answer(control, &self.open, &mut self.socket).await?;
                 }
                 self.send().await?;
+                self.conversation.answered(&self.open);
                 match step {
                     Step::NeedInput => break,
                     Step::Close => return Ok(()),

@@ -10,7 +10,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use protocol::reply;
 use shards::pump::{Gather, ShardHandle, reactor_turn};
-use shards::{Counters, Figures, Op, Outcome, ShardId, Totals};
+use shards::{Counters, Figures, Op, Outcome, ShardId, Stage, StageTimes, Totals};
 
 use crate::connection::Connections;
 use crate::session::Control;
@@ -19,6 +19,14 @@ use crate::session::Control;
 const PIECE_BYTES: usize = 64 << 10;
 /// How often a checkpoint's end is looked for.
 const CHECKPOINT_POLL: Duration = Duration::from_millis(2);
+/// The stages of commands, in the order of the answer.
+const STAGES: [(Stage, &str); 5] = [
+    (Stage::ParseToReply, "parse_to_reply"),
+    (Stage::Queue, "queue"),
+    (Stage::CommitWait, "commit_wait"),
+    (Stage::Write, "write"),
+    (Stage::Fsync, "fsync"),
+];
 
 /// Answers a command into `out`, and sends what does not fit into one piece.
 ///
@@ -35,6 +43,7 @@ pub(crate) async fn answer(
     match control {
         Control::Stats => stats(server, &figures(shards, gather, Op::Figures).await, out),
         Control::StatsCores => cores(&figures(shards, gather, Op::Figures).await, out),
+        Control::StatsLatency => latency(shards, gather, out).await,
         Control::StatsReset => {
             figures(shards, gather, Op::ResetFigures).await;
             out.extend_from_slice(reply::RESET);
@@ -196,6 +205,31 @@ fn cores(figures: &[Figures], out: &mut Vec<u8>) {
         ];
         for (name, value) in lines {
             reply::stat(out, format_args!("{number}:{name}"), value);
+        }
+    }
+    reply::end(out);
+}
+
+/// Some lines for each stage, of all shards together.
+async fn latency(shards: &ShardHandle, gather: &Gather, out: &mut Vec<u8>) {
+    let mut times = StageTimes::default();
+    for shard in 0..shards.shards() {
+        // One after the other: however many shards there are, one answer is held beside the sum.
+        match ask(shards, gather, ShardId(shard), Op::Latency).await {
+            Outcome::Latency(of_shard) => times.add(&of_shard),
+            other => unreachable!("times were asked for, and {other:?} came"),
+        }
+    }
+    for (stage, name) in STAGES {
+        let figures = [
+            ("count", times.count(stage)),
+            ("p50_us", times.quantile_us(stage, 0.5)),
+            ("p99_us", times.quantile_us(stage, 0.99)),
+            ("p999_us", times.quantile_us(stage, 0.999)),
+            ("max_us", times.max_us(stage)),
+        ];
+        for (figure, value) in figures {
+            reply::stat(out, format_args!("{name}_{figure}"), value);
         }
     }
     reply::end(out);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem;
+use std::time::Instant;
 
 use futures_lite::AsyncWrite;
 use shards::pump::{Gather, ShardHandle, Turn};
@@ -22,6 +23,10 @@ pub(crate) struct Conversation {
     wanted: FrameNumber,
     /// Operations whose outcomes come from other shards.
     forwarded: u64,
+    /// When the last input was read.
+    read_at: Instant,
+    /// Commands whose replies are to be sent next.
+    unanswered: u64,
 }
 
 impl Conversation {
@@ -32,15 +37,20 @@ impl Conversation {
             input: Vec::new(),
             wanted: 0,
             forwarded: 0,
+            read_at: Instant::now(),
+            unanswered: 0,
         }
     }
 
-    /// Has the session go on with what was left and what came. [`settle`](Self::settle) must follow before its replies
-    /// are sent.
+    /// Has the session go on with what was left and what came, which was read just now. [`settle`](Self::settle) must
+    /// follow before its replies are sent.
     pub(crate) fn step(&mut self, server: &Connections, came: &[u8]) -> Step {
+        if !came.is_empty() {
+            self.read_at = Instant::now();
+        }
         let mut backend = ShardBackend {
             handle: server.handle(),
-            turn: server.handle().turn(),
+            turn: server.handle().turn_after_read(self.read_at),
             draining: server.is_draining(),
             gather: &self.gather,
             forwarded: &mut self.forwarded,
@@ -70,6 +80,7 @@ impl Conversation {
         }
         assert!(self.session.is_settled(), "every command has its reply");
         let counted = mem::take(&mut self.session.counters);
+        self.unanswered += counted.commands;
         server.handle().with_shard(|shard| shard.counters.add(&counted));
         server.handle().settled(mem::take(&mut self.wanted)).await;
     }
@@ -84,7 +95,18 @@ impl Conversation {
         server: &Connections,
         client: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<()> {
+        // It does not count: whoever looks at the server would find himself.
+        self.unanswered -= 1;
         control::answer(control, server, &self.gather, &mut self.session.out, client).await
+    }
+
+    /// Notes that the replies to what was [settled](Self::settle) have been sent.
+    pub(crate) fn answered(&mut self, server: &Connections) {
+        let commands = mem::take(&mut self.unanswered);
+        if commands > 0 {
+            let now = Instant::now();
+            server.handle().with_shard(|shard| shard.latency.answered(self.read_at, now, commands));
+        }
     }
 
     /// Whether a command has begun and its end has not come.

@@ -138,6 +138,8 @@ async fn answer(server: &Rc<Connections>, request: &[u8]) -> Vec<u8> {
             }
             answer.0.append(&mut conversation.session.out);
         }
+        // Nothing waits between here and the datagrams.
+        conversation.answered(&open);
         if answer.0.len() > ANSWER_BYTES_MAX {
             return reply::TOO_LARGE.to_vec();
         }

@@ -1,5 +1,8 @@
 //! Operations on their way to another shard, and what came of them on the way back.
 
+use std::time::Instant;
+
+use crate::latency::Read;
 use crate::op::{Op, Outcome};
 
 /// Operations for one shard, packed so that neither side allocates for each: names and bodies stand one after the
@@ -10,6 +13,8 @@ pub struct Batch {
     pub(crate) id: u32,
     ops: Vec<Packed>,
     bytes: Vec<u8>,
+    /// When the operations were read, as far as somebody has said so.
+    pub(crate) reads: Vec<Read>,
     /// One for each operation, in their order, once they were applied.
     pub(crate) outcomes: Vec<Outcome>,
 }
@@ -34,6 +39,7 @@ enum Kind {
     List,
     Checkpoint,
     Figures,
+    Latency,
     ResetFigures,
 }
 
@@ -50,12 +56,18 @@ impl Batch {
             Op::List { cursor } => (Kind::List, cursor, b"", b""),
             Op::Checkpoint => (Kind::Checkpoint, 0, b"", b""),
             Op::Figures => (Kind::Figures, 0, b"", b""),
+            Op::Latency => (Kind::Latency, 0, b"", b""),
             Op::ResetFigures => (Kind::ResetFigures, 0, b"", b""),
         };
         let (queue_bytes, body_bytes) = (queue.len() as u32, body.len() as u32);
         self.ops.push(Packed { kind, number, queue_bytes, body_bytes });
         self.bytes.extend_from_slice(queue);
         self.bytes.extend_from_slice(body);
+    }
+
+    /// Notes when the operation that was added last had been read from its client.
+    pub(crate) fn note_read(&mut self, at: Instant) {
+        Read::push_to(&mut self.reads, at);
     }
 
     /// How many operations it holds.
@@ -87,6 +99,7 @@ impl Batch {
                 Kind::List => Op::List { cursor: packed.number },
                 Kind::Checkpoint => Op::Checkpoint,
                 Kind::Figures => Op::Figures,
+                Kind::Latency => Op::Latency,
                 Kind::ResetFigures => Op::ResetFigures,
             }
         })
@@ -110,6 +123,7 @@ impl Batch {
     /// Empties it, and keeps its buffers unless they have grown beyond `bytes_max`.
     pub(crate) fn clear(&mut self, bytes_max: usize) {
         self.ops.clear();
+        self.reads.clear();
         self.outcomes.clear();
         if self.bytes.capacity() > bytes_max {
             self.bytes = Vec::new();
@@ -135,6 +149,7 @@ mod tests {
             Op::List { cursor: 9 },
             Op::Checkpoint,
             Op::Figures,
+            Op::Latency,
             Op::ResetFigures,
         ];
         let mut batch = Batch::default();

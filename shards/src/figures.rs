@@ -1,12 +1,6 @@
 //! A shard's figures, for operators.
 
-use std::time::Duration;
-
-use hdrhistogram::Histogram;
-use storage::{CommitTimes, Totals};
-
-/// The longest commit that is told apart from longer ones, in microseconds.
-const COMMIT_US_MAX: u64 = 60_000_000;
+use storage::Totals;
 
 /// What a shard has counted since it started, or since the last reset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -75,28 +69,4 @@ pub struct Figures {
     pub checkpoints: u64,
     /// Whether sets are refused because the disk is full.
     pub full: bool,
-}
-
-/// How long fdatasyncs took.
-#[derive(Debug)]
-pub(crate) struct SyncTimes(Histogram<u32>);
-
-impl SyncTimes {
-    pub(crate) fn new() -> SyncTimes {
-        SyncTimes(Histogram::new_with_bounds(1, COMMIT_US_MAX, 2).expect("the bounds are good"))
-    }
-
-    pub(crate) fn record(&mut self, times: CommitTimes) {
-        if times.sync > Duration::ZERO {
-            self.0.saturating_record(times.sync.as_micros() as u64);
-        }
-    }
-
-    pub(crate) fn quantile_us(&self, quantile: f64) -> u64 {
-        self.0.value_at_quantile(quantile)
-    }
-
-    pub(crate) fn reset(&mut self) {
-        self.0.reset();
-    }
 }

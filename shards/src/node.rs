@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::task::Waker;
+use std::time::Instant;
 
 use storage::{Chore, Commit, FrameNumber, Result, Sync};
 
@@ -153,6 +154,11 @@ impl Node {
         self.due.send = true;
     }
 
+    /// Notes when the operation that was pushed last, to this shard, had been read from its client.
+    pub fn note_read(&mut self, to: ShardId, at: Instant) {
+        self.router.note_read(to, at);
+    }
+
     /// Whether all outcomes of a connection are there; if not, `waker` is woken when they are. They may be told at once:
     /// their shards have waited until they are safe.
     pub fn is_complete(&mut self, id: GatherId, waker: &Waker) -> bool {
@@ -196,8 +202,13 @@ impl Node {
 
     /// Applies another shard's batch, and sends it back as soon as its outcomes may be told.
     fn serve(&mut self, from: ShardId, mut batch: Batch) -> Result<()> {
-        let mut wanted = 0;
-        batch.serve(|op| self.apply(op, &mut wanted))?;
+        let (mut wanted, mut changes) = (0, 0);
+        batch.serve(|op| {
+            let result = self.apply(op, &mut wanted);
+            changes += u64::from(result.as_ref().is_ok_and(Outcome::waits_for_commit));
+            result
+        })?;
+        self.shard.latency.served(&mut batch.reads, changes, wanted);
         self.shard.counters.served += batch.len() as u64;
         if self.acknowledged() >= wanted {
             self.outgoing.push_back((from, Packet::Reply(batch)));

@@ -3,6 +3,7 @@
 use storage::{QueueLine, Taken};
 
 use crate::figures::Figures;
+use crate::latency::StageTimes;
 
 /// Something to be done by the shard that owns a queue, or by each shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +48,9 @@ pub enum Op<'a> {
     Checkpoint,
     /// Asks for the shard's figures.
     Figures,
-    /// Sets the counters among the figures to zero.
+    /// Asks how long the stages of commands took on the shard.
+    Latency,
+    /// Sets the counters among the figures to zero, and forgets how long anything took.
     ResetFigures,
 }
 
@@ -79,6 +82,8 @@ pub enum Outcome {
     CheckpointAsked(u64),
     /// The shard's figures.
     Figures(Box<Figures>),
+    /// How long the stages of commands took.
+    Latency(Box<StageTimes>),
 }
 
 impl Outcome {
@@ -92,7 +97,8 @@ impl Outcome {
             | Outcome::NotFound
             | Outcome::Queues { .. }
             | Outcome::CheckpointAsked(_)
-            | Outcome::Figures(_) => false,
+            | Outcome::Figures(_)
+            | Outcome::Latency(_) => false,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! the next batch larger.
 
 use std::task::Waker;
+use std::time::Instant;
 
 use crate::batch::Batch;
 use crate::hash::ShardId;
@@ -105,6 +106,11 @@ impl Router {
         let peer = &mut self.peers[to.index()];
         peer.outbox.push(op);
         peer.addresses.push(Address { gather: id.0, slot });
+    }
+
+    /// Notes when the operation that was pushed last, to this shard, had been read from its client.
+    pub fn note_read(&mut self, to: ShardId, at: Instant) {
+        self.peers[to.index()].outbox.note_read(at);
     }
 
     /// The next batch for a shard, if there is something to send and a credit for it.

@@ -2,7 +2,8 @@
 
 use storage::{Commit, FrameNumber, Result, Store};
 
-use crate::figures::{Counters, Figures, SyncTimes};
+use crate::figures::{Counters, Figures};
+use crate::latency::{Latency, Stage};
 use crate::op::{Op, Outcome};
 
 /// Queues that a listing looks at in one operation.
@@ -16,14 +17,15 @@ pub struct Shard {
     pub counters: Counters,
     /// Connections that are open.
     pub curr_connections: u64,
-    sync_times: SyncTimes,
+    /// Where time goes; those who do the input and output say when something happened.
+    pub latency: Latency,
 }
 
 impl Shard {
     /// A shard with the queues of a store.
     #[must_use]
     pub fn new(store: Store) -> Shard {
-        Shard { store, counters: Counters::default(), curr_connections: 0, sync_times: SyncTimes::new() }
+        Shard { store, counters: Counters::default(), curr_connections: 0, latency: Latency::default() }
     }
 
     /// Does what is asked for, in memory and in the frame that is being filled. An outcome that
@@ -65,9 +67,10 @@ impl Shard {
             }
             Op::Checkpoint => Outcome::CheckpointAsked(self.store.request_checkpoint()),
             Op::Figures => Outcome::Figures(Box::new(self.figures())),
+            Op::Latency => Outcome::Latency(Box::new(self.latency.times().clone())),
             Op::ResetFigures => {
                 self.counters = Counters::default();
-                self.sync_times.reset();
+                self.latency.reset();
                 Outcome::Figures(Box::new(self.figures()))
             }
         })
@@ -77,8 +80,8 @@ impl Shard {
         Figures {
             counters: self.counters,
             curr_connections: self.curr_connections,
-            fsync_p50_us: self.sync_times.quantile_us(0.5),
-            fsync_p99_us: self.sync_times.quantile_us(0.99),
+            fsync_p50_us: self.latency.times().quantile_us(Stage::Fsync, 0.5),
+            fsync_p99_us: self.latency.times().quantile_us(Stage::Fsync, 0.99),
             totals: self.store.totals(),
             checkpoints: self.store.checkpoints_finished(),
             full: self.store.is_full(),
@@ -102,7 +105,7 @@ impl Shard {
         self.counters.commits += 1;
         self.counters.commits_inline += u64::from(inline);
         self.counters.log_bytes_written += commit.bytes() as u64;
-        self.sync_times.record(commit.times());
+        self.latency.committed(commit.times());
         self.store.finish_commit(commit);
     }
 

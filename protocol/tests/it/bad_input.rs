@@ -39,7 +39,18 @@ fn wrong_number_of_tokens() {
     lines_rejected(&["set", "set q", "set q 0", "set q 0 0", "set q 0 0 1 noreply x", "set q 0 0 1 x noreply"], ERROR);
     lines_rejected(&["get", "get ", "gets", "gets   "], ERROR);
     lines_rejected(&["delete", "delete q 0 noreply x", "flush", "flush q q", "flush_all 0 noreply x"], ERROR);
-    lines_rejected(&["stats foo", "stats queue x", "stats reset 1", "stats \u{1}"], ERROR);
+    lines_rejected(
+        &[
+            "stats foo",
+            "stats queue x",
+            "stats reset 1",
+            "stats latency x",
+            "stats latency  1",
+            "stats Latency",
+            "stats \u{1}",
+        ],
+        ERROR,
+    );
     lines_rejected(&["version x", "quit x", "db_checkpoint x", "db_archive x"], ERROR);
     lines_rejected(&["verbosity", "verbosity 1 noreply x"], ERROR);
 }

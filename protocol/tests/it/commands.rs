@@ -39,6 +39,7 @@ fn delete_and_flush() {
 #[test]
 fn statistics() {
     check("stats\r\nstats queue\r\nstats cores\r\n", &["Stats", "StatsQueue", "StatsCores"]);
+    check("stats latency\r\nstats latency \r\n", &["StatsLatency"; 2]);
     check("stats reset\r\nstats settings\r\n", &["StatsReset", "StatsSettings"]);
     check("stats items\r\nstats slabs\r\nstats sizes\r\n", &["StatsOfCache"; 3]);
 }

@@ -1,7 +1,12 @@
 //! `stats` and its kinds: names, order and shape, and figures that must be exact.
 
 use std::collections::{BTreeMap, HashMap};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
+use crate::client::Client;
 use crate::process::Launch;
 
 /// memcacheQ's figures, in its order.
@@ -141,4 +146,146 @@ fn figures_of_a_cache_are_none_and_no_error() {
         assert_eq!(client.stats(kind), []);
     }
     assert_eq!(client.command("stats detail"), "ERROR");
+}
+
+const STAGES: [&str; 5] = ["parse_to_reply", "queue", "commit_wait", "write", "fsync"];
+
+/// `stats latency`, checked for its shape.
+fn latency(client: &mut Client) -> HashMap<String, u64> {
+    let stats = client.stats("latency");
+    let figures = ["count", "p50_us", "p99_us", "p999_us", "max_us"];
+    let names: Vec<String> =
+        STAGES.iter().flat_map(|stage| figures.map(|figure| format!("{stage}_{figure}"))).collect();
+    assert_eq!(stats.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), names);
+    let stats: HashMap<String, u64> = stats.into_iter().map(|(name, value)| (name, value.parse().unwrap())).collect();
+    for stage in STAGES {
+        let [count, p50, p99, p999, max] = figures.map(|figure| stats[&format!("{stage}_{figure}")]);
+        assert!(p50 <= p99 && p99 <= p999 && p999 <= max, "{stage}: {stats:?}");
+        assert!(count > 0 || max == 0, "{stage}: {stats:?}");
+    }
+    stats
+}
+
+fn assert_counts(client: &mut Client, wanted: [(&str, u64); 3]) -> HashMap<String, u64> {
+    let latency = latency(client);
+    for (stage, count) in wanted {
+        assert_eq!(latency[&format!("{stage}_count")], count, "{stage} in {latency:?}");
+    }
+    latency
+}
+
+/// Sets and gets on queues of both shards: one by one, of several names, and in a pipeline. Returns how many commands
+/// that were, how many operations on queues, and how many of these have changed something.
+fn sets_and_gets(client: &mut Client) -> [(&'static str, u64); 3] {
+    for number in 0..20 {
+        assert_eq!(client.set(&format!("q{number}"), b"x"), "STORED");
+    }
+    for number in 0..8 {
+        assert!(client.get(&format!("q{number}")).is_some());
+    }
+    assert_eq!(client.try_get("q8 q9 q10 q11 nothing none").unwrap().len(), 4);
+    let mut pipeline = Vec::new();
+    (0..300).for_each(|number| crate::client::write_set(&mut pipeline, &format!("q{number}"), b"x"));
+    client.send(&pipeline);
+    (0..300).for_each(|_| assert_eq!(client.line(), "STORED"));
+    // Nobody is answered: it counts all the same.
+    client.send("set q1 0 0 1 noreply\r\nx\r\n");
+    assert_eq!(client.command("flush there-is-no-such-queue"), "END");
+    // Commands too, although no operations on a queue.
+    assert!(client.command("version").starts_with("VERSION"));
+    assert_eq!(client.command("nonsense"), "ERROR");
+    let (commands, ops) = (20 + 8 + 1 + 300 + 1 + 1 + 2, 20 + 8 + 6 + 300 + 1 + 1);
+    [("parse_to_reply", commands), ("queue", ops), ("commit_wait", ops - 2)]
+}
+
+#[test]
+fn stats_latency_counts_every_stage_on_all_shards() {
+    let server = Launch::new().start();
+    let mut client = server.connect();
+    latency(&mut client);
+    assert_eq!(client.command("stats reset"), "RESET");
+    let wanted = sets_and_gets(&mut client);
+    for figure in ["served", "forwarded"] {
+        let of_shards = client.stats("cores").into_iter().filter(|(name, _)| name.ends_with(figure));
+        let ops: u64 = of_shards.map(|(_, value)| value.parse::<u64>().unwrap()).sum();
+        assert!(ops > 0 && ops < wanted[1].1, "queues of both shards have {figure} {ops}");
+    }
+    let before = client.figure("commits");
+    let latency = assert_counts(&mut client, wanted);
+    let after = client.figure("commits");
+    for stage in ["write", "fsync"] {
+        let commits = latency[&format!("{stage}_count")];
+        assert!((before..=after).contains(&commits), "{commits} of {before} to {after} commits in {latency:?}");
+    }
+    // A command that waits for a commit takes as long as that, and a commit as long as its fdatasync.
+    assert!(latency["parse_to_reply_max_us"] > 0 && latency["commit_wait_max_us"] > 0, "{latency:?}");
+    assert!(latency["parse_to_reply_max_us"] * 101 / 100 + 1 >= latency["commit_wait_max_us"], "{latency:?}");
+    assert_counts(&mut client, wanted);
+}
+
+#[test]
+fn stats_reset_forgets_latencies_on_all_shards() {
+    let server = Launch::new().start();
+    let (mut client, mut other) = (server.connect(), server.connect());
+    let ([(_, commands), (_, ops), (_, changes)], again) = (sets_and_gets(&mut client), sets_and_gets(&mut other));
+    // In the second round the queues of the first are not empty.
+    let twice = [("parse_to_reply", 2 * commands), ("queue", 2 * ops), ("commit_wait", 2 * changes)];
+    assert_eq!(again[0].1, commands);
+    assert_counts(&mut client, twice);
+    assert_eq!(client.command("stats reset"), "RESET");
+    let fresh = assert_counts(&mut client, [("parse_to_reply", 0), ("queue", 0), ("commit_wait", 0)]);
+    for stage in STAGES {
+        assert_eq!(fresh[&format!("{stage}_max_us")], 0, "{stage} in {fresh:?}");
+    }
+    assert_eq!(client.set("q", b"x"), "STORED");
+    assert_counts(&mut other, [("parse_to_reply", 1), ("queue", 1), ("commit_wait", 1)]);
+}
+
+#[test]
+fn stats_latency_knows_no_fdatasync_on_the_way_of_a_reply_that_waits_for_the_write_only() {
+    let server = Launch::new().with(&["-N"]).start();
+    let mut client = server.connect();
+    assert_eq!(client.command("stats reset"), "RESET");
+    let wanted = sets_and_gets(&mut client);
+    // The fdatasync of each second comes in between.
+    thread::sleep(Duration::from_millis(1500));
+    let latency = assert_counts(&mut client, wanted);
+    assert_eq!(latency["fsync_count"], 0, "{latency:?}");
+    assert!(latency["write_count"] > 0, "{latency:?}");
+}
+
+/// A commit that takes 300 ms is in the figures of those who waited for it, and has a line in the log; many of them have
+/// one line a second.
+#[test]
+fn a_slow_fdatasync_is_seen_and_said() {
+    const DELAY_US: u64 = 300_000;
+    for commit in ["inline", "thread"] {
+        let launch = Launch::new();
+        let trace = launch.scratch().join("strace");
+        let inject = format!("inject=fdatasync:delay_exit={DELAY_US}");
+        // -D leaves the server itself as our child.
+        let through =
+            ["strace", "-D", "-f", "-qq", "-o", trace.to_str().unwrap(), "-e", "trace=fdatasync", "-e", &inject];
+        let mut server = launch.through(&through).with(&["--commit", commit]).start();
+        let mut client = server.connect();
+        assert_eq!(client.command("stats reset"), "RESET");
+        let began = Instant::now();
+        (0..8).for_each(|_| assert_eq!(client.set("q", b"x"), "STORED"));
+        let took = began.elapsed();
+        let latency = assert_counts(&mut client, [("parse_to_reply", 8), ("queue", 8), ("commit_wait", 8)]);
+        for stage in ["fsync", "commit_wait", "parse_to_reply"] {
+            assert!(latency[&format!("{stage}_p50_us")] >= DELAY_US, "{commit}: {stage} in {latency:?}");
+        }
+        assert!(latency["write_p50_us"] < DELAY_US, "{latency:?}");
+        // This has a line of its own, which comes behind all that there is to be said of the commits.
+        server.signal(Signal::SIGUSR1);
+        server.wait_for_line("draining");
+        let lines: Vec<&String> = server.said().iter().filter(|line| line.contains("a commit took")).collect();
+        for word in ["WARN", "shard ", "write ", "fdatasync 3", "ms, bytes ", "frames 1;", "since the last line: 0"] {
+            assert!(lines[0].contains(word), "no {word:?} in {}", lines[0]);
+        }
+        assert!((2..=1 + took.as_secs()).contains(&(lines.len() as u64)), "in {took:?}: {lines:#?}");
+        let others = |line: &str| line.rsplit_once(": ").unwrap().1.parse::<u64>().unwrap();
+        assert!(lines[1..].iter().all(|line| (1..=3).contains(&others(line))), "{lines:#?}");
+    }
 }

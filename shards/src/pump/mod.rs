@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Barrier};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 use futures_lite::future::poll_once;
@@ -173,7 +173,18 @@ impl ShardHandle {
     /// Begins a turn of a connection: all the operations that it has at once.
     #[must_use]
     pub fn turn(&self) -> Turn<'_> {
-        Turn { pump: &self.0, node: self.0.node.borrow_mut(), wanted: 0 }
+        self.begin_turn(None)
+    }
+
+    /// Begins a turn of a connection whose operations were read from its client at this time, and count in
+    /// [`Shard::latency`].
+    #[must_use]
+    pub fn turn_after_read(&self, read_at: Instant) -> Turn<'_> {
+        self.begin_turn(Some(read_at))
+    }
+
+    fn begin_turn(&self, read_at: Option<Instant>) -> Turn<'_> {
+        Turn { pump: &self.0, node: self.0.node.borrow_mut(), wanted: 0, read_at, ops: 0, changes: 0 }
     }
 
     /// Waits until the log is safe up to a frame.
@@ -188,9 +199,9 @@ impl ShardHandle {
         Gather { pump: Rc::clone(&self.0), id: self.0.with_node(Node::open) }
     }
 
-    /// Looks at the shard, or counts something.
+    /// Looks at the shard, or counts something. Nothing follows from that.
     pub fn with_shard<T>(&self, f: impl FnOnce(&mut Shard) -> T) -> T {
-        self.0.with_node(|node| f(node.shard()))
+        f(self.0.node.borrow_mut().shard())
     }
 
     /// Whether nothing is on its way between this shard and others.
@@ -230,6 +241,7 @@ impl Pump {
         let acknowledged = node.acknowledged();
         if acknowledged != self.acknowledged.frame() {
             self.acknowledged.advance(acknowledged);
+            node.shard().latency.safe(acknowledged, Instant::now());
         }
         while let Some((to, packet)) = node.next_packet() {
             self.send(to, packet);
@@ -288,7 +300,13 @@ async fn send(pump: Rc<Pump>) {
 /// leaves a waker behind each time.
 async fn receive(pump: Rc<Pump>, from: ShardId, receiver: ConnectedReceiver<Packet>) {
     while let Some(packet) = receiver.recv().await {
-        pump.with_node(|node| node.receive(from, packet).unwrap_or_else(|error| fatal(&error)));
+        pump.with_node(|node| {
+            let is_request = matches!(packet, Packet::Request(_));
+            node.receive(from, packet).unwrap_or_else(|error| fatal(&error));
+            if is_request {
+                node.shard().latency.served_at(Instant::now());
+            }
+        });
     }
 }
 
@@ -298,7 +316,12 @@ async fn receive(pump: Rc<Pump>, from: ShardId, receiver: ConnectedReceiver<Pack
 pub struct Turn<'a> {
     pump: &'a Pump,
     node: RefMut<'a, Node>,
+    /// The frame that holds the changes so far.
     wanted: FrameNumber,
+    read_at: Option<Instant>,
+    /// Operations that were applied to this shard, and how many of them wait for a frame.
+    ops: u64,
+    changes: u64,
 }
 
 impl Turn<'_> {
@@ -308,7 +331,11 @@ impl Turn<'_> {
     #[must_use = "an outcome may not be told before its frame is safe"]
     pub fn apply(&mut self, op: Op<'_>) -> Outcome {
         match self.node.apply(op, &mut self.wanted) {
-            Ok(outcome) => outcome,
+            Ok(outcome) => {
+                self.ops += 1;
+                self.changes += u64::from(outcome.waits_for_commit());
+                outcome
+            }
             Err(error) => fatal(&error),
         }
     }
@@ -325,16 +352,18 @@ impl Turn<'_> {
     /// When `to` is this shard.
     pub fn push(&mut self, gather: &Gather, to: ShardId, op: Op<'_>) {
         self.node.push(gather.id, to, op);
-    }
-
-    /// The shard itself, to count something.
-    pub fn shard(&mut self) -> &mut Shard {
-        self.node.shard()
+        if let Some(read_at) = self.read_at {
+            self.node.note_read(to, read_at);
+        }
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        if let Some(read_at) = self.read_at.filter(|_| self.ops > 0) {
+            let (ops, changes, wanted) = (self.ops, self.changes, self.wanted);
+            self.node.shard().latency.applied(read_at, Instant::now(), ops, changes, wanted);
+        }
         self.pump.follow(&mut self.node);
     }
 }

@@ -1,0 +1,323 @@
+//! Where time goes: how long each stage of a command takes, for operators.
+//!
+//! Nothing here reads a clock, and nothing is decided by what is here: those who do the input and output say when
+//! something happened, once for all that they did at once. So this costs some nanoseconds a batch and nothing a command,
+//! and who never says when, as the simulator, runs the same way every time.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use storage::{CommitTimes, FrameNumber};
+
+/// The longest time that is told apart from longer ones, in microseconds.
+const TIME_US_MAX: u64 = 60_000_000;
+/// Of each time: one part in a hundred is near enough, and makes a histogram of 20 KiB.
+const SIGNIFICANT_DIGITS: u8 = 2;
+
+/// What a command's time is spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Of each command: from the read that brought its end until its reply was handed to the socket, which is where a
+    /// `noreply` ends too. The commands that ask all shards about themselves are not among them, so that nobody who
+    /// looks finds himself; a get that is answered in several rounds counts with the first.
+    ParseToReply,
+    /// Of each operation on a queue, of which a get has one for each name: from the read until the shard that owns the
+    /// queue has applied it, together with all that it has got at once. On the shard that has read it that is next to
+    /// nothing; for one that is forwarded it is the way there, with the wait for a credit.
+    Queue,
+    /// Of each operation that has changed something: from when it was applied until its frame was safe, which is when
+    /// its outcome may be told. It does not matter whose operation it is.
+    CommitWait,
+    /// Of each commit: the write.
+    Write,
+    /// Of each commit that has one: the fdatasync. The one of each second that follows later, where a change is safe once
+    /// it is written, holds nobody up and is not counted.
+    Fsync,
+}
+
+/// How many stages there are.
+const STAGES: usize = 5;
+
+/// How long each stage took, over and over. Of a bounded size, whatever is recorded: 100 KiB.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageTimes([Histogram<u64>; STAGES]);
+
+impl Eq for StageTimes {}
+
+impl Default for StageTimes {
+    fn default() -> StageTimes {
+        let none = Histogram::new_with_bounds(1, TIME_US_MAX, SIGNIFICANT_DIGITS).expect("the bounds are good");
+        StageTimes(std::array::from_fn(|_| none.clone()))
+    }
+}
+
+impl StageTimes {
+    fn record(&mut self, stage: Stage, took: Duration, count: u64) {
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(TIME_US_MAX).min(TIME_US_MAX);
+        self.0[stage as usize].saturating_record_n(took_us, count);
+    }
+
+    /// Adds what another shard has recorded, as if it had been recorded here.
+    pub fn add(&mut self, other: &StageTimes) {
+        for (mine, others) in self.0.iter_mut().zip(&other.0) {
+            mine.add(others).expect("all have the same bounds");
+        }
+    }
+
+    /// How many times a stage was recorded.
+    #[must_use]
+    pub fn count(&self, stage: Stage) -> u64 {
+        self.0[stage as usize].len()
+    }
+
+    /// What so large a part of a stage's times, from 0 to 1, does not exceed, in microseconds. 0 when there are none.
+    #[must_use]
+    pub fn quantile_us(&self, stage: Stage, quantile: f64) -> u64 {
+        self.0[stage as usize].value_at_quantile(quantile)
+    }
+
+    /// The longest of a stage's times, in microseconds. 0 when there are none.
+    #[must_use]
+    pub fn max_us(&self, stage: Stage) -> u64 {
+        self.0[stage as usize].max()
+    }
+
+    fn reset(&mut self) {
+        self.0.iter_mut().for_each(Histogram::reset);
+    }
+}
+
+/// Operations that were read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Read {
+    at: Instant,
+    ops: u64,
+}
+
+impl Read {
+    /// Adds an operation that was read at this time.
+    pub(crate) fn push_to(reads: &mut Vec<Read>, at: Instant) {
+        match reads.last_mut() {
+            Some(last) if last.at == at => last.ops += 1,
+            _ => reads.push(Read { at, ops: 1 }),
+        }
+    }
+}
+
+/// Operations that were applied at once, and wait for a frame.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    frame: FrameNumber,
+    since: Instant,
+    ops: u64,
+}
+
+/// Another shard's batch that was applied.
+#[derive(Debug, Default)]
+struct Served {
+    /// When its operations were read, as far as somebody has said so.
+    reads: Vec<Read>,
+    /// Operations that wait for the frame.
+    changes: u64,
+    frame: FrameNumber,
+}
+
+/// A shard's times, and what of it is being timed.
+#[derive(Debug, Default)]
+pub struct Latency {
+    times: StageTimes,
+    /// What waits for a commit; the frames ascend. One entry at most for each connection's turn and each batch of other
+    /// shards under way.
+    waiting: VecDeque<Waiting>,
+    /// The last frame that is safe.
+    safe: FrameNumber,
+    served: Served,
+}
+
+impl Latency {
+    /// What was recorded so far.
+    #[must_use]
+    pub fn times(&self) -> &StageTimes {
+        &self.times
+    }
+
+    /// Forgets what was recorded. What is under way is recorded when it ends.
+    pub(crate) fn reset(&mut self) {
+        self.times.reset();
+    }
+
+    /// Notes that `commands` which were read at once have been answered.
+    pub fn answered(&mut self, read_at: Instant, now: Instant, commands: u64) {
+        self.times.record(Stage::ParseToReply, now - read_at, commands);
+    }
+
+    /// Notes that `ops` operations of this shard's own client have been applied, of which `changes` wait for `frame`.
+    pub(crate) fn applied(&mut self, read_at: Instant, now: Instant, ops: u64, changes: u64, frame: FrameNumber) {
+        self.times.record(Stage::Queue, now - read_at, ops);
+        self.wait(now, changes, frame);
+    }
+
+    /// Notes that another shard's batch has been applied, of which `changes` operations wait for `frame`; when that was
+    /// is said by [`served_at`](Self::served_at). Takes the `reads`, and leaves an empty buffer for them.
+    pub(crate) fn served(&mut self, reads: &mut Vec<Read>, changes: u64, frame: FrameNumber) {
+        self.served.reads.clear();
+        std::mem::swap(&mut self.served.reads, reads);
+        (self.served.changes, self.served.frame) = (changes, frame);
+    }
+
+    /// Notes when the last batch of another shard was applied, which has not gone back yet.
+    pub(crate) fn served_at(&mut self, now: Instant) {
+        for read in self.served.reads.drain(..) {
+            self.times.record(Stage::Queue, now - read.at, read.ops);
+        }
+        let changes = std::mem::take(&mut self.served.changes);
+        self.wait(now, changes, self.served.frame);
+    }
+
+    fn wait(&mut self, since: Instant, ops: u64, frame: FrameNumber) {
+        if ops > 0 && frame <= self.safe {
+            self.times.record(Stage::CommitWait, Duration::ZERO, ops);
+        } else if ops > 0 {
+            debug_assert!(self.waiting.back().is_none_or(|last| last.frame <= frame), "frames ascend");
+            self.waiting.push_back(Waiting { frame, since, ops });
+        }
+    }
+
+    /// Notes that the log is safe up to a frame.
+    pub(crate) fn safe(&mut self, frame: FrameNumber, now: Instant) {
+        self.safe = frame;
+        while let Some(waiting) = self.waiting.pop_front_if(|waiting| waiting.frame <= frame) {
+            self.times.record(Stage::CommitWait, now - waiting.since, waiting.ops);
+        }
+    }
+
+    /// Notes how long a commit took.
+    pub(crate) fn committed(&mut self, took: CommitTimes) {
+        self.times.record(Stage::Write, took.write, 1);
+        if took.sync > Duration::ZERO {
+            self.times.record(Stage::Fsync, took.sync, 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Stage; STAGES] = [Stage::ParseToReply, Stage::Queue, Stage::CommitWait, Stage::Write, Stage::Fsync];
+
+    fn us(us: u64) -> Duration {
+        Duration::from_micros(us)
+    }
+
+    fn counts(latency: &Latency) -> [u64; STAGES] {
+        ALL.map(|stage| latency.times().count(stage))
+    }
+
+    /// Within what the digits leave open.
+    #[track_caller]
+    fn assert_about(us: u64, wanted: u64) {
+        assert!(us >= wanted && us <= wanted + wanted / 100, "{us} where {wanted} is due");
+    }
+
+    #[test]
+    fn quantiles_are_those_of_what_was_recorded() {
+        let mut times = StageTimes::default();
+        (1..=10_000).for_each(|took| times.record(Stage::Write, us(took), 1));
+        for (quantile, wanted) in [(0.5, 5000), (0.99, 9900), (0.999, 9990)] {
+            assert_about(times.quantile_us(Stage::Write, quantile), wanted);
+        }
+        assert_about(times.max_us(Stage::Write), 10_000);
+        assert_eq!(times.count(Stage::Write), 10_000);
+        for stage in ALL.into_iter().filter(|stage| *stage != Stage::Write) {
+            assert_eq!((times.count(stage), times.quantile_us(stage, 0.99), times.max_us(stage)), (0, 0, 0));
+        }
+    }
+
+    #[test]
+    fn what_takes_no_time_or_for_ever_counts_too() {
+        let mut times = StageTimes::default();
+        times.record(Stage::Queue, Duration::ZERO, 3);
+        assert_eq!((times.count(Stage::Queue), times.max_us(Stage::Queue)), (3, 0));
+        times.record(Stage::Queue, Duration::MAX, 1);
+        times.record(Stage::Queue, us(TIME_US_MAX + 1_000_000), 1);
+        assert_eq!(times.count(Stage::Queue), 5);
+        assert_about(times.max_us(Stage::Queue), TIME_US_MAX);
+    }
+
+    /// Nine hundred and ninety fast ones on one shard and ten slow ones on another: percentiles of the percentiles would
+    /// lie in the middle.
+    #[test]
+    fn shards_are_added_as_if_they_were_one() {
+        let (mut fast, mut slow, mut one) = (StageTimes::default(), StageTimes::default(), StageTimes::default());
+        for (shard, took, count) in [(&mut fast, 100, 990), (&mut slow, 50_000, 10)] {
+            shard.record(Stage::Fsync, us(took), count);
+            one.record(Stage::Fsync, us(took), count);
+        }
+        let mut sum = StageTimes::default();
+        sum.add(&fast);
+        sum.add(&slow);
+        assert_eq!(sum, one);
+        assert_eq!(sum.count(Stage::Fsync), 1000);
+        assert_about(sum.quantile_us(Stage::Fsync, 0.99), 100);
+        assert_about(sum.quantile_us(Stage::Fsync, 0.991), 50_000);
+        assert_about(sum.max_us(Stage::Fsync), 50_000);
+    }
+
+    #[test]
+    fn a_change_waits_until_its_frame_is_safe() {
+        let (mut latency, start) = (Latency::default(), Instant::now());
+        latency.applied(start, start + us(5), 4, 3, 7);
+        latency.applied(start + us(10), start + us(20), 2, 2, 8);
+        // Three empty queues: nobody waits.
+        latency.applied(start + us(20), start + us(21), 3, 0, 0);
+        assert_eq!(counts(&latency), [0, 9, 0, 0, 0]);
+        latency.safe(6, start + us(100));
+        assert_eq!(counts(&latency), [0, 9, 0, 0, 0], "another frame");
+        latency.safe(7, start + us(205));
+        assert_eq!(counts(&latency), [0, 9, 3, 0, 0]);
+        assert_about(latency.times().max_us(Stage::CommitWait), 200);
+        latency.safe(9, start + us(1020));
+        assert_eq!(counts(&latency), [0, 9, 5, 0, 0]);
+        assert_about(latency.times().max_us(Stage::CommitWait), 1000);
+        // A flush of a queue that does not exist changes nothing, and its frame is an old one.
+        latency.applied(start, start + us(2), 1, 1, 9);
+        assert_eq!(counts(&latency), [0, 10, 6, 0, 0]);
+        assert!(latency.waiting.is_empty());
+    }
+
+    #[test]
+    fn another_shards_operations_count_from_when_they_were_read() {
+        let (mut latency, start) = (Latency::default(), Instant::now());
+        let mut reads = Vec::new();
+        for at in [0, 0, 0, 60] {
+            Read::push_to(&mut reads, start + us(at));
+        }
+        assert_eq!(reads.len(), 2, "one for what was read at once");
+        latency.served(&mut reads, 2, 1);
+        assert!(reads.is_empty());
+        assert_eq!(counts(&latency), [0; STAGES], "nobody has said when");
+        latency.served_at(start + us(160));
+        assert_eq!(counts(&latency), [0, 4, 0, 0, 0]);
+        assert_about(latency.times().quantile_us(Stage::Queue, 0.25), 100);
+        assert_about(latency.times().quantile_us(Stage::Queue, 0.5), 160);
+        latency.safe(1, start + us(260));
+        assert_eq!(counts(&latency), [0, 4, 2, 0, 0]);
+        assert_about(latency.times().max_us(Stage::CommitWait), 100);
+    }
+
+    #[test]
+    fn a_reset_forgets_all_but_what_is_under_way() {
+        let (mut latency, start) = (Latency::default(), Instant::now());
+        latency.answered(start, start + us(9), 2);
+        latency.committed(CommitTimes { write: us(1), sync: us(2) });
+        latency.committed(CommitTimes { write: us(1), sync: Duration::ZERO });
+        latency.applied(start, start, 1, 1, 1);
+        assert_eq!(counts(&latency), [2, 1, 0, 2, 1], "a commit without an fdatasync has none that took no time");
+        latency.reset();
+        assert_eq!(latency.times(), &StageTimes::default());
+        latency.safe(1, start + us(5));
+        assert_eq!(counts(&latency), [0, 0, 1, 0, 0]);
+    }
+}
