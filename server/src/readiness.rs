@@ -15,16 +15,21 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures_lite::future::yield_now;
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
+use glommio::timer::sleep;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use socket2::Socket;
 
 /// Sockets that are looked at in one turn.
 const EVENTS_MAX: usize = 256;
+
+/// How often sockets are looked at while the process has no descriptor left to wait by.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What is known of a socket.
 #[derive(Debug, Default)]
@@ -112,9 +117,13 @@ impl Readiness {
 /// Waits until some socket has become ready.
 ///
 /// glommio can wait for nothing but its own sockets and files. A descriptor that it takes for a stream's it only polls,
-/// as long as nobody reads from that stream: so the read is begun, and never done.
+/// as long as nobody reads from that stream: so the read is begun, and never done. It closes its descriptor in the end;
+/// while there is none left for it to have, this looks now and then.
 async fn doorbell(epoll: &Epoll) {
-    let descriptor = epoll.0.try_clone().expect("a descriptor");
+    let Ok(descriptor) = epoll.0.try_clone() else {
+        sleep(LOOK_INTERVAL).await;
+        return;
+    };
     // SAFETY: the descriptor is open, and the stream's alone.
     #[allow(unsafe_code)]
     let mut stream = unsafe { TcpStream::from_raw_fd(descriptor.into_raw_fd()) };
