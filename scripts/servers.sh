@@ -1,0 +1,89 @@
+# shellcheck shell=bash
+# Servers for scripts that put load on them: bench.sh, growth.sh and memtier.sh read this. Each has one thread and a core
+# of its own, listens on loopback alone, and is gone with its data when the script ends, however it does.
+
+server_core="${SERVER_CORE:-0}"
+load_core="${LOAD_CORE:-1}"
+release="${CARGO_TARGET_DIR:-target}/release"
+rushq="${RUSHQ_BINARY:-$release/rushq}"
+bench="$release/rushq-bench"
+
+# On a disk, where /tmp may not be.
+work="$(mktemp -d "${TMPDIR:-/var/tmp}/rushq-load.XXXXXX")"
+declare -A pid=() port=()
+ulimit -n "$(ulimit -Hn)"
+
+clean_up() {
+    for name in "${!pid[@]}"; do
+        stop "$name"
+    done
+    rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+build() {
+    if [ -n "${RUSHQ_BINARY:-}" ]; then
+        cargo build --release --quiet -p rushq-bench
+    else
+        cargo build --release --quiet -p rushq -p rushq-bench
+    fi
+    if ! taskset -c "$server_core" true || ! taskset -c "$load_core" true; then
+        echo "server and load need a core each; SERVER_CORE and LOAD_CORE say which (0 and 1)" >&2
+        exit 1
+    fi
+}
+
+is_open() {
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# start NAME [OPTION...]: with a fresh data directory; options are for rushq.
+start() {
+    local name="$1" directory="$work/$1" command
+    shift
+    mkdir "$directory"
+    # Below the range of ports that the kernel gives to clients.
+    port[$name]=$((20000 + RANDOM % 12000))
+    while is_open "${port[$name]}"; do
+        port[$name]=$((20000 + RANDOM % 12000))
+    done
+    case "$name" in
+    rushq*) command=("$rushq" -t 1 -l 127.0.0.1 -p "${port[$name]}" -H "$directory" "$@") ;;
+    redis*) command=(redis-server --bind 127.0.0.1 --port "${port[$name]}" --dir "$directory" --save "" --appendonly yes) ;;
+    memcached) command=(memcached -u "$(id -un)" -l 127.0.0.1 -p "${port[$name]}" -U 0 -t 1 -m 1024) ;;
+    esac
+    case "$name" in
+    "rushq -N") command+=(-N) ;;
+    "redis "*) command+=(--appendfsync "${name#redis }") ;;
+    esac
+    taskset -c "$server_core" "${command[@]}" >"$directory.log" 2>&1 &
+    pid[$name]=$!
+    local tries=400
+    until is_open "${port[$name]}"; do
+        if ! kill -0 "${pid[$name]}" 2>/dev/null || [ $((tries -= 1)) -eq 0 ]; then
+            echo "$name does not listen:" >&2
+            tail -n 5 "$directory.log" >&2
+            exit 1
+        fi
+        sleep 0.05
+    done
+}
+
+# Nobody needs what is in it, so it may be killed.
+stop() {
+    kill -KILL "${pid[$1]}" 2>/dev/null || true
+    wait "${pid[$1]}" 2>/dev/null || true
+    unset "pid[$1]"
+    rm -rf "${work:?}/$1"
+}
+
+# load NAME SECONDS [OPTION...]: rushq-bench's report of a run that should not take much longer than that.
+load() {
+    local name="$1" protocol=memcache_text
+    case "$name" in redis*) protocol=redis ;; esac
+    timeout $((${2%.*} + 120)) taskset -c "$load_core" "$bench" --hide-histogram -P "$protocol" -p "${port[$name]}" \
+        --server-pid "${pid[$name]}" "${@:3}" >"$work/report" 2>&1 ||
+        { echo "load on $name failed:" >&2; cat "$work/report" >&2; exit 1; }
+}
