@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What becomes of the throughput as one thing grows, step by step ten times as much: waiting messages, connections, queues,
-# bytes of a body. Prints a table for each, for the durable default and for -N: medians of ROUNDS (3) rounds of SECONDS_EACH (1) s,
-# taken by turns. Server and load have a core each; the fills that come before a step are not counted.
+# bytes of a body. Prints a table for each, for the durable default and for -N: medians of ROUNDS (3) rounds of
+# SECONDS_EACH (1) s, taken by turns. Server and load have a core each, and what fills the queues before a step is not
+# counted. On a machine that others use too, the server's CPU time for an operation says more than what it got done.
 # Usage: scripts/growth.sh [backlog|connections|queues|bodies ...]; all four take about ten minutes and 12 GB of disk.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,15 +26,16 @@ stop_both() {
 
 # head_of_table WHAT [WITH_MB]
 head_of_table() {
-    local mb="${2:-}"
+    local columns="ops/s | to the step before | p99 ms | cpu us/op |${2:+ MB/s |}" line="---:|---:|---:|---:|${2:+---:|}"
     echo
-    echo "| $1 | ops/s | to the step before | p99 ms |${mb:+ MB/s |} -N ops/s | to the step before | p99 ms |${mb:+ MB/s |}"
-    echo "|---:|---:|---:|---:|${mb:+---:|}---:|---:|---:|${mb:+---:|}"
+    echo "| $1 | $columns -N $columns"
+    echo "|---:|$line$line"
     before=()
 }
 
-median() {
-    sort -g | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
+# column NUMBER MODE: the median over the rounds.
+column() {
+    cut -d " " -f "$1" "$work/$2.rounds" | sort -g | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
 }
 
 # step VALUE WITH_MB OPTION...: the row of a table.
@@ -47,24 +49,18 @@ step() {
     for ((round = 0; round < rounds; round++)); do
         for mode in "${modes[@]}"; do
             load "$mode" "$seconds" --test-time "$seconds" "$@"
-            awk '/^Totals/ { print $2, $9, $12 / 1000 }' "$work/report" >>"$work/$mode.rounds"
+            awk '/^Totals/ { printf "%s %s %s ", $2, $9, $12 / 1000 } /^the server used/ { print $4 }' "$work/report" \
+                >>"$work/$mode.rounds"
         done
     done
     for mode in "${modes[@]}"; do
-        ops="$(cut -d " " -f 1 "$work/$mode.rounds" | median)"
-        row+="$(awk -v ops="$ops" -v before="${before[$mode]:-0}" -v p99="$(cut -d " " -f 2 "$work/$mode.rounds" | median)" \
-            'BEGIN { printf " %.0f | %s | %.2f |", ops, before ? sprintf("%.2f", ops / before) : "", p99 }')"
-        [ -z "$mb" ] || row+="$(printf " %.0f |" "$(cut -d " " -f 3 "$work/$mode.rounds" | median)")"
+        ops="$(column 1 "$mode")"
+        row+="$(awk -v ops="$ops" -v before="${before[$mode]:-0}" -v p99="$(column 2 "$mode")" -v cpu="$(column 4 "$mode")" \
+            'BEGIN { printf " %.0f | %s | %.2f | %.2f |", ops, before ? sprintf("%.2f", ops / before) : "", p99, cpu }')"
+        [ -z "$mb" ] || row+="$(printf " %.0f |" "$(column 3 "$mode")")"
         before[$mode]="$ops"
     done
     echo "$row"
-}
-
-waiting() {
-    exec 3<>"/dev/tcp/127.0.0.1/${port[$1]}"
-    printf 'stats\r\nquit\r\n' >&3
-    awk '$2 == "curr_items" { print $3 + 0 }' <&3
-    exec 3>&-
 }
 
 # The queues that the load uses are filled, and as many sets as gets leave them as they are.
@@ -74,7 +70,7 @@ backlog() {
     start_both
     for value in 0 1000 10000 100000 1000000 10000000 20000000; do
         for mode in "${modes[@]}"; do
-            missing=$((value - $(waiting "$mode")))
+            missing=$((value - $(stats "$mode" | sed -n "s/^curr_items //p")))
             if [ "$missing" -gt 0 ]; then
                 load "$mode" 120 -c 10 --pipeline 1000 --ratio 1:0 -n $(((missing + 9) / 10))
             fi

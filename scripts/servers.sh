@@ -79,6 +79,14 @@ stop() {
     rm -rf "${work:?}/$1"
 }
 
+# stats NAME: what the server says of itself, a name and a value a line.
+stats() {
+    exec 3<>"/dev/tcp/127.0.0.1/${port[$1]}"
+    printf 'stats\r\nquit\r\n' >&3
+    tr -d '\r' <&3 | sed -n 's/^STAT //p'
+    exec 3>&-
+}
+
 # load NAME SECONDS [OPTION...]: rushq-bench's report of a run that should not take much longer than that.
 load() {
     local name="$1" protocol=memcache_text
