@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_lite::AsyncWriteExt;
@@ -47,8 +47,6 @@ struct Seat {
     socket: Option<RawFd>,
     /// When it last sent or took something.
     active_seconds: u32,
-    /// Who to wake when the server stops, while it waits for input.
-    reader: Option<Waker>,
 }
 
 /// All connections of a shard, and what they share.
@@ -129,7 +127,7 @@ impl Connections {
             self.seats.borrow().len() - 1
         });
         let active_seconds = self.now_seconds.get();
-        self.seats.borrow_mut()[seat] = Seat { socket: Some(socket.as_raw_fd()), active_seconds, reader: None };
+        self.seats.borrow_mut()[seat] = Seat { socket: Some(socket.as_raw_fd()), active_seconds };
         self.handle.with_shard(|shard| {
             shard.curr_connections += 1;
             shard.counters.connections += 1;
@@ -174,7 +172,7 @@ impl Connections {
     pub(crate) async fn finish(&self) {
         let stop_at = Instant::now() + STOP_LIMIT;
         self.stop_at.set(Some(stop_at));
-        self.seats.borrow_mut().iter_mut().filter_map(|seat| seat.reader.take()).for_each(Waker::wake);
+        self.readiness.wake_readers();
         while self.open.get() > 0 && Instant::now() < stop_at + STOP_LIMIT {
             sleep(STOP_POLL).await;
         }
@@ -272,10 +270,7 @@ impl Connection {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             // A server that stops serves what has arrived, and waits for nothing more.
             Poll::Pending if stop_at.is_some() => Poll::Ready(Ok(None)),
-            Poll::Pending => {
-                server.seats.borrow_mut()[self.seat].reader = Some(context.waker().clone());
-                Poll::Pending
-            }
+            Poll::Pending => Poll::Pending,
         }
     }
 

@@ -74,6 +74,11 @@ impl Readiness {
         Ok(watched)
     }
 
+    /// Wakes all that wait for input, ready or not: the server stops.
+    pub(crate) fn wake_readers(&self) {
+        self.states.borrow_mut().iter_mut().filter_map(|state| state.reader.take()).for_each(Waker::wake);
+    }
+
     /// Wakes those whose sockets become ready, for ever.
     ///
     /// It looks a second time once they have had their turn, and before what they changed is committed: clients that were

@@ -3,9 +3,8 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use storage::{Commit, CommitTimes};
-
 use futures_lite::future::yield_now;
+use storage::{Commit, CommitTimes};
 
 use super::{Pump, fatal};
 use crate::commit_policy::{CommitMode, CommitPolicy};
