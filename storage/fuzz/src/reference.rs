@@ -180,6 +180,8 @@ fn apply<'a>(told: &mut BTreeMap<u64, Told<'a>>, frame: &Frame<'a>, segment: u32
                 let before = [queue.head, queue.next, queue.sets, queue.gets];
                 queue.contradicts |= before.iter().zip([head, next, sets, gets]).any(|(before, now)| *before > now);
                 queue.contradicts |= !queue.name.is_empty() && queue.name != name;
+                // Every message was put, those that were taken and those that wait.
+                queue.contradicts |= sets < gets.saturating_add(next.saturating_sub(head));
                 queue.name = if queue.name.is_empty() { name } else { queue.name };
                 queue.head = queue.head.max(head);
                 queue.next = queue.next.max(next).max(queue.head);
