@@ -243,6 +243,7 @@ impl Connection {
             if self.more_is_ready {
                 // A socket with data ready never makes its task wait: others must have their turn.
                 reactor_turn().await;
+                self.open.readiness.look_again();
             }
         }
     }
@@ -265,6 +266,7 @@ impl Connection {
                 self.conversation.session.counters.bytes_read += n as u64;
                 self.more_is_ready = n == buffer.len();
                 self.note_activity();
+                self.conversation.read_at(server.readiness.looked_at());
                 Poll::Ready(Ok(Some(self.step(&buffer[..n]))))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),

@@ -23,7 +23,7 @@ pub(crate) struct Conversation {
     wanted: FrameNumber,
     /// Operations whose outcomes come from other shards.
     forwarded: u64,
-    /// When the last input was read.
+    /// When the last input was there to be read.
     read_at: Instant,
     /// Commands whose replies are to be sent next.
     unanswered: u64,
@@ -42,12 +42,14 @@ impl Conversation {
         }
     }
 
-    /// Has the session go on with what was left and what came, which was read just now. [`settle`](Self::settle) must
-    /// follow before its replies are sent.
+    /// Notes when what comes next was there to be read.
+    pub(crate) fn read_at(&mut self, at: Instant) {
+        self.read_at = at;
+    }
+
+    /// Has the session go on with what was left and what came. [`settle`](Self::settle) must follow before its replies
+    /// are sent.
     pub(crate) fn step(&mut self, server: &Connections, came: &[u8]) -> Step {
-        if !came.is_empty() {
-            self.read_at = Instant::now();
-        }
         let mut backend = ShardBackend {
             handle: server.handle(),
             turn: server.handle().turn_after_read(self.read_at),

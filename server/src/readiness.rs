@@ -7,7 +7,7 @@
 //! Sockets are watched edge-triggered. What is noted here as readable is read until a read comes back short; what has
 //! arrived since makes a new edge.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::yield_now;
 use futures_lite::{AsyncRead, AsyncWrite};
@@ -48,6 +48,8 @@ pub(crate) struct Readiness {
     /// By slot, which is what the kernel names a socket by.
     states: RefCell<Vec<State>>,
     free: RefCell<Vec<usize>>,
+    /// When sockets were found to be ready last.
+    looked_at: Cell<Instant>,
 }
 
 impl Readiness {
@@ -55,7 +57,18 @@ impl Readiness {
     /// What the operating system says: there may be no descriptors left.
     pub(crate) fn new() -> io::Result<Rc<Readiness>> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        Ok(Rc::new(Readiness { epoll, states: RefCell::default(), free: RefCell::default() }))
+        let (states, free, looked_at) = (RefCell::default(), RefCell::default(), Cell::new(Instant::now()));
+        Ok(Rc::new(Readiness { epoll, states, free, looked_at }))
+    }
+
+    /// When what is read now was there: one clock for all sockets that became ready together.
+    pub(crate) fn looked_at(&self) -> Instant {
+        self.looked_at.get()
+    }
+
+    /// Notes that a socket, on which there was more than a read took, is read again now.
+    pub(crate) fn look_again(&self) {
+        self.looked_at.set(Instant::now());
     }
 
     /// Watches a socket from now on, for this thread.
@@ -100,6 +113,9 @@ impl Readiness {
             Err(Errno::EINTR) => 0,
             ready => ready.expect("the descriptor is an epoll instance's, and the events are in memory"),
         };
+        if ready > 0 {
+            self.looked_at.set(Instant::now());
+        }
         events[..ready].iter().for_each(|event| self.note(event));
         ready
     }

@@ -67,7 +67,7 @@ impl Batch {
 
     /// Notes when the operation that was added last had been read from its client.
     pub(crate) fn note_read(&mut self, at: Instant) {
-        Read::push_to(&mut self.reads, at);
+        Read::push_to(&mut self.reads, at, 1);
     }
 
     /// How many operations it holds.

@@ -96,11 +96,11 @@ pub(crate) struct Read {
 }
 
 impl Read {
-    /// Adds an operation that was read at this time.
-    pub(crate) fn push_to(reads: &mut Vec<Read>, at: Instant) {
+    /// Adds operations that were read at this time.
+    pub(crate) fn push_to(reads: &mut Vec<Read>, at: Instant, ops: u64) {
         match reads.last_mut() {
-            Some(last) if last.at == at => last.ops += 1,
-            _ => reads.push(Read { at, ops: 1 }),
+            Some(last) if last.at == at => last.ops += ops,
+            _ => reads.push(Read { at, ops }),
         }
     }
 }
@@ -113,26 +113,25 @@ struct Waiting {
     ops: u64,
 }
 
-/// Another shard's batch that was applied.
+/// Operations that were applied, and nobody has said when.
 #[derive(Debug, Default)]
-struct Served {
-    /// When its operations were read, as far as somebody has said so.
+struct Applied {
+    /// When they were read.
     reads: Vec<Read>,
-    /// Operations that wait for the frame.
-    changes: u64,
-    frame: FrameNumber,
+    /// How many of them wait for which frame. The frames ascend.
+    changes: Vec<(FrameNumber, u64)>,
 }
 
 /// A shard's times, and what of it is being timed.
 #[derive(Debug, Default)]
 pub struct Latency {
     times: StageTimes,
-    /// What waits for a commit; the frames ascend. One entry at most for each connection's turn and each batch of other
-    /// shards under way.
+    /// What waits for a commit; the frames ascend. One entry at most for all connections that had their turn at once,
+    /// and each batch of other shards under way.
     waiting: VecDeque<Waiting>,
     /// The last frame that is safe.
     safe: FrameNumber,
-    served: Served,
+    applied: Applied,
 }
 
 impl Latency {
@@ -152,35 +151,47 @@ impl Latency {
         self.times.record(Stage::ParseToReply, now - read_at, commands);
     }
 
-    /// Notes that `ops` operations of this shard's own client have been applied, of which `changes` wait for `frame`.
-    pub(crate) fn applied(&mut self, read_at: Instant, now: Instant, ops: u64, changes: u64, frame: FrameNumber) {
-        self.times.record(Stage::Queue, now - read_at, ops);
-        self.wait(now, changes, frame);
+    /// Notes that `ops` operations of this shard's own client have been applied, of which `changes` wait for `frame`. When
+    /// that was is said by [`applied_at`](Self::applied_at), once for all clients that had their turn at once.
+    pub(crate) fn applied(&mut self, read_at: Instant, ops: u64, changes: u64, frame: FrameNumber) {
+        Read::push_to(&mut self.applied.reads, read_at, ops);
+        self.changed(changes, frame);
     }
 
-    /// Notes that another shard's batch has been applied, of which `changes` operations wait for `frame`; when that was
-    /// is said by [`served_at`](Self::served_at). Takes the `reads`, and leaves an empty buffer for them.
+    /// Notes that another shard's batch has been applied, of which `changes` operations wait for `frame`. Empties
+    /// `reads`; when nobody has said when a single one was read, none of them counts.
     pub(crate) fn served(&mut self, reads: &mut Vec<Read>, changes: u64, frame: FrameNumber) {
-        self.served.reads.clear();
-        std::mem::swap(&mut self.served.reads, reads);
-        (self.served.changes, self.served.frame) = (changes, frame);
+        if !reads.is_empty() {
+            self.applied.reads.append(reads);
+            self.changed(changes, frame);
+        }
     }
 
-    /// Notes when the last batch of another shard was applied, which has not gone back yet.
-    pub(crate) fn served_at(&mut self, now: Instant) {
-        for read in self.served.reads.drain(..) {
+    fn changed(&mut self, ops: u64, frame: FrameNumber) {
+        match self.applied.changes.last_mut() {
+            _ if ops == 0 => {}
+            Some((last, before)) if *last == frame => *before += ops,
+            _ => self.applied.changes.push((frame, ops)),
+        }
+    }
+
+    /// Whether operations were applied, and nobody has said when.
+    pub(crate) fn wants_applied_at(&self) -> bool {
+        !self.applied.reads.is_empty()
+    }
+
+    /// Notes when everything was applied of which that is not known. It must be said before their frame is safe.
+    pub(crate) fn applied_at(&mut self, now: Instant) {
+        for read in self.applied.reads.drain(..) {
             self.times.record(Stage::Queue, now - read.at, read.ops);
         }
-        let changes = std::mem::take(&mut self.served.changes);
-        self.wait(now, changes, self.served.frame);
-    }
-
-    fn wait(&mut self, since: Instant, ops: u64, frame: FrameNumber) {
-        if ops > 0 && frame <= self.safe {
-            self.times.record(Stage::CommitWait, Duration::ZERO, ops);
-        } else if ops > 0 {
-            debug_assert!(self.waiting.back().is_none_or(|last| last.frame <= frame), "frames ascend");
-            self.waiting.push_back(Waiting { frame, since, ops });
+        for (frame, ops) in self.applied.changes.drain(..) {
+            if frame <= self.safe {
+                self.times.record(Stage::CommitWait, Duration::ZERO, ops);
+            } else {
+                debug_assert!(self.waiting.back().is_none_or(|last| last.frame <= frame), "frames ascend");
+                self.waiting.push_back(Waiting { frame, since: now, ops });
+            }
         }
     }
 
@@ -268,10 +279,13 @@ mod tests {
     #[test]
     fn a_change_waits_until_its_frame_is_safe() {
         let (mut latency, start) = (Latency::default(), Instant::now());
-        latency.applied(start, start + us(5), 4, 3, 7);
-        latency.applied(start + us(10), start + us(20), 2, 2, 8);
+        latency.applied(start, 4, 3, 7);
+        latency.applied_at(start + us(5));
+        latency.applied(start + us(10), 2, 2, 8);
+        latency.applied_at(start + us(20));
         // Three empty queues: nobody waits.
-        latency.applied(start + us(20), start + us(21), 3, 0, 0);
+        latency.applied(start + us(20), 3, 0, 0);
+        latency.applied_at(start + us(21));
         assert_eq!(counts(&latency), [0, 9, 0, 0, 0]);
         latency.safe(6, start + us(100));
         assert_eq!(counts(&latency), [0, 9, 0, 0, 0], "another frame");
@@ -282,9 +296,34 @@ mod tests {
         assert_eq!(counts(&latency), [0, 9, 5, 0, 0]);
         assert_about(latency.times().max_us(Stage::CommitWait), 1000);
         // A flush of a queue that does not exist changes nothing, and its frame is an old one.
-        latency.applied(start, start + us(2), 1, 1, 9);
+        latency.applied(start, 1, 1, 9);
+        latency.applied_at(start + us(2));
         assert_eq!(counts(&latency), [0, 10, 6, 0, 0]);
         assert!(latency.waiting.is_empty());
+    }
+
+    /// Two connections' turns, the second of which has filled a frame and begun another, and one that came a look later.
+    #[test]
+    fn turns_at_once_are_timed_at_once() {
+        let (mut latency, start) = (Latency::default(), Instant::now());
+        assert!(!latency.wants_applied_at());
+        latency.applied(start, 2, 1, 1);
+        latency.applied(start, 3, 2, 2);
+        latency.applied(start + us(30), 1, 1, 2);
+        assert!(latency.wants_applied_at());
+        assert_eq!(counts(&latency), [0; STAGES], "nobody has said when");
+        latency.applied_at(start + us(50));
+        assert!(!latency.wants_applied_at());
+        assert_eq!(counts(&latency), [0, 6, 0, 0, 0]);
+        assert_about(latency.times().quantile_us(Stage::Queue, 0.1), 20);
+        assert_about(latency.times().quantile_us(Stage::Queue, 0.2), 50);
+        assert_eq!(latency.waiting.len(), 2, "one for each frame");
+        latency.safe(1, start + us(150));
+        assert_eq!(counts(&latency), [0, 6, 1, 0, 0]);
+        latency.safe(2, start + us(250));
+        assert_eq!(counts(&latency), [0, 6, 4, 0, 0]);
+        assert_about(latency.times().quantile_us(Stage::CommitWait, 0.25), 100);
+        assert_about(latency.times().quantile_us(Stage::CommitWait, 0.5), 200);
     }
 
     #[test]
@@ -292,13 +331,13 @@ mod tests {
         let (mut latency, start) = (Latency::default(), Instant::now());
         let mut reads = Vec::new();
         for at in [0, 0, 0, 60] {
-            Read::push_to(&mut reads, start + us(at));
+            Read::push_to(&mut reads, start + us(at), 1);
         }
         assert_eq!(reads.len(), 2, "one for what was read at once");
         latency.served(&mut reads, 2, 1);
         assert!(reads.is_empty());
         assert_eq!(counts(&latency), [0; STAGES], "nobody has said when");
-        latency.served_at(start + us(160));
+        latency.applied_at(start + us(160));
         assert_eq!(counts(&latency), [0, 4, 0, 0, 0]);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.25), 100);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.5), 160);
@@ -313,7 +352,8 @@ mod tests {
         latency.answered(start, start + us(9), 2);
         latency.committed(CommitTimes { write: us(1), sync: us(2) });
         latency.committed(CommitTimes { write: us(1), sync: Duration::ZERO });
-        latency.applied(start, start, 1, 1, 1);
+        latency.applied(start, 1, 1, 1);
+        latency.applied_at(start);
         assert_eq!(counts(&latency), [2, 1, 0, 2, 1], "a commit without an fdatasync has none that took no time");
         latency.reset();
         assert_eq!(latency.times(), &StageTimes::default());

@@ -6,10 +6,9 @@ use std::time::Instant;
 use futures_lite::future::yield_now;
 use storage::{Commit, CommitTimes};
 
-use super::{Pump, fatal};
+use super::{Pump, fatal, note_applied};
 use crate::commit_policy::{CommitMode, CommitPolicy};
 use crate::hash::ShardId;
-use crate::node::Node;
 use crate::slow_commits::SlowCommits;
 
 /// Commits whatever was changed, until the process ends.
@@ -22,7 +21,11 @@ pub(super) async fn run(pump: Rc<Pump>, mode: CommitMode) {
         pump.commit_due.wait().await;
         yield_now().await;
         loop {
-            let Some(mut commit) = pump.with_node(Node::begin_commit) else { break };
+            let begun = pump.with_node(|node| {
+                note_applied(node);
+                node.begin_commit()
+            });
+            let Some(mut commit) = begun else { break };
             let inline = policy.is_inline();
             let done = if inline {
                 commit.run().map(|()| commit)

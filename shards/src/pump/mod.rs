@@ -88,6 +88,7 @@ struct Pump {
     /// By shard; `None` for itself.
     senders: Vec<Option<ConnectedSender<Packet>>>,
     acknowledged: Acknowledged,
+    applied: Event,
     commit_due: Event,
     send_due: Event,
     reclaim_due: Event,
@@ -134,6 +135,7 @@ impl ShardHandle {
             node: RefCell::new(Node::new(links.me, shards, shard)),
             senders,
             acknowledged: Acknowledged::default(),
+            applied: Event::default(),
             commit_due: Event::default(),
             send_due: Event::default(),
             reclaim_due: Event::default(),
@@ -146,6 +148,7 @@ impl ShardHandle {
             }
         }
         spawn_local(send(Rc::clone(&pump))).detach();
+        spawn_local(time_turns(Rc::clone(&pump))).detach();
         spawn_local(committer::run(Rc::clone(&pump), options.commit)).detach();
         background::spawn(&pump, options.checkpoint_interval);
         pump.follow(&mut pump.node.borrow_mut());
@@ -184,7 +187,12 @@ impl ShardHandle {
     }
 
     fn begin_turn(&self, read_at: Option<Instant>) -> Turn<'_> {
-        Turn { pump: &self.0, node: self.0.node.borrow_mut(), wanted: 0, read_at, ops: 0, changes: 0 }
+        let mut node = self.0.node.borrow_mut();
+        if read_at.is_none() {
+            // It may be about the times so far.
+            note_applied(&mut node);
+        }
+        Turn { pump: &self.0, node, wanted: 0, read_at, ops: 0, changes: 0 }
     }
 
     /// Waits until the log is safe up to a frame.
@@ -296,16 +304,31 @@ async fn send(pump: Rc<Pump>) {
     }
 }
 
+/// Says when operations were applied, as far as it is not said before: once for all connections that had their turn at
+/// once, since a clock costs as much as a queue.
+async fn time_turns(pump: Rc<Pump>) {
+    loop {
+        pump.applied.wait().await;
+        note_applied(&mut pump.node.borrow_mut());
+    }
+}
+
+/// Notes that everything that was applied, was applied by now.
+fn note_applied(node: &mut Node) {
+    let latency = &mut node.shard().latency;
+    if latency.wants_applied_at() {
+        latency.applied_at(Instant::now());
+    }
+}
+
 /// Takes what another shard sends. It awaits nothing but its channel: a receiver that is polled along with other things
 /// leaves a waker behind each time.
 async fn receive(pump: Rc<Pump>, from: ShardId, receiver: ConnectedReceiver<Packet>) {
     while let Some(packet) = receiver.recv().await {
         pump.with_node(|node| {
-            let is_request = matches!(packet, Packet::Request(_));
+            note_applied(node);
             node.receive(from, packet).unwrap_or_else(|error| fatal(&error));
-            if is_request {
-                node.shard().latency.served_at(Instant::now());
-            }
+            note_applied(node);
         });
     }
 }
@@ -361,8 +384,8 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if let Some(read_at) = self.read_at.filter(|_| self.ops > 0) {
-            let (ops, changes, wanted) = (self.ops, self.changes, self.wanted);
-            self.node.shard().latency.applied(read_at, Instant::now(), ops, changes, wanted);
+            self.node.shard().latency.applied(read_at, self.ops, self.changes, self.wanted);
+            self.pump.applied.notify();
         }
         self.pump.follow(&mut self.node);
     }
