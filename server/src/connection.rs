@@ -25,6 +25,7 @@ use crate::listener::Place;
 use crate::readiness::{Readiness, WatchedSocket};
 use crate::session::Step;
 use crate::settings::Settings;
+use crate::tasks::Tasks;
 use crate::trace;
 
 /// Read from a socket at once.
@@ -56,6 +57,7 @@ pub(crate) struct Connections {
     settings: Arc<Settings>,
     drain: Arc<Drain>,
     readiness: Rc<Readiness>,
+    tasks: Rc<Tasks>,
     started: Instant,
     /// Every connection reads into this one, and has dealt with it before another task runs.
     read_buffer: RefCell<Vec<u8>>,
@@ -82,6 +84,7 @@ impl Connections {
             settings,
             drain,
             readiness,
+            tasks: Tasks::new(),
             started: Instant::now(),
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
             spare_replies: RefCell::default(),
@@ -99,6 +102,11 @@ impl Connections {
 
     pub(crate) fn readiness(&self) -> &Rc<Readiness> {
         &self.readiness
+    }
+
+    /// What serves its clients.
+    pub(crate) fn tasks(&self) -> &Rc<Tasks> {
+        &self.tasks
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -140,7 +148,7 @@ impl Connections {
             seat,
             _place: place,
         };
-        glommio::spawn_local(connection.run()).detach();
+        self.tasks.spawn(connection.run());
     }
 
     /// Has the stop wait for a client.

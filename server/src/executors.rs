@@ -198,6 +198,7 @@ fn serve(
 ) -> Result<Vec<Task<()>>, String> {
     let mut tasks = Vec::new();
     glommio::spawn_local(Rc::clone(connections.readiness()).run()).detach();
+    glommio::spawn_local(Rc::clone(connections.tasks()).run()).detach();
     if let Some(socket) = sockets.tcp {
         let listener = listener::listen(socket, connections.readiness())?;
         tasks.push(glommio::spawn_local(listener::accept(listener, Rc::clone(connections), Arc::clone(&limit))));

@@ -28,6 +28,7 @@ mod session;
 mod settings;
 mod sockets;
 mod stop;
+mod tasks;
 mod trace;
 mod udp;
 

@@ -10,6 +10,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
+use std::mem;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use std::pin::Pin;
@@ -37,8 +38,24 @@ struct State {
     readable: bool,
     /// The other side has ended its part, or the connection is broken: reads go on until they say so.
     ending: bool,
+    /// Whoever has asked for input last, and whether he still waits for it.
     reader: Option<Waker>,
+    reader_waits: bool,
     writer: Option<Waker>,
+}
+
+impl State {
+    fn wake_reader(&mut self) {
+        if mem::take(&mut self.reader_waits) {
+            self.reader.iter().for_each(Waker::wake_by_ref);
+        }
+    }
+
+    /// Has the reader woken. It is the same one each time, so its waker is kept.
+    fn wait_for_input(&mut self, reader: &Waker) {
+        self.reader.get_or_insert_with(|| reader.clone()).clone_from(reader);
+        self.reader_waits = true;
+    }
 }
 
 /// Which of a shard's sockets are ready.
@@ -89,7 +106,7 @@ impl Readiness {
 
     /// Wakes all that wait for input, ready or not: the server stops.
     pub(crate) fn wake_readers(&self) {
-        self.states.borrow_mut().iter_mut().filter_map(|state| state.reader.take()).for_each(Waker::wake);
+        self.states.borrow_mut().iter_mut().for_each(State::wake_reader);
     }
 
     /// Wakes those whose sockets become ready, for ever.
@@ -127,7 +144,7 @@ impl Readiness {
         state.ending |= is(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
         if is(EpollFlags::EPOLLIN) || state.ending {
             state.readable = true;
-            state.reader.take().into_iter().for_each(Waker::wake);
+            state.wake_reader();
         }
         if is(EpollFlags::EPOLLOUT) || state.ending {
             state.writer.take().into_iter().for_each(Waker::wake);
@@ -196,7 +213,7 @@ impl WatchedSocket {
                 result => return Poll::Ready(result),
             }
         }
-        state.reader = Some(context.waker().clone());
+        state.wait_for_input(context.waker());
         Poll::Pending
     }
 

@@ -91,6 +91,7 @@ pub(crate) fn serve(socket: Socket, server: &Rc<Connections>) -> io::Result<impl
         #[allow(unsafe_code)]
         let receiver = unsafe { UdpSocket::from_raw_fd(socket.into_raw_fd()) };
         let under_way = Rc::new(Cell::new(0));
+        let tasks = Rc::clone(server.tasks());
         let mut buffer = vec![0; READ_BYTES];
         loop {
             if under_way.get() >= UNDER_WAY_MAX {
@@ -109,15 +110,14 @@ pub(crate) fn serve(socket: Socket, server: &Rc<Connections>) -> io::Result<impl
             let request = request.map(<[u8]>::to_vec);
             let (server, sender, under_way) = (Rc::clone(&server), Rc::clone(&sender), Rc::clone(&under_way));
             under_way.set(under_way.get() + 1);
-            glommio::spawn_local(async move {
+            tasks.spawn(async move {
                 let answer = match request {
                     Ok(request) => answer(&server, &request).await,
                     Err(()) => reply::MULTI_PACKET_REQUEST.to_vec(),
                 };
                 send(&sender, from, id, &answer);
                 under_way.set(under_way.get() - 1);
-            })
-            .detach();
+            });
         }
     })
 }

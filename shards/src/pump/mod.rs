@@ -236,15 +236,20 @@ impl Pump {
     /// Wakes the tasks that have something to do and everybody whose frame is safe now, and sends what is to be sent.
     fn follow(&self, node: &mut Node) {
         let due = node.take_due();
-        let events = [
-            (due.commit, &self.commit_due),
-            (due.send, &self.send_due),
-            (due.reclaim, &self.reclaim_due),
-            (due.segments, &self.segments_due),
-            (due.index, &self.index_due),
-        ];
-        for (_, event) in events.iter().filter(|(due, _)| *due) {
-            event.notify();
+        if due.commit {
+            self.commit_due.notify();
+        }
+        if due.send {
+            self.send_due.notify();
+        }
+        if due.reclaim {
+            self.reclaim_due.notify();
+        }
+        if due.segments {
+            self.segments_due.notify();
+        }
+        if due.index {
+            self.index_due.notify();
         }
         let acknowledged = node.acknowledged();
         if acknowledged != self.acknowledged.frame() {

@@ -1,0 +1,254 @@
+//! The clients' tasks of a shard. All of them are one task to glommio, which costs a command a third of what it would as
+//! a task of glommio's own: each is woken twice for every batch of commands, by what it reads and by the commit.
+
+use std::cell::RefCell;
+use std::fmt::{self, Debug, Formatter};
+use std::future::poll_fn;
+use std::mem;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+thread_local! {
+    static HERE: Here = const { Here { woken: RefCell::new(Vec::new()), runner: RefCell::new(None) } };
+}
+
+/// What a thread knows of its tasks.
+struct Here {
+    /// Those that were woken on it, by their numbers.
+    woken: RefCell<Vec<usize>>,
+    /// Wakes whoever polls them.
+    runner: RefCell<Option<Waker>>,
+}
+
+impl Here {
+    /// No two threads have the same place in memory.
+    fn id() -> usize {
+        HERE.with(|here| std::ptr::from_ref(here).addr())
+    }
+}
+
+/// Tasks that run on the thread that has made them, in the order in which they were woken. A thread makes one of it.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    /// By number; `None`: nobody has it, or it is being polled.
+    tasks: RefCell<Vec<Option<Task>>>,
+    free: RefCell<Vec<usize>>,
+    elsewhere: Arc<Elsewhere>,
+}
+
+struct Task {
+    future: Pin<Box<dyn Future<Output = ()>>>,
+    alarm: Arc<Alarm>,
+    /// The alarm's.
+    waker: Waker,
+}
+
+impl Debug for Task {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        self.alarm.fmt(formatter)
+    }
+}
+
+/// What other threads have woken. None does so far.
+#[derive(Debug, Default)]
+struct Elsewhere(Mutex<(Vec<usize>, Option<Waker>)>);
+
+impl Elsewhere {
+    /// The numbers of the tasks, and what wakes whoever polls them.
+    fn lock(&self) -> MutexGuard<'_, (Vec<usize>, Option<Waker>)> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes one task.
+#[derive(Debug)]
+struct Alarm {
+    number: usize,
+    /// Its thread.
+    home: usize,
+    /// It is among those that were woken on its thread, which alone looks at this.
+    is_woken: AtomicBool,
+    elsewhere: Arc<Elsewhere>,
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Alarm>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Alarm>) {
+        if Here::id() == self.home {
+            self.wake_here();
+        } else {
+            let mut elsewhere = self.elsewhere.lock();
+            elsewhere.0.push(self.number);
+            elsewhere.1.iter().for_each(Waker::wake_by_ref);
+        }
+    }
+}
+
+impl Alarm {
+    fn wake_here(&self) {
+        if self.is_woken.load(Relaxed) {
+            return;
+        }
+        self.is_woken.store(true, Relaxed);
+        HERE.with(|here| {
+            let mut woken = here.woken.borrow_mut();
+            woken.push(self.number);
+            if woken.len() == 1 {
+                here.runner.borrow().iter().for_each(Waker::wake_by_ref);
+            }
+        });
+    }
+}
+
+impl Tasks {
+    /// No tasks, for this thread.
+    pub(crate) fn new() -> Rc<Tasks> {
+        Rc::new(Tasks { tasks: RefCell::default(), free: RefCell::default(), elsewhere: Arc::default() })
+    }
+
+    /// Has a future polled from now on. It is dropped when it is done.
+    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        let number = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            self.tasks.borrow_mut().push(None);
+            self.tasks.borrow().len() - 1
+        });
+        let (is_woken, elsewhere) = (AtomicBool::new(false), Arc::clone(&self.elsewhere));
+        let alarm = Arc::new(Alarm { number, home: Here::id(), is_woken, elsewhere });
+        alarm.wake_here();
+        let waker = Waker::from(Arc::clone(&alarm));
+        self.tasks.borrow_mut()[number] = Some(Task { future: Box::pin(future), alarm, waker });
+    }
+
+    /// Polls what was woken, for ever. Others have their turn before what is woken meanwhile.
+    pub(crate) async fn run(self: Rc<Tasks>) {
+        let mut numbers = Vec::new();
+        poll_fn(|context| {
+            HERE.with(|here| {
+                here.runner.replace(Some(context.waker().clone()));
+                mem::swap(&mut numbers, &mut here.woken.borrow_mut());
+            });
+            let mut elsewhere = self.elsewhere.lock();
+            elsewhere.1 = Some(context.waker().clone());
+            numbers.append(&mut elsewhere.0);
+            drop(elsewhere);
+            numbers.drain(..).for_each(|number| self.poll(number));
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn poll(&self, number: usize) {
+        let Some(mut task) = self.tasks.borrow_mut()[number].take() else {
+            // What it waited for came after its end.
+            return;
+        };
+        task.alarm.is_woken.store(false, Relaxed);
+        if task.future.as_mut().poll(&mut Context::from_waker(&task.waker)).is_pending() {
+            self.tasks.borrow_mut()[number] = Some(task);
+        } else {
+            drop(task);
+            self.free.borrow_mut().push(number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::thread;
+
+    use futures_lite::future::{block_on, or, yield_now};
+
+    use super::*;
+
+    /// Runs the tasks until the future is done.
+    fn run_until(tasks: &Rc<Tasks>, future: impl Future<Output = ()>) {
+        block_on(or(future, Rc::clone(tasks).run()));
+    }
+
+    #[test]
+    fn tasks_run_in_the_order_in_which_they_were_woken() {
+        let (tasks, said) = (Tasks::new(), Rc::new(RefCell::new(String::new())));
+        for name in ['a', 'b', 'c'] {
+            let said = Rc::clone(&said);
+            tasks.spawn(async move {
+                for _ in 0..2 {
+                    said.borrow_mut().push(name);
+                    yield_now().await;
+                }
+            });
+        }
+        run_until(&tasks, async {
+            while said.borrow().len() < 6 {
+                yield_now().await;
+            }
+        });
+        assert_eq!(*said.borrow(), "abcabc");
+    }
+
+    /// Woken twice, it runs once; and its number can be had again, though somebody still wakes it by the old one.
+    #[test]
+    fn a_waker_outlives_its_task() {
+        let (tasks, polls) = (Tasks::new(), Rc::new(Cell::new(0)));
+        let kept: Rc<RefCell<Option<Waker>>> = Rc::default();
+        for last in [1, 2, 4] {
+            let (counted, kept) = (Rc::clone(&polls), Rc::clone(&kept));
+            let mut polled = false;
+            tasks.spawn(poll_fn(move |context| {
+                counted.set(counted.get() + 1);
+                let before = kept.borrow_mut().replace(context.waker().clone());
+                before.into_iter().for_each(Waker::wake);
+                if mem::replace(&mut polled, true) || last < 4 {
+                    return Poll::Ready(());
+                }
+                context.waker().wake_by_ref();
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }));
+            run_until(&tasks, async {
+                while polls.get() < last {
+                    yield_now().await;
+                }
+            });
+            assert_eq!(tasks.free.borrow().len(), 1, "it is done");
+        }
+        assert_eq!((polls.get(), tasks.tasks.borrow().len()), (4, 1));
+    }
+
+    #[test]
+    fn a_task_may_be_woken_by_another_thread_and_may_spawn_another() {
+        let (tasks, done) = (Tasks::new(), Rc::new(Cell::new(false)));
+        let (spawner, said) = (Rc::clone(&tasks), Rc::clone(&done));
+        let mut thread = None;
+        tasks.spawn(async move {
+            poll_fn(|context| {
+                if thread.is_some() {
+                    return Poll::Ready(());
+                }
+                let waker = context.waker().clone();
+                thread = Some(thread::spawn(move || waker.wake()));
+                Poll::Pending
+            })
+            .await;
+            spawner.spawn(async move { said.set(true) });
+        });
+        run_until(
+            &tasks,
+            poll_fn(|context| match done.get() {
+                true => Poll::Ready(()),
+                false => {
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }
+            }),
+        );
+    }
+}
