@@ -34,9 +34,15 @@ mod udp;
 
 use std::process::ExitCode;
 
+use tikv_jemallocator::Jemalloc;
+
 use crate::daemon::Role;
 use crate::options::Options;
 use crate::settings::Settings;
+
+/// Bodies of all sizes come and go in no order: the C library's allocator tidies up after them for milliseconds.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let options = Options::from_command_line();
