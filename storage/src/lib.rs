@@ -57,6 +57,7 @@ mod recovery;
 mod segment;
 mod store;
 mod survey;
+mod windows;
 
 pub use chore::Chore;
 pub use commit::{Commit, CommitTimes, Sync};

@@ -4,10 +4,10 @@
 //! frames on their way hold, and by nothing else.
 
 use crate::codec::Reader;
-use crate::entry::{Entry, put_bytes};
+use crate::entry::{Entry, Seq, put_bytes};
 use crate::error::{Error, Result};
-use crate::log::damage_at;
-use crate::queue::{Place, resident_bytes};
+use crate::log::{Position, damage_at};
+use crate::queue::{Place, Queue, resident_bytes};
 use crate::queues::Slot;
 use crate::segment::segment_name;
 use crate::store::Store;
@@ -20,28 +20,58 @@ const READ_AHEAD_MESSAGES: usize = 128;
 const GAP_BYTES_MAX: u32 = 4 << 10;
 /// Queues that are looked at in one search for bodies to evict.
 const SLOTS_SEARCHED_MAX: u32 = 4096;
+/// Evicted beyond what the budget asks for, in bytes.
+const SLACK_BYTES_MAX: usize = 256 << 10;
+/// Taken from one queue before the next has its turn, in bytes, unless the budget asks for more.
+const VISIT_BYTES: usize = 64 << 10;
 /// Bodies near the head that a queue keeps, in bytes, when others can be evicted.
 const KEPT_BYTES: usize = 64 << 10;
 
+/// The search for bodies that may leave memory, which goes round all queues.
+#[derive(Debug, Default)]
+pub(crate) struct Hand {
+    /// The queue that is next.
+    slot: Slot,
+    /// Up to where the log was written when this round began, and the one before.
+    round: Position,
+    since: Position,
+}
+
+impl Hand {
+    fn advance(&mut self, slots: Slot, written: Position) {
+        self.slot += 1;
+        if self.slot >= slots {
+            *self = Hand { slot: 0, round: written, since: self.round };
+        }
+    }
+}
+
 impl Store {
-    /// Evicts bodies until the budget holds, with some slack so that the next sets need no search. A hand goes round
-    /// all queues; from each it takes the bodies farthest from the head, and at least half of them.
+    /// Evicts bodies until the budget holds, with some slack so that the next sets need no search.
+    ///
+    /// A hand goes round all queues, and takes from each what came since it began its round before: so what leaves memory
+    /// lies together in the log, whoever's it is, and is read back together. When that is not enough, it takes from each
+    /// queue some of the bodies farthest from the head.
     pub(crate) fn evict(&mut self) {
-        let budget = self.options.memory_bytes;
-        let target = budget - budget / 64;
-        for _ in 0..SLOTS_SEARCHED_MAX.min(self.queues.slots()) {
-            if self.resident <= target {
-                return;
+        let budget = self.options.memory_bytes.saturating_sub(self.windows.resident_bytes());
+        let target = budget - (budget / 64).min(SLACK_BYTES_MAX);
+        for only_new in [true, false] {
+            for _ in 0..SLOTS_SEARCHED_MAX.min(self.queues.slots()) {
+                if self.resident <= target {
+                    return;
+                }
+                let visit = if only_new { usize::MAX } else { VISIT_BYTES.max(self.resident.saturating_sub(budget)) };
+                let wanted = visit.min(self.resident - target);
+                if let Some(queue) = self.queues.get_mut(self.hand.slot).filter(|queue| queue.resident_bytes() > 0) {
+                    let keep = (queue.resident_bytes() / 2).min(KEPT_BYTES);
+                    let since = if only_new { self.hand.since } else { Position::default() };
+                    self.resident -= queue.evict(keep, wanted, since..self.log.written_position());
+                }
+                if self.resident <= target {
+                    return;
+                }
+                self.hand.advance(self.queues.slots(), self.log.written_position());
             }
-            let (log, wanted) = (&self.log, self.resident - target);
-            if let Some(queue) = self.queues.get_mut(self.hand).filter(|queue| queue.resident_bytes() > 0) {
-                let keep = (queue.resident_bytes() / 2).min(KEPT_BYTES);
-                self.resident -= queue.evict(keep, wanted, |place| log.is_written(place));
-            }
-            if self.resident <= target {
-                return;
-            }
-            self.hand = (self.hand + 1) % self.queues.slots();
         }
     }
 
@@ -51,35 +81,89 @@ impl Store {
     /// When the log cannot be read, or does not hold what it should.
     pub(crate) fn read_ahead(&mut self, slot: Slot) -> Result<()> {
         let bytes_max = READ_AHEAD_BYTES.min(self.options.memory_bytes / 8);
-        let queue = self.queues.at(slot);
         let mut wanted = Vec::with_capacity(READ_AHEAD_MESSAGES);
         let mut bytes = 0;
-        for (seq, message) in queue.upcoming().take(READ_AHEAD_MESSAGES) {
+        for (seq, message) in self.queues.at(slot).upcoming().take(READ_AHEAD_MESSAGES) {
             bytes += resident_bytes(message.place.body_bytes as usize);
             if message.body.is_some() || (bytes > bytes_max && !wanted.is_empty()) {
                 break;
             }
             wanted.push((seq, message.place));
         }
-        // The kernel reads on while these messages are handed out.
-        if let Some((_, place)) = wanted.last()
-            && let Some(segment) = self.log.segment(place.segment)
-        {
-            segment.file.will_need(u64::from(place.offset), 4 * READ_AHEAD_BYTES as u64);
-        }
-        let mut rest = wanted.as_slice();
-        while let Some((first, last)) = rest.first().map(|(_, place)| (*place, contiguous(rest))) {
-            self.read(first, rest[last].1)?;
-            for (seq, place) in &rest[..=last] {
-                match self.fill(slot, *seq, *place, first) {
-                    // Whoever takes it is told. Those before it are good, and can be had.
-                    Err(Error::Damage { .. }) if *seq != wanted[0].0 => return Ok(()),
-                    filled => filled?,
-                }
+        let mut filled = 0;
+        while filled < wanted.len() {
+            let puts = &wanted[filled..];
+            let in_window = self.has_window(puts)?;
+            if !in_window && filled == 0 {
+                self.will_need(puts[puts.len() - 1].1);
             }
-            rest = &rest[last + 1..];
+            let (n, result) = if in_window { self.fill_from_window(slot, puts) } else { self.fill_alone(slot, puts) };
+            filled += n;
+            match result {
+                // Whoever takes it is told. Those before it are good, and can be had.
+                Err(Error::Damage { .. }) if filled > 0 => break,
+                result => result?,
+            }
+            // Others need the same window, and then the next: nobody reads far ahead of them.
+            if in_window {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// Whether the first of these puts is in a window; reads one that is worth it.
+    fn has_window(&mut self, puts: &[(Seq, Place)]) -> Result<bool> {
+        let place = puts[0].1;
+        if self.windows.get(place).is_some() {
+            return Ok(true);
+        }
+        if !self.windows.is_worth_reading(puts.iter().map(|(_, place)| *place)) {
+            return Ok(false);
+        }
+        self.windows.read(&self.log, place)?;
+        self.will_need(place);
+        Ok(self.windows.get(place).is_some())
+    }
+
+    /// Gives the leading messages their bodies that are in windows. Returns how many, and what is wrong with the next.
+    fn fill_from_window(&mut self, slot: Slot, puts: &[(Seq, Place)]) -> (usize, Result<()>) {
+        let queue = self.queues.at_mut(slot);
+        for (at, (seq, place)) in puts.iter().enumerate() {
+            let Some(put) = self.windows.get(*place) else { return (at, Ok(())) };
+            match fill(queue, *seq, *place, put) {
+                Ok(bytes) => self.resident += bytes,
+                Err(error) => return (at, Err(error)),
+            }
+        }
+        (puts.len(), Ok(()))
+    }
+
+    /// Gives the leading messages their bodies by one read for them alone. Returns how many, and what is wrong with the
+    /// next.
+    fn fill_alone(&mut self, slot: Slot, puts: &[(Seq, Place)]) -> (usize, Result<()>) {
+        let puts = &puts[..=contiguous(puts)];
+        let (first, last) = (puts[0].1, puts[puts.len() - 1].1);
+        if let Err(error) = self.read(first, last) {
+            return (0, Err(error));
+        }
+        let queue = self.queues.at_mut(slot);
+        for (at, (seq, place)) in puts.iter().enumerate() {
+            let start = (place.offset - first.offset) as usize;
+            let put = self.scratch.get(start..start + put_bytes(place.body_bytes as usize)).unwrap_or_default();
+            match fill(queue, *seq, *place, put) {
+                Ok(bytes) => self.resident += bytes,
+                Err(error) => return (at, Err(error)),
+            }
+        }
+        (puts.len(), Ok(()))
+    }
+
+    /// Has the kernel read on behind a put while the messages before it are handed out.
+    fn will_need(&self, place: Place) {
+        if let Some(segment) = self.log.segment(place.segment) {
+            segment.file.will_need(u64::from(place.offset), 4 * READ_AHEAD_BYTES as u64);
+        }
     }
 
     /// Reads the puts from `first` to `last`, which are in the same segment, into the scratch buffer.
@@ -95,28 +179,18 @@ impl Store {
         self.scratch.truncate(read);
         Ok(())
     }
-
-    /// Gives a message its body out of the scratch buffer, which begins at `first`.
-    fn fill(&mut self, slot: Slot, seq: u64, place: Place, first: Place) -> Result<()> {
-        let queue = self.queues.at_mut(slot);
-        let at = (place.offset - first.offset) as usize;
-        let bytes = self.scratch.get(at..at + put_bytes(place.body_bytes as usize)).unwrap_or_default();
-        match Entry::decode(&mut Reader::new(bytes)) {
-            Some(Entry::Put { queue: id, seq: found, flags, body }) if (id, found) == (queue.id, seq) => {
-                self.resident += queue.fill(seq, flags, body);
-                Ok(())
-            }
-            _ => {
-                let name = String::from_utf8_lossy(&queue.name);
-                Err(damage_at(place, format!("message {seq} of queue \"{name}\" is not what was written")))
-            }
-        }
-    }
 }
 
-impl Place {
-    fn end(&self) -> u32 {
-        self.offset + put_bytes(self.body_bytes as usize) as u32
+/// Gives a message its body out of the bytes at its place. Returns how many resident bytes that added.
+fn fill(queue: &mut Queue, seq: Seq, place: Place, put: &[u8]) -> Result<usize> {
+    match Entry::decode(&mut Reader::new(put)) {
+        Some(Entry::Put { queue: id, seq: found, flags, body }) if (id, found) == (queue.id, seq) => {
+            Ok(queue.fill(seq, flags, body))
+        }
+        _ => {
+            let name = String::from_utf8_lossy(&queue.name);
+            Err(damage_at(place, format!("message {seq} of queue \"{name}\" is not what was written")))
+        }
     }
 }
 

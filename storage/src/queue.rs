@@ -1,10 +1,12 @@
 //! A queue in memory: its record, and its messages in runs of consecutive numbers.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use smallvec::SmallVec;
 
 use crate::entry::{QueueId, Record, Seq, put_bytes, record_bytes};
+use crate::log::Position;
 
 /// Messages in a full run. Runs bound what is moved or walked at once, however deep a queue is.
 pub(crate) const RUN_MESSAGES_MAX: usize = 1024;
@@ -22,6 +24,18 @@ pub(crate) struct Place {
     pub(crate) offset: u32,
     /// Bytes of the body.
     pub(crate) body_bytes: u32,
+}
+
+impl Place {
+    /// Where the put begins.
+    pub(crate) fn position(&self) -> Position {
+        Position { segment: self.segment, offset: self.offset }
+    }
+
+    /// The first offset behind the put.
+    pub(crate) fn end(&self) -> u32 {
+        self.offset + put_bytes(self.body_bytes as usize) as u32
+    }
 }
 
 /// A message that waits: where it is in the log, and its body when that is in memory.
@@ -263,8 +277,9 @@ impl Queue {
     }
 
     /// Drops bodies from memory, those farthest from the head first, until at most `keep` resident bytes are left or
-    /// `wanted` are freed. Only bodies that `may_go` allows. Returns how many bytes went.
-    pub(crate) fn evict(&mut self, keep: usize, wanted: usize, may_go: impl Fn(Place) -> bool) -> usize {
+    /// `wanted` are freed. Only bodies whose place is in this part of the log; the search ends at one that is before it.
+    /// Returns how many bytes went.
+    pub(crate) fn evict(&mut self, keep: usize, wanted: usize, part: Range<Position>) -> usize {
         let mut freed = 0;
         let rest = self.rest.iter_mut().flat_map(|rest| rest.iter_mut().rev());
         for run in rest.chain(std::iter::once(&mut self.front)) {
@@ -272,11 +287,12 @@ impl Queue {
                 continue;
             }
             for message in run.messages.iter_mut().rev() {
-                if self.resident_bytes <= keep || freed >= wanted {
+                let is_behind = message.place.position() < part.start;
+                if is_behind || self.resident_bytes <= keep || freed >= wanted {
                     return freed;
                 }
                 let bytes = message.resident_bytes();
-                if bytes > 0 && may_go(message.place) {
+                if bytes > 0 && message.place.position() < part.end {
                     message.body = None;
                     run.resident_bytes -= bytes;
                     self.resident_bytes -= bytes;
@@ -382,6 +398,10 @@ mod tests {
         Place { segment: 1, offset, body_bytes: 3 }
     }
 
+    fn to(offset: u32) -> Position {
+        Position { segment: 1, offset }
+    }
+
     fn message(offset: u32) -> Message {
         Message { place: at(offset), flags: 0, body: Some((*b"abc").into()) }
     }
@@ -411,11 +431,12 @@ mod tests {
             queue.push(message(n));
         }
         let each = resident_bytes(3);
-        let freed = queue.evict(0, 3 * each, |place| place.offset < 8);
+        let freed = queue.evict(0, 3 * each, to(0)..to(8));
         assert_eq!(freed, 3 * each);
         let resident: Vec<_> = queue.upcoming().map(|(_, m)| m.body.is_some()).collect();
         assert_eq!(resident, [true, true, true, true, true, false, false, false, true, true]);
-        assert_eq!(queue.evict(4 * each, usize::MAX, |_| true), 3 * each, "keep bounds it too");
+        assert_eq!(queue.evict(0, usize::MAX, to(4)..to(8)), each, "the search ends at what is before that part");
+        assert_eq!(queue.evict(4 * each, usize::MAX, to(0)..to(10)), 2 * each, "keep bounds it too");
         assert_eq!(queue.fill(9, 7, b"abc"), each);
         assert_eq!(queue.fill(9, 7, b"abc"), 0, "it is there already");
     }

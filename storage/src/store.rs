@@ -12,9 +12,11 @@ use crate::error::Result;
 use crate::frame::FrameNumber;
 use crate::index::Index;
 use crate::log::{Log, Purpose};
+use crate::memory::Hand;
 use crate::queue::{Message, Place, Queue, Run, resident_bytes};
 use crate::queues::{Queues, Slot};
 use crate::reclaim::Copying;
+use crate::windows::Windows;
 
 /// Runs of deleted messages that are released in one step.
 const RUNS_RELEASED_AT_ONCE: usize = 4;
@@ -117,7 +119,7 @@ pub struct Store {
     /// Bytes of bodies in memory.
     pub(crate) resident: usize,
     /// Where the search for bodies that may leave memory goes on.
-    pub(crate) hand: Slot,
+    pub(crate) hand: Hand,
     /// Bytes that the records of all queues take.
     pub(crate) record_bytes: u64,
     /// Messages of deleted and flushed queues, still to be released.
@@ -127,23 +129,25 @@ pub struct Store {
     pub(crate) index: Option<Arc<Index>>,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) copying: Option<Copying>,
+    pub(crate) windows: Windows,
     pub(crate) scratch: Vec<u8>,
 }
 
 impl Store {
     pub(crate) fn new(options: Options, log: Log, queues: Queues, index: Option<Arc<Index>>) -> Store {
         Store {
-            options,
             messages: queues.iter().map(Queue::depth).sum(),
             resident: 0,
-            hand: 0,
+            hand: Hand::default(),
             record_bytes: queues.iter().map(|queue| queue.record_bytes() as u64).sum(),
             released: VecDeque::new(),
             directories: VecDeque::new(),
             index,
             checkpoint: Checkpoint::default(),
             copying: None,
+            windows: Windows::new(options.memory_bytes),
             scratch: Vec::new(),
+            options,
             queues,
             log,
         }

@@ -15,6 +15,7 @@
 
 mod ring;
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
@@ -35,8 +36,8 @@ const FRAME_BYTES_MAX: usize = 1 << 20;
 /// A buffer of a frame is kept for the next when it is not larger than this.
 const BUFFER_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 
-/// A place in the log at a frame's beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A place in the log, earlier ones first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     pub(crate) segment: u32,
     pub(crate) offset: u32,
@@ -288,9 +289,23 @@ impl Log {
         self.durable
     }
 
+    /// Up to where the log is on the disk, in the sense that a read finds it.
+    pub(crate) fn written_position(&self) -> Position {
+        self.written_position
+    }
+
+    /// Up to where a segment is on the disk, in the sense that a read finds it.
+    pub(crate) fn written_end(&self, segment: u32) -> u32 {
+        match segment.cmp(&self.written_position.segment) {
+            Ordering::Less => self.segment_bytes,
+            Ordering::Equal => self.written_position.offset,
+            Ordering::Greater => 0,
+        }
+    }
+
     /// Whether an entry is on the disk, in the sense that a read finds it.
     pub(crate) fn is_written(&self, place: Place) -> bool {
-        (place.segment, place.offset) < (self.written_position.segment, self.written_position.offset)
+        place.position() < self.written_position
     }
 }
 

@@ -61,6 +61,7 @@ struct State {
     fault: Option<(u64, Fault)>,
     bytes_max: Option<usize>,
     files_max: Option<usize>,
+    reads: u64,
     bytes_read: u64,
     syncs: u64,
 }
@@ -169,6 +170,10 @@ impl CrashDisk {
 
     pub(crate) fn syncs(&self) -> u64 {
         self.state().syncs
+    }
+
+    pub(crate) fn reads(&self) -> u64 {
+        self.state().reads
     }
 
     pub(crate) fn bytes_read(&self) -> u64 {
@@ -394,6 +399,7 @@ impl DiskFile for CrashFile {
         let from = (offset as usize).min(live.len());
         let bytes = buffer.len().min(live.len() - from);
         buffer[..bytes].copy_from_slice(&live[from..from + bytes]);
+        state.reads += 1;
         state.bytes_read += bytes as u64;
         Ok(bytes)
     }

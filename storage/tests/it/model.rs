@@ -175,6 +175,34 @@ fn a_deep_queue_passes_through_a_small_memory() {
     assert!(read <= 2 * 5000 * 70, "every message was read once, not {read} bytes");
 }
 
+/// The messages of each queue are far apart, and all of them are needed: whose turn it is, is chance.
+#[test]
+fn queues_that_are_emptied_together_are_read_back_together() {
+    const BUDGET: usize = 1 << 20;
+    const QUEUES: usize = 16;
+    let (disk, mut random) = (CrashDisk::default(), Random::new(64));
+    let (mut driver, _) = Driver::open(&disk, None, options(Durability::Synced, BUDGET)).unwrap();
+    for n in 0..400u32 {
+        for name in 0..QUEUES as u8 {
+            driver.put(name, &n.to_le_bytes().repeat(100)).unwrap();
+        }
+        driver.commit().unwrap();
+    }
+    let before = (disk.reads(), disk.bytes_read());
+    let mut waiting = [400; QUEUES];
+    while let Some(most) = waiting.iter().max().filter(|most| **most > 0) {
+        let near: Vec<usize> = (0..QUEUES).filter(|name| waiting[*name] > 0 && waiting[*name] + 4 >= *most).collect();
+        let name = random.pick(&near);
+        assert!(driver.take(name as u8).unwrap());
+        waiting[name] -= 1;
+        assert!(driver.store.totals().resident_bytes <= BUDGET as u64);
+    }
+    let (reads, bytes) = (disk.reads() - before.0, disk.bytes_read() - before.1);
+    let log_bytes = 400 * QUEUES as u64 * (400 + 29);
+    assert!(bytes > log_bytes / 2, "more than half of it has left memory, {bytes} bytes were read");
+    assert!(reads < 500 && bytes < 3 * log_bytes, "{bytes} bytes in {reads} reads");
+}
+
 #[test]
 fn one_commit_is_one_sync_however_much_is_in_it() {
     let disk = CrashDisk::default();
