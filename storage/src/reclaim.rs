@@ -37,6 +37,7 @@ impl Store {
         let releasing = self.release();
         while self.oldest_is_done() {
             self.log.drop_oldest();
+            self.windows.forget_before(self.log.first());
         }
         Ok(self.copy_forward()? || releasing)
     }

@@ -66,6 +66,11 @@ impl Windows {
         self.windows[0].get(place)
     }
 
+    /// Forgets those on segments that have gone: they end with the backlog that they were read for.
+    pub(crate) fn forget_before(&mut self, first_segment: u32) {
+        self.windows.retain(|window| window.segment >= first_segment);
+    }
+
     /// Bytes that they take in memory.
     pub(crate) fn resident_bytes(&self) -> usize {
         self.windows.len() * (self.bytes + self.bytes / OVERLAP_SHARE) as usize
