@@ -1,5 +1,5 @@
-//! The clients' tasks of a shard. All of them are one task to glommio, which costs a command a third of what it would as
-//! a task of glommio's own: each is woken twice for every batch of commands, by what it reads and by the commit.
+//! The clients' tasks of a shard. All of them are one task to glommio: each client is woken twice for every batch of its
+//! commands, by what it sends and by the commit, and a wake-up here costs less than one of glommio's.
 
 use std::cell::RefCell;
 use std::fmt::{self, Debug, Formatter};

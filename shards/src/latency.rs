@@ -18,13 +18,13 @@ const SIGNIFICANT_DIGITS: u8 = 2;
 /// What a command's time is spent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Of each command: from the read that brought its end until its reply was handed to the socket, which is where a
-    /// `noreply` ends too. The commands that ask all shards about themselves are not among them, so that nobody who
-    /// looks finds himself; a get that is answered in several rounds counts with the first.
+    /// Of each command: from when its end was seen to be there, to be read with all else that was, until its reply was
+    /// handed to the socket, which is where a `noreply` ends too. The commands that ask all shards about themselves are not
+    /// among them, so that nobody who looks finds himself; a get that is answered in several rounds counts with the first.
     ParseToReply,
-    /// Of each operation on a queue, of which a get has one for each name: from the read until the shard that owns the
-    /// queue has applied it, together with all that it has got at once. On the shard that has read it that is next to
-    /// nothing; for one that is forwarded it is the way there, with the wait for a credit.
+    /// Of each operation on a queue, of which a get has one for each name: from then until the shard that owns the queue has
+    /// applied it, together with all that it has got at once. On the shard that has read it that is next to nothing; for one
+    /// that is forwarded it is the way there, with the wait for a credit.
     Queue,
     /// Of each operation that has changed something: from when it was applied until its frame was safe, which is when
     /// its outcome may be told. It does not matter whose operation it is.
