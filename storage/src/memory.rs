@@ -121,7 +121,10 @@ impl Store {
         if !self.windows.is_worth_reading(puts.iter().map(|(_, place)| *place)) {
             return Ok(false);
         }
-        self.windows.read(&self.log, place)?;
+        let segment = self.log.segment(place.segment).ok_or_else(|| damage_at(place, "the segment is gone"))?;
+        self.windows.read(place, self.log.written_end(place.segment), |bytes, offset| {
+            segment.file.read_at(bytes, offset).map_err(|e| Error::io("read", segment_name(place.segment))(e))
+        })?;
         self.will_need(place);
         Ok(self.windows.get(place).is_some())
     }

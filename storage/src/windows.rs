@@ -1,10 +1,8 @@
 //! Windows on the log: pieces that were read lately, so that queues whose messages lie among each other's are read back
 //! together, and not each message by a read of its own.
 
-use crate::error::{Error, Result};
-use crate::log::{Log, damage_at};
+use crate::error::Result;
 use crate::queue::Place;
-use crate::segment::segment_name;
 
 /// Windows that are kept at most: queues that are emptied at the same pace are tens of megabytes apart in the log, when it
 /// is chance that says whose turn it is.
@@ -86,25 +84,118 @@ impl Windows {
         keys.take_while(|key| Some(*key) == first).count() >= self.bytes.div_ceil(BYTES_FOR_A_READ) as usize
     }
 
-    /// Reads the window that a put begins in, as far as it is written, in place of the one that was used longest ago.
+    /// Reads the window that a put begins in, by a function that reads its segment at an offset, in place of the one that
+    /// was used longest ago. The segment is written up to `written_end`; what is behind that is not looked at.
     ///
     /// # Errors
-    /// When the log cannot be read.
-    pub(crate) fn read(&mut self, log: &Log, place: Place) -> Result<()> {
+    /// When the segment cannot be read.
+    pub(crate) fn read(
+        &mut self,
+        place: Place,
+        written_end: u32,
+        read_at: impl FnOnce(&mut [u8], u64) -> Result<usize>,
+    ) -> Result<()> {
         let number = place.offset / self.bytes;
         let is_same = |window: &Window| (window.segment, window.number) == (place.segment, number);
         let old = self.windows.iter().position(is_same);
         let old = old.or_else(|| self.windows.len().checked_sub(1).filter(|last| last + 1 == self.windows_max));
         let mut bytes = old.map(|at| self.windows.remove(at).bytes).unwrap_or_default();
-        let segment = log.segment(place.segment).ok_or_else(|| damage_at(place, "the segment is gone"))?;
         let offset = number * self.bytes;
-        let end = offset.saturating_add(self.bytes + self.bytes / OVERLAP_SHARE).min(log.written_end(place.segment));
+        let end = offset.saturating_add(self.bytes + self.bytes / OVERLAP_SHARE).min(written_end);
         assert!(place.offset < end, "a body that left memory is on the disk");
         bytes.resize((end - offset) as usize, 0);
-        let failed = Error::io("read", segment_name(place.segment));
-        let read = segment.file.read_at(&mut bytes, u64::from(offset)).map_err(failed)?;
+        let read = read_at(&mut bytes, u64::from(offset))?;
         bytes.truncate(read);
         self.windows.insert(0, Window { segment: place.segment, number, offset, bytes });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::put_bytes;
+
+    /// Eight of them, of 16 KiB.
+    const MEMORY_BYTES: usize = 1 << 20;
+    const BYTES: u32 = 16 << 10;
+
+    fn place(segment: u32, offset: u32) -> Place {
+        Place { segment, offset, body_bytes: 100 }
+    }
+
+    /// Every byte is its offset's, and those that are not written yet are zeros.
+    fn byte(offset: u32) -> u8 {
+        (offset % 251) as u8 + 1
+    }
+
+    fn read(windows: &mut Windows, place: Place, written_end: u32) {
+        let fill = |bytes: &mut [u8], offset: u64| {
+            for (at, to) in (offset as u32..).zip(bytes.iter_mut()) {
+                *to = if at < written_end { byte(at) } else { 0 };
+            }
+            Ok(bytes.len())
+        };
+        windows.read(place, written_end, fill).expect("it can be read");
+    }
+
+    #[track_caller]
+    fn assert_has(windows: &mut Windows, place: Place) {
+        let expected: Vec<u8> = (place.offset..place.end()).map(byte).collect();
+        assert_eq!(windows.get(place), Some(expected.as_slice()));
+    }
+
+    #[test]
+    fn what_was_not_written_when_a_window_was_read_is_not_in_it() {
+        let mut windows = Windows::new(MEMORY_BYTES);
+        let (first, next) = (place(1, 100), place(1, 100 + put_bytes(100) as u32));
+        read(&mut windows, first, next.offset);
+        assert_has(&mut windows, first);
+        assert_eq!(windows.get(next), None);
+        read(&mut windows, next, next.end());
+        assert_has(&mut windows, next);
+        assert_has(&mut windows, first);
+        assert_eq!(windows.windows.len(), 1, "it has replaced itself");
+        assert_eq!(windows.get(place(2, 100)), None, "another segment");
+    }
+
+    #[test]
+    fn a_put_at_the_end_of_a_window_is_whole_unless_it_is_large() {
+        let mut windows = Windows::new(MEMORY_BYTES);
+        let last = place(1, 2 * BYTES - 1);
+        read(&mut windows, last, u32::MAX);
+        assert_has(&mut windows, last);
+        assert_has(&mut windows, place(1, BYTES));
+        assert_eq!(windows.get(Place { body_bytes: BYTES / OVERLAP_SHARE, ..last }), None);
+        assert_eq!(windows.get(place(1, BYTES - 1)), None, "it begins before the window");
+    }
+
+    #[test]
+    fn the_window_that_was_used_longest_ago_makes_room() {
+        let mut windows = Windows::new(MEMORY_BYTES);
+        for number in 0..8 {
+            read(&mut windows, place(1, number * BYTES), u32::MAX);
+        }
+        assert!(windows.resident_bytes() <= MEMORY_BYTES / MEMORY_SHARE * 17 / 16);
+        assert_has(&mut windows, place(1, 0));
+        read(&mut windows, place(2, 0), u32::MAX);
+        assert_has(&mut windows, place(1, 0));
+        assert_eq!(windows.get(place(1, BYTES + 2000)), None);
+        windows.forget_before(2);
+        assert_eq!(windows.get(place(1, 0)), None);
+        assert_has(&mut windows, place(2, 0));
+        assert_eq!(windows.windows.len(), 1);
+    }
+
+    #[test]
+    fn a_window_is_read_for_as_many_puts_as_it_is_worth() {
+        let puts = |count: u32, apart: u32| (0..count).map(move |n| place(1, n * apart));
+        // 256 KiB for 16 puts.
+        let large = Windows::new(1 << 28);
+        assert!(large.is_worth_reading(puts(16, 16_000)));
+        assert!(!large.is_worth_reading(puts(15, 100)), "too few");
+        assert!(!large.is_worth_reading(puts(16, 20_000)), "too few of them in the first one's window");
+        assert!(Windows::new(MEMORY_BYTES).is_worth_reading(puts(1, 0)));
+        assert!(!Windows::new(1000).is_worth_reading(puts(1000, 100)), "there are none");
     }
 }
