@@ -47,19 +47,24 @@ impl Hand {
 }
 
 impl Store {
-    /// Evicts bodies until the budget holds, with some slack so that the next sets need no search.
+    /// Bytes of bodies that may be in memory beside the windows.
+    fn budget(&self) -> usize {
+        self.options.memory_bytes.saturating_sub(self.windows.resident_bytes())
+    }
+
+    /// Evicts bodies when there are more than the budget allows, with some slack so that the next sets need no search.
     ///
     /// A hand goes round all queues, and takes from each what came since it began its round before: so what leaves memory
     /// lies together in the log, whoever's it is, and is read back together. When that is not enough, it takes from each
     /// queue some of the bodies farthest from the head.
-    pub(crate) fn evict(&mut self) {
-        let budget = self.options.memory_bytes.saturating_sub(self.windows.resident_bytes());
+    pub(crate) fn keep_to_budget(&mut self) {
+        let budget = self.budget();
+        if self.resident <= budget {
+            return;
+        }
         let target = budget - (budget / 64).min(SLACK_BYTES_MAX);
         for only_new in [true, false] {
             for _ in 0..SLOTS_SEARCHED_MAX.min(self.queues.slots()) {
-                if self.resident <= target {
-                    return;
-                }
                 let visit = if only_new { usize::MAX } else { VISIT_BYTES.max(self.resident.saturating_sub(budget)) };
                 let wanted = visit.min(self.resident - target);
                 if let Some(queue) = self.queues.get_mut(self.hand.slot).filter(|queue| queue.resident_bytes() > 0) {

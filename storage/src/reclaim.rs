@@ -141,9 +141,7 @@ impl Store {
                 let to = append_put(&mut self.log, &mut self.directories, indexed, (queue, slot), seq, flags, body);
                 self.log.sub_live(from, put_bytes(body.len()));
                 self.resident += self.queues.at_mut(slot).move_message(seq, to, flags, body);
-                if self.resident > self.options.memory_bytes {
-                    self.evict();
-                }
+                self.keep_to_budget();
                 Ok(true)
             }
         }

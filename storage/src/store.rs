@@ -184,9 +184,7 @@ impl Store {
         queue.push(Message { place, flags, body: Some(body.into()) });
         self.messages += 1;
         self.resident += resident_bytes(body.len());
-        if self.resident > self.options.memory_bytes {
-            self.evict();
-        }
+        self.keep_to_budget();
         Ok(true)
     }
 
@@ -267,9 +265,7 @@ impl Store {
         self.messages -= 1;
         self.resident -= resident_bytes(body.len());
         self.log.sub_live(message.place.segment, put_bytes(body.len()));
-        if self.resident > self.options.memory_bytes {
-            self.evict();
-        }
+        self.keep_to_budget();
         Ok(Some(Taken { seq, flags: message.flags, body }))
     }
 
