@@ -33,6 +33,8 @@ pub const LINE_TOO_LONG: &[u8] = b"CLIENT_ERROR line too long\r\n";
 pub const TOO_MANY_CONNECTIONS: &[u8] = b"SERVER_ERROR too many open connections\r\n";
 /// The operator has turned flush_all off.
 pub const FLUSH_ALL_NOT_ALLOWED: &[u8] = b"CLIENT_ERROR flush_all not allowed\r\n";
+/// What was to be dropped is still there, since not even what is set aside on the disk is left to say so.
+pub const NO_ROOM: &[u8] = b"SERVER_ERROR out of memory, no room on the disk\r\n";
 /// A request over UDP that is more than one datagram.
 pub const MULTI_PACKET_REQUEST: &[u8] = b"SERVER_ERROR multi-packet request not supported\r\n";
 

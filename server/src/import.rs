@@ -129,7 +129,9 @@ impl Import {
             let shard = &mut self.shards[owner];
             let put = Op::Put { queue, flags: message.flags, body: &message.body };
             match shard.apply(put).and_then(|outcome| shard.store().settle().map(|()| outcome)) {
-                Ok(Outcome::Stored) => return Ok(true),
+                Ok(Some(Outcome::Stored)) => return Ok(true),
+                // The disk was slow, and has caught up.
+                Ok(None) => continue,
                 Ok(_) if self.stop.load(Ordering::Relaxed) => {
                     return self.give_back(queue, &message, "stopped by a signal, with a full disk".to_string());
                 }

@@ -355,9 +355,12 @@ fn write(out: &mut Vec<u8>, counters: &mut Counters, reply: Reply, name: &[u8], 
         (Reply::Value { .. }, Outcome::Empty) => None,
         (Reply::Delete { noreply }, Outcome::Deleted) => (!noreply).then_some(reply::DELETED),
         (Reply::Delete { noreply }, Outcome::NotFound) => (!noreply).then_some(reply::NOT_FOUND),
+        (Reply::Delete { noreply }, Outcome::NoRoom) => (!noreply).then_some(reply::NO_ROOM),
+        (Reply::End, Outcome::NoRoom) => Some(reply::NO_ROOM),
         (Reply::End, Outcome::Done) => Some(reply::END),
+        (Reply::Ok { noreply }, Outcome::NoRoom) => (!noreply).then_some(reply::NO_ROOM),
         (Reply::Ok { noreply }, Outcome::Done) => (!noreply).then_some(reply::OK),
-        (Reply::Silent, Outcome::Done) => None,
+        (Reply::Silent, Outcome::Done | Outcome::NoRoom) => None,
         (reply, outcome) => unreachable!("{reply:?} cannot answer {outcome:?}"),
     };
     text.into_iter().for_each(|text| out.extend_from_slice(text));

@@ -63,21 +63,20 @@ pub(crate) fn move_all(sources: &[Survey], targets: &mut [Store]) -> Result<Move
         for queue in source.queues() {
             let name = queue.name();
             let target = &mut targets[owner_of(&name, targets.len() as u16).index()];
-            if !target.adopt(&name, queue.sets(), queue.gets(), queue.next(), queue.stored())? {
-                return Err(MoveError::Full);
-            }
+            let (sets, gets, next, stored) = (queue.sets(), queue.gets(), queue.next(), queue.stored());
+            let room = target.at_once(|target| target.adopt(&name, sets, gets, next, stored))?;
+            room.ok_or(MoveError::Full)?;
             moved.queues += 1;
             source.messages(queue, |message| {
-                if !target.put(&name, message.flags, &message.body)? {
-                    return Err(MoveError::Full);
-                }
+                let room = target.at_once(|target| target.put(&name, message.flags, &message.body))?;
+                room.ok_or(MoveError::Full)?;
                 moved.messages += 1;
                 unsettled += message.body.len();
                 if unsettled >= BATCH_BYTES {
                     target.settle()?;
                     unsettled = 0;
                 }
-                Ok(())
+                Ok::<(), MoveError>(())
             })?;
         }
     }

@@ -124,7 +124,7 @@ impl Node {
     /// When the disk has failed. The process must stop, and tell nobody anything.
     #[inline]
     pub fn apply(&mut self, op: Op<'_>, wanted: &mut FrameNumber) -> Result<Outcome> {
-        let result = self.shard.apply(op);
+        let result = self.shard.apply(op).map(|done| done.expect("the store never waits so far"));
         if let Ok(outcome) = &result {
             if outcome.waits_for_commit() {
                 *wanted = self.shard.changed();

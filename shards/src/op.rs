@@ -59,8 +59,10 @@ pub enum Op<'a> {
 pub enum Outcome {
     /// The message is in the queue, or the queue was made.
     Stored,
-    /// The disk is full.
+    /// The message was refused: the disk is full.
     NotStored,
+    /// What was to be dropped is still there: the disk is full, and so is what is set aside on it.
+    NoRoom,
     /// A message was taken.
     Message(Taken),
     /// There is no message to take.
@@ -93,6 +95,7 @@ impl Outcome {
         match self {
             Outcome::Stored | Outcome::Message(_) | Outcome::Deleted | Outcome::Done => true,
             Outcome::NotStored
+            | Outcome::NoRoom
             | Outcome::Empty
             | Outcome::NotFound
             | Outcome::Queues { .. }

@@ -1,6 +1,6 @@
 //! One shard: what it does with an operation. It knows nothing of other shards, connections or threads.
 
-use storage::{Commit, FrameNumber, Result, Store};
+use storage::{Attempt, Commit, FrameNumber, Result, Store};
 
 use crate::figures::{Counters, Figures};
 use crate::latency::{Latency, Stage};
@@ -30,36 +30,41 @@ impl Shard {
 
     /// Does what is asked for, in memory and in the frame that is being filled. An outcome that
     /// [waits for a commit](Outcome::waits_for_commit) may be told once [`acknowledged`](Self::acknowledged) has
-    /// reached what [`changed`](Self::changed) is now.
+    /// reached what [`changed`](Self::changed) is now. `None`: it must wait for the disk. Nothing was done; try again once
+    /// a chore has run.
     ///
     /// # Errors
     /// When the disk has failed. The process must stop, and tell nobody anything.
-    pub fn apply(&mut self, op: Op<'_>) -> Result<Outcome> {
-        Ok(match op {
-            Op::Put { queue, flags, body } => match self.store.put(queue, flags, body)? {
-                true => Outcome::Stored,
-                false => Outcome::NotStored,
-            },
-            Op::Create { queue } => match self.store.create(queue)? {
-                true => Outcome::Stored,
-                false => Outcome::NotStored,
-            },
-            Op::Take { queue } => match self.store.take(queue)? {
-                Some(taken) => Outcome::Message(taken),
-                None => Outcome::Empty,
-            },
-            Op::Delete { queue } => match self.store.delete(queue)? {
+    pub fn apply(&mut self, op: Op<'_>) -> Result<Option<Outcome>> {
+        let attempt = match op {
+            Op::Put { queue, flags, body } => self.store.put(queue, flags, body)?.map(|()| Outcome::Stored),
+            Op::Create { queue } => self.store.create(queue)?.map(|()| Outcome::Stored),
+            Op::Take { queue } => self.store.take(queue)?.map(|taken| taken.map_or(Outcome::Empty, Outcome::Message)),
+            Op::Delete { queue } => self.store.delete(queue)?.map(|there| match there {
                 true => Outcome::Deleted,
                 false => Outcome::NotFound,
-            },
-            Op::Flush { queue } => {
-                self.store.flush(queue)?;
-                Outcome::Done
+            }),
+            Op::Flush { queue } => self.store.flush(queue)?.map(|()| Outcome::Done),
+            Op::FlushAll => self.store.flush_all()?.map(|()| Outcome::Done),
+            Op::List { .. } | Op::Checkpoint | Op::Figures | Op::Latency | Op::ResetFigures => {
+                Attempt::Done(self.look(op))
             }
-            Op::FlushAll => {
-                self.store.flush_all()?;
-                Outcome::Done
-            }
+        };
+        Ok(match attempt {
+            Attempt::Done(outcome) => Some(outcome),
+            Attempt::NoRoom => Some(match op {
+                Op::Put { .. } | Op::Create { .. } => Outcome::NotStored,
+                // A message that cannot be taken is one that is not there for now.
+                Op::Take { .. } => Outcome::Empty,
+                _ => Outcome::NoRoom,
+            }),
+            Attempt::Wait => None,
+        })
+    }
+
+    /// Does what concerns the shard as a whole, and never waits.
+    fn look(&mut self, op: Op<'_>) -> Outcome {
+        match op {
             Op::List { cursor } => {
                 let mut lines = Vec::new();
                 let next = self.store.list(cursor, LISTED_AT_ONCE, |line| lines.push(line));
@@ -73,7 +78,15 @@ impl Shard {
                 self.latency.reset();
                 Outcome::Figures(Box::new(self.figures()))
             }
-        })
+            Op::Put { .. }
+            | Op::Create { .. }
+            | Op::Take { .. }
+            | Op::Delete { .. }
+            | Op::Flush { .. }
+            | Op::FlushAll => {
+                unreachable!("{op:?} is about queues")
+            }
+        }
     }
 
     fn figures(&self) -> Figures {

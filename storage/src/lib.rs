@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use storage::{Durability, Files, Options, Store};
+//! use storage::{Attempt, Durability, Files, Options, Store};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let directory = std::env::temp_dir().join(format!("storage-doc-{}", std::process::id()));
@@ -19,7 +19,7 @@
 //!     commit_bytes_max: 1 << 20,
 //! };
 //! let (mut store, _) = Store::open(Arc::new(Files::open(&directory.join("log"))?), None, options)?;
-//! assert!(store.put(b"tickets", 0, b"one, please")?);
+//! assert_eq!(store.put(b"tickets", 0, b"one, please")?, Attempt::Done(()));
 //! let frame = store.changed();
 //! let mut commit = store.begin_commit().expect("something was changed");
 //! commit.run()?;
@@ -34,6 +34,7 @@
 //! segments faster than the disk makes them waits for the disk. No file but the log's and the index's is touched. The
 //! log alone is always enough to rebuild everything.
 
+mod attempt;
 mod checkpoint;
 mod chore;
 mod codec;
@@ -59,6 +60,7 @@ mod store;
 mod survey;
 mod windows;
 
+pub use attempt::Attempt;
 pub use chore::Chore;
 pub use commit::{Commit, CommitTimes, Sync};
 pub use disk::{Disk, DiskFile};

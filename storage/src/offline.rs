@@ -1,5 +1,6 @@
 //! A store that no pump drives: for programs that change queues while no server runs, on one thread, each step in its turn.
 
+use crate::attempt::Attempt;
 use crate::chore::Chore;
 use crate::error::Result;
 use crate::store::Store;
@@ -25,6 +26,20 @@ impl Store {
                 self.reclaim()?;
             } else if !self.wants_commit() {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Has something done by an [`Attempt`], and waits for the disk where that must be. `None`: there is no room for it.
+    ///
+    /// # Errors
+    /// When the disk fails; the caller must stop.
+    pub fn at_once<T>(&mut self, mut ask: impl FnMut(&mut Store) -> Result<Attempt<T>>) -> Result<Option<T>> {
+        loop {
+            match ask(self)? {
+                Attempt::Done(value) => return Ok(Some(value)),
+                Attempt::NoRoom => return Ok(None),
+                Attempt::Wait => self.settle()?,
             }
         }
     }

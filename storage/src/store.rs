@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::attempt::Attempt;
 use crate::checkpoint::Checkpoint;
 use crate::commit::{Commit, Sync};
 use crate::directory::SegmentDirectory;
@@ -155,20 +156,19 @@ impl Store {
 
     // ---- what clients ask for ----
 
-    /// Appends a message to a queue, which is made when it does not exist. `Ok(false)`: the disk is full, and nothing
-    /// was changed.
+    /// Appends a message to a queue, which is made when it does not exist.
     ///
     /// # Errors
     /// When the disk fails otherwise; the caller must stop.
     ///
     /// # Panics
     /// When the body is larger than [`Options::body_bytes_max`].
-    pub fn put(&mut self, name: &[u8], flags: u32, body: &[u8]) -> Result<bool> {
+    pub fn put(&mut self, name: &[u8], flags: u32, body: &[u8]) -> Result<Attempt<()>> {
         assert!(body.len() <= self.options.body_bytes_max, "the caller checks the size");
         let found = self.queues.find(name);
         let record = if found.is_none() { record_bytes(name) } else { 0 };
         if !self.log.make_room(record + put_bytes(body.len()), Purpose::Set)? {
-            return Ok(false);
+            return Ok(Attempt::NoRoom);
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
         let queue = self.queues.at_mut(slot);
@@ -185,44 +185,42 @@ impl Store {
         self.messages += 1;
         self.resident += resident_bytes(body.len());
         self.keep_to_budget();
-        Ok(true)
+        Ok(Attempt::Done(()))
     }
 
-    /// Makes a queue if it does not exist. `Ok(false)`: the disk is full, and nothing was changed.
+    /// Makes a queue if it does not exist.
     ///
     /// # Errors
     /// When the disk fails otherwise; the caller must stop.
-    pub fn create(&mut self, name: &[u8]) -> Result<bool> {
-        if self.queues.find(name).is_some() {
-            return Ok(true);
-        }
-        let room = self.log.make_room(record_bytes(name), Purpose::Set)?;
-        if room {
+    pub fn create(&mut self, name: &[u8]) -> Result<Attempt<()>> {
+        if self.queues.find(name).is_none() {
+            if !self.log.make_room(record_bytes(name), Purpose::Set)? {
+                return Ok(Attempt::NoRoom);
+            }
             self.create_queue(name);
         }
-        Ok(room)
+        Ok(Attempt::Done(()))
     }
 
     /// Makes a queue that was elsewhere before. Its messages are put next, in their order: `stored` of them, the last of
-    /// which has the number below `next`. `sets` and `gets` are its counters with those. `Ok(false)`: the disk is full,
-    /// and nothing was changed.
+    /// which has the number below `next`. `sets` and `gets` are its counters with those.
     ///
     /// # Errors
     /// When the disk fails otherwise; the caller must stop.
     ///
     /// # Panics
     /// When there is such a queue.
-    pub fn adopt(&mut self, name: &[u8], sets: u64, gets: u64, next: Seq, stored: u64) -> Result<bool> {
+    pub fn adopt(&mut self, name: &[u8], sets: u64, gets: u64, next: Seq, stored: u64) -> Result<Attempt<()>> {
         assert!(self.queues.find(name).is_none() && stored < next, "a queue is adopted once, and whole");
         if !self.log.make_room(record_bytes(name), Purpose::Set)? {
-            return Ok(false);
+            return Ok(Attempt::NoRoom);
         }
         let first = next - stored;
         self.add_queue(name, |queue| {
             (queue.head, queue.next) = (first, first);
             (queue.sets, queue.gets) = (sets.saturating_sub(stored), gets);
         });
-        Ok(true)
+        Ok(Attempt::Done(()))
     }
 
     fn create_queue(&mut self, name: &[u8]) -> Slot {
@@ -244,19 +242,19 @@ impl Store {
     ///
     /// # Errors
     /// When the disk fails, or the message's bytes are damaged; the caller must stop.
-    pub fn take(&mut self, name: &[u8]) -> Result<Option<Taken>> {
+    pub fn take(&mut self, name: &[u8]) -> Result<Attempt<Option<Taken>>> {
         let Some(slot) = self.queues.find(name) else {
-            return Ok(None);
+            return Ok(Attempt::Done(None));
         };
         let in_memory = self.queues.at(slot).head_message().map(|message| message.body.is_some());
         match in_memory {
-            None => return Ok(None),
+            None => return Ok(Attempt::Done(None)),
             Some(false) => self.read_ahead(slot)?,
             Some(true) => {}
         }
         if !self.log.make_room(TAKE_BYTES, Purpose::Take)? {
             // Even what is set aside for takes is used up. The message stays.
-            return Ok(None);
+            return Ok(Attempt::NoRoom);
         }
         let queue = self.queues.at_mut(slot);
         let (seq, message) = queue.pop().expect("looked at above");
@@ -266,36 +264,36 @@ impl Store {
         self.resident -= resident_bytes(body.len());
         self.log.sub_live(message.place.segment, put_bytes(body.len()));
         self.keep_to_budget();
-        Ok(Some(Taken { seq, flags: message.flags, body }))
+        Ok(Attempt::Done(Some(Taken { seq, flags: message.flags, body })))
     }
 
-    /// Drops a queue with its messages and counters. `Ok(false)`: it does not exist.
+    /// Drops a queue with its messages and counters. `Done(false)`: it does not exist.
     ///
     /// # Errors
     /// When the disk fails; the caller must stop.
-    pub fn delete(&mut self, name: &[u8]) -> Result<bool> {
+    pub fn delete(&mut self, name: &[u8]) -> Result<Attempt<bool>> {
         let Some(slot) = self.queues.find(name) else {
-            return Ok(false);
+            return Ok(Attempt::Done(false));
         };
         if !self.log.make_room(DROP_BYTES, Purpose::Take)? {
-            return Ok(false);
+            return Ok(Attempt::NoRoom);
         }
         self.empty(slot);
         let queue = self.queues.remove(slot);
         self.log.append(&Entry::Drop { queue: queue.id });
         self.log.sub_live(queue.record_segment, queue.record_bytes());
         self.record_bytes -= queue.record_bytes() as u64;
-        Ok(true)
+        Ok(Attempt::Done(true))
     }
 
     /// Drops the messages of a queue, and keeps the queue and its counters.
     ///
     /// # Errors
     /// When the disk fails; the caller must stop.
-    pub fn flush(&mut self, name: &[u8]) -> Result<()> {
+    pub fn flush(&mut self, name: &[u8]) -> Result<Attempt<()>> {
         match self.queues.find(name) {
             Some(slot) => self.flush_slot(slot),
-            None => Ok(()),
+            None => Ok(Attempt::Done(())),
         }
     }
 
@@ -303,19 +301,25 @@ impl Store {
     ///
     /// # Errors
     /// When the disk fails; the caller must stop.
-    pub fn flush_all(&mut self) -> Result<()> {
-        (0..self.queues.slots()).try_for_each(|slot| self.flush_slot(slot))
+    pub fn flush_all(&mut self) -> Result<Attempt<()>> {
+        for slot in 0..self.queues.slots() {
+            if self.flush_slot(slot)? == Attempt::NoRoom {
+                return Ok(Attempt::NoRoom);
+            }
+        }
+        Ok(Attempt::Done(()))
     }
 
-    fn flush_slot(&mut self, slot: Slot) -> Result<()> {
+    fn flush_slot(&mut self, slot: Slot) -> Result<Attempt<()>> {
         let Some(queue) = self.queues.get(slot).filter(|queue| queue.depth() > 0) else {
-            return Ok(());
+            return Ok(Attempt::Done(()));
         };
-        if self.log.make_room(queue.record_bytes(), Purpose::Take)? {
-            self.empty(slot);
-            self.rewrite_record(slot);
+        if !self.log.make_room(queue.record_bytes(), Purpose::Take)? {
+            return Ok(Attempt::NoRoom);
         }
-        Ok(())
+        self.empty(slot);
+        self.rewrite_record(slot);
+        Ok(Attempt::Done(()))
     }
 
     /// Takes all messages out of a queue's memory. What they cost is given back step by step.

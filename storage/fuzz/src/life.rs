@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use storage::{Commit, Durability, FrameNumber, Options, Store};
+use storage::{Attempt, Commit, Durability, FrameNumber, Options, Store};
 
 use super::disk::{Images, MemoryDisk};
 use super::format::{self, SegmentHeader};
@@ -199,17 +199,22 @@ impl Life {
     fn apply(&mut self, op: Op) {
         let expected = self.now.apply(&op);
         match &op {
-            Op::Put { name, flags, body } => assert!(self.store.put(name, *flags, body).expect("the disk is good")),
-            Op::Create { name } => assert!(self.store.create(name).expect("the disk is good")),
-            Op::Delete { name } => drop(self.store.delete(name).expect("the disk is good")),
-            Op::Flush { name } => self.store.flush(name).expect("the disk is good"),
+            Op::Put { name, flags, body } => self.at_once(|s| s.put(name, *flags, body)),
+            Op::Create { name } => self.at_once(|s| s.create(name)),
+            Op::Delete { name } => drop(self.at_once(|s| s.delete(name))),
+            Op::Flush { name } => self.at_once(|s| s.flush(name)),
             Op::Take { name } => {
-                let taken = self.store.take(name).expect("the disk is good");
+                let taken = self.at_once(|s| s.take(name));
                 let taken = taken.map(|taken| Message { seq: taken.seq, flags: taken.flags, body: taken.body.into() });
                 assert_eq!(taken, expected, "the head of {}", name.escape_ascii());
             }
         }
         self.history.ops.push((op, self.store.changed()));
+    }
+
+    /// Has something done that there is room for.
+    fn at_once<T>(&mut self, ask: impl FnMut(&mut Store) -> storage::Result<Attempt<T>>) -> T {
+        self.store.at_once(ask).expect("the disk is good").expect("there is room")
     }
 
     fn begin_commit(&mut self) {

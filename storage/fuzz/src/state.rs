@@ -53,7 +53,7 @@ impl State {
         let mut state = State::default();
         for (name, (sets, gets)) in State::counters(store) {
             let mut messages = Vec::new();
-            while let Some(taken) = store.take(&name)? {
+            while let Some(taken) = store.at_once(|s| s.take(&name))?.flatten() {
                 messages.push(Message { seq: taken.seq, flags: taken.flags, body: taken.body.into() });
             }
             state.0.insert(name, Queue { sets, gets, messages });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use storage::{Durability, Store};
+use storage::{Attempt, Durability, Store};
 
 use crate::crash_disk::CrashDisk;
 use crate::driver::{COMMIT_BYTES_MAX, options};
@@ -29,7 +29,7 @@ fn a_commit_is_no_larger_than_it_may_be() {
     let opened = Store::open(Arc::new(CrashDisk::default()), None, options(Durability::Synced, 1 << 20));
     let (mut store, _) = opened.unwrap();
     for number in 0..100 {
-        assert!(store.put(b"q", 0, &vec![7; number * 10]).unwrap());
+        assert_eq!(store.put(b"q", 0, &vec![7; number * 10]).unwrap(), Attempt::Done(()));
     }
     let sizes = commit_all(&mut store);
     assert!(sizes.iter().all(|size| *size <= COMMIT_BYTES_MAX), "{sizes:?}");
@@ -43,7 +43,7 @@ fn what_is_larger_than_a_commit_may_be_goes_alone() {
     options.commit_bytes_max = 100;
     let (mut store, _) = Store::open(Arc::new(CrashDisk::default()), None, options).unwrap();
     for _ in 0..10 {
-        assert!(store.put(b"q", 0, &[7; 1000]).unwrap());
+        assert_eq!(store.put(b"q", 0, &[7; 1000]).unwrap(), Attempt::Done(()));
     }
     let sizes = commit_all(&mut store);
     assert!(sizes.len() >= 10 && sizes.iter().all(|size| *size <= 1000 + OVERHEAD_BYTES), "{sizes:?}");

@@ -102,7 +102,7 @@ fn what_an_earlier_life_left_behind_the_end_is_not_read() {
         } else {
             assert_eq!(driver.store.totals().messages, 2, "one was synced, and one is new");
         }
-        driver.store.put(b"a", 0, body).unwrap();
+        driver.store.at_once(|s| s.put(b"a", 0, body)).unwrap();
         while driver.step_commit().unwrap() {}
     }
 }

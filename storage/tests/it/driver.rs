@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use storage::{Chore, Commit, Durability, Error, FrameNumber, Options, Recovered, Result, Store, Survey, Sync};
+use storage::{
+    Attempt, Chore, Commit, Durability, Error, FrameNumber, Options, Recovered, Result, Store, Survey, Sync,
+};
 
 use crate::crash_disk::CrashDisk;
 use crate::expected::{Expected, Op, drain, surveyed};
@@ -86,17 +88,17 @@ impl Driver {
     pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
         let before = self.store.totals();
         let done = match &op {
-            Op::Put { name, flags, body } => self.store.put(&[*name], *flags, body)?,
-            Op::Create { name } => self.store.create(&[*name])?,
+            Op::Put { name, flags, body } => self.store.at_once(|s| s.put(&[*name], *flags, body))?.is_some(),
+            Op::Create { name } => self.store.at_once(|s| s.create(&[*name]))?.is_some(),
             Op::Delete { name } => {
                 let there = self.now.queues.contains_key(name);
-                assert_eq!(self.store.delete(&[*name])?, there);
+                assert_eq!(self.store.delete(&[*name])?, Attempt::Done(there));
                 there
             }
-            Op::Flush { name } => self.store.flush(&[*name]).map(|()| true)?,
-            Op::FlushAll => self.store.flush_all().map(|()| true)?,
+            Op::Flush { name } => self.store.at_once(|s| s.flush(&[*name]))?.is_some(),
+            Op::FlushAll => self.store.at_once(Store::flush_all)?.is_some(),
             Op::Take { name } => {
-                let taken = self.store.take(&[*name])?;
+                let taken = self.store.at_once(|s| s.take(&[*name]))?.flatten();
                 let mut after = self.now.clone();
                 let expected = after.apply(&op);
                 if taken.is_none() && expected.is_some() && self.may_be_full {

@@ -123,7 +123,7 @@ pub(crate) fn try_drain(store: &mut Store) -> storage::Result<BTreeMap<u8, Queue
     let mut queues = BTreeMap::new();
     for (name, (sets, gets)) in lines(store) {
         let mut messages = VecDeque::new();
-        while let Some(taken) = store.take(&[name])? {
+        while let Some(taken) = store.at_once(|s| s.take(&[name]))?.flatten() {
             messages.push_back(Message { seq: taken.seq, flags: taken.flags, body: taken.body.into_vec() });
         }
         queues.insert(name, Queue { sets, gets, messages });

@@ -1,0 +1,26 @@
+//! What comes of asking a store for something.
+
+/// What came of a change that a store was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "what was asked for may not have been done"]
+pub enum Attempt<T> {
+    /// It is done.
+    Done(T),
+    /// The disk has no room for it. Nothing was changed.
+    NoRoom,
+    /// The disk is slower than what is asked of it: a segment is being prepared, a body is being read, or more is to be
+    /// done than fits into one turn. Nothing that can be seen was changed. Ask again once the work that the store hands
+    /// out has gone on: [`Store::segment_chore`](crate::Store::segment_chore) and its like.
+    Wait,
+}
+
+impl<T> Attempt<T> {
+    /// The same with another value.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Attempt<U> {
+        match self {
+            Attempt::Done(value) => Attempt::Done(f(value)),
+            Attempt::NoRoom => Attempt::NoRoom,
+            Attempt::Wait => Attempt::Wait,
+        }
+    }
+}
