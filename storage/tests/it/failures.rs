@@ -142,7 +142,7 @@ fn a_full_disk_goes_on_when_there_is_room() {
         disk.set_bytes_max(None);
         disk.set_files_max(None);
         assert!(!driver.put(b'a', b"nobody has looked yet").unwrap());
-        driver.store.retry_when_full();
+        driver.store.tick();
         assert!(driver.put(b'a', b"now").unwrap());
         driver.may_be_full = false;
         for _ in 0..100 {
