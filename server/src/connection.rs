@@ -14,9 +14,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_lite::AsyncWriteExt;
+use futures_lite::future::yield_now;
 use glommio::timer::sleep;
 use nix::sys::socket;
-use shards::pump::{ShardHandle, reactor_turn};
+use shards::pump::ShardHandle;
 use socket2::Socket;
 
 use crate::conversation::Conversation;
@@ -41,12 +42,15 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 const IDLE_SWEEP: Duration = Duration::from_secs(1);
 const STOP_POLL: Duration = Duration::from_millis(1);
 
+/// The time of activity of a client that waits for the server.
+const WAITED_FOR: u32 = u32::MAX;
+
 /// What others need to know of a connection.
 #[derive(Debug, Default)]
 struct Seat {
     /// Its socket, open as long as the seat is taken.
     socket: Option<RawFd>,
-    /// When it last sent or took something.
+    /// When it last sent or took something; [`WAITED_FOR`]: it waits for the server, so it is not idle.
     active_seconds: u32,
 }
 
@@ -180,6 +184,7 @@ impl Connections {
     pub(crate) async fn finish(&self) {
         let stop_at = Instant::now() + STOP_LIMIT;
         self.stop_at.set(Some(stop_at));
+        self.handle.refuse_to_wait();
         self.readiness.wake_readers();
         while self.open.get() > 0 && Instant::now() < stop_at + STOP_LIMIT {
             sleep(STOP_POLL).await;
@@ -235,7 +240,10 @@ impl Connection {
         loop {
             let Some(mut step) = self.read().await? else { return Ok(()) };
             loop {
-                self.conversation.settle(&self.open).await;
+                while !self.conversation.settle(&self.open).await {
+                    self.send().await?;
+                    self.open.handle.pass().await;
+                }
                 if let Step::Control(control) = step {
                     self.conversation.answer(control, &self.open, &mut self.socket).await?;
                 }
@@ -244,13 +252,16 @@ impl Connection {
                 match step {
                     Step::NeedInput => break,
                     Step::Close => return Ok(()),
-                    Step::RoundFull | Step::Control(_) => step = self.step(&[]),
+                    Step::Stalled => self.conversation.wait_for_disk(&self.open).await,
+                    Step::RoundFull | Step::Control(_) => self.open.handle.pass().await,
                 }
+                step = self.step(&[]);
             }
             self.release_buffers();
             if self.more_is_ready {
                 // A socket with data ready never makes its task wait: others must have their turn.
-                reactor_turn().await;
+                yield_now().await;
+                self.open.handle.pass().await;
                 self.open.readiness.look_again();
             }
         }
@@ -273,7 +284,6 @@ impl Connection {
             Poll::Ready(Ok(n)) => {
                 self.conversation.session.counters.bytes_read += n as u64;
                 self.more_is_ready = n == buffer.len();
-                self.note_activity();
                 self.conversation.read_at(server.readiness.looked_at());
                 Poll::Ready(Ok(Some(self.step(&buffer[..n]))))
             }
@@ -285,6 +295,7 @@ impl Connection {
     }
 
     fn step(&mut self, came: &[u8]) -> Step {
+        self.open.seats.borrow_mut()[self.seat].active_seconds = WAITED_FOR;
         let out = &mut self.conversation.session.out;
         if out.capacity() == 0 {
             *out = self.open.spare_replies.borrow_mut().pop().unwrap_or_default();
@@ -293,6 +304,8 @@ impl Connection {
     }
 
     async fn send(&mut self) -> io::Result<()> {
+        // From here on the client is waited for.
+        self.note_activity();
         let out = mem::take(&mut self.conversation.session.out);
         trace::replies(&out);
         let mut sent = 0;

@@ -9,7 +9,7 @@ use glommio::timer::sleep;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use protocol::reply;
-use shards::pump::{Gather, ShardHandle, reactor_turn};
+use shards::pump::{Gather, ShardHandle};
 use shards::{Counters, Figures, Op, Outcome, ShardId, Stage, StageTimes, Totals};
 
 use crate::connection::Connections;
@@ -71,13 +71,11 @@ async fn ask(shards: &ShardHandle, gather: &Gather, shard: ShardId, op: Op<'_>) 
             (turn.apply(op), turn.wanted())
         };
         shards.settled(wanted).await;
-        return outcome;
+        return outcome.expect("what is asked here waits for no disk");
     }
     shards.turn().push(gather, shard, op);
     gather.complete().await;
-    let mut answer = None;
-    gather.take(|outcome| answer = Some(outcome));
-    answer.expect("one operation has one outcome")
+    gather.next().expect("one operation has one outcome")
 }
 
 async fn ask_all(shards: &ShardHandle, gather: &Gather, op: Op<'_>) -> Vec<Outcome> {
@@ -256,7 +254,7 @@ async fn queues(
                 client.write_all(out).await?;
                 out.clear();
             }
-            reactor_turn().await;
+            shards.pass().await;
             next = following;
         }
     }

@@ -105,7 +105,7 @@ impl Executors {
                 .io_memory(0)
                 // The preempt timer stays at its 100 ms: when it expires between the reactor's turn and the first task,
                 // glommio sleeps although tasks are ready, and a short one does that on a busy machine. So tasks that
-                // could run for long call `shards::pump::reactor_turn` themselves.
+                // could run for long wait for the shard's next turn themselves.
                 .blocking_thread_pool_placement(PoolPlacement::Unbound(BLOCKING_THREADS))
                 .spawn(move || run(shard, links, shared, ready.running()));
             handles.push(spawned.map_err(|e| format!("shard {number} cannot be started: {e}"))?);
@@ -197,8 +197,9 @@ fn serve(
     limit: Arc<Limit>,
 ) -> Result<Vec<Task<()>>, String> {
     let mut tasks = Vec::new();
-    glommio::spawn_local(Rc::clone(connections.readiness()).run()).detach();
-    glommio::spawn_local(Rc::clone(connections.tasks()).run()).detach();
+    glommio::spawn_local(Rc::clone(connections.readiness()).run(connections.handle().clone())).detach();
+    let handle = connections.handle().clone();
+    glommio::spawn_local(Rc::clone(connections.tasks()).run(async move || handle.next_turn().await)).detach();
     if let Some(socket) = sockets.tcp {
         let listener = listener::listen(socket, connections.readiness())?;
         tasks.push(glommio::spawn_local(listener::accept(listener, Rc::clone(connections), Arc::clone(&limit))));

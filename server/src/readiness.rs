@@ -24,6 +24,7 @@ use glommio::net::TcpStream;
 use glommio::timer::sleep;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use shards::pump::ShardHandle;
 use socket2::Socket;
 
 /// Sockets that are looked at in one turn.
@@ -113,9 +114,10 @@ impl Readiness {
     ///
     /// It looks a second time once they have had their turn, and before what they changed is committed: clients that were
     /// answered together ask again together, and the later ones are here by then.
-    pub(crate) async fn run(self: Rc<Readiness>) {
+    pub(crate) async fn run(self: Rc<Readiness>, shard: ShardHandle) {
         loop {
             if self.look() > 0 {
+                shard.note_look(self.looked_at());
                 yield_now().await;
                 self.look();
             }

@@ -130,8 +130,11 @@ async fn answer(server: &Rc<Connections>, request: &[u8]) -> Vec<u8> {
     conversation.session.counters.bytes_read += request.len() as u64;
     let mut step = conversation.step(&open, request);
     loop {
-        conversation.settle(&open).await;
-        answer.0.append(&mut conversation.session.out);
+        let mut is_all = false;
+        while !is_all {
+            is_all = conversation.settle(&open).await;
+            answer.0.append(&mut conversation.session.out);
+        }
         if let Step::Control(control) = step {
             if conversation.answer(control, &open, &mut answer).await.is_err() {
                 return reply::TOO_LARGE.to_vec();
@@ -144,7 +147,8 @@ async fn answer(server: &Rc<Connections>, request: &[u8]) -> Vec<u8> {
             return reply::TOO_LARGE.to_vec();
         }
         match step {
-            Step::Control(_) | Step::RoundFull => {}
+            Step::Control(_) | Step::RoundFull => open.handle().pass().await,
+            Step::Stalled => conversation.wait_for_disk(&open).await,
             Step::NeedInput if conversation.is_amid_command() => {
                 answer.0.extend_from_slice(reply::MULTI_PACKET_REQUEST);
                 return answer.0;

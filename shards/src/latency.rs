@@ -103,6 +103,19 @@ impl Read {
             _ => reads.push(Read { at, ops }),
         }
     }
+
+    /// Moves the first so many operations from one list to another.
+    fn move_first(from: &mut Vec<Read>, mut ops: u64, to: &mut Vec<Read>) {
+        from.retain_mut(|read| {
+            let moved = read.ops.min(ops);
+            ops -= moved;
+            read.ops -= moved;
+            if moved > 0 {
+                to.push(Read { at: read.at, ops: moved });
+            }
+            read.ops > 0
+        });
+    }
 }
 
 /// Operations that were applied at once, and wait for a frame.
@@ -158,11 +171,11 @@ impl Latency {
         self.changed(changes, frame);
     }
 
-    /// Notes that another shard's batch has been applied, of which `changes` operations wait for `frame`. Empties
-    /// `reads`; when nobody has said when a single one was read, none of them counts.
-    pub(crate) fn served(&mut self, reads: &mut Vec<Read>, changes: u64, frame: FrameNumber) {
+    /// Notes that `ops` operations of another shard's batch have been applied, of which `changes` wait for `frame`. Takes
+    /// theirs out of `reads`, the times at which those of the batch were read. Ignored when there are none.
+    pub(crate) fn served(&mut self, reads: &mut Vec<Read>, ops: u64, changes: u64, frame: FrameNumber) {
         if !reads.is_empty() {
-            self.applied.reads.append(reads);
+            Read::move_first(reads, ops, &mut self.applied.reads);
             self.changed(changes, frame);
         }
     }
@@ -334,7 +347,7 @@ mod tests {
             Read::push_to(&mut reads, start + us(at), 1);
         }
         assert_eq!(reads.len(), 2, "one for what was read at once");
-        latency.served(&mut reads, 2, 1);
+        latency.served(&mut reads, 5, 2, 1);
         assert!(reads.is_empty());
         assert_eq!(counts(&latency), [0; STAGES], "nobody has said when");
         latency.applied_at(start + us(160));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use glommio::timer::sleep;
 use storage::Chore;
 
-use super::{Pump, fatal, reactor_turn};
+use super::{Pump, fatal};
 use crate::node::Node;
 
 /// How long a written frame waits for its fdatasync at most, in the mode that acknowledges after the write; and how
@@ -53,7 +53,7 @@ async fn index(pump: Rc<Pump>) {
         while pump.with_node(Node::wants_checkpoint_step) {
             match pump.with_node(Node::index_chore) {
                 Some(chore) => run(&pump, chore).await,
-                None => reactor_turn().await,
+                None => pump.turns.next().await,
             }
         }
     }
@@ -64,7 +64,7 @@ async fn reclaim(pump: Rc<Pump>) {
         pump.reclaim_due.wait().await;
         while let Some(copied) = pump.with_node(|node| node.reclaim().unwrap_or_else(|error| fatal(&error))) {
             pump.acknowledged.reached(copied).await;
-            reactor_turn().await;
+            pump.turns.next().await;
         }
     }
 }
@@ -73,7 +73,10 @@ async fn tick(pump: Rc<Pump>) {
     loop {
         sleep(TICK).await;
         sync(&pump).await;
-        pump.with_node(|node| node.shard().store().retry_when_full());
+        pump.with_node(|node| {
+            node.shard().store().retry_when_full();
+            node.retry();
+        });
     }
 }
 

@@ -7,6 +7,7 @@
 mod background;
 mod committer;
 mod event;
+mod turns;
 
 use std::cell::{RefCell, RefMut};
 use std::future::poll_fn;
@@ -17,9 +18,9 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
-use futures_lite::future::poll_once;
+use futures_lite::future::{poll_once, yield_now};
 use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender};
-use glommio::spawn_local;
+use glommio::{GlommioError, ResourceType, spawn_local};
 use storage::FrameNumber;
 
 use crate::commit_policy::CommitMode;
@@ -28,10 +29,8 @@ use crate::node::{Node, Packet};
 use crate::op::{Op, Outcome};
 use crate::router::{CHANNEL_BATCHES, GatherId};
 use crate::shard::Shard;
-use event::{Acknowledged, Event};
-
-/// A sleep that ends with the reactor's next turn.
-const REACTOR_TURN: Duration = Duration::from_nanos(1);
+use event::{Acknowledged, Event, Growing};
+use turns::Turns;
 
 /// How a pump works.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +93,11 @@ struct Pump {
     reclaim_due: Event,
     segments_due: Event,
     index_due: Event,
+    serve_due: Event,
+    resend_due: Event,
+    /// What waits for the disk is tried again when this grows.
+    retries: Growing,
+    turns: Turns,
 }
 
 /// Ends the process: the disk has failed, and nobody may be told anything any more.
@@ -104,12 +108,6 @@ fn fatal(error: &storage::Error) -> ! {
     };
     log::error!("{error}; this process stops and acknowledges nothing more; {then}");
     std::process::exit(1);
-}
-
-/// Lets all other tasks run, and the reactor look at sockets, timers and other shards, before this task goes on. glommio's
-/// own yields do not reach the reactor while one task queue is all there is.
-pub async fn reactor_turn() {
-    glommio::timer::sleep(REACTOR_TURN).await;
 }
 
 impl ShardHandle {
@@ -141,13 +139,20 @@ impl ShardHandle {
             reclaim_due: Event::default(),
             segments_due: Event::default(),
             index_due: Event::default(),
+            serve_due: Event::default(),
+            resend_due: Event::default(),
+            retries: Growing::default(),
+            turns: Turns::new(),
         });
         for (from, receiver) in (0..).map(ShardId).zip(receivers) {
             if let Some(receiver) = receiver {
                 spawn_local(receive(Rc::clone(&pump), from, receiver)).detach();
             }
         }
+        spawn_local(take_turns(Rc::clone(&pump))).detach();
+        spawn_local(serve(Rc::clone(&pump))).detach();
         spawn_local(send(Rc::clone(&pump))).detach();
+        spawn_local(resend(Rc::clone(&pump))).detach();
         spawn_local(time_turns(Rc::clone(&pump))).detach();
         spawn_local(committer::run(Rc::clone(&pump), options.commit)).detach();
         background::spawn(&pump, options.checkpoint_interval);
@@ -193,6 +198,40 @@ impl ShardHandle {
             note_applied(&mut node);
         }
         Turn { pump: &self.0, node, wanted: 0, read_at, ops: 0, changes: 0 }
+    }
+
+    /// Notes that the reactor has looked at everything: a turn of the shard begins.
+    pub fn note_look(&self, now: Instant) {
+        self.0.turns.begin(now);
+    }
+
+    /// Waits for the shard's next turn: until the reactor has looked at everything.
+    pub async fn next_turn(&self) {
+        self.0.turns.next().await;
+    }
+
+    /// Waits for the shard's next turn if this one has lasted long enough. What could go on for ever calls it again and again:
+    /// sockets, other shards and commits get their part meanwhile.
+    pub async fn pass(&self) {
+        if self.0.turns.is_spent(Instant::now()) {
+            self.0.turns.next().await;
+        }
+    }
+
+    /// How many times what waits for the disk was worth another try.
+    #[must_use]
+    pub fn retries(&self) -> u64 {
+        self.0.node.borrow().retries()
+    }
+
+    /// Waits until what waits for the disk is worth another try than the last.
+    pub async fn retry_after(&self, retries: u64) {
+        self.0.retries.beyond(retries).await;
+    }
+
+    /// From now on an operation that would have to wait for the disk is refused instead: the server stops.
+    pub fn refuse_to_wait(&self) {
+        self.0.with_node(Node::refuse_to_wait);
     }
 
     /// Waits until the log is safe up to a frame.
@@ -251,25 +290,42 @@ impl Pump {
         if due.index {
             self.index_due.notify();
         }
+        if due.serve {
+            self.serve_due.notify();
+        }
+        self.retries.note(node.retries());
         let acknowledged = node.acknowledged();
         if acknowledged != self.acknowledged.frame() {
             self.acknowledged.advance(acknowledged);
             node.shard().latency.safe(acknowledged, Instant::now());
         }
+        let mut unsent = Vec::new();
         while let Some((to, packet)) = node.next_packet() {
-            self.send(to, packet);
+            unsent.extend(self.send(to, packet).map(|packet| (to, packet)));
         }
+        if !unsent.is_empty() {
+            unsent.into_iter().for_each(|(to, packet)| node.keep_packet(to, packet));
+            self.resend_due.notify();
+        }
+    }
+
+    /// Applies a few operations of other shards. Returns whether there is more to do.
+    fn serve_step(&self) -> bool {
+        self.with_node(serve_step)
     }
 
     fn changed(&self) -> FrameNumber {
         self.node.borrow().changed()
     }
 
-    fn send(&self, to: ShardId, packet: Packet) {
+    /// Sends a packet; gives it back when the channel is full.
+    fn send(&self, to: ShardId, packet: Packet) -> Option<Packet> {
         let sender = self.senders[to.index()].as_ref().expect("there is a channel to every other shard");
-        if let Err(error) = sender.try_send(packet) {
-            // Credits keep the channel from being full; and shards end together, with nothing under way.
-            panic!("shard {} cannot send to shard {to}: {error}", self.me);
+        match sender.try_send(packet) {
+            Ok(()) => None,
+            Err(GlommioError::WouldBlock(ResourceType::Channel(packet))) => Some(packet),
+            // Shards end together, with nothing under way.
+            Err(error) => panic!("shard {} cannot send to shard {to}: {error}", self.me),
         }
     }
 }
@@ -309,6 +365,42 @@ async fn send(pump: Rc<Pump>) {
     }
 }
 
+/// Sends what a full channel had no room for.
+async fn resend(pump: Rc<Pump>) {
+    loop {
+        pump.resend_due.wait().await;
+        pump.turns.next().await;
+        pump.with_node(|_| {});
+    }
+}
+
+/// Begins the shard's turns.
+async fn take_turns(pump: Rc<Pump>) {
+    pump.turns.run().await;
+}
+
+/// Applies the operations of other shards, a piece at a time.
+async fn serve(pump: Rc<Pump>) {
+    loop {
+        pump.serve_due.wait().await;
+        while pump.serve_step() {
+            if pump.turns.is_spent(Instant::now()) {
+                pump.turns.next().await;
+            } else {
+                yield_now().await;
+            }
+        }
+    }
+}
+
+/// Applies a few operations of other shards. Returns whether there is more to do.
+fn serve_step(node: &mut Node) -> bool {
+    note_applied(node);
+    let more = node.serve_step(|_, _, _, _| {}).unwrap_or_else(|error| fatal(&error));
+    note_applied(node);
+    more
+}
+
 /// Says when operations were applied, as far as it is not said before: once for all connections that had their turn at
 /// once, since a clock costs as much as a queue.
 async fn time_turns(pump: Rc<Pump>) {
@@ -331,10 +423,16 @@ fn note_applied(node: &mut Node) {
 async fn receive(pump: Rc<Pump>, from: ShardId, receiver: ConnectedReceiver<Packet>) {
     while let Some(packet) = receiver.recv().await {
         pump.with_node(|node| {
-            note_applied(node);
-            node.receive(from, packet).unwrap_or_else(|error| fatal(&error));
-            note_applied(node);
+            let is_serving = node.is_serving();
+            node.receive(from, packet);
+            // Another task goes on with what is more than a piece, and with what came behind it.
+            if !is_serving {
+                serve_step(node);
+            }
         });
+        if pump.turns.is_spent(Instant::now()) {
+            pump.turns.next().await;
+        }
     }
 }
 
@@ -354,18 +452,21 @@ pub struct Turn<'a> {
 
 impl Turn<'_> {
     /// Applies an operation to this shard. The outcome may be told once [`ShardHandle::settled`] has returned for
-    /// [`wanted`](Self::wanted).
+    /// [`wanted`](Self::wanted). `None`: it waits for the disk, and nothing was done; ask again
+    /// [after](ShardHandle::retry_after) what [`retries`](Self::retries) is now.
     #[inline]
     #[must_use = "an outcome may not be told before its frame is safe"]
-    pub fn apply(&mut self, op: Op<'_>) -> Outcome {
-        match self.node.apply(op, &mut self.wanted) {
-            Ok(outcome) => {
-                self.ops += 1;
-                self.changes += u64::from(outcome.waits_for_commit());
-                outcome
-            }
-            Err(error) => fatal(&error),
-        }
+    pub fn apply(&mut self, op: Op<'_>) -> Option<Outcome> {
+        let outcome = self.node.apply(op, &mut self.wanted).unwrap_or_else(|error| fatal(&error))?;
+        self.ops += 1;
+        self.changes += u64::from(outcome.waits_for_commit());
+        Some(outcome)
+    }
+
+    /// How many times what waits for the disk was worth another try.
+    #[must_use]
+    pub fn retries(&self) -> u64 {
+        self.node.retries()
     }
 
     /// The frame that must be safe before the outcomes of this turn may be told; 0 when they may be at once.
@@ -414,12 +515,13 @@ impl Gather {
         .await;
     }
 
-    /// Takes the outcomes, in the order in which the operations were pushed.
+    /// Takes the first outcome, in the order in which the operations were pushed. `None`: there is no more.
     ///
     /// # Panics
     /// When [`complete`](Self::complete) was not awaited before.
-    pub fn take(&self, mut each: impl FnMut(Outcome)) {
-        self.pump.node.borrow_mut().outcomes(self.id).for_each(&mut each);
+    #[must_use]
+    pub fn next(&self) -> Option<Outcome> {
+        self.pump.node.borrow_mut().next_outcome(self.id)
     }
 }
 
