@@ -72,25 +72,26 @@ impl Store {
         Some(Chore(Kind::Index { index, work, failed: None }))
     }
 
-    /// Takes a chore back after it ran. What an operation waited for may be there now. What failed and may pass, as when the
-    /// machine has no descriptor left, is said in the log and handed out again after the next [`tick`](Self::tick). A
-    /// failing index is given up: the next start reads the whole log.
+    /// Takes a chore back after it ran. Returns whether what waits is to be asked again: a segment of which a piece was
+    /// prepared is of no use yet. What failed and may pass, as when the machine has no descriptor left, is said in the log
+    /// and handed out again after the next [`tick`](Self::tick). A failing index is given up: the next start reads the whole
+    /// log.
     ///
     /// # Errors
     /// When the disk failed; the caller must stop.
-    pub fn finish_chore(&mut self, chore: Chore) -> Result<()> {
+    pub fn finish_chore(&mut self, chore: Chore) -> Result<bool> {
         match chore.0 {
-            Kind::Prepare(preparation, _, failed) => self.log.finish_preparation(preparation, failed),
-            Kind::Unlink(name, _, failed) => self.log.finish_unlink(name, failed),
+            Kind::Prepare(preparation, _, failed) => {
+                self.log.finish_preparation(preparation, failed)?;
+                return Ok(!self.log.is_short());
+            }
+            Kind::Unlink(name, _, failed) => self.log.finish_unlink(name, failed)?,
             Kind::Index { failed: Some(IndexError(what)), .. } => {
                 ::log::error!("the index fails and is given up, the next start reads the whole log: {what}");
                 self.give_up_index();
-                Ok(())
             }
-            Kind::Index { .. } => {
-                self.finish_index_work();
-                Ok(())
-            }
+            Kind::Index { .. } => self.finish_index_work(),
         }
+        Ok(true)
     }
 }

@@ -93,6 +93,6 @@ impl Store {
 
     fn run_chore(&mut self, mut chore: Chore) -> Result<()> {
         chore.run();
-        self.finish_chore(chore)
+        self.finish_chore(chore).map(|_| ())
     }
 }

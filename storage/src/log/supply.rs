@@ -270,6 +270,11 @@ impl Log {
         self.supply.paused
     }
 
+    /// Whether what waits for a segment would have to wait on.
+    pub(crate) fn is_short(&self) -> bool {
+        self.supply.short && !self.supply.tried
+    }
+
     /// Whether a piece of work on the files is under way.
     pub(crate) fn is_at_work(&self) -> bool {
         self.supply.at_work.is_some()
