@@ -275,7 +275,7 @@ impl Store {
         let Some(slot) = self.queues.find(name) else {
             return Ok(Attempt::Done(false));
         };
-        if let Some(held_up) = self.log.make_room(DROP_BYTES, Purpose::Take).held_up() {
+        if let Some(held_up) = self.log.make_room(DROP_BYTES, Purpose::Drop).held_up() {
             return Ok(held_up);
         }
         self.empty(slot);
@@ -314,7 +314,7 @@ impl Store {
         let Some(queue) = self.queues.get(slot).filter(|queue| queue.depth() > 0) else {
             return Ok(Attempt::Done(()));
         };
-        if let Some(held_up) = self.log.make_room(queue.record_bytes(), Purpose::Take).held_up() {
+        if let Some(held_up) = self.log.make_room(queue.record_bytes(), Purpose::Drop).held_up() {
             return Ok(held_up);
         }
         self.empty(slot);

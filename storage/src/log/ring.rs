@@ -10,8 +10,10 @@ use crate::segment::{SEGMENT_HEADER_BYTES, Segment};
 pub(crate) enum Purpose {
     /// Sets, which a full disk refuses.
     Set,
-    /// Takes, drops and flushes, which make room in the end.
+    /// Takes, which make room in the end.
     Take,
+    /// Deletes and flushes, which make room at once, and much of it.
+    Drop,
     /// Copying forward on a full disk, which makes room at once.
     Copy,
 }
@@ -51,12 +53,15 @@ impl Log {
     /// much, and half of it would not be for messages of 100 bytes. What little lives in a segment that they emptied,
     /// a queue's record above all, must be copied before it comes back: takes leave room for that. While few messages
     /// wait, less is enough: a put takes at least 29 bytes, so takes need no more than three times what lives.
+    ///
+    /// Deletes and flushes go on when the takes have come to their end: they are how an operator makes room on a full disk.
     pub(super) fn reserve(&self, purpose: Purpose, bytes: usize) -> usize {
         let segment = self.segment_bytes as usize;
         match purpose {
             // Advancing may lose what is left of the active segment, hence the doubled entry.
             Purpose::Set => segment.min(3 * self.live_bytes as usize) + segment / 8 + bytes,
             Purpose::Take => segment / 8,
+            Purpose::Drop => segment / 16,
             Purpose::Copy => 0,
         }
     }

@@ -230,7 +230,7 @@ impl Log {
         // Twice what came while this was prepared should be there when the next is begun; half a segment always is.
         let (came, segment_bytes) = ((self.end() - begun_at) as usize, self.segment_bytes as usize);
         let ahead = (2 * came).saturating_sub(segment_bytes / 2).min(AHEAD_SEGMENTS_MAX * segment_bytes);
-        self.supply.ahead = self.supply.ahead.max(ahead);
+        self.supply.ahead = ahead.max(self.supply.ahead - self.supply.ahead / 8);
     }
 
     /// Notes that a file was unlinked, or not.
@@ -253,9 +253,12 @@ impl Log {
 
     /// A second has passed: what failed is tried again, and what a burst had made ready is no longer wanted.
     pub(crate) fn tick(&mut self) {
+        let is_idle = self.supply.prepared == 0 && !self.is_preparing();
         let supply = &mut self.supply;
         (supply.tried, supply.paused) = (false, false);
-        supply.ahead -= supply.ahead.div_ceil(4);
+        if is_idle {
+            supply.ahead -= supply.ahead.div_ceil(4);
+        }
         supply.kept = supply.kept.saturating_sub(1).max(supply.prepared).min(KEPT_MAX);
         supply.prepared = 0;
     }
