@@ -24,6 +24,7 @@ mod process;
 mod proxy;
 mod proxy_load;
 mod resharding;
+mod slow_disk;
 mod small_things;
 mod soak;
 mod sockets;
