@@ -7,6 +7,7 @@
 mod background;
 mod committer;
 mod event;
+mod piece;
 mod turns;
 
 use std::cell::{RefCell, RefMut};
@@ -30,6 +31,7 @@ use crate::op::{Op, Outcome};
 use crate::router::{CHANNEL_BATCHES, GatherId};
 use crate::shard::Shard;
 use event::{Acknowledged, Event, Growing};
+use piece::Piece;
 use turns::Turns;
 
 /// How a pump works.
@@ -195,14 +197,20 @@ impl ShardHandle {
         let mut node = self.0.node.borrow_mut();
         if read_at.is_none() {
             // It may be about the times so far.
-            note_applied(&mut node);
+            self.0.note_applied(&mut node);
         }
-        Turn { pump: &self.0, node, wanted: 0, read_at, ops: 0, changes: 0 }
+        Turn { pump: &self.0, node, wanted: 0, read_at, ops: 0, changes: 0, _piece: Piece::begin() }
     }
 
     /// Notes that the reactor has looked at everything: a turn of the shard begins.
     pub fn note_look(&self, now: Instant) {
-        self.0.turns.begin(now);
+        self.0.begin_turn(now);
+    }
+
+    /// Notes that the replies to `commands` that were read at once have been handed to their socket.
+    pub fn note_answered(&self, read_at: Instant, now: Instant, commands: u64) {
+        self.0.turns.note_active(now);
+        self.0.node.borrow_mut().shard().latency.answered(read_at, now, commands);
     }
 
     /// Waits for the shard's next turn: until the reactor has looked at everything.
@@ -266,6 +274,7 @@ impl ShardHandle {
 impl Pump {
     /// Has the node do something, and does what follows from it.
     fn with_node<T>(&self, f: impl FnOnce(&mut Node) -> T) -> T {
+        let _piece = Piece::begin();
         let mut node = self.node.borrow_mut();
         let result = f(&mut node);
         self.follow(&mut node);
@@ -296,8 +305,10 @@ impl Pump {
         self.retries.note(node.retries());
         let acknowledged = node.acknowledged();
         if acknowledged != self.acknowledged.frame() {
+            let now = Instant::now();
+            self.turns.note_active(now);
             self.acknowledged.advance(acknowledged);
-            node.shard().latency.safe(acknowledged, Instant::now());
+            node.shard().latency.safe(acknowledged, now);
         }
         let mut unsent = Vec::new();
         while let Some((to, packet)) = node.next_packet() {
@@ -311,7 +322,31 @@ impl Pump {
 
     /// Applies a few operations of other shards. Returns whether there is more to do.
     fn serve_step(&self) -> bool {
-        self.with_node(serve_step)
+        self.with_node(|node| self.apply_others(node))
+    }
+
+    /// Applies a few operations of other shards. Returns whether there is more to do.
+    fn apply_others(&self, node: &mut Node) -> bool {
+        self.note_applied(node);
+        let more = node.serve_step(|_, _, _, _| {}).unwrap_or_else(|error| fatal(&error));
+        self.note_applied(node);
+        more
+    }
+
+    /// Notes that everything that was applied, was applied by now.
+    fn note_applied(&self, node: &mut Node) {
+        let latency = &mut node.shard().latency;
+        if latency.wants_applied_at() {
+            let now = Instant::now();
+            latency.applied_at(now);
+            self.turns.note_active(now);
+        }
+    }
+
+    fn begin_turn(&self, now: Instant) {
+        if let Some(took) = self.turns.begin(now) {
+            self.node.borrow_mut().shard().latency.turned(took);
+        }
     }
 
     fn changed(&self) -> FrameNumber {
@@ -376,7 +411,11 @@ async fn resend(pump: Rc<Pump>) {
 
 /// Begins the shard's turns.
 async fn take_turns(pump: Rc<Pump>) {
-    pump.turns.run().await;
+    loop {
+        pump.turns.look().await;
+        pump.begin_turn(Instant::now());
+        pump.turns.go_on();
+    }
 }
 
 /// Applies the operations of other shards, a piece at a time.
@@ -393,28 +432,12 @@ async fn serve(pump: Rc<Pump>) {
     }
 }
 
-/// Applies a few operations of other shards. Returns whether there is more to do.
-fn serve_step(node: &mut Node) -> bool {
-    note_applied(node);
-    let more = node.serve_step(|_, _, _, _| {}).unwrap_or_else(|error| fatal(&error));
-    note_applied(node);
-    more
-}
-
 /// Says when operations were applied, as far as it is not said before: once for all connections that had their turn at
 /// once, since a clock costs as much as a queue.
 async fn time_turns(pump: Rc<Pump>) {
     loop {
         pump.applied.wait().await;
-        note_applied(&mut pump.node.borrow_mut());
-    }
-}
-
-/// Notes that everything that was applied, was applied by now.
-fn note_applied(node: &mut Node) {
-    let latency = &mut node.shard().latency;
-    if latency.wants_applied_at() {
-        latency.applied_at(Instant::now());
+        pump.note_applied(&mut pump.node.borrow_mut());
     }
 }
 
@@ -427,7 +450,7 @@ async fn receive(pump: Rc<Pump>, from: ShardId, receiver: ConnectedReceiver<Pack
             node.receive(from, packet);
             // Another task goes on with what is more than a piece, and with what came behind it.
             if !is_serving {
-                serve_step(node);
+                pump.apply_others(node);
             }
         });
         if pump.turns.is_spent(Instant::now()) {
@@ -448,6 +471,7 @@ pub struct Turn<'a> {
     /// Operations that were applied to this shard, and how many of them wait for a frame.
     ops: u64,
     changes: u64,
+    _piece: Piece,
 }
 
 impl Turn<'_> {
