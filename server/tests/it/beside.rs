@@ -101,7 +101,10 @@ fn beside(name: &str, connections: usize, bytes: &[u8]) {
         load.end();
         let (median, longest) = (times[PAIRS / 2], times[PAIRS - 1]);
         println!("beside {name}, shards {shards}: median {median:.1?}, longest {longest:.1?}");
-        assert!(median <= MEDIAN_MAX && longest <= LONGEST_MAX, "beside {name}: {median:?}, at the longest {longest:?}");
+        assert!(
+            median <= MEDIAN_MAX && longest <= LONGEST_MAX,
+            "beside {name}: {median:?}, at the longest {longest:?}"
+        );
         server.terminate();
     }
 }
