@@ -143,7 +143,7 @@ impl Import {
                 has_warned = true;
             }
             sleep(FULL_PAUSE);
-            shard.store().retry_when_full();
+            shard.store().tick();
         }
     }
 

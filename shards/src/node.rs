@@ -379,12 +379,21 @@ impl Node {
     /// # Errors
     /// When the disk has failed. The process must stop, and tell nobody anything.
     pub fn finish_chore(&mut self, chore: Chore) -> Result<()> {
-        self.shard.store().finish_chore(chore)?;
+        let ends_a_wait = self.shard.store().finish_chore(chore)?;
         // A segment that left the ring is said to have left by the next frame.
         self.due.commit = true;
         self.progress();
-        self.retry();
+        if ends_a_wait {
+            self.retry();
+        }
         Ok(())
+    }
+
+    /// To be called once a second: what failed for now is tried again.
+    pub fn tick(&mut self) {
+        self.shard.store().tick();
+        self.progress();
+        self.retry();
     }
 
     /// Does a little of what gives space back. Returns the frame that must be safe before it goes on: one frame is copied

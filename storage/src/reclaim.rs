@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::attempt::Attempt;
 use crate::codec::Reader;
 use crate::directory::Located;
 use crate::entry::{Entry, QueueId, Seq, put_bytes};
@@ -99,7 +100,11 @@ impl Store {
         let (body, body_offset) = (frame.body, frame.body_offset);
         let candidates = candidates(number, body, body_offset);
         for candidate in candidates {
-            if !self.copy(number, candidate, body)? {
+            if self.copy(number, candidate, body) != Attempt::Done(()) {
+                // The frame is looked at again; what was copied of it lives elsewhere by then.
+                let (file, segment_bytes) = (Arc::clone(copying.reader.file()), self.log.segment_bytes());
+                let reader = FrameReader::new(file, self.log.id(), number, segment_bytes, at);
+                self.copying = Some(Copying { reader });
                 return Ok(false);
             }
         }
@@ -112,29 +117,30 @@ impl Store {
         if self.log.is_full() { Purpose::Copy } else { Purpose::Set }
     }
 
-    /// Copies one entry if it is still needed. `Ok(false)`: the disk is full.
-    fn copy(&mut self, from: u32, candidate: Candidate, frame: &[u8]) -> Result<bool> {
+    /// Copies one entry if it is still needed.
+    fn copy(&mut self, from: u32, candidate: Candidate, frame: &[u8]) -> Attempt<()> {
         match candidate {
             Candidate::Record { queue } => {
                 let Some(slot) = self.queues.find_id(queue) else {
-                    return Ok(true);
+                    return Attempt::Done(());
                 };
                 if self.queues.at(slot).record_segment != from {
-                    return Ok(true);
+                    return Attempt::Done(());
                 }
-                let room = self.log.make_room(self.queues.at(slot).record_bytes(), self.copy_purpose())?;
-                if room {
+                let room = self.log.make_room(self.queues.at(slot).record_bytes(), self.copy_purpose());
+                if room == Attempt::Done(()) {
                     self.rewrite_record(slot);
                 }
-                Ok(room)
+                room
             }
             Candidate::Put { queue, seq, flags, place, body } => {
                 if !self.is_live(&Located { queue, slot: UNKNOWN_SLOT, seq, place }) {
-                    return Ok(true);
+                    return Attempt::Done(());
                 }
                 let body = &frame[body];
-                if !self.log.make_room(put_bytes(body.len()), self.copy_purpose())? {
-                    return Ok(false);
+                let room = self.log.make_room(put_bytes(body.len()), self.copy_purpose());
+                if room != Attempt::Done(()) {
+                    return room;
                 }
                 let slot = self.queues.find_id(queue).expect("it is live");
                 let indexed = self.index.is_some();
@@ -142,7 +148,7 @@ impl Store {
                 self.log.sub_live(from, put_bytes(body.len()));
                 self.resident += self.queues.at_mut(slot).move_message(seq, to, flags, body);
                 self.keep_to_budget();
-                Ok(true)
+                Attempt::Done(())
             }
         }
     }

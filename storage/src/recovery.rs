@@ -14,7 +14,7 @@ use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::frame::FrameNumber;
 use crate::index::{Index, IndexError, Meta, Pages};
-use crate::log::{Log, Position, Tail};
+use crate::log::{Log, Position, Preparation, Tail};
 use crate::queues::Queues;
 use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
@@ -163,7 +163,7 @@ impl LogFiles {
         found.check_unfinished(log.is_some())?;
         if log.is_none() {
             let header = SegmentHeader { number: 1, log_id, segment_bytes };
-            found.files.insert(1, header.prepare(&*found.disk, None)?);
+            found.files.insert(1, Preparation::at_once(header, &*found.disk)?);
             found.unfinished.remove(&1);
         }
         Ok(found)

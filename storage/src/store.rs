@@ -167,8 +167,8 @@ impl Store {
         assert!(body.len() <= self.options.body_bytes_max, "the caller checks the size");
         let found = self.queues.find(name);
         let record = if found.is_none() { record_bytes(name) } else { 0 };
-        if !self.log.make_room(record + put_bytes(body.len()), Purpose::Set)? {
-            return Ok(Attempt::NoRoom);
+        if let Some(held_up) = self.log.make_room(record + put_bytes(body.len()), Purpose::Set).held_up() {
+            return Ok(held_up);
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
         let queue = self.queues.at_mut(slot);
@@ -194,8 +194,8 @@ impl Store {
     /// When the disk fails otherwise; the caller must stop.
     pub fn create(&mut self, name: &[u8]) -> Result<Attempt<()>> {
         if self.queues.find(name).is_none() {
-            if !self.log.make_room(record_bytes(name), Purpose::Set)? {
-                return Ok(Attempt::NoRoom);
+            if let Some(held_up) = self.log.make_room(record_bytes(name), Purpose::Set).held_up() {
+                return Ok(held_up);
             }
             self.create_queue(name);
         }
@@ -212,8 +212,8 @@ impl Store {
     /// When there is such a queue.
     pub fn adopt(&mut self, name: &[u8], sets: u64, gets: u64, next: Seq, stored: u64) -> Result<Attempt<()>> {
         assert!(self.queues.find(name).is_none() && stored < next, "a queue is adopted once, and whole");
-        if !self.log.make_room(record_bytes(name), Purpose::Set)? {
-            return Ok(Attempt::NoRoom);
+        if let Some(held_up) = self.log.make_room(record_bytes(name), Purpose::Set).held_up() {
+            return Ok(held_up);
         }
         let first = next - stored;
         self.add_queue(name, |queue| {
@@ -252,9 +252,9 @@ impl Store {
             Some(false) => self.read_ahead(slot)?,
             Some(true) => {}
         }
-        if !self.log.make_room(TAKE_BYTES, Purpose::Take)? {
+        if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
             // Even what is set aside for takes is used up. The message stays.
-            return Ok(Attempt::NoRoom);
+            return Ok(held_up);
         }
         let queue = self.queues.at_mut(slot);
         let (seq, message) = queue.pop().expect("looked at above");
@@ -275,8 +275,8 @@ impl Store {
         let Some(slot) = self.queues.find(name) else {
             return Ok(Attempt::Done(false));
         };
-        if !self.log.make_room(DROP_BYTES, Purpose::Take)? {
-            return Ok(Attempt::NoRoom);
+        if let Some(held_up) = self.log.make_room(DROP_BYTES, Purpose::Drop).held_up() {
+            return Ok(held_up);
         }
         self.empty(slot);
         let queue = self.queues.remove(slot);
@@ -303,8 +303,8 @@ impl Store {
     /// When the disk fails; the caller must stop.
     pub fn flush_all(&mut self) -> Result<Attempt<()>> {
         for slot in 0..self.queues.slots() {
-            if self.flush_slot(slot)? == Attempt::NoRoom {
-                return Ok(Attempt::NoRoom);
+            if let Some(held_up) = self.flush_slot(slot)?.held_up() {
+                return Ok(held_up);
             }
         }
         Ok(Attempt::Done(()))
@@ -314,8 +314,8 @@ impl Store {
         let Some(queue) = self.queues.get(slot).filter(|queue| queue.depth() > 0) else {
             return Ok(Attempt::Done(()));
         };
-        if !self.log.make_room(queue.record_bytes(), Purpose::Take)? {
-            return Ok(Attempt::NoRoom);
+        if let Some(held_up) = self.log.make_room(queue.record_bytes(), Purpose::Drop).held_up() {
+            return Ok(held_up);
         }
         self.empty(slot);
         self.rewrite_record(slot);
@@ -386,9 +386,10 @@ impl Store {
         self.log.is_full()
     }
 
-    /// Lets the next set find out whether a full disk has room again.
-    pub fn retry_when_full(&mut self) {
-        self.log.retry_when_full();
+    /// To be called about once a second: chores that failed are tried again, a full disk is looked at anew, and what was
+    /// made ready for a burst is given back little by little.
+    pub fn tick(&mut self) {
+        self.log.tick();
     }
 
     // ---- committing ----

@@ -73,10 +73,7 @@ async fn tick(pump: Rc<Pump>) {
     loop {
         sleep(TICK).await;
         sync(&pump).await;
-        pump.with_node(|node| {
-            node.shard().store().retry_when_full();
-            node.retry();
-        });
+        pump.with_node(Node::tick);
     }
 }
 

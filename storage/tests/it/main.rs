@@ -12,3 +12,4 @@ mod failures;
 mod model;
 mod random;
 mod seeds;
+mod supply;
