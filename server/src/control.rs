@@ -20,12 +20,13 @@ const PIECE_BYTES: usize = 64 << 10;
 /// How often a checkpoint's end is looked for.
 const CHECKPOINT_POLL: Duration = Duration::from_millis(2);
 /// The stages of commands, in the order of the answer.
-const STAGES: [(Stage, &str); 5] = [
+const STAGES: [(Stage, &str); 6] = [
     (Stage::ParseToReply, "parse_to_reply"),
     (Stage::Queue, "queue"),
     (Stage::CommitWait, "commit_wait"),
     (Stage::Write, "write"),
     (Stage::Fsync, "fsync"),
+    (Stage::Turn, "turn"),
 ];
 
 /// Answers a command into `out`, and sends what does not fit into one piece.

@@ -130,8 +130,7 @@ impl Conversation {
     pub(crate) fn answered(&mut self, server: &Connections) {
         let commands = mem::take(&mut self.unanswered);
         if commands > 0 {
-            let now = Instant::now();
-            server.handle().with_shard(|shard| shard.latency.answered(self.read_at, now, commands));
+            server.handle().note_answered(self.read_at, Instant::now(), commands);
         }
     }
 

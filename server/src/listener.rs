@@ -70,6 +70,8 @@ pub(crate) async fn accept(listener: WatchedSocket, connections: Rc<Connections>
             continue;
         }
         admit(socket, &connections, &limit);
+        // A crowd that connects at once does not keep those waiting that are connected.
+        connections.handle().pass().await;
     }
 }
 
@@ -84,6 +86,7 @@ pub(crate) async fn accept_for_all(listener: WatchedSocket, shards: Arc<[Handove
 pub(crate) async fn take_over(shards: Arc<[Handover]>, me: usize, connections: Rc<Connections>, limit: Arc<Limit>) {
     loop {
         admit(shards[me].take().await, &connections, &limit);
+        connections.handle().pass().await;
     }
 }
 

@@ -26,6 +26,8 @@ const SHORTEST_SLEEP: Duration = Duration::from_micros(1);
 #[derive(Debug)]
 pub(super) struct Turns {
     began: Cell<Instant>,
+    /// When something was done last.
+    active: Cell<Instant>,
     wanted: Event,
     waiting: RefCell<Vec<Waker>>,
     /// How many have begun.
@@ -34,13 +36,20 @@ pub(super) struct Turns {
 
 impl Turns {
     pub(super) fn new() -> Turns {
+        let now = Cell::new(Instant::now());
         let (wanted, waiting) = (Event::default(), RefCell::default());
-        Turns { began: Cell::new(Instant::now()), wanted, waiting, number: Cell::new(0) }
+        Turns { began: now.clone(), active: now, wanted, waiting, number: Cell::new(0) }
     }
 
-    /// Notes that the reactor has looked at everything.
-    pub(super) fn begin(&self, now: Instant) {
-        self.began.set(now);
+    /// Notes that something was done. Called where a clock is read anyway.
+    pub(super) fn note_active(&self, now: Instant) {
+        self.active.set(now);
+    }
+
+    /// Notes that the reactor has looked at everything. Returns how long the turn before took, if anything was done in it.
+    pub(super) fn begin(&self, now: Instant) -> Option<Duration> {
+        let began = self.began.replace(now);
+        self.active.get().checked_duration_since(began).filter(|took| !took.is_zero())
     }
 
     /// Whether the turn has lasted so long that others must get theirs.
@@ -62,15 +71,16 @@ impl Turns {
         .await;
     }
 
-    /// Begins turns for those who wait for one, for ever.
-    pub(super) async fn run(&self) {
-        loop {
-            self.wanted.wait().await;
-            reactor_look().await;
-            self.begin(Instant::now());
-            self.number.set(self.number.get() + 1);
-            mem::take(&mut *self.waiting.borrow_mut()).into_iter().for_each(Waker::wake);
-        }
+    /// Waits until a task waits for the next turn, and then for the look of the reactor with which that begins.
+    pub(super) async fn look(&self) {
+        self.wanted.wait().await;
+        reactor_look().await;
+    }
+
+    /// Lets those go on that wait for the turn that has begun.
+    pub(super) fn go_on(&self) {
+        self.number.set(self.number.get() + 1);
+        mem::take(&mut *self.waiting.borrow_mut()).into_iter().for_each(Waker::wake);
     }
 }
 
