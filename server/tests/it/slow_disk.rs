@@ -2,17 +2,19 @@
 //! that runs. `RUSHQ_SLOW_DISK=1` runs every call with every delay.
 
 use std::fs;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
-use crate::process::{Launch, Server, wait_until};
+use crate::injection::Injection;
+use crate::process::{Launch, Server};
 
-/// How long a command may take that needs nothing of the disk. On a machine that is busy with other tests it takes longer,
-/// now and then: the short form only says that no answer waits for the slow call.
+/// How long a command may take that needs nothing of the disk.
 const ANSWER_MAX: Duration = Duration::from_millis(20);
+/// On a machine that is busy with other tests it takes longer, now and then. The short form only says that no answer waits
+/// for slow calls: there are more than ten of them in a segment.
+const ANSWER_MAX_BESIDE_OTHERS: Duration = Duration::from_millis(100);
 const TRIES: usize = 3;
 /// A stop takes no longer than this and one call more.
 const STOP_MAX: Duration = Duration::from_secs(2);
@@ -20,37 +22,6 @@ const WRITERS: usize = 8;
 /// A few of them fill a segment.
 const BODY_BYTES: usize = 400_000;
 const QUEUES: usize = 4;
-
-/// strace on all threads of a server, until it is dropped.
-#[derive(Debug)]
-struct Slowness(Child);
-
-impl Slowness {
-    fn begin(server: &Server, call: &str, delay: Duration) -> Slowness {
-        let trace = format!("trace={call}");
-        let inject = format!("inject={call}:delay_enter={}", delay.as_micros());
-        let pid = server.pid().to_string();
-        let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "signal=none", "-e", &trace, "-e", &inject, "-p", &pid]);
-        let child = strace.stderr(Stdio::null()).spawn().unwrap_or_else(|error| panic!("strace: {error}"));
-        wait_until("strace to have all threads", Duration::from_secs(10), || threads_are_traced(server.pid()));
-        Slowness(child)
-    }
-}
-
-impl Drop for Slowness {
-    fn drop(&mut self) {
-        // Its end takes the delays away from a server that goes on.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn threads_are_traced(pid: u32) -> bool {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
-    let mut statuses = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
-    statuses.all(|status| !status.contains("TracerPid:\t0\n"))
-}
 
 /// Sets large bodies, one after the other, until it is over or the server ends.
 fn write(mut client: Client, writer: usize, sets: &AtomicU64, over: &AtomicBool) {
@@ -117,11 +88,11 @@ fn is_long_form() -> bool {
 /// Sets in flight while one call takes so long: all others are served, and a stop is quick.
 fn slow(call: &str, delay_ms: u64) {
     let delay = Duration::from_millis(delay_ms);
-    let answer_max = if is_long_form() { ANSWER_MAX } else { ANSWER_MAX.max(delay / 2) };
+    let answer_max = if is_long_form() { ANSWER_MAX } else { ANSWER_MAX_BESIDE_OTHERS.max(delay / 2) };
     // The clients stay connected, and the messages stay in memory.
     let mut server = Launch::new().with(&["-m", "1024"]).start();
     // A commit that was slow once is made where it holds up nobody; until then a shard cannot know.
-    let slowness = Slowness::begin(&server, call, delay);
+    let slowness = Injection::begin(&server, &[(call, &format!("delay_enter={}", delay.as_micros()))]);
     for queue in 0..QUEUES {
         assert_eq!(server.connect().set(&format!("written-{queue}"), b"the first"), "STORED");
     }
