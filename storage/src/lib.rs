@@ -44,6 +44,7 @@ mod disk;
 mod entry;
 mod error;
 mod files;
+mod flush;
 mod frame;
 mod index;
 mod log;
