@@ -57,6 +57,7 @@ mod rebuild;
 mod reclaim;
 mod recovery;
 mod segment;
+mod slots;
 mod store;
 mod survey;
 mod windows;
