@@ -9,6 +9,7 @@ mod damage;
 mod driver;
 mod expected;
 mod failures;
+mod flush;
 mod model;
 mod random;
 mod seeds;
