@@ -27,15 +27,15 @@ use Line::{Rejected, RejectedWithBody, Whole};
 
 const ERROR: Line<'static> = Rejected(Some(Rejection::Error));
 
-/// Understands `line`, which is without its end.
+/// Understands `line`, which is without its end; that has `end_bytes`.
 #[inline]
-pub(crate) fn understand(line: &[u8]) -> Line<'_> {
+pub(crate) fn understand(line: &[u8], end_bytes: usize) -> Line<'_> {
     let mut tokens = Tokens::new(line);
     let Some(word) = tokens.next() else { return ERROR };
     match word {
         b"set" => set(tokens),
-        b"get" => get(tokens, false),
-        b"gets" => get(tokens, true),
+        b"get" => get(tokens, false, end_bytes),
+        b"gets" => get(tokens, true, end_bytes),
         b"delete" => delete(tokens),
         b"add" | b"replace" | b"append" | b"prepend" => foreign_store(tokens, 0),
         b"cas" => foreign_store(tokens, 1),
@@ -125,7 +125,7 @@ fn foreign_store(mut tokens: Tokens<'_>, more: usize) -> Line<'_> {
 
 /// `get <queue>+`, `gets <queue>+`
 #[inline]
-fn get(tokens: Tokens<'_>, with_number: bool) -> Line<'_> {
+fn get(tokens: Tokens<'_>, with_number: bool, line_end_bytes: usize) -> Line<'_> {
     let mut names = tokens;
     let Some(mut name) = names.next() else { return ERROR };
     loop {
@@ -135,7 +135,7 @@ fn get(tokens: Tokens<'_>, with_number: bool) -> Line<'_> {
         let Some(next) = names.next() else { break };
         name = next;
     }
-    Whole(Command::Get { queues: Queues::new(tokens), with_number })
+    Whole(Command::Get { queues: Queues::new(tokens, line_end_bytes), with_number })
 }
 
 /// `delete <queue> [0] [noreply]`. The 0 is a time to hold the key back that memcached once had.

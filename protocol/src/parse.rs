@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::command::Command;
+use crate::command::{Command, without_end};
 use crate::line::{Line, understand};
 use crate::rejection::Rejection;
 use crate::{GET_LINE_BYTES_MAX, LINE_BYTES_MAX};
@@ -85,10 +85,9 @@ impl Parser {
                 (0, Parse::Incomplete)
             };
         };
-        let line = &input[..newline];
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let used = newline + 1;
-        match understand(line) {
+        let (line, end_bytes) = without_end(&input[..used]);
+        match understand(line, end_bytes) {
             Line::Whole(command) => (used, Parse::Command(command)),
             Line::Rejected(rejection) => (used, Parse::Rejected(rejection)),
             Line::RejectedWithBody { body_bytes, then } => self.begin_swallow(input, used, body_bytes, then),
