@@ -21,7 +21,7 @@ use socket2::Socket;
 
 use crate::conversation::Conversation;
 use crate::drain::Drain;
-use crate::listener::Place;
+use crate::places::{Limit, Place};
 use crate::readiness::{Readiness, WatchedSocket};
 use crate::session::Step;
 use crate::settings::Settings;
@@ -56,6 +56,7 @@ pub(crate) struct Connections {
     handle: ShardHandle,
     settings: Arc<Settings>,
     drain: Arc<Drain>,
+    limit: Arc<Limit>,
     readiness: Rc<Readiness>,
     tasks: Rc<Tasks>,
     started: Instant,
@@ -77,12 +78,14 @@ impl Connections {
         handle: ShardHandle,
         settings: Arc<Settings>,
         drain: Arc<Drain>,
+        limit: Arc<Limit>,
         readiness: Rc<Readiness>,
     ) -> Connections {
         Connections {
             handle,
             settings,
             drain,
+            limit,
             readiness,
             tasks: Tasks::new(),
             started: Instant::now(),
@@ -115,6 +118,10 @@ impl Connections {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.drain.is_on()
+    }
+
+    pub(crate) fn limit(&self) -> &Arc<Limit> {
+        &self.limit
     }
 
     pub(crate) fn uptime(&self) -> Duration {
@@ -237,7 +244,8 @@ impl Connection {
             loop {
                 self.conversation.settle(&self.open).await;
                 if let Step::Control(control) = step {
-                    self.conversation.answer(control, &self.open, &mut self.socket).await?;
+                    let sent = self.conversation.answer(control, &self.open, &mut self.socket).await?;
+                    self.conversation.session.counters.bytes_written += sent;
                 }
                 self.send().await?;
                 self.conversation.answered(&self.open);
@@ -297,11 +305,12 @@ impl Connection {
         trace::replies(&out);
         let mut sent = 0;
         while sent < out.len() {
-            sent += self.socket.write(&out[sent..]).await?;
+            let written = self.socket.write(&out[sent..]).await?;
+            sent += written;
+            self.conversation.session.counters.bytes_written += written as u64;
             self.note_activity();
         }
         let session = &mut self.conversation.session;
-        session.counters.bytes_written += sent as u64;
         session.out = out;
         session.out.clear();
         Ok(())

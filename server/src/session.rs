@@ -197,6 +197,7 @@ impl Session {
                 self.submit(backend, to, Op::Delete { queue }, Reply::Delete { noreply }, b"");
             }
             Command::Flush { queue } => {
+                self.counters.flushes += 1;
                 let to = backend.owner_of(queue);
                 self.submit(backend, to, Op::Flush { queue }, Reply::End, b"");
             }
@@ -206,6 +207,7 @@ impl Session {
                 }
             }
             Command::FlushAll { noreply } => {
+                self.counters.flushes += 1;
                 let last = backend.shards() - 1;
                 for shard in 0..=last {
                     let reply = if shard == last { Reply::Ok { noreply } } else { Reply::Silent };
@@ -353,8 +355,14 @@ fn write(out: &mut Vec<u8>, counters: &mut Counters, reply: Reply, name: &[u8], 
             None
         }
         (Reply::Value { .. }, Outcome::Empty) => None,
-        (Reply::Delete { noreply }, Outcome::Deleted) => (!noreply).then_some(reply::DELETED),
-        (Reply::Delete { noreply }, Outcome::NotFound) => (!noreply).then_some(reply::NOT_FOUND),
+        (Reply::Delete { noreply }, Outcome::Deleted) => {
+            counters.delete_hits += 1;
+            (!noreply).then_some(reply::DELETED)
+        }
+        (Reply::Delete { noreply }, Outcome::NotFound) => {
+            counters.delete_misses += 1;
+            (!noreply).then_some(reply::NOT_FOUND)
+        }
         (Reply::Delete { noreply }, Outcome::NoRoom) => (!noreply).then_some(reply::NO_ROOM),
         (Reply::End, Outcome::NoRoom) => Some(reply::NO_ROOM),
         (Reply::End, Outcome::Done) => Some(reply::END),
