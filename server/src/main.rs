@@ -21,6 +21,7 @@ mod import;
 mod limits;
 mod listener;
 mod options;
+mod patience;
 mod pid_file;
 mod places;
 mod privileges;

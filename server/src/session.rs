@@ -331,6 +331,11 @@ impl Session {
         !self.parser.is_between_commands()
     }
 
+    /// Whether a get has been answered in part.
+    pub(crate) fn is_amid_get(&self) -> bool {
+        self.names_done > 0
+    }
+
     /// Whether all replies are in [`out`](Self::out).
     pub(crate) fn is_settled(&self) -> bool {
         self.pending.is_empty()

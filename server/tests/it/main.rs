@@ -31,6 +31,7 @@ mod soak;
 mod sockets;
 mod start_up;
 mod statistics;
+mod stopping;
 mod strace;
 mod transcript;
 mod zend;
