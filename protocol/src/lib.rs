@@ -20,6 +20,7 @@
 mod command;
 mod line;
 mod number;
+mod other;
 mod parse;
 mod rejection;
 mod tokens;
