@@ -10,5 +10,6 @@ mod driver;
 mod expected;
 mod failures;
 mod model;
+mod names;
 mod random;
 mod seeds;
