@@ -6,9 +6,13 @@ use crate::program::{Run, bench, command, path};
 const LINE: &str = "--verify -c 4 --pipeline 8 --key-maximum 3 --test-time 0.6 --ratio 3:2 --restart-command";
 
 fn restarted(losses: usize) -> Run {
+    restarted_with(losses, None)
+}
+
+fn restarted_with(losses: usize, fault: Option<(fn(u64) -> Mischief, u64)>) -> Run {
     let fake = Fake::start(Mischief::None);
     let (file, json) = (path("restart"), path("out.json"));
-    fake.restart_at(file.clone(), losses);
+    fake.restart_at(file.clone(), losses, fault);
     let mut command = command(&format!("-p {} --hide-histogram {LINE}", fake.port()));
     command.arg(format!("touch {}", file.display())).arg("--json-out-file").arg(&json);
     let output = command.output().unwrap();
@@ -37,6 +41,14 @@ fn what_is_lost_at_a_restart_is_found() {
     let missing = run.number("/verify/lost") + run.number("/verify/excused");
     assert!(run.number("/verify/lost") > 0.0 && missing >= 100.0, "{run:#?}");
     assert_eq!(run.code, Some(1));
+}
+
+/// The gets that broke at the restart cannot have taken what was sent after it.
+#[test]
+fn what_is_lost_after_a_restart_is_not_excused_by_it() {
+    let run = restarted_with(0, Some((Mischief::Drop, 50)));
+    assert!(run.number("/unanswered") > 0.0, "{run:#?}");
+    assert_eq!((run.code, run.number("/verify/lost")), (Some(1), 1.0), "{run:#?}");
 }
 
 #[test]
