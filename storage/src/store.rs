@@ -132,6 +132,14 @@ pub struct Store {
     pub(crate) scratch: Vec<u8>,
 }
 
+/// The longest name of a queue.
+const NAME_BYTES_MAX: usize = 250;
+
+/// Whether a queue can be called so: 1 to 250 bytes without spaces and control bytes.
+fn is_name(name: &[u8]) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.iter().all(|byte| *byte > b' ' && *byte != 0x7f)
+}
+
 impl Store {
     pub(crate) fn new(options: Options, log: Log, queues: Queues, index: Option<Arc<Index>>) -> Store {
         Store {
@@ -227,6 +235,7 @@ impl Store {
     }
 
     fn add_queue(&mut self, name: &[u8], set_up: impl FnOnce(&mut Queue)) -> Slot {
+        assert!(is_name(name), "a queue that no command can name could never be emptied: {}", name.escape_ascii());
         let id = self.log.next_queue_id;
         self.log.next_queue_id += 1;
         let mut queue = Queue::new(id, name, self.flushing.epoch);

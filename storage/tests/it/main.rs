@@ -11,6 +11,7 @@ mod expected;
 mod failures;
 mod flush;
 mod model;
+mod names;
 mod random;
 mod seeds;
 mod supply;
