@@ -8,12 +8,13 @@ use std::mem;
 use std::net::Shutdown;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, RawFd};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_lite::AsyncWriteExt;
+use futures_lite::AsyncWrite;
 use futures_lite::future::yield_now;
 use glommio::timer::sleep;
 use nix::sys::socket;
@@ -22,8 +23,9 @@ use socket2::Socket;
 
 use crate::conversation::Conversation;
 use crate::drain::Drain;
-use crate::listener::Place;
-use crate::readiness::{Readiness, WatchedSocket};
+use crate::patience::Patience;
+use crate::places::{Limit, Place};
+use crate::readiness::{self, Readiness, WatchedSocket};
 use crate::session::Step;
 use crate::settings::Settings;
 use crate::tasks::Tasks;
@@ -36,11 +38,13 @@ const KEPT_BYTES: usize = 2 << 10;
 /// Reply buffers that a shard keeps for its connections, and how large they may be.
 const SPARE_REPLIES: usize = 64;
 const SPARE_REPLY_BYTES: usize = 512 << 10;
-/// How long a stop waits for what clients have sent already, and for them to read their replies.
-const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// How long a stop goes on to read what clients send.
+const STOP_READS: Duration = Duration::from_secs(2);
 /// How often idle connections are looked for.
 const IDLE_SWEEP: Duration = Duration::from_secs(1);
 const STOP_POLL: Duration = Duration::from_millis(1);
+/// How often a stop looks how far clients have read.
+const STOP_LOOK: Duration = Duration::from_millis(50);
 
 /// The time of activity of a client that waits for the server.
 const WAITED_FOR: u32 = u32::MAX;
@@ -60,6 +64,7 @@ pub(crate) struct Connections {
     handle: ShardHandle,
     settings: Arc<Settings>,
     drain: Arc<Drain>,
+    limit: Arc<Limit>,
     readiness: Rc<Readiness>,
     tasks: Rc<Tasks>,
     started: Instant,
@@ -72,7 +77,7 @@ pub(crate) struct Connections {
     /// Seconds since the start, as the last sweep for idle connections knows them.
     now_seconds: Cell<u32>,
     open: Cell<usize>,
-    /// When stopping connections stop at the latest.
+    /// When a server that stops reads nothing more.
     stop_at: Cell<Option<Instant>>,
 }
 
@@ -81,12 +86,14 @@ impl Connections {
         handle: ShardHandle,
         settings: Arc<Settings>,
         drain: Arc<Drain>,
+        limit: Arc<Limit>,
         readiness: Rc<Readiness>,
     ) -> Connections {
         Connections {
             handle,
             settings,
             drain,
+            limit,
             readiness,
             tasks: Tasks::new(),
             started: Instant::now(),
@@ -121,6 +128,10 @@ impl Connections {
         self.drain.is_on()
     }
 
+    pub(crate) fn limit(&self) -> &Arc<Limit> {
+        &self.limit
+    }
+
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
@@ -149,6 +160,7 @@ impl Connections {
             socket,
             conversation: Conversation::new(self),
             more_is_ready: false,
+            send_waited: false,
             seat,
             _place: place,
         };
@@ -180,18 +192,34 @@ impl Connections {
         }
     }
 
-    /// Lets every connection finish what its client has sent so far, and waits for that.
+    /// Lets every connection finish what its client has sent so far, as far as the client keeps up, and waits until the
+    /// replies are with the clients.
     pub(crate) async fn finish(&self) {
-        let stop_at = Instant::now() + STOP_LIMIT;
-        self.stop_at.set(Some(stop_at));
+        let now = Instant::now();
+        self.stop_at.set(Some(now + STOP_READS));
         self.handle.refuse_to_wait();
         self.readiness.wake_readers();
-        while self.open.get() > 0 && Instant::now() < stop_at + STOP_LIMIT {
+        let mut patience = Patience::new(now, self.settings.stop_timeout);
+        let mut looked_at = now;
+        while self.open.get() > 0 {
+            let now = Instant::now();
+            if now >= looked_at + STOP_LOOK {
+                looked_at = now;
+                let seats = self.seats.borrow();
+                let sockets = seats.iter().enumerate().filter_map(|(seat, it)| Some((seat, it.socket?)));
+                let unsent = sockets.map(|(seat, socket)| (seat, readiness::unsent(socket)));
+                if !patience.lasts(now, self.open.get(), unsent) {
+                    log::warn!("{} clients have not read their replies and are cut off", self.open.get());
+                    break;
+                }
+            }
             sleep(STOP_POLL).await;
         }
-        if self.open.get() > 0 {
-            log::warn!("{} clients do not read their replies and are cut off", self.open.get());
-        }
+    }
+
+    /// Whether the server stops, and for how long it still reads then.
+    fn stops(&self) -> Option<Duration> {
+        self.stop_at.get().map(|stop_at| stop_at.saturating_duration_since(Instant::now()))
     }
 }
 
@@ -221,6 +249,8 @@ struct Connection {
     conversation: Conversation,
     /// The last read filled its buffer.
     more_is_ready: bool,
+    /// The last replies had to wait until the client had read others.
+    send_waited: bool,
     /// The number of its seat.
     seat: usize,
     _place: Place,
@@ -228,11 +258,22 @@ struct Connection {
 
 impl Connection {
     async fn run(mut self) {
-        if let Err(error) = self.serve().await {
-            log::debug!("a connection ended: {error}");
+        match self.serve().await {
+            Ok(()) if self.open.stops().is_some() => self.deliver().await,
+            Ok(()) => {}
+            Err(error) => log::debug!("a connection ended: {error}"),
         }
         // What is on its way to the client still arrives.
         let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Waits until the client has its replies: the kernel takes those back that are on their way when a socket is closed
+    /// whose input was not read, or comes later.
+    async fn deliver(&mut self) {
+        while !self.socket.is_delivered() {
+            sleep(STOP_LOOK).await;
+        }
+        self.socket.discard_input(&mut self.open.read_buffer.borrow_mut());
     }
 
     /// The only loop that awaits a client's socket.
@@ -245,13 +286,15 @@ impl Connection {
                     self.open.handle.pass().await;
                 }
                 if let Step::Control(control) = step {
-                    self.conversation.answer(control, &self.open, &mut self.socket).await?;
+                    let sent = self.conversation.answer(control, &self.open, &mut self.socket).await?;
+                    self.conversation.session.counters.bytes_written += sent;
                 }
                 self.send().await?;
                 self.conversation.answered(&self.open);
                 match step {
                     Step::NeedInput => break,
                     Step::Close => return Ok(()),
+                    Step::RoundFull | Step::Control(_) | Step::Stalled if self.is_to_leave() => return Ok(()),
                     Step::Stalled => self.conversation.wait_for_disk(&self.open).await,
                     Step::RoundFull | Step::Control(_) => self.open.handle.pass().await,
                 }
@@ -267,6 +310,13 @@ impl Connection {
         }
     }
 
+    /// Whether the server stops, and the client does not keep up: what it has asked for and was not done stays undone, so
+    /// that no message is taken for which the client would have to be waited for. A get that was answered in part goes on.
+    fn is_to_leave(&self) -> bool {
+        let stops = self.open.stops();
+        stops.is_some_and(|left| self.send_waited || left.is_zero()) && !self.conversation.session.is_amid_get()
+    }
+
     /// Reads once, and goes through what came. `None`: the client has gone, or the server stops.
     async fn read(&mut self) -> io::Result<Option<Step>> {
         let server = Rc::clone(&self.open.0);
@@ -274,8 +324,7 @@ impl Connection {
     }
 
     fn poll_read(&mut self, server: &Connections, context: &Context<'_>) -> Poll<io::Result<Option<Step>>> {
-        let stop_at = server.stop_at.get();
-        if stop_at.is_some_and(|stop_at| Instant::now() >= stop_at) {
+        if self.is_to_leave() {
             return Poll::Ready(Ok(None));
         }
         let mut buffer = server.read_buffer.borrow_mut();
@@ -289,7 +338,7 @@ impl Connection {
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             // A server that stops serves what has arrived, and waits for nothing more.
-            Poll::Pending if stop_at.is_some() => Poll::Ready(Ok(None)),
+            Poll::Pending if server.stops().is_some() => Poll::Ready(Ok(None)),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -309,12 +358,19 @@ impl Connection {
         let out = mem::take(&mut self.conversation.session.out);
         trace::replies(&out);
         let mut sent = 0;
+        self.send_waited = false;
         while sent < out.len() {
-            sent += self.socket.write(&out[sent..]).await?;
+            let written = poll_fn(|context| {
+                let written = Pin::new(&mut self.socket).poll_write(context, &out[sent..]);
+                self.send_waited |= written.is_pending();
+                written
+            });
+            let written = written.await?;
+            sent += written;
+            self.conversation.session.counters.bytes_written += written as u64;
             self.note_activity();
         }
         let session = &mut self.conversation.session;
-        session.counters.bytes_written += sent as u64;
         session.out = out;
         session.out.clear();
         Ok(())

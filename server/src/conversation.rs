@@ -16,6 +16,7 @@ use crate::session::{Backend, Control, Session, Step, Submitted};
 #[derive(Debug)]
 pub(crate) struct Conversation {
     pub(crate) session: Session,
+    handle: ShardHandle,
     gather: Gather,
     /// Input that is not done with, from `done` on: no whole command yet, or more than one round.
     input: Vec<u8>,
@@ -36,6 +37,7 @@ impl Conversation {
     pub(crate) fn new(server: &Connections) -> Conversation {
         Conversation {
             session: Session::new(server.settings().rules()),
+            handle: server.handle().clone(),
             gather: server.handle().gather(),
             input: Vec::new(),
             done: 0,
@@ -111,7 +113,7 @@ impl Conversation {
         server.handle().retry_after(self.tried_at).await;
     }
 
-    /// Answers a command that concerns all shards.
+    /// Answers a command that concerns all shards. Returns how many bytes of the answer were sent already.
     ///
     /// # Errors
     /// When the client is gone.
@@ -120,7 +122,7 @@ impl Conversation {
         control: Control,
         server: &Connections,
         client: &mut (impl AsyncWrite + Unpin),
-    ) -> io::Result<()> {
+    ) -> io::Result<u64> {
         // It does not count: whoever looks at the server would find himself.
         self.unanswered -= 1;
         control::answer(control, server, &self.gather, &mut self.session.out, client).await
@@ -144,6 +146,14 @@ impl Conversation {
         if self.input.is_empty() && self.input.capacity() > bytes {
             self.input = Vec::new();
         }
+    }
+}
+
+impl Drop for Conversation {
+    /// What was counted since it was settled last counts too: the bytes of the last replies, for one.
+    fn drop(&mut self) {
+        let counted = mem::take(&mut self.session.counters);
+        self.handle.with_shard(|shard| shard.counters.add(&counted));
     }
 }
 

@@ -264,15 +264,20 @@ impl Session {
             }
             Command::Flush { queue } => {
                 let to = backend.owner_of(queue);
-                return self.submit(backend, to, Op::Flush { queue }, Reply::End, b"");
+                let step = self.submit(backend, to, Op::Flush { queue }, Reply::End, b"");
+                self.counters.flushes += u64::from(step.is_none());
+                return step;
             }
             Command::FlushAll { noreply } if !self.rules.flush_all => {
                 if !noreply {
                     self.say(reply::FLUSH_ALL_NOT_ALLOWED);
                 }
             }
-            // The input is done with; what is left goes on as a command that was begun.
-            Command::FlushAll { noreply } => self.unfinished = Some(Unfinished::FlushAll { noreply, next: 0 }),
+            Command::FlushAll { noreply } => {
+                self.counters.flushes += 1;
+                // The input is done with; what is left goes on as a command that was begun.
+                self.unfinished = Some(Unfinished::FlushAll { noreply, next: 0 });
+            }
             Command::StatsOfCache => self.say(reply::END),
             Command::Version => {
                 let mut text = Vec::new();
@@ -425,6 +430,11 @@ impl Session {
         self.out.len() >= ROUND_BYTES_MAX
     }
 
+    /// Whether a get has been answered in part.
+    pub(crate) fn is_amid_get(&self) -> bool {
+        matches!(self.unfinished, Some(Unfinished::Get { .. }))
+    }
+
     /// Whether all replies are in [`out`](Self::out).
     pub(crate) fn is_settled(&self) -> bool {
         self.pending.is_empty()
@@ -456,8 +466,14 @@ fn write(
             None
         }
         (Reply::Value { .. }, Outcome::Empty) => None,
-        (Reply::Delete { noreply }, Outcome::Deleted) => (!noreply).then_some(reply::DELETED),
-        (Reply::Delete { noreply }, Outcome::NotFound) => (!noreply).then_some(reply::NOT_FOUND),
+        (Reply::Delete { noreply }, Outcome::Deleted) => {
+            counters.delete_hits += 1;
+            (!noreply).then_some(reply::DELETED)
+        }
+        (Reply::Delete { noreply }, Outcome::NotFound) => {
+            counters.delete_misses += 1;
+            (!noreply).then_some(reply::NOT_FOUND)
+        }
         (Reply::Delete { noreply }, Outcome::NoRoom) => (!noreply).then_some(reply::NO_ROOM),
         (Reply::End, Outcome::NoRoom) => Some(reply::NO_ROOM),
         (Reply::End, Outcome::Done) => Some(reply::END),

@@ -29,24 +29,24 @@ enum Candidate {
 }
 
 impl Store {
-    /// Does a little of what gives space back: releases deleted messages, lets dead segments go, copies one frame
+    /// Does a little of what gives space back: gives back dropped messages, lets dead segments go, copies one frame
     /// forward. Returns whether there is more to do at once.
     ///
     /// # Errors
     /// When the disk fails, or the log is damaged where it is read; the caller must stop.
     pub fn reclaim(&mut self) -> Result<bool> {
-        let releasing = self.release();
+        let giving_back = self.give_back_step();
         while self.oldest_is_done() {
             self.log.drop_oldest();
             self.windows.forget_before(self.log.first());
         }
-        Ok(self.copy_forward()? || releasing)
+        Ok(self.copy_forward()? || giving_back)
     }
 
     /// Whether [`reclaim`](Self::reclaim) has something to do.
     #[must_use]
     pub fn wants_reclaim(&self) -> bool {
-        self.has_released() || self.oldest_is_done() || (self.wants_copying() && self.copying_is_loaded())
+        self.flushing.is_under_way() || self.oldest_is_done() || (self.wants_copying() && self.copying_is_loaded())
     }
 
     /// Whether the frame that is copied next is in memory.
@@ -95,8 +95,8 @@ impl Store {
     /// size, copying pays. On a full disk it pays when at most half of the segment lives, and comes out of what is set
     /// aside, at most half of that: else a single message, or a queue's record, would keep the disk full for ever.
     fn wants_copying(&self) -> bool {
-        // Messages that were dropped and not released yet still count as live.
-        if self.has_released() {
+        // Messages that were dropped and not given back yet still count as live.
+        if self.flushing.is_under_way() {
             return false;
         }
         let Some(oldest) = self.log.oldest_finished().filter(|segment| segment.live_bytes > 0) else {
@@ -183,7 +183,8 @@ impl Store {
     /// Whether a message waits, and this is its place.
     pub(crate) fn is_live(&self, located: &Located) -> bool {
         let queue = self.queues.by_id(located.queue, located.slot);
-        let message = queue.and_then(|queue| queue.message(located.seq));
+        let message =
+            queue.filter(|queue| queue.epoch == self.flushing.epoch).and_then(|queue| queue.message(located.seq));
         message.is_some_and(|message| message.place == located.place)
     }
 }
@@ -201,7 +202,7 @@ fn candidates(segment: u32, body: &[u8], body_offset: u32) -> Vec<Candidate> {
                 candidates.push(Candidate::Put { queue, seq, flags, place, body: end - bytes.len()..end });
             }
             Some(Entry::Record(record)) => candidates.push(Candidate::Record { queue: record.queue }),
-            Some(Entry::Take { .. } | Entry::Drop { .. }) => {}
+            Some(Entry::Take { .. } | Entry::Drop { .. } | Entry::Flush) => {}
             None => break,
         }
     }

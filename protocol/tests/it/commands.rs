@@ -72,8 +72,9 @@ fn the_rest() {
 }
 
 #[test]
-fn a_line_may_end_in_a_bare_newline_but_a_body_may_not() {
+fn a_line_may_end_in_a_bare_newline_and_then_its_body_may_too() {
     check("get q\nstats\nset q 0 0 1\nx\r\n", &["get q", "Stats", r#"set q 0 0 "x""#]);
+    check("set q 0 0 1\nx\nget q\nquit\n", &[r#"set q 0 0 "x""#, "get q", "Quit"]);
     check("get q\r\r\n", &["CLIENT_ERROR bad command line format"]);
 }
 

@@ -14,7 +14,7 @@ mod tasks;
 mod turn;
 mod turns;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -65,6 +65,8 @@ struct Pump {
     /// What waits for the disk is tried again when this grows.
     retries: Growing,
     turns: Turns,
+    /// Whether the last chore found the disk slow.
+    disk_is_slow: Cell<bool>,
 }
 
 /// Ends the process: the disk has failed, and nobody may be told anything any more.
@@ -99,6 +101,7 @@ impl ShardHandle {
             resend_due: Event::default(),
             retries: Growing::default(),
             turns: Turns::new(),
+            disk_is_slow: Cell::new(false),
         });
         tasks::spawn(&pump, receivers);
         spawn_local(committer::run(Rc::clone(&pump), options.commit)).detach();
