@@ -20,7 +20,35 @@ pub struct Chore(Kind);
 enum Kind {
     Prepare(Arc<Preparation>, Arc<dyn Disk>),
     Unlink(String, Arc<dyn Disk>, Option<Error>),
-    Index { index: Arc<Index>, work: IndexWork, failed: Option<IndexError> },
+    Index { index: Arc<Index>, work: IndexWork, failed: Option<IndexFailure> },
+}
+
+/// What kept a piece of a checkpoint from being written.
+#[derive(Debug)]
+enum IndexFailure {
+    /// The index is given up.
+    Index(IndexError),
+    /// The log's disk failed.
+    Disk(Error),
+}
+
+impl From<IndexError> for IndexFailure {
+    fn from(error: IndexError) -> IndexFailure {
+        IndexFailure::Index(error)
+    }
+}
+
+/// Does a piece of a checkpoint.
+fn write_index(index: &Index, work: &mut IndexWork) -> std::result::Result<(), IndexFailure> {
+    match work {
+        IndexWork::Write(pages) => index.write(mem::take(pages))?,
+        IndexWork::Finish(meta, notes) => {
+            notes.note_durable(meta.needs_frame).and_then(|()| notes.sync()).map_err(IndexFailure::Disk)?;
+            index.finish(meta)?;
+        }
+        IndexWork::Sweep(sweep) => index.sweep(sweep)?,
+    }
+    Ok(())
 }
 
 impl Chore {
@@ -32,13 +60,7 @@ impl Chore {
                 let unlink = || disk.remove(name).and_then(|()| disk.sync_directory());
                 *failed = unlink().map_err(Error::io("unlink", name.as_str())).err();
             }
-            Kind::Index { index, work, failed } => {
-                let done = match work {
-                    IndexWork::Write(pages) => index.write(mem::take(pages)),
-                    IndexWork::Finish { meta, first_segment } => index.finish(meta, *first_segment),
-                };
-                *failed = done.err();
-            }
+            Kind::Index { index, work, failed } => *failed = write_index(index, work).err(),
         }
     }
 }
@@ -75,13 +97,14 @@ impl Store {
         match chore.0 {
             Kind::Prepare(..) => self.log.finish_preparation().map(|_| ()),
             Kind::Unlink(_, _, failed) => failed.map_or(Ok(()), Err),
-            Kind::Index { failed: Some(IndexError(what)), .. } => {
+            Kind::Index { failed: Some(IndexFailure::Disk(error)), .. } => Err(error),
+            Kind::Index { failed: Some(IndexFailure::Index(IndexError(what))), .. } => {
                 ::log::error!("the index fails and is given up, the next start reads the whole log: {what}");
                 self.give_up_index();
                 Ok(())
             }
-            Kind::Index { .. } => {
-                self.finish_index_work();
+            Kind::Index { work, .. } => {
+                self.finish_index_work(work);
                 Ok(())
             }
         }

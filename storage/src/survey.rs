@@ -7,7 +7,7 @@
 //! Only frames of the log's last life can be whole there: what a power cut left of an earlier one lies behind the last
 //! frame that somebody vouches for, or it would have been a hole then.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::codec::Reader;
@@ -19,6 +19,7 @@ use crate::log::{Position, damage_at};
 use crate::queue::{Place, Queue};
 use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
+use crate::recovery::evidence::End;
 use crate::recovery::is_zero;
 use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number};
 use crate::store::Taken;
@@ -48,6 +49,8 @@ pub struct Surveyed<'a> {
 #[derive(Debug)]
 pub struct Survey {
     files: BTreeMap<u32, Arc<dyn DiskFile>>,
+    /// The files that begin with a header of this log.
+    whole: BTreeSet<u32>,
     log_id: u64,
     segment_bytes: u32,
     rebuild: Rebuild,
@@ -94,6 +97,11 @@ impl Survey {
         let mut survey = Survey {
             log_id: most.map_or(0, |header| header.log_id),
             segment_bytes: most.map_or(0, |header| header.segment_bytes.min(largest) as u32),
+            whole: headers
+                .iter()
+                .filter(|(_, header)| most.is_some_and(|most| is_of(header, &most)))
+                .map(|(n, _)| *n)
+                .collect(),
             files,
             rebuild: Rebuild::new(false),
             damaged: Vec::new(),
@@ -285,6 +293,7 @@ impl Survey {
             self.last = Some((header.number - 1, header.previous));
             position = resumed;
         }
+        self.note_lost_end(position)?;
         let oldest = self.files.keys().next().copied().unwrap_or(0);
         for segment in self.first_segment..oldest {
             if self.frames == 0 {
@@ -292,6 +301,22 @@ impl Survey {
                 break;
             }
             self.damage(Position { segment, offset: 0 }, 0, "the file is missing");
+        }
+        Ok(())
+    }
+
+    /// Notes what is missing behind the last frame, by what the files say.
+    fn note_lost_end(&mut self, tail: Position) -> Result<()> {
+        let whole: BTreeMap<u32, Arc<dyn DiskFile>> = self
+            .files
+            .iter()
+            .filter(|(number, _)| self.whole.contains(number))
+            .map(|(number, file)| (*number, Arc::clone(file)))
+            .collect();
+        let frame = self.last.map_or(0, |(number, _)| number);
+        let end = End { log_id: self.log_id, files: &whole, tail, frame };
+        if let Some((position, what)) = end.find_loss(|number| self.files.contains_key(&number))? {
+            self.damage(position, 0, what);
         }
         Ok(())
     }
