@@ -7,6 +7,7 @@
 
 mod arrows;
 mod bad_input;
+mod checkpoint_kills;
 mod client;
 mod commands;
 mod crash;

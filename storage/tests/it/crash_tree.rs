@@ -58,6 +58,11 @@ impl CrashTree {
         self.state().live.clone()
     }
 
+    /// Whether a key survives whatever comes now.
+    pub(crate) fn is_durable(&self, key: &[u8]) -> bool {
+        self.state().durable.contains_key(key)
+    }
+
     /// The process ends; what it changed is there, and the last change perhaps.
     pub(crate) fn kill(&self, random: &mut Random) {
         let mut state = self.state();
