@@ -2,6 +2,7 @@
 
 mod checkpointed;
 pub(crate) mod evidence;
+mod walk;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -13,8 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
-use crate::frame::FrameNumber;
-use crate::index::{Contents, Index, IndexError, Meta, Tree};
+use crate::index::{Index, IndexError, Meta, Tree};
 use crate::log::{Log, Position, Tail};
 use crate::queues::Queues;
 use crate::reader::FrameReader;
@@ -22,6 +22,7 @@ use crate::rebuild::Rebuild;
 use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_trash, segment_name, segment_number};
 use crate::segment_notes::SegmentNotes;
 use crate::store::{Options, Store};
+use walk::Walk;
 
 /// What recovery found, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,32 +92,6 @@ struct LogFiles {
     files: BTreeMap<u32, Arc<dyn DiskFile>>,
     /// Files that an interrupted preparation left.
     unfinished: BTreeMap<u32, Arc<dyn DiskFile>>,
-}
-
-/// What a walk along the frames has made of them.
-struct Walk {
-    rebuild: Rebuild,
-    tail: Tail,
-    /// The oldest segment that the last frame still needs; 0 before the first one.
-    first_segment: u32,
-    /// The last frame that another one vouches for.
-    vouched: FrameNumber,
-    /// The segments that were walked through, each with its last frame.
-    segments: Vec<(u32, FrameNumber)>,
-    frames: u64,
-    /// The directories that the index has.
-    contents: Contents,
-}
-
-impl Walk {
-    fn new(rebuild: Rebuild, tail: Tail) -> Walk {
-        Walk { rebuild, tail, first_segment: 0, vouched: 0, segments: Vec::new(), frames: 0, contents: Contents::new() }
-    }
-
-    /// The segments whose last frames nobody vouches for: they may be in the page cache only.
-    fn unsynced(&self) -> impl Iterator<Item = u32> {
-        self.segments.iter().filter(|(_, last)| *last > self.vouched).map(|(segment, _)| *segment)
-    }
 }
 
 fn damage(position: Position, what: impl Into<String>) -> Error {
@@ -367,38 +342,5 @@ impl LogFiles {
             }
         }
         Ok(())
-    }
-}
-
-impl Walk {
-    fn is_continued_by(&self, header: &crate::frame::FrameHeader) -> bool {
-        header.number == self.tail.frame + 1 && header.previous == self.tail.checksum
-    }
-
-    /// Applies the next frame if it continues the walk. Returns whether it did.
-    fn step(&mut self, reader: &mut FrameReader) -> Result<bool> {
-        let segment = reader.segment();
-        let Some(frame) = reader.next()?.filter(|frame| self.is_continued_by(&frame.header)) else {
-            return Ok(false);
-        };
-        let header = frame.header;
-        let position = Position { segment, offset: frame.body_offset };
-        if !self.rebuild.apply_frame(frame.body, position) {
-            return Err(damage(position, format!("frame {} is whole, but its entries are not", header.number)));
-        }
-        self.tail = Tail {
-            position: Position { segment, offset: reader.offset() },
-            frame: header.number,
-            checksum: header.checksum,
-            next_queue_id: self.tail.next_queue_id.max(header.next_queue_id),
-        };
-        self.first_segment = self.first_segment.max(header.first_segment);
-        self.vouched = self.vouched.max(header.durable);
-        match self.segments.last_mut().filter(|(last, _)| *last == segment) {
-            Some((_, last_frame)) => *last_frame = header.number,
-            None => self.segments.push((segment, header.number)),
-        }
-        self.frames += 1;
-        Ok(true)
     }
 }

@@ -7,6 +7,8 @@
 //! Only frames of the log's last life can be whole there: what a power cut left of an earlier one lies behind the last
 //! frame that somebody vouches for, or it would have been a hole then.
 
+mod surveyed;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -16,13 +18,15 @@ use crate::entry::{Entry, QueueId, Seq, put_bytes};
 use crate::error::{Error, Result};
 use crate::frame::{FrameHeader, FrameNumber};
 use crate::log::{Position, damage_at};
-use crate::queue::{Place, Queue};
+use crate::queue::Place;
 use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
 use crate::recovery::evidence::End;
 use crate::recovery::is_zero;
 use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number};
 use crate::store::Taken;
+
+pub use surveyed::Surveyed;
 
 /// A part of the log that is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,13 +40,6 @@ pub struct Damaged {
     /// What is wrong.
     pub what: String,
     segment: u32,
-}
-
-/// A queue of a survey.
-#[derive(Debug, Clone, Copy)]
-pub struct Surveyed<'a> {
-    queue: &'a Queue,
-    log_id: u64,
 }
 
 /// What a log holds.
@@ -399,57 +396,4 @@ impl Survey {
 
 fn continues(last: Option<(FrameNumber, u32)>, header: &FrameHeader) -> bool {
     last.is_none_or(|(number, checksum)| header.number == number + 1 && header.previous == checksum)
-}
-
-impl Surveyed<'_> {
-    /// Its name. One whose name was lost gets one that no other queue has.
-    #[must_use]
-    pub fn name(&self) -> Vec<u8> {
-        match &*self.queue.name {
-            b"" => format!("repaired-{:016x}-{}", self.log_id, self.queue.id).into_bytes(),
-            name => name.to_vec(),
-        }
-    }
-
-    /// Messages put since the queue was made.
-    #[must_use]
-    pub fn sets(&self) -> u64 {
-        self.queue.sets
-    }
-
-    /// Messages taken since the queue was made.
-    #[must_use]
-    pub fn gets(&self) -> u64 {
-        self.queue.gets
-    }
-
-    /// The number that the next message gets.
-    #[must_use]
-    pub fn next(&self) -> Seq {
-        self.queue.next
-    }
-
-    /// Messages that are there.
-    #[must_use]
-    pub fn stored(&self) -> u64 {
-        self.queue.stored()
-    }
-
-    /// Bytes of their bodies.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.queue.upcoming().map(|(_, message)| u64::from(message.place.body_bytes)).sum()
-    }
-
-    /// Messages that should be there and are not.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.queue.depth() - self.queue.stored()
-    }
-
-    /// Whether its name and all messages are there.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        !self.queue.name.is_empty() && self.lost() == 0
-    }
 }

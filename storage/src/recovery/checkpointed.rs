@@ -1,6 +1,7 @@
 //! Starting from the index: what a checkpoint holds, and the frames behind it.
 
-use super::{LogFiles, Walk, start_of};
+use super::walk::Walk;
+use super::{LogFiles, start_of};
 use crate::checkpoint::{LocatedReader, read_records};
 use crate::entry::Entry;
 use crate::error::Result;

@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{LogFiles, Walk, damage, start_of};
+use super::walk::Walk;
+use super::{LogFiles, damage, start_of};
 use crate::disk::DiskFile;
 use crate::error::Result;
 use crate::frame::FrameNumber;
 use crate::log::Position;
 use crate::segment::segment_name;
-use crate::segment_notes::SegmentNotes;
+use crate::segment_notes::{Noted, SegmentNotes};
 
 /// The segments of a log, and where its frames end.
 #[derive(Debug)]
@@ -71,8 +72,8 @@ impl End<'_> {
         Ok(None)
     }
 
-    fn notes(&self, segment: u32) -> Result<crate::segment_notes::Noted> {
-        let Some(file) = self.files.get(&segment) else { return Ok(Default::default()) };
+    fn notes(&self, segment: u32) -> Result<Noted> {
+        let Some(file) = self.files.get(&segment) else { return Ok(Noted::default()) };
         SegmentNotes::new(Arc::clone(file), self.log_id, segment).read()
     }
 }
