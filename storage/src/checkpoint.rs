@@ -12,7 +12,7 @@ use crate::codec::{Reader, put_varint};
 use crate::directory::{Located, SegmentDirectory};
 use crate::entry::Record;
 use crate::frame::NUMBER_END;
-use crate::index::{Contents, Index, IndexError, Meta, PageWriter, Pages, Sum, Sweep, Written, pack};
+use crate::index::{Contents, Index, IndexError, Meta, Page, PageWriter, Pages, Sum, Sweep, Written, pack};
 use crate::queue::{Place, Queue};
 use crate::queues::{Slot, UNKNOWN_SLOT};
 use crate::segment_notes::SegmentNotes;
@@ -82,7 +82,7 @@ enum Stage {
 /// What a checkpoint has to be written next.
 #[derive(Debug)]
 pub(crate) enum IndexWork {
-    Write(Vec<(Vec<u8>, Vec<u8>)>),
+    Write(Vec<Page>),
     /// Noting in the log that the frame of the checkpoint is durable, then the checkpoint.
     Finish(Meta, SegmentNotes),
     Sweep(Sweep),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::pages::{PageWriter, Pages, Sum, seal, unseal};
+use super::pages::{Page, PageWriter, Pages, Sum, seal, unseal};
 use crate::codec::{Reader, put_varint};
 use crate::frame::NUMBER_END;
 use crate::log::Position;
@@ -80,7 +80,7 @@ pub(crate) struct Written {
 pub(crate) type Contents = BTreeMap<u32, Written>;
 
 /// Packs the list of a checkpoint's directories.
-pub(crate) fn pack(contents: &Contents, generation: u64) -> (Vec<(Vec<u8>, Vec<u8>)>, Sum) {
+pub(crate) fn pack(contents: &Contents, generation: u64) -> (Vec<Page>, Sum) {
     let mut pages = PageWriter::new(Pages::Contents(generation));
     for (segment, written) in contents {
         pages.make_room(2 * 5 + 10 + 5);

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::{io, path::Path};
 
 pub(crate) use contents::{Contents, Meta, Written, pack, unneeded};
-pub(crate) use pages::{PageWriter, Pages, Sum};
+pub(crate) use pages::{Page, PageWriter, Pages, Sum};
 pub use tree::Tree;
 
 use pages::Summing;
@@ -109,7 +109,7 @@ impl Index {
         Ok(summing.sum() == sum)
     }
 
-    pub(crate) fn write(&self, pages: Vec<(Vec<u8>, Vec<u8>)>) -> Result<()> {
+    pub(crate) fn write(&self, pages: Vec<Page>) -> Result<()> {
         for (key, value) in pages {
             debug_assert!(value.len() <= pages::VALUE_BYTES_MAX);
             self.tree.insert(&key, &value)?;

@@ -50,6 +50,9 @@ impl Pages {
     }
 }
 
+/// A page's key and value.
+pub(crate) type Page = (Vec<u8>, Vec<u8>);
+
 /// What tells a sequence of pages from any other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
@@ -103,7 +106,7 @@ pub(crate) struct PageWriter {
     value: Vec<u8>,
     /// For items that are packed relative to the one before on the same page; 0 at a page's beginning.
     pub(crate) before: u32,
-    done: Vec<(Vec<u8>, Vec<u8>)>,
+    done: Vec<Page>,
     summing: Summing,
 }
 
@@ -150,12 +153,12 @@ impl PageWriter {
     }
 
     /// Takes the finished pages.
-    pub(crate) fn take_done(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub(crate) fn take_done(&mut self) -> Vec<Page> {
         std::mem::take(&mut self.done)
     }
 
     /// Finishes the last page and takes all that were not taken yet.
-    pub(crate) fn finish(mut self) -> (Vec<(Vec<u8>, Vec<u8>)>, Sum) {
+    pub(crate) fn finish(mut self) -> (Vec<Page>, Sum) {
         self.end();
         (self.done, self.summing.sum())
     }
