@@ -23,7 +23,35 @@ enum Kind {
     Prepare(Preparation, Arc<dyn Disk>, Option<Failure>),
     Unlink(String, Arc<dyn Disk>, Option<Failure>),
     Load(FrameReader, Option<Error>),
-    Index { index: Arc<Index>, work: IndexWork, failed: Option<IndexError> },
+    Index { index: Arc<Index>, work: IndexWork, failed: Option<IndexFailure> },
+}
+
+/// What kept a piece of a checkpoint from being written.
+#[derive(Debug)]
+enum IndexFailure {
+    /// The index is given up.
+    Index(IndexError),
+    /// The log's disk failed.
+    Disk(Error),
+}
+
+impl From<IndexError> for IndexFailure {
+    fn from(error: IndexError) -> IndexFailure {
+        IndexFailure::Index(error)
+    }
+}
+
+/// Does a piece of a checkpoint.
+fn write_index(index: &Index, work: &mut IndexWork) -> std::result::Result<(), IndexFailure> {
+    match work {
+        IndexWork::Write(pages) => index.write(mem::take(pages))?,
+        IndexWork::Finish(meta, notes) => {
+            notes.note_durable(meta.needs_frame).and_then(|()| notes.sync()).map_err(IndexFailure::Disk)?;
+            index.finish(meta)?;
+        }
+        IndexWork::Sweep(sweep) => index.sweep(sweep)?,
+    }
+    Ok(())
 }
 
 impl Chore {
@@ -40,13 +68,7 @@ impl Chore {
                 *failed = unlink().map_err(Error::io("unlink", name.as_str())).err().map(Failure::of_name);
             }
             Kind::Load(reader, failed) => *failed = reader.load().err(),
-            Kind::Index { index, work, failed } => {
-                let done = match work {
-                    IndexWork::Write(pages) => index.write(mem::take(pages)),
-                    IndexWork::Finish { meta, first_segment } => index.finish(meta, *first_segment),
-                };
-                *failed = done.err();
-            }
+            Kind::Index { index, work, failed } => *failed = write_index(index, work).err(),
         }
     }
 }
@@ -92,11 +114,12 @@ impl Store {
             Kind::Unlink(name, _, failed) => self.log.finish_unlink(name, failed)?,
             Kind::Load(_, Some(error)) => return Err(error),
             Kind::Load(reader, None) => self.finish_load(reader),
-            Kind::Index { failed: Some(IndexError(what)), .. } => {
+            Kind::Index { failed: Some(IndexFailure::Disk(error)), .. } => return Err(error),
+            Kind::Index { failed: Some(IndexFailure::Index(IndexError(what))), .. } => {
                 ::log::error!("the index fails and is given up, the next start reads the whole log: {what}");
                 self.give_up_index();
             }
-            Kind::Index { .. } => self.finish_index_work(),
+            Kind::Index { work, .. } => self.finish_index_work(work),
         }
         Ok(true)
     }

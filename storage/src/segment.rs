@@ -4,20 +4,25 @@
 //! follow one upon the other:
 //!
 //! ```text
-//! "rushqlog"  version u32  number u32  log id u64  segment bytes u64  checksum u32   zeros up to 64 bytes
+//! "rushqlog"  version u32  number u32  log id u64  segment bytes u64  checksum u32   notes 16   zeros up to 64 bytes
 //! ```
+//!
+//! The notes are zeros until the segment is in use, see [`segment_notes`](crate::segment_notes).
 
 use std::sync::Arc;
 
 use crate::codec::Reader;
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
+use crate::frame::FRAME_HEADER_BYTES;
 
 /// Bytes of a segment before its first frame.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 const NAME_MAGIC: &[u8; 8] = b"rushqlog";
 /// 2: a frame's checksum says where it is.
 const VERSION: u32 = 2;
+/// Segments never reach this number, so that one more can always be counted.
+const SEGMENT_END: u32 = 1 << 31;
 const CHECKSUM_AT: usize = 32;
 
 /// The name of the segment's file.
@@ -28,7 +33,7 @@ pub(crate) fn segment_name(number: u32) -> String {
 /// The number of the segment in a file of this name; `None` when it is no segment's.
 pub(crate) fn segment_number(name: &str) -> Option<u32> {
     let number = name.strip_suffix(".log")?.parse().ok()?;
-    (segment_name(number) == name).then_some(number)
+    (segment_name(number) == name && (1..SEGMENT_END).contains(&number)).then_some(number)
 }
 
 /// Whether a file of this name only waits for being unlinked. Builds of before renamed spares so; this one does not.
@@ -81,7 +86,9 @@ impl SegmentHeader {
         let (magic, version) = (reader.bytes(8)?, reader.u32()?);
         let (number, log_id, segment_bytes, checksum) = (reader.u32()?, reader.u64()?, reader.u64()?, reader.u32()?);
         let good = magic == NAME_MAGIC && version == VERSION && checksum == crc32fast::hash(&bytes[..CHECKSUM_AT]);
-        good.then_some(SegmentHeader { number, log_id, segment_bytes })
+        // Room for a frame, and offsets that another header can be added to.
+        let frames = (SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES) as u64..=1 << 31;
+        (good && frames.contains(&segment_bytes)).then_some(SegmentHeader { number, log_id, segment_bytes })
     }
 }
 

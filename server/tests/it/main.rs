@@ -8,6 +8,7 @@
 mod arrows;
 mod bad_input;
 mod beside;
+mod checkpoint_kills;
 mod client;
 mod commands;
 mod crash;

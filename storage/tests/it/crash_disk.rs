@@ -179,6 +179,11 @@ impl CrashDisk {
         self.0.lock().unwrap()
     }
 
+    /// Counts an operation of what crashes together with this disk.
+    pub(crate) fn operate(&self) -> io::Result<()> {
+        self.state().operation()
+    }
+
     /// Operations that change something, so far.
     pub(crate) fn operations(&self) -> u64 {
         self.state().operations

@@ -10,6 +10,7 @@ use storage::{
 };
 
 use crate::crash_disk::CrashDisk;
+use crate::crash_tree::CrashTree;
 use crate::expected::{Expected, Op, drain, surveyed};
 use crate::random::Random;
 
@@ -45,6 +46,8 @@ pub(crate) struct Driver {
     pub(crate) disk: CrashDisk,
     pub(crate) options: Options,
     pub(crate) index: Option<PathBuf>,
+    /// Instead of an index in files.
+    pub(crate) tree: Option<CrashTree>,
     pub(crate) store: Store,
     /// What the store shows now.
     pub(crate) now: Expected,
@@ -65,11 +68,28 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn open(disk: &CrashDisk, index: Option<PathBuf>, options: Options) -> Result<(Driver, Recovered)> {
-        let (store, recovered) = Store::open(Arc::new(disk.clone()), index.clone(), options)?;
+        let opened = Store::open(Arc::new(disk.clone()), index.clone(), options)?;
+        Ok(Driver::with(disk, index, None, opened, options))
+    }
+
+    /// Opens it with an index that crashes with the disk.
+    pub(crate) fn open_with_tree(disk: &CrashDisk, tree: CrashTree, options: Options) -> Result<(Driver, Recovered)> {
+        let opened = Store::open_with_tree(Arc::new(disk.clone()), Arc::new(tree.clone()), options)?;
+        Ok(Driver::with(disk, None, Some(tree), opened, options))
+    }
+
+    fn with(
+        disk: &CrashDisk,
+        index: Option<PathBuf>,
+        tree: Option<CrashTree>,
+        (store, recovered): (Store, Recovered),
+        options: Options,
+    ) -> (Driver, Recovered) {
         let driver = Driver {
             disk: disk.clone(),
             options,
             index,
+            tree,
             acknowledged: store.acknowledged(),
             synced: store.acknowledged(),
             store,
@@ -83,7 +103,7 @@ impl Driver {
             waits: 0,
             may_be_full: false,
         };
-        Ok((driver, recovered))
+        (driver, recovered)
     }
 
     /// Applies a change to the store and to what is expected, and holds them against each other. Returns whether the
@@ -343,14 +363,11 @@ impl Driver {
     /// Crashes, and opens the store again. `index` is what is left of the index; a copy is used, as it is now.
     pub(crate) fn crash(self, how: Crash, index: Option<PathBuf>, random: &mut Random) -> Result<(Driver, Recovered)> {
         let index = index.map(|index| copy_of(&index));
-        let (disk, safe) = (self.disk.clone(), self.safe(how));
+        let (disk, tree, safe) = (self.disk.clone(), self.tree.clone(), self.safe(how));
         println!("{how:?} of {:?} after {} operations", self.options.durability, disk.operations());
         let history = self.into_history();
-        match how {
-            Crash::Kill => disk.kill(random),
-            Crash::PowerCut => disk.cut_power(random),
-        }
-        history.reopen(&disk, how, index, safe, random)
+        crash(&disk, tree.as_ref(), how, random);
+        history.reopen(&disk, how, index, tree, safe, random)
     }
 
     /// How many of the changes must have survived.
@@ -364,6 +381,18 @@ impl Driver {
 
     fn into_history(self) -> History {
         History { options: self.options, base: self.base, ops: self.ops.into_iter().map(|(op, _)| op).collect() }
+    }
+}
+
+fn crash(disk: &CrashDisk, tree: Option<&CrashTree>, how: Crash, random: &mut Random) {
+    match how {
+        Crash::Kill => disk.kill(random),
+        Crash::PowerCut => disk.cut_power(random),
+    }
+    match (tree, how) {
+        (Some(tree), Crash::Kill) => tree.kill(random),
+        (Some(tree), Crash::PowerCut) => tree.cut_power(random),
+        (None, _) => {}
     }
 }
 
@@ -405,6 +434,7 @@ impl History {
         disk: &CrashDisk,
         how: Crash,
         index: Option<PathBuf>,
+        tree: Option<CrashTree>,
         safe: usize,
         random: &mut Random,
     ) -> Result<(Driver, Recovered)> {
@@ -413,23 +443,32 @@ impl History {
         // Recovery may be cut too, and be killed more than once.
         while random.chance(3) {
             disk.crash_at(disk.operations() + 1 + random.below(6));
-            let opened = Store::open(Arc::new(disk.clone()), index.as_deref().map(copy_of), options);
+            let opened = match &tree {
+                Some(tree) => Store::open_with_tree(Arc::new(disk.clone()), Arc::new(tree.clone()), options),
+                None => Store::open(Arc::new(disk.clone()), index.as_deref().map(copy_of), options),
+            };
             if let Err(Error::Damage { .. }) = opened {
                 return Err(opened.err().unwrap());
             }
             drop(opened);
             // What a process that was killed had acknowledged need not survive a power cut before the next start.
-            match how {
-                Crash::PowerCut if random.chance(2) => disk.cut_power(random),
-                _ => disk.kill(random),
-            }
+            let again = if how == Crash::PowerCut && random.chance(2) { how } else { Crash::Kill };
+            crash(disk, tree.as_ref(), again, random);
         }
         let survey = Survey::read(disk)?;
         let files = disk.files();
-        let (mut driver, recovered) = Driver::open(disk, index, options)?;
-        // Without the index and on a copy of the disk, so that nothing is changed here.
+        // On a copy of the disk, so that nothing is changed here: without the index, and with it.
         let mut copy = Store::open(Arc::new(disk.fork()), None, options)?.0;
         let found = drain(&mut copy);
+        if let Some(tree) = &tree {
+            let disk = disk.fork();
+            let opened = Store::open_with_tree(Arc::new(disk.clone()), Arc::new(tree.fork(&disk)), options);
+            assert_eq!(drain(&mut opened?.0), found, "the index says what the log says");
+        }
+        let (mut driver, recovered) = match tree {
+            Some(tree) => Driver::open_with_tree(disk, tree, options)?,
+            None => Driver::open(disk, index, options)?,
+        };
         assert!(survey.is_whole(), "{:?} in {files:?}", survey.damaged());
         assert_eq!(surveyed(&survey), found, "a survey finds what a start does");
         let sets: u64 = found.values().map(|queue| queue.sets + (queue.gets << 32)).sum();
