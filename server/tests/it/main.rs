@@ -6,17 +6,20 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test, as the test itself would")]
 
 mod arrows;
+
 mod bad_input;
 mod client;
 mod commands;
 mod crash;
 mod daemon;
 mod damage;
+mod data_directory;
 mod disk_full;
 mod draining;
 mod hostile;
 mod import;
 mod limits;
+mod missing;
 mod model;
 mod options;
 mod power_cut;
