@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test, as the test itself would")]
 
 mod arrows;
+mod backup;
 
 mod bad_input;
 mod client;
