@@ -95,10 +95,9 @@ fn a_move_that_is_cut_anywhere_is_completed_by_the_next_start() {
     put(&server, 0, 50);
     server.terminate();
     for calls in ["?rename,?renameat,renameat2", "fsync", "unlinkat"] {
-        let (mut shards, mut cuts) = (2, 0);
+        let mut cuts = 0;
         for number in 1.. {
-            shards = 5 - shards;
-            server.set_shards(shards);
+            server.set_shards(if layout(&server).contains("shards 2") { 3 } else { 2 });
             assert!(number < 200, "it never listens");
             if !is_killed_at(&server, calls, number) {
                 break;
@@ -113,6 +112,38 @@ fn a_move_that_is_cut_anywhere_is_completed_by_the_next_start() {
     server.start();
     assert_eq!(names(server.directory()).len(), 3, "the lock, the layout and one generation");
     take(&server, 0, 50);
+}
+
+/// The same for a repair, here of a directory without its layout, and for another number of shards.
+#[test]
+fn a_repair_that_is_cut_anywhere_is_completed_by_the_next() {
+    let mut server = small().start();
+    put(&server, 0, 50);
+    server.terminate();
+    let whole = server.directory().with_file_name("whole");
+    fs::rename(server.directory(), &whole).unwrap();
+    fs::remove_file(whole.join("layout")).unwrap();
+    server.set_shards(3);
+    server.set_arguments(&["-B", "1024", "--repair"]);
+    for calls in ["?rename,?renameat,renameat2", "?mkdir,mkdirat"] {
+        let mut cuts = 0;
+        for number in 1.. {
+            assert!(Command::new("cp").arg("-a").arg(&whole).arg(server.directory()).status().unwrap().success());
+            let is_killed = is_killed_at(&server, calls, number);
+            cuts += 1;
+            server.start();
+            take(&server, 0, 50);
+            server.kill_9();
+            fs::remove_dir_all(server.directory()).unwrap();
+            if !is_killed {
+                break;
+            }
+        }
+        assert!(cuts >= 2, "{cuts} cuts at {calls}");
+    }
+    fs::rename(&whole, server.directory()).unwrap();
+    server.set_arguments(&["-B", "1024"]);
+    server.launch().clone().refused().assert_one_line(&["layout is missing", "data-1", "--repair"]);
 }
 
 /// A data directory of version 1 says nothing of its logs.

@@ -7,7 +7,6 @@
 
 mod arrows;
 mod backup;
-
 mod bad_input;
 mod client;
 mod commands;
