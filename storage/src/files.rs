@@ -17,6 +17,7 @@ use crate::disk::{Disk, DiskFile};
 #[derive(Debug)]
 pub struct Files {
     path: PathBuf,
+    writable: bool,
 }
 
 impl Files {
@@ -32,13 +33,27 @@ impl Files {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             File::open(parent)?.sync_all()?;
         }
-        Ok(Files { path: path.to_path_buf() })
+        Ok(Files { path: path.to_path_buf(), writable: true })
+    }
+
+    /// The directory at `path` as it is, for reading: nothing is made, and no right to write is needed. What would change
+    /// it is refused. That it is missing shows when it is listed.
+    #[must_use]
+    pub fn read_only(path: &Path) -> Files {
+        Files { path: path.to_path_buf(), writable: false }
+    }
+
+    fn changeable(&self) -> io::Result<&Path> {
+        match self.writable {
+            true => Ok(&self.path),
+            false => Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "it is open for reading alone")),
+        }
     }
 
     fn open_with(&self, name: &str, options: &mut OpenOptions) -> io::Result<Arc<dyn DiskFile>> {
         let file = options
             .read(true)
-            .write(true)
+            .write(self.writable)
             .mode(0o600)
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(self.path.join(name))?;
@@ -52,6 +67,7 @@ impl Disk for Files {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.changeable()?;
         self.open_with(name, OpenOptions::new().create(true).truncate(true))
     }
 
@@ -60,11 +76,12 @@ impl Disk for Files {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path.join(from), self.path.join(to))
+        let path = self.changeable()?;
+        fs::rename(path.join(from), path.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path.join(name))
+        fs::remove_file(self.changeable()?.join(name))
     }
 
     fn sync_directory(&self) -> io::Result<()> {

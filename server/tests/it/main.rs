@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test, as the test itself would")]
 
 mod arrows;
+mod backup;
 mod bad_input;
 mod beside;
 mod checkpoint_kills;
@@ -14,6 +15,7 @@ mod commands;
 mod crash;
 mod daemon;
 mod damage;
+mod data_directory;
 mod disk_full;
 mod draining;
 mod hostile;
@@ -21,6 +23,7 @@ mod import;
 mod injection;
 mod keepalive;
 mod limits;
+mod missing;
 mod model;
 mod monitors;
 mod options;
