@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::AsyncWriteExt;
 use glommio::timer::sleep;
+use log::log_enabled;
 use nix::sys::socket;
 use shards::pump::{ShardHandle, reactor_turn};
 use socket2::Socket;
@@ -22,6 +23,7 @@ use socket2::Socket;
 use crate::conversation::Conversation;
 use crate::drain::Drain;
 use crate::listener::Place;
+use crate::peer::Peer;
 use crate::readiness::{Readiness, WatchedSocket};
 use crate::session::Step;
 use crate::settings::Settings;
@@ -224,7 +226,7 @@ struct Connection {
 impl Connection {
     async fn run(mut self) {
         if let Err(error) = self.serve().await {
-            log::debug!("a connection ended: {error}");
+            log::debug!("{}: the connection ended: {error}", self.conversation.session.peer);
         }
         // What is on its way to the client still arrives.
         let _ = self.socket.shutdown(Shutdown::Write);
@@ -274,6 +276,7 @@ impl Connection {
                 self.conversation.session.counters.bytes_read += n as u64;
                 self.more_is_ready = n == buffer.len();
                 self.note_activity();
+                self.note_peer();
                 self.conversation.read_at(server.readiness.looked_at());
                 Poll::Ready(Ok(Some(self.step(&buffer[..n]))))
             }
@@ -294,7 +297,7 @@ impl Connection {
 
     async fn send(&mut self) -> io::Result<()> {
         let out = mem::take(&mut self.conversation.session.out);
-        trace::replies(&out);
+        trace::replies(self.conversation.session.peer, &out);
         let mut sent = 0;
         while sent < out.len() {
             sent += self.socket.write(&out[sent..]).await?;
@@ -305,6 +308,14 @@ impl Connection {
         session.out = out;
         session.out.clear();
         Ok(())
+    }
+
+    /// Looks at who the client is, if the log will say it. Once the client has gone the kernel does not tell any more.
+    fn note_peer(&mut self) {
+        let peer = &mut self.conversation.session.peer;
+        if log_enabled!(log::Level::Debug) && matches!(peer, Peer::Unknown) {
+            *peer = Peer::of(&self.socket);
+        }
     }
 
     fn note_activity(&self) {

@@ -185,6 +185,8 @@ async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
     while stop.quiet() < usize::from(settings.shards) {
         sleep(STOP_POLL).await;
     }
+    let totals = handle.with_shard(|shard| shard.store().totals());
+    stop.add_waiting(totals.queues, totals.messages);
     handle.stop().await;
 }
 
@@ -199,7 +201,7 @@ fn serve(
     let mut tasks = Vec::new();
     glommio::spawn_local(Rc::clone(connections.readiness()).run()).detach();
     glommio::spawn_local(Rc::clone(connections.tasks()).run()).detach();
-    if let Some(socket) = sockets.tcp {
+    for socket in sockets.tcp {
         let listener = listener::listen(socket, connections.readiness())?;
         tasks.push(glommio::spawn_local(listener::accept(listener, Rc::clone(connections), Arc::clone(&limit))));
     }
@@ -207,7 +209,7 @@ fn serve(
         let listener = listener::listen(socket, connections.readiness())?;
         tasks.push(glommio::spawn_local(listener::accept_for_all(listener, Arc::clone(&handovers))));
     }
-    if let Some(socket) = sockets.udp {
+    for socket in sockets.udp {
         let serving = udp::serve(socket, connections).map_err(|error| format!("UDP cannot be served: {error}"))?;
         tasks.push(glommio::spawn_local(serving));
     }

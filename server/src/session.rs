@@ -10,6 +10,8 @@ use protocol::{Command, Parse, Parser, Queues, reply};
 use shards::{Counters, Op, Outcome, ShardId, Taken};
 
 use crate::greeting::{self, Greetings};
+use crate::logging;
+use crate::peer::Peer;
 use crate::trace;
 
 /// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
@@ -108,6 +110,8 @@ pub(crate) struct Rules {
 /// One client's state.
 #[derive(Debug)]
 pub(crate) struct Session {
+    /// Named in the log.
+    pub(crate) peer: Peer,
     parser: Parser,
     rules: Rules,
     greetings: Greetings,
@@ -125,6 +129,7 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(rules: Rules) -> Session {
         Session {
+            peer: Peer::Unknown,
             parser: Parser::new(rules.body_bytes_max),
             rules,
             greetings: Greetings::default(),
@@ -147,7 +152,7 @@ impl Session {
             }
             let (consumed, parsed) = self.parser.next(&input[done..]);
             if consumed > 0 && self.names_done == 0 {
-                trace::command(&input[done..done + consumed]);
+                trace::command(self.peer, &input[done..done + consumed]);
             }
             if let Parse::Command(Command::Get { queues, with_number }) = parsed {
                 if !self.get(queues, with_number, backend) {
@@ -219,7 +224,7 @@ impl Session {
                 self.say(&text);
             }
             Command::Verbosity { level, noreply } => {
-                set_verbosity(level);
+                logging::set_verbosity_by_client(level);
                 if !noreply {
                     self.say(reply::OK);
                 }
@@ -364,10 +369,6 @@ fn write(out: &mut Vec<u8>, counters: &mut Counters, reply: Reply, name: &[u8], 
         (reply, outcome) => unreachable!("{reply:?} cannot answer {outcome:?}"),
     };
     text.into_iter().for_each(|text| out.extend_from_slice(text));
-}
-
-fn set_verbosity(level: u32) {
-    log::set_max_level(crate::options::log_level(level));
 }
 
 #[cfg(test)]
