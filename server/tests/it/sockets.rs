@@ -267,12 +267,39 @@ fn udp_answers_with_the_header_of_the_request() {
 #[test]
 fn udp_answers_are_cut_at_1400_bytes() {
     let (server, address) = with_udp();
-    let body: Vec<u8> = (0..20_000).map(|number| b'a' + (number % 23) as u8).collect();
+    let body: Vec<u8> = (0..11_000).map(|number| b'a' + (number % 23) as u8).collect();
     assert_eq!(server.connect().set("large", &body), "STORED");
     let client = Udp::new(address);
     client.send([77, 0, 1, 0], b"get large\r\n");
-    let expected = [b"VALUE large 0 20000\r\n", &body[..], b"\r\nEND\r\n"].concat();
+    let expected = [b"VALUE large 0 11000\r\n", &body[..], b"\r\nEND\r\n"].concat();
     assert_eq!(client.answer(77), expected);
+}
+
+/// A sender can be forged, so a small request must not bring about a flood.
+#[test]
+fn udp_answers_are_bounded() {
+    let (server, address) = with_udp();
+    let mut over_tcp = server.connect();
+    for number in 0..1000 {
+        assert_eq!(over_tcp.set(&format!("a-queue-with-some-name-{number}"), b"x"), "STORED");
+    }
+    let client = Udp::new(address);
+    for (id, listing) in (0..).zip(["stats queue", "stats cores", "stats latency", "stats settings"]) {
+        assert_eq!(client.request(id, &format!("{listing}\r\n")), "SERVER_ERROR not allowed by UDP, use TCP\r\n");
+    }
+    assert!(client.request(10, "stats\r\n").contains("STAT queues 1000\r\n"));
+    assert_eq!(client.request(11, "stats reset\r\n"), "RESET\r\n");
+    let too_long = "SERVER_ERROR answer too long for UDP, use TCP\r\n";
+    assert_eq!(over_tcp.set("large", &[b'x'; 11_200]), "STORED");
+    assert_eq!(client.request(12, "get large\r\n"), too_long);
+    assert_eq!(client.request(13, &"stats\r\n".repeat(100)), too_long);
+    assert_eq!(client.request(14, &"x\r\n".repeat(10_000)), too_long);
+    // What comes before and behind a listing is done and answered.
+    let mixed = client.request(15, "version\r\nstats queue\r\nversion\r\n");
+    assert_eq!(
+        mixed.lines().map(|line| line.split(' ').next().unwrap()).collect::<Vec<_>>(),
+        ["VERSION", "SERVER_ERROR", "VERSION"]
+    );
 }
 
 #[test]
