@@ -16,6 +16,7 @@ mod daemon;
 mod drain;
 mod entry;
 mod executors;
+mod fault;
 mod greeting;
 mod handover;
 mod import;
@@ -40,6 +41,7 @@ mod tasks;
 mod trace;
 mod udp;
 mod unix_socket;
+mod uring_enter;
 
 use std::process::ExitCode;
 
@@ -94,6 +96,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         }
     }
     logging::start(options, settings.log_file.as_deref(), settings.identity.as_ref())?;
+    fault::end_with_one_line(settings.core_files);
     for letter in options.without_effect() {
         log::warn!("{letter} is for memcacheQ's Berkeley DB and has no effect here");
     }

@@ -40,6 +40,71 @@ fn sighup_ends_nothing() {
     server.terminate();
 }
 
+/// A thread that prepares a segment is at work then, and what it has done is not taken any more: slow calls make it so.
+#[test]
+fn a_stop_amid_the_preparation_of_a_segment_is_clean() {
+    let launch = Launch::new().shards(1).segment_bytes(3 << 20);
+    let trace = launch.scratch().join("trace");
+    let slow = ["inject=fallocate:delay_exit=1000000", "inject=exit_group:delay_enter=1500000"];
+    let strace = ["strace", "-D", "-f", "-e", "signal=none", "-e", "trace=fallocate,exit_group", "-e", slow[0]];
+    let through = [&strace[..], &["-e", slow[1], "-o", trace.to_str().unwrap()]].concat();
+    let mut server = launch.through(&through).start();
+    let mut client = server.connect();
+    let segments = || fs::read_dir(server.directory().join("data-1/shard-000/log")).unwrap().count();
+    let (before, mut stored) = (segments(), 0);
+    // The file is there before its space is, which takes a second.
+    while segments() == before {
+        assert_eq!(client.set("q", &[b'x'; 1 << 20]), "STORED");
+        stored += 1;
+    }
+    server.terminate();
+    server.start();
+    assert_eq!(server.connect().figure("curr_items"), stored);
+}
+
+/// Starts a server whose io_uring_enter fails now and then, or `when` says, by `error`.
+fn with_failing_io_uring(error: &str, when: &str) -> (Server, PathBuf) {
+    let launch = Launch::new();
+    let trace = launch.scratch().join("trace");
+    let inject = format!("inject=io_uring_enter:error={error}:when={when}");
+    // -D leaves the server itself as our child.
+    let strace = ["strace", "-D", "-f", "-e", "signal=none", "-e", "trace=io_uring_enter", "-e", &inject];
+    let through = [&strace[..], &["-o", trace.to_str().unwrap()]].concat();
+    (launch.through(&through).start(), trace)
+}
+
+/// What a kernel says that is short of memory for a moment, and what a debugger that is attached causes.
+#[test]
+fn io_uring_that_fails_now_and_then_ends_nothing() {
+    for error in ["EINTR", "EAGAIN", "EBUSY", "ENOMEM"] {
+        let (mut server, trace) = with_failing_io_uring(error, "40+5");
+        let injected = || fs::read_to_string(&trace).unwrap_or_default().matches("(INJECTED)").count();
+        let mut client = server.connect();
+        let mut round = 0;
+        wait_until(&format!("{error} to come"), Duration::from_secs(60), || {
+            for _ in 0..20 {
+                let queue = format!("q{}", round % 5);
+                assert_eq!(client.set(&queue, b"x"), "STORED");
+                assert_eq!(client.get(&queue).as_deref(), Some(&b"x"[..]));
+                round += 1;
+            }
+            injected() >= 100
+        });
+        println!("{error}: {} in {round} rounds", injected());
+        server.terminate();
+    }
+}
+
+#[test]
+fn io_uring_that_fails_for_good_ends_the_server_with_a_line() {
+    let (mut server, _) = with_failing_io_uring("ENOMEM", "300+1");
+    let mut client = server.connect();
+    while client.try_send(b"get q\r\n").and_then(|()| client.try_values()).is_ok() {}
+    let line = server.wait_for_line("cannot go on");
+    assert!(line.contains("ERROR") && line.contains("annot allocate memory"), "{line}");
+    server.wait_for_failure();
+}
+
 /// Of those that a server must survive.
 const HARMLESS: [Signal; 8] = [
     Signal::SIGUSR2,
