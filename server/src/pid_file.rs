@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 
 use crate::entry::{Entry, FileId};
-use crate::patience::with_patience;
+use crate::retrying::with_patience;
 
 /// More than a process id and its line end take.
 const READ_BYTES: u64 = 32;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use socket2::{Domain, Socket, Type};
 
 use crate::addresses::Endpoint;
-use crate::patience::with_patience;
+use crate::retrying::with_patience;
 use crate::settings::Settings;
 
 /// How often a free port is looked for that all addresses have.

@@ -13,9 +13,9 @@ use nix::unistd::{fchownat, geteuid};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::entry::{Entry, FileId};
-use crate::patience::with_patience;
 use crate::pid_file::PidFile;
 use crate::privileges::Identity;
+use crate::retrying::with_patience;
 use crate::settings::UnixSocket;
 
 /// The file of a bound socket; removed when this is dropped, unless another socket has its place by then.

@@ -20,10 +20,11 @@ mod node;
 mod op;
 pub mod pump;
 mod router;
+mod serving;
 mod shard;
 mod slow_commits;
 
-pub use batch::Batch;
+pub use batch::{Address, Batch};
 pub use commit_policy::{CommitMode, CommitPolicy};
 pub use data_directory::{DataDirectory, DirectoryError, Repaired};
 pub use figures::{Counters, Figures};

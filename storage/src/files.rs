@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -97,9 +98,33 @@ impl DiskFile for RealFile {
     }
 
     fn reserve(&self, bytes: u64) -> io::Result<()> {
-        match fallocate(&self.0, FallocateFlags::empty(), 0, bytes as i64) {
-            Ok(()) | Err(Errno::EOPNOTSUPP) => Ok(()),
-            Err(error) => Err(error.into()),
+        loop {
+            match fallocate(&self.0, FallocateFlags::empty(), 0, bytes as i64) {
+                Ok(()) | Err(Errno::EOPNOTSUPP) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    #[allow(
+        unsafe_code,
+        reason = "no library has sync_file_range, and a fdatasync a piece makes every commit wait for each"
+    )]
+    fn write_back(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        use nix::libc::{
+            SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE, sync_file_range,
+        };
+        let flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+        loop {
+            // SAFETY: the call takes numbers only, and the descriptor is open as long as the file is borrowed.
+            let done = unsafe { sync_file_range(self.0.as_raw_fd(), offset as i64, bytes as i64, flags) };
+            match Errno::result(done) {
+                // A sandbox may not know it; the fdatasync at the end does all.
+                Ok(_) | Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL | Errno::ESPIPE) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 

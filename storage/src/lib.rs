@@ -30,9 +30,9 @@
 //! # }
 //! ```
 //!
-//! Architecture invariants: nothing here waits for a clock or for another thread, except that a shard that fills
-//! segments faster than the disk makes them waits for the disk. No file but the log's and the index's is touched. The
-//! log alone is always enough to rebuild everything.
+//! Architecture invariants: nothing here waits for a clock or for another thread, the offline form of an
+//! [attempt](Store::at_once) apart. A change waits for no disk: where one must, it is an [`Attempt::Wait`]. No file but the
+//! log's and the index's is touched. The log alone is always enough to rebuild everything.
 
 mod attempt;
 mod checkpoint;
@@ -44,6 +44,7 @@ mod disk;
 mod entry;
 mod error;
 mod files;
+mod flush;
 mod frame;
 mod index;
 mod log;
@@ -56,6 +57,7 @@ mod rebuild;
 mod reclaim;
 mod recovery;
 mod segment;
+mod slots;
 mod store;
 mod survey;
 mod windows;

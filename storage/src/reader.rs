@@ -38,6 +38,10 @@ impl FrameReader {
         FrameReader { file, log_id, segment, segment_bytes, offset, window: Vec::new(), window_offset: offset }
     }
 
+    pub(crate) fn file(&self) -> &Arc<dyn DiskFile> {
+        &self.file
+    }
+
     pub(crate) fn segment(&self) -> u32 {
         self.segment
     }

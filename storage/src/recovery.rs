@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::checkpoint::{read_located, read_records};
+use crate::checkpoint::{RecordItem, read_located, read_records};
 use crate::disk::{Disk, DiskFile};
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::frame::FrameNumber;
 use crate::index::{Index, IndexError, Meta, Pages};
-use crate::log::{Log, Position, Tail};
+use crate::log::{Log, Position, Preparation, Tail};
 use crate::queues::Queues;
 use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
@@ -163,7 +163,7 @@ impl LogFiles {
         found.check_unfinished(log.is_some())?;
         if log.is_none() {
             let header = SegmentHeader { number: 1, log_id, segment_bytes };
-            found.files.insert(1, header.prepare(&*found.disk, None)?);
+            found.files.insert(1, Preparation::at_once(header, &*found.disk)?);
             found.unfinished.remove(&1);
         }
         Ok(found)
@@ -230,6 +230,7 @@ impl LogFiles {
         let first = *self.run_ending_with(meta.position.segment).start();
         let mut walk = Walk::new(rebuild, tail);
         self.walk(&mut walk, None)?;
+        walk.rebuild.follow_flushes();
         if walk.frames == 0 {
             // Nobody says which segments are needed; whether all that lives is in those that are here, is seen below.
             walk.first_segment = first;
@@ -261,14 +262,18 @@ impl LogFiles {
         }
         let mut rebuild = Rebuild::new(true);
         let whole = index.read(Pages::Records(meta.generation), |items| {
-            read_records(items, |record, segment| {
-                rebuild.apply(&Entry::Record(record), Position { segment, offset: 0 });
+            read_records(items, |item| match item {
+                RecordItem::Record(record, segment) => {
+                    rebuild.apply(&Entry::Record(record), Position { segment, offset: 0 });
+                }
+                RecordItem::Flush(at) => rebuild.know_flush(at),
             })
             .is_some()
         })?;
         if !whole {
             return Err(Stale("its records are not whole".into()));
         }
+        rebuild.end_records();
         for segment in self.run_ending_with(last) {
             let whole = index.read(Pages::Directory(segment), |items| {
                 read_located(segment, items, |located| rebuild.locate(&located, meta.position)).is_some()
@@ -303,6 +308,7 @@ impl LogFiles {
         let tail = Tail { position: start_of(first), frame, checksum, next_queue_id: 1 };
         let mut walk = Walk::new(Rebuild::new(index.is_some()), tail);
         self.walk(&mut walk, index)?;
+        walk.rebuild.follow_flushes();
         self.check_end(&walk)?;
         if walk.first_segment < first {
             let position = Position { segment: first - 1, offset: 0 };

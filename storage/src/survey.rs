@@ -113,6 +113,7 @@ impl Survey {
             survey.check_headers(&headers, &sizes)?;
             survey.walk()?;
         }
+        survey.rebuild.follow_flushes();
         survey.damaged.retain(|damaged| damaged.segment >= first);
         survey.drop_namesakes();
         Ok(survey)

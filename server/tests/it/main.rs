@@ -7,6 +7,7 @@
 
 mod arrows;
 mod bad_input;
+mod beside;
 mod client;
 mod commands;
 mod crash;
@@ -16,10 +17,12 @@ mod disk_full;
 mod draining;
 mod hostile;
 mod import;
+mod keepalive;
 mod limits;
 mod listening;
 mod log_file;
 mod model;
+mod monitors;
 mod numbers;
 mod options;
 mod power_cut;
@@ -33,6 +36,7 @@ mod soak;
 mod sockets;
 mod start_up;
 mod statistics;
+mod stopping;
 mod strace;
 mod transcript;
 mod zend;

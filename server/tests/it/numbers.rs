@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::process::{Launch, refusal_or_running};
 
-const OPTIONS: [&str; 12] = [
+const OPTIONS: [&str; 13] = [
     "--port",
     "--udp-port",
     "--unix-mask",
@@ -16,6 +16,7 @@ const OPTIONS: [&str; 12] = [
     "--segment-bytes",
     "--threads",
     "--statistics-seconds",
+    "--stop-timeout",
 ];
 const NUMBERS: [&str; 6] = ["0", "1", "4294967295", "4294967296", "18446744073709551615", "18446744073709551616"];
 

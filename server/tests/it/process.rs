@@ -368,6 +368,13 @@ impl Server {
         }
     }
 
+    /// Waits for the next line of the server's log.
+    pub(crate) fn wait_for_another_line(&mut self) {
+        let running = self.running.as_mut().unwrap();
+        let line = running.stderr.recv_timeout(LINE_TIMEOUT);
+        running.said.push(line.unwrap_or_else(|_| panic!("no other line in the log: {:#?}", running.said)));
+    }
+
     /// The log until the server listened, and what was waited for since.
     pub(crate) fn said(&self) -> &[String] {
         &self.running.as_ref().unwrap().said
