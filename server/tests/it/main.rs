@@ -20,6 +20,7 @@ mod keepalive;
 mod limits;
 mod model;
 mod monitors;
+mod numbers;
 mod options;
 mod power_cut;
 mod process;
