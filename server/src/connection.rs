@@ -269,10 +269,23 @@ impl Connection {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Waits until the client has its replies: the kernel takes those back that are on their way when a socket is closed
-    /// whose input was not read, or comes later.
+    /// Ends the connection of a client that may have sent more, or be at it.
+    async fn close(&mut self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)?;
+        self.release_buffers();
+        self.deliver().await;
+        Ok(())
+    }
+
+    /// Waits until the client has its replies, or reads no more. The kernel takes those back that are on their way when a
+    /// socket is closed whose input was not read, or comes later.
     async fn deliver(&mut self) {
+        let mut patience = Patience::new(Instant::now(), self.open.settings.stop_timeout);
         while !self.socket.is_delivered() {
+            let unsent = [(self.seat, readiness::unsent(self.socket.as_raw_fd()))];
+            if !patience.lasts(Instant::now(), 1, unsent.into_iter()) {
+                break;
+            }
             sleep(STOP_LOOK).await;
         }
         self.socket.discard_input(&mut self.open.read_buffer.borrow_mut());
@@ -295,7 +308,7 @@ impl Connection {
                 self.conversation.answered(&self.open);
                 match step {
                     Step::NeedInput => break,
-                    Step::Close => return Ok(()),
+                    Step::Close => return self.close().await,
                     Step::RoundFull | Step::Control(_) | Step::Stalled if self.is_to_leave() => return Ok(()),
                     Step::Stalled => self.conversation.wait_for_disk(&self.open).await,
                     Step::RoundFull | Step::Control(_) => self.open.handle.pass().await,

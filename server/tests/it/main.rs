@@ -29,6 +29,7 @@ mod missing;
 mod model;
 mod monitors;
 mod numbers;
+mod option_numbers;
 mod options;
 mod passing_failures;
 mod power_cut;

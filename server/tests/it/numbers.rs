@@ -1,71 +1,62 @@
-//! Every option that takes a number, at the ends of what a number can be: it works, or is refused in one line.
+//! The numbers that clients see, as the README explains them.
 
-use crate::client::Client;
-use crate::process::{Launch, refusal_or_running};
+use crate::process::{Launch, Server};
+use crate::transcript::run;
 
-const OPTIONS: [&str; 13] = [
-    "--port",
-    "--udp-port",
-    "--unix-mask",
-    "--connections",
-    "--idle-timeout",
-    "--body-bytes",
-    "--memory",
-    "--commit-kilobytes",
-    "--checkpoint-seconds",
-    "--segment-bytes",
-    "--threads",
-    "--statistics-seconds",
-    "--stop-timeout",
-];
-const NUMBERS: [&str; 6] = ["0", "1", "4294967295", "4294967296", "18446744073709551615", "18446744073709551616"];
-
+/// As the README says: a message's place in its queue, whatever happens to the server meanwhile.
 #[test]
-fn every_number_works_or_is_refused_in_a_line() {
-    let help = std::process::Command::new(crate::process::binary()).arg("--help").output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    for number in NUMBERS {
-        for option in OPTIONS {
-            assert!(help.contains(option), "{option}");
-            let launch = Launch::new().shards(1);
-            let socket = launch.scratch().join("s");
-            let mut arguments = vec![option, number];
-            if option == "--unix-mask" {
-                arguments.extend(["-s", socket.to_str().unwrap()]);
-            }
-            let what = format!("{option} {number}");
-            match refusal_or_running(launch.with(&arguments)) {
-                Ok(mut server) => {
-                    let mut client = Client::connect(server.address());
-                    // A body of one byte fits in the smallest that there may be.
-                    assert_eq!(client.set("q", b"x"), "STORED", "{what}");
-                    assert_eq!(client.get("q").as_deref(), Some(&b"x"[..]), "{what}");
-                    server.terminate();
-                    println!("{what}: works");
-                }
-                Err(refusal) => {
-                    println!("{what}: {}", refusal.stderr.trim());
-                    refusal.assert_one_line(&[]);
-                    let short = help.lines().find(|line| line.contains(option)).unwrap().trim_start();
-                    let names = [option, short.split(',').next().unwrap()];
-                    let named = names.iter().any(|name| refusal.stderr.contains(name));
-                    assert!(named || refusal.stderr.contains("TCP port 1"), "{what}: {}", refusal.stderr);
-                }
-            }
-        }
-    }
+fn gets_numbers_are_places_in_the_queue_and_are_never_used_again() {
+    let mut server = Launch::new().start();
+    let put = |server: &Server| assert_eq!(server.connect().set("q", b"x"), "STORED");
+    let number = |server: &Server| {
+        let mut client = server.connect();
+        let line = client.command("gets q");
+        client.expect("x\r\nEND\r\n");
+        line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()
+    };
+    (0..6).for_each(|_| put(&server));
+    assert_eq!((number(&server), number(&server)), (1, 2));
+    server.kill_9();
+    server.start();
+    assert_eq!(number(&server), 3);
+    server.terminate();
+    server.set_shards(3);
+    server.start();
+    assert_eq!(number(&server), 4);
+    assert_eq!(server.connect().command("flush q"), "END");
+    put(&server);
+    assert_eq!(number(&server), 7);
+    assert_eq!(server.connect().command("flush_all"), "OK");
+    server.terminate();
+    server.start();
+    put(&server);
+    assert_eq!(number(&server), 8);
+    assert_eq!(server.connect().command("delete q"), "DELETED");
+    put(&server);
+    assert_eq!(number(&server), 1);
 }
 
+/// The README: `stats queue` says how many messages ever came and went; and an exptime means nothing.
 #[test]
-fn connections_that_no_process_can_have_are_refused() {
-    let refusal = Launch::new().with(&["-c", "4294967295"]).refused();
-    refusal.assert_one_line(&["-c 4294967295", "fs.nr_open", "make -c smaller"]);
-}
-
-/// What a number of bytes means is said where one was given.
-#[test]
-fn memory_in_bytes_is_refused_with_its_unit() {
-    let refusal = Launch::new().with(&["-m", "268435456"]).refused();
-    refusal.assert_one_line(&["-m 268435456", "megabytes", "-m 256"]);
-    Launch::new().with(&["-m", "99999999999"]).refused().assert_one_line(&["-m 99999999999", "megabytes"]);
+fn an_exptime_is_ignored() {
+    run(r"
+        > set $q 0 1 1
+        > a
+        < STORED
+        > set $q 0 -1 1
+        > b
+        < STORED
+        > set $q 0 2147483647 1
+        > c
+        < STORED
+        > get $q $q
+        < VALUE $q 0 1
+        < a
+        < VALUE $q 0 1
+        < b
+        < END
+        > stats queue
+        < STAT $q 3/2
+        < END
+    ");
 }
