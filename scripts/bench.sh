@@ -13,7 +13,6 @@ output="${3:-${CARGO_TARGET_DIR:-target}/bench}"
 source scripts/servers.sh
 
 IFS=, read -ra cases <<<"${CASES:-pl1,pl16,pl64,conns200,big,hot,wide}"
-IFS=, read -ra wanted <<<"${SERVERS:-rushq,rushq -N,memcached,redis always,redis everysec}"
 
 # options CASE: what the load is.
 options() {
@@ -32,20 +31,7 @@ options() {
 for name in "${cases[@]}"; do
     options "$name" >/dev/null
 done
-servers=()
-for name in "${wanted[@]}"; do
-    case "$name" in
-    rushq | "rushq -N") program=bash ;;
-    memcached) program=memcached ;;
-    "redis always" | "redis everysec") program=redis-server ;;
-    *) echo "there is no server $name; there are rushq, rushq -N, memcached, redis always and redis everysec" >&2; exit 1 ;;
-    esac
-    if command -v "$program" >/dev/null; then
-        servers+=("$name")
-    else
-        echo "left out: $name, since $program is not installed"
-    fi
-done
+choose "${SERVERS:-rushq,rushq -N,memcached,redis always,redis everysec}"
 
 build
 mkdir -p "$output"

@@ -101,6 +101,10 @@ pub(crate) struct Options {
     #[arg(short = 'P', long, value_name = "FILE", help_heading = "Process")]
     pub(crate) pid_file: Option<PathBuf>,
 
+    /// Most seconds that a stop waits for clients that are reading their replies
+    #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = "Process")]
+    pub(crate) stop_timeout: u64,
+
     /// Raise the limit of core files as far as it goes
     #[arg(short = 'r', long, help_heading = "Process")]
     pub(crate) core_files: bool,

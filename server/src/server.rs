@@ -76,6 +76,9 @@ fn repair(directory: &DataDirectory, settings: &Settings) -> Result<(), String> 
         log::info!("nothing is damaged, so nothing is repaired");
         return Ok(());
     };
+    for missing in &repaired.missing {
+        log::warn!("{} {}; what was in it is lost", missing.path.display(), missing.what);
+    }
     for (path, what) in &repaired.set_aside {
         log::warn!("{what}; set aside in {}", path.display());
     }

@@ -19,6 +19,8 @@ const SEGMENT_BYTES: usize = 64 << 20;
 const SEGMENT_BYTES_MAX: usize = 1 << 31;
 /// Shards beyond this would only make every listing and every checkpoint longer.
 const SHARDS_MAX: u16 = 256;
+/// A stop that takes longer than a day is none.
+const STOP_SECONDS_MAX: u64 = 24 * 60 * 60;
 
 /// A Unix socket that is to be made.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) cores: Vec<usize>,
     pub(crate) connections_max: usize,
     pub(crate) idle_timeout: Option<Duration>,
+    /// The longest that a stop waits for clients.
+    pub(crate) stop_timeout: Duration,
     pub(crate) flush_all: bool,
     pub(crate) zend_greeting: bool,
     pub(crate) verbosity: u8,
@@ -95,6 +99,7 @@ impl Settings {
             cores,
             connections_max: options.connections,
             idle_timeout: seconds(options.idle_timeout),
+            stop_timeout: stop_timeout(options.stop_timeout)?,
             flush_all: !options.no_flush_all,
             zend_greeting: !options.no_zend_greeting,
             verbosity: options.verbose,
@@ -145,6 +150,7 @@ impl Settings {
             ("listen", listen),
             ("connections", self.connections_max.to_string()),
             ("idle_timeout", seconds(self.idle_timeout)),
+            ("stop_timeout", self.stop_timeout.as_secs().to_string()),
             ("home", self.directory.display().to_string()),
             ("body_bytes", self.storage.body_bytes_max.to_string()),
             ("memory", (self.memory_bytes >> 20).to_string()),
@@ -166,6 +172,13 @@ impl Settings {
             ("statistics_seconds", seconds(self.statistics_interval)),
         ]
     }
+}
+
+fn stop_timeout(seconds: u64) -> Result<Duration, String> {
+    if !(1..=STOP_SECONDS_MAX).contains(&seconds) {
+        return Err(format!("--stop-timeout {seconds} is not possible; it is 1 to {STOP_SECONDS_MAX} seconds"));
+    }
+    Ok(Duration::from_secs(seconds))
 }
 
 /// The first address of a host at a port.
@@ -237,6 +250,8 @@ mod tests {
             ("-t 0", "-t"),
             ("-c 0", "-c"),
             ("-L 0", "-L"),
+            ("--stop-timeout 0", "--stop-timeout"),
+            ("--stop-timeout 99999999999999", "--stop-timeout"),
             ("--segment-bytes 1000", "-B"),
             ("-B 4000000000", "-B"),
             ("-l no-such-host.invalid", "-l"),

@@ -115,7 +115,8 @@ pub(crate) fn serve(socket: Socket, server: &Rc<Connections>) -> io::Result<impl
                     Ok(request) => answer(&server, &request).await,
                     Err(()) => reply::MULTI_PACKET_REQUEST.to_vec(),
                 };
-                send(&sender, from, id, &answer);
+                let sent = send(&sender, from, id, &answer);
+                server.handle().with_shard(|shard| shard.counters.bytes_written += sent);
                 under_way.set(under_way.get() - 1);
             });
         }
@@ -130,8 +131,11 @@ async fn answer(server: &Rc<Connections>, request: &[u8]) -> Vec<u8> {
     conversation.session.counters.bytes_read += request.len() as u64;
     let mut step = conversation.step(&open, request);
     loop {
-        conversation.settle(&open).await;
-        answer.0.append(&mut conversation.session.out);
+        let mut is_all = false;
+        while !is_all {
+            is_all = conversation.settle(&open).await;
+            answer.0.append(&mut conversation.session.out);
+        }
         if let Step::Control(control) = step {
             if conversation.answer(control, &open, &mut answer).await.is_err() {
                 return reply::TOO_LARGE.to_vec();
@@ -144,7 +148,8 @@ async fn answer(server: &Rc<Connections>, request: &[u8]) -> Vec<u8> {
             return reply::TOO_LARGE.to_vec();
         }
         match step {
-            Step::Control(_) | Step::RoundFull => {}
+            Step::Control(_) | Step::RoundFull => open.handle().pass().await,
+            Step::Stalled => conversation.wait_for_disk(&open).await,
             Step::NeedInput if conversation.is_amid_command() => {
                 answer.0.extend_from_slice(reply::MULTI_PACKET_REQUEST);
                 return answer.0;
@@ -155,14 +160,18 @@ async fn answer(server: &Rc<Connections>, request: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Sends an answer. What the send buffer has no room for is lost, as any datagram may be.
-fn send(sender: &Socket, to: SocketAddr, id: u16, answer: &[u8]) {
+/// Sends an answer, and returns how many bytes of it went. What the send buffer has no room for is lost, as any datagram
+/// may be.
+fn send(sender: &Socket, to: SocketAddr, id: u16, answer: &[u8]) -> u64 {
+    let mut sent = 0;
     for datagram in datagrams(id, answer) {
         // The receiver is the same open file and must block for io_uring to wait, so this call alone does not.
-        if let Err(error) = sender.send_to_with_flags(&datagram, &to.into(), MsgFlags::MSG_DONTWAIT.bits()) {
-            log::debug!("a datagram is lost: {error}");
+        match sender.send_to_with_flags(&datagram, &to.into(), MsgFlags::MSG_DONTWAIT.bits()) {
+            Ok(_) => sent += (datagram.len() - HEADER_BYTES) as u64,
+            Err(error) => log::debug!("a datagram is lost: {error}"),
         }
     }
+    sent
 }
 
 #[cfg(test)]

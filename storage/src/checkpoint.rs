@@ -13,6 +13,7 @@ use crate::directory::{Located, SegmentDirectory};
 use crate::entry::Record;
 use crate::frame::NUMBER_END;
 use crate::index::{Contents, Index, IndexError, Meta, Page, PageWriter, Pages, Sum, Sweep, Written, pack};
+use crate::log::Position;
 use crate::queue::{Place, Queue};
 use crate::queues::{Slot, UNKNOWN_SLOT};
 use crate::segment_notes::SegmentNotes;
@@ -70,6 +71,8 @@ enum Stage {
     /// Writing the records from this slot on.
     Records {
         next: Slot,
+        /// The last flush of all queues that the records so far know.
+        flush: Position,
         pages: PageWriter,
     },
     /// Waiting for the log to be durable up to `needs_frame`.
@@ -212,10 +215,17 @@ impl Store {
                 }
                 (pages.done_bytes() >= BATCH_BYTES).then(|| IndexWork::Write(pages.take_done()))
             }
-            Stage::Records { next, pages } => {
+            Stage::Records { next, flush, pages } => {
                 let end = (*next + STEP_ITEMS as u32).min(self.queues.slots());
-                for queue in (*next..end).filter_map(|slot| self.queues.get(slot)) {
-                    push_record(pages, queue);
+                if *flush != self.flushing.at {
+                    *flush = self.flushing.at;
+                    push_flush(pages, *flush);
+                }
+                for slot in *next..end {
+                    self.follow_flush(slot);
+                    if let Some(queue) = self.queues.get(slot) {
+                        push_record(pages, queue);
+                    }
                 }
                 *next = end;
                 if end == self.queues.slots() {
@@ -284,7 +294,8 @@ fn directory_stage(segment: u32, meta: &Meta) -> Stage {
         let pages = PageWriter::new(Pages::Directory { segment, generation: meta.generation });
         Stage::Directory { segment, from: 0, last_offset: 0, pages }
     } else {
-        Stage::Records { next: 0, pages: PageWriter::new(Pages::Records(meta.generation)) }
+        let pages = PageWriter::new(Pages::Records(meta.generation));
+        Stage::Records { next: 0, flush: Position::default(), pages }
     }
 }
 
@@ -343,12 +354,35 @@ fn push_record(pages: &mut PageWriter, queue: &Queue) {
     value.extend_from_slice(&queue.name);
 }
 
-/// Reads a page that [`push_record`] packed: records, and the segments of their newest copies. `None`: these bytes are
-/// no such page.
-pub(crate) fn read_records(items: &[u8], mut each: impl FnMut(Record<'_>, u32)) -> Option<()> {
+/// What stands in front of a flush on a page of records: no queue's id.
+const NO_QUEUE: u64 = 0;
+
+/// Packs the last flush of all queues, which the records behind it know.
+fn push_flush(pages: &mut PageWriter, at: Position) {
+    pages.make_room(3 * 10);
+    for number in [NO_QUEUE, u64::from(at.segment), u64::from(at.offset)] {
+        put_varint(pages.value(), number);
+    }
+}
+
+/// What a page of records holds.
+pub(crate) enum RecordItem<'a> {
+    /// A record, and the segment of its newest copy.
+    Record(Record<'a>, u32),
+    /// The last flush of all queues that the records behind it know.
+    Flush(Position),
+}
+
+/// Reads a page that [`push_record`] packed. `None`: these bytes are no such page.
+pub(crate) fn read_records(items: &[u8], mut each: impl FnMut(RecordItem<'_>)) -> Option<()> {
     let mut reader = Reader::new(items);
     while !reader.is_empty() {
-        let (queue, head, next) = (reader.varint()?, reader.varint()?, reader.varint()?);
+        let queue = reader.varint()?;
+        if queue == NO_QUEUE {
+            each(RecordItem::Flush(Position { segment: reader.varint_u32()?, offset: reader.varint_u32()? }));
+            continue;
+        }
+        let (head, next) = (reader.varint()?, reader.varint()?);
         let (sets, gets, segment) = (reader.varint()?, reader.varint()?, reader.varint_u32()?);
         let name_bytes = reader.varint_u32()?;
         let name = reader.bytes(name_bytes as usize)?;
@@ -356,7 +390,7 @@ pub(crate) fn read_records(items: &[u8], mut each: impl FnMut(Record<'_>, u32)) 
         if head > next || highest >= NUMBER_END || name.is_empty() {
             return None;
         }
-        each(Record { queue, name, options: b"", head, next, sets, gets }, segment);
+        each(RecordItem::Record(Record { queue, name, options: b"", head, next, sets, gets }, segment));
     }
     Some(())
 }

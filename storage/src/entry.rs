@@ -1,4 +1,4 @@
-//! Entries: what a frame is made of. One entry is one change of one queue.
+//! Entries: what a frame is made of. One entry is one change of one queue, or of all.
 //!
 //! All numbers are little-endian. An entry begins with its kind, one byte:
 //!
@@ -7,13 +7,19 @@
 //! put     2  queue u64  seq u64  flags u32  body bytes u32  checksum u32  body
 //! take    3  queue u64  seq u64
 //! drop    4  queue u64
+//! flush   5
 //! ```
+//!
+//! A flush drops the messages of all queues that there are so far: one byte, however many queues those are. The records
+//! that the queues have in the log stay as they were, and are right together with the flush behind them: segments leave
+//! in their order, so an older record is copied forward, and known by its new numbers, before the flush can leave.
 //!
 //! The checksum of a put is the CRC-32 of all of it but the checksum itself. The frame's checksum covers it too; this
 //! one lets a body be verified that is read alone, long after its frame was.
 //!
 //! Replaying entries is idempotent. A record's numbers only ever grow, so an old one changes nothing; a put whose
-//! number is below the queue's `next` is a copy of a message that is known; a take below `head` was taken before.
+//! number is below the queue's `next` is a copy of a message that is known; a take below `head` was taken before. A
+//! flush is told by its place in the log from those that a checkpoint's records know already.
 
 use crc32fast::Hasher;
 
@@ -29,6 +35,7 @@ const RECORD: u8 = 1;
 const PUT: u8 = 2;
 const TAKE: u8 = 3;
 const DROP: u8 = 4;
+const FLUSH: u8 = 5;
 
 /// Bytes of a put before its body.
 pub(crate) const PUT_HEADER_BYTES: usize = 29;
@@ -36,16 +43,19 @@ pub(crate) const PUT_HEADER_BYTES: usize = 29;
 pub(crate) const TAKE_BYTES: usize = 17;
 /// Bytes of a drop.
 pub(crate) const DROP_BYTES: usize = 9;
+/// Bytes of a flush.
+pub(crate) const FLUSH_BYTES: usize = 1;
 const RECORD_HEADER_BYTES: usize = 45;
 const PUT_CHECKSUM_AT: usize = 25;
 
-/// One change of one queue.
+/// One change of one queue, or the one of all queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Entry<'a> {
     Record(Record<'a>),
     Put { queue: QueueId, seq: Seq, flags: u32, body: &'a [u8] },
     Take { queue: QueueId, seq: Seq },
     Drop { queue: QueueId },
+    Flush,
 }
 
 /// All that is known of a queue, apart from its messages.
@@ -112,6 +122,7 @@ impl<'a> Entry<'a> {
                 out.push(DROP);
                 out.extend_from_slice(&queue.to_le_bytes());
             }
+            Entry::Flush => out.push(FLUSH),
         }
     }
 
@@ -143,6 +154,7 @@ impl<'a> Entry<'a> {
                 let queue = reader.u64()?;
                 is_possible(&[queue]).then_some(Entry::Drop { queue })
             }
+            FLUSH => Some(Entry::Flush),
             _ => None,
         }
     }
@@ -173,6 +185,7 @@ mod tests {
             (Entry::Put { queue: 7, seq: 10, flags: 0, body: b"" }, put_bytes(0)),
             (Entry::Take { queue: 7, seq: 3 }, TAKE_BYTES),
             (Entry::Drop { queue: 7 }, DROP_BYTES),
+            (Entry::Flush, FLUSH_BYTES),
         ];
         let mut out = Vec::new();
         for (entry, bytes) in &entries {

@@ -67,6 +67,7 @@ impl Store {
             for _ in 0..SLOTS_SEARCHED_MAX.min(self.queues.slots()) {
                 let visit = if only_new { usize::MAX } else { VISIT_BYTES.max(self.resident.saturating_sub(budget)) };
                 let wanted = visit.min(self.resident - target);
+                self.follow_flush(self.hand.slot);
                 if let Some(queue) = self.queues.get_mut(self.hand.slot).filter(|queue| queue.resident_bytes() > 0) {
                     let keep = (queue.resident_bytes() / 2).min(KEPT_BYTES);
                     let since = if only_new { self.hand.since } else { Position::default() };

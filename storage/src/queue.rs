@@ -89,6 +89,28 @@ impl Run {
     }
 }
 
+/// Counts the flushes of all queues. A queue whose epoch is not its store's has yet to drop its messages.
+pub(crate) type Epoch = u32;
+
+/// The messages of a queue that was deleted or flushed. Taken out of the queue as they are, however many they are, and
+/// given back one by one.
+#[derive(Debug)]
+pub(crate) struct Dropped {
+    front: Run,
+    #[allow(clippy::box_collection)] // as the queue had them
+    rest: Option<Box<VecDeque<Run>>>,
+}
+
+impl Dropped {
+    /// The next message; `None` when all are given back.
+    pub(crate) fn pop(&mut self) -> Option<Message> {
+        if self.front.messages.is_empty() {
+            self.front = self.rest.as_mut()?.pop_front()?;
+        }
+        self.front.messages.pop_front()
+    }
+}
+
 /// A queue. Invariant outside of recovery: its runs hold exactly the messages `head..next`.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -101,6 +123,8 @@ pub(crate) struct Queue {
     pub(crate) gets: u64,
     /// The segment that holds the newest copy of the record; 0 while there is none.
     pub(crate) record_segment: u32,
+    /// The last flush of all queues that it has followed.
+    pub(crate) epoch: Epoch,
     resident_bytes: usize,
     /// The run at the head, in place so that a shallow queue needs no list of runs.
     front: Run,
@@ -110,7 +134,8 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(id: QueueId, name: &[u8]) -> Queue {
+    /// An empty queue, which has followed all flushes of all queues up to `epoch`.
+    pub(crate) fn new(id: QueueId, name: &[u8], epoch: Epoch) -> Queue {
         Queue {
             id,
             name: name.into(),
@@ -119,6 +144,7 @@ impl Queue {
             sets: 0,
             gets: 0,
             record_segment: 0,
+            epoch,
             resident_bytes: 0,
             front: Run::default(),
             rest: None,
@@ -201,13 +227,12 @@ impl Queue {
         }
     }
 
-    /// Drops all messages; returns the runs, for the caller to release little by little.
-    pub(crate) fn clear(&mut self) -> Vec<Run> {
-        let mut runs = vec![std::mem::take(&mut self.front)];
-        runs.extend(self.rest.take().into_iter().flat_map(|rest| *rest));
+    /// Drops all messages; the caller gives them back little by little. `None`: there were none.
+    pub(crate) fn clear(&mut self) -> Option<Dropped> {
         self.head = self.next;
         self.resident_bytes = 0;
-        runs
+        let dropped = Dropped { front: std::mem::take(&mut self.front), rest: self.rest.take() };
+        (!dropped.front.messages.is_empty() || dropped.rest.is_some()).then_some(dropped)
     }
 
     fn append(&mut self, seq: Seq, message: Message) {
@@ -417,7 +442,7 @@ mod tests {
 
     #[test]
     fn a_deep_queue_is_first_in_first_out() {
-        let mut queue = Queue::new(1, b"q");
+        let mut queue = Queue::new(1, b"q", 0);
         let depth = RUN_MESSAGES_MAX as u32 * 3 + 5;
         for n in 0..depth {
             queue.push(message(n));
@@ -435,7 +460,7 @@ mod tests {
 
     #[test]
     fn eviction_begins_at_the_far_end_and_spares_what_may_not_go() {
-        let mut queue = Queue::new(1, b"q");
+        let mut queue = Queue::new(1, b"q", 0);
         for n in 0..10 {
             queue.push(message(n));
         }
@@ -452,7 +477,7 @@ mod tests {
 
     #[test]
     fn recovery_takes_places_in_any_order() {
-        let mut queue = Queue::new(1, b"q");
+        let mut queue = Queue::new(1, b"q", 0);
         queue.next = 3001;
         for seq in (1001..2001).chain(1..1001).chain(2500..3001).chain(2001..2500).chain(5..10) {
             queue.place(seq, at(seq as u32));
@@ -469,7 +494,7 @@ mod tests {
 
     #[test]
     fn a_hole_is_found() {
-        let mut queue = Queue::new(1, b"q");
+        let mut queue = Queue::new(1, b"q", 0);
         queue.next = 11;
         for seq in (1..6).chain(7..11) {
             queue.place(seq, at(seq as u32));

@@ -1,7 +1,7 @@
 //! All queues of a shard: found by name, by id, and in an order that a long listing can follow.
 
 use std::fmt::Debug;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::mem;
 
 use hashbrown::hash_table::Entry;
@@ -9,13 +9,15 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::entry::QueueId;
 use crate::queue::Queue;
+use crate::slots::Slots;
 
 /// Where a queue stands in the list of all queues; stable for the queue's life.
 pub(crate) type Slot = u32;
 /// No queue's: when it is not known where one stands.
 pub(crate) const UNKNOWN_SLOT: Slot = Slot::MAX;
 
-/// Tables that make up a [`Parts`].
+/// Tables that make up a [`Parts`]. With sixteen million queues, one of them that grows has a quarter of a million entries to
+/// move: some milliseconds.
 const PARTS: usize = 64;
 /// An odd number near 2^64 divided by the golden ratio: multiplied by it, consecutive numbers spread (Knuth, The Art of
 /// Computer Programming, 6.4).
@@ -24,8 +26,7 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// The queues of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
-    slots: Vec<Option<Queue>>,
-    free: Vec<Slot>,
+    slots: Slots,
     by_name: Parts<Named>,
     by_id: Parts<Numbered>,
     /// Seeded at random: clients choose the names, and must not be able to choose collisions.
@@ -113,7 +114,7 @@ impl<T: Hashed + Debug> Parts<T> {
 impl Queues {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.slots.used()
     }
 
     pub(crate) fn find(&self, name: &[u8]) -> Option<Slot> {
@@ -123,7 +124,10 @@ impl Queues {
     }
 
     fn hash_name(&self, name: &[u8]) -> u32 {
-        self.hasher.hash_one(name) as u32
+        // Without the length in front, which `hash_one` adds for those who hash several slices in a row.
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(name);
+        hasher.finish() as u32
     }
 
     pub(crate) fn find_id(&self, id: QueueId) -> Option<Slot> {
@@ -138,52 +142,44 @@ impl Queues {
 
     /// The queue in a slot that [`find`](Self::find) or [`add`](Self::add) gave.
     pub(crate) fn at(&self, slot: Slot) -> &Queue {
-        self.slots[slot as usize].as_ref().expect("the slot is in use")
+        self.slots.get(slot).expect("the slot is in use")
     }
 
     pub(crate) fn at_mut(&mut self, slot: Slot) -> &mut Queue {
-        self.slots[slot as usize].as_mut().expect("the slot is in use")
+        self.slots.get_mut(slot).expect("the slot is in use")
     }
 
     /// The queue in any slot below [`slots`](Self::slots), if it is in use.
     pub(crate) fn get(&self, slot: Slot) -> Option<&Queue> {
-        self.slots.get(slot as usize)?.as_ref()
+        self.slots.get(slot)
     }
 
     pub(crate) fn get_mut(&mut self, slot: Slot) -> Option<&mut Queue> {
-        self.slots.get_mut(slot as usize)?.as_mut()
+        self.slots.get_mut(slot)
     }
 
     /// The number of slots, in use or free.
     pub(crate) fn slots(&self) -> Slot {
-        self.slots.len() as Slot
+        self.slots.len()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Queue> {
-        self.slots.iter().flatten()
+        self.slots.iter()
     }
 
     /// Adds a queue whose name and id are new.
     pub(crate) fn add(&mut self, queue: Queue) -> Slot {
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None => {
-                self.slots.push(None);
-                Slot::try_from(self.slots.len() - 1).expect("fewer than 2^32 queues")
-            }
-        };
         let (hash, id) = (self.hash_name(&queue.name), queue.id);
+        let slot = self.slots.add(queue);
         self.by_name.insert(Named { hash, slot }, |named| named.slot == slot);
         self.by_id.insert(Numbered { id, slot }, |numbered| numbered.id == id);
-        self.slots[slot as usize] = Some(queue);
         slot
     }
 
     pub(crate) fn remove(&mut self, slot: Slot) -> Queue {
-        let queue = self.slots[slot as usize].take().expect("the slot is in use");
+        let queue = self.slots.remove(slot);
         self.by_name.remove(spread(self.hash_name(&queue.name)), |named| named.slot == slot);
         self.by_id.remove(hash_id(queue.id), |numbered| numbered.slot == slot);
-        self.free.push(slot);
         queue
     }
 }

@@ -8,7 +8,7 @@ use crate::directory::{Located, SegmentDirectory};
 use crate::entry::{Entry, QueueId};
 use crate::index::{Index, IndexError, Written};
 use crate::log::Position;
-use crate::queue::{Place, Queue};
+use crate::queue::{Epoch, Place, Queue};
 use crate::queues::UNKNOWN_SLOT;
 
 /// The queues so far. Entries may come again, and records and directories of a checkpoint may know more than the
@@ -20,11 +20,24 @@ pub(crate) struct Rebuild {
     /// Directories of the segments that were walked through, if an index wants them.
     pub(crate) directories: VecDeque<SegmentDirectory>,
     indexed: bool,
+    /// Flushes of all queues that records of the index know, as those came: a queue's epoch below their number is the place
+    /// of one of them. The first is none.
+    known: Vec<Position>,
+    /// The last flush of all queues that was replayed, as an epoch behind all those, and its place.
+    epoch: Epoch,
+    flushed_at: Position,
 }
 
 impl Rebuild {
     pub(crate) fn new(indexed: bool) -> Rebuild {
-        Rebuild { queues: HashMap::new(), directories: VecDeque::new(), indexed }
+        Rebuild {
+            queues: HashMap::new(),
+            directories: VecDeque::new(),
+            indexed,
+            known: vec![Position::default()],
+            epoch: 0,
+            flushed_at: Position::default(),
+        }
     }
 
     /// Applies all entries of a frame whose body is at `at`. False: the bytes are no entries.
@@ -77,11 +90,42 @@ impl Rebuild {
             Entry::Drop { queue } => {
                 self.queues.remove(&queue);
             }
+            Entry::Flush => {
+                self.flushed_at = at;
+                match self.epoch.checked_add(1) {
+                    Some(epoch) => self.epoch = epoch.max(self.known.len() as Epoch),
+                    None => self.follow_flushes(),
+                }
+            }
         }
     }
 
+    /// The queue of this id as the last flush has left it, made if there is none.
     fn queue(&mut self, id: QueueId) -> &mut Queue {
-        self.queues.entry(id).or_insert_with(|| Queue::new(id, b""))
+        let (known, epoch, flushed_at) = (&self.known, self.epoch, self.flushed_at);
+        let queue = self.queues.entry(id).or_insert_with(|| Queue::new(id, b"", epoch));
+        follow_flush(queue, known, epoch, flushed_at);
+        queue
+    }
+
+    /// Notes that the records that come from the index from now on know this flush of all queues.
+    pub(crate) fn know_flush(&mut self, at: Position) {
+        self.epoch = self.known.len() as Epoch;
+        self.known.push(at);
+    }
+
+    /// Notes that all records of the index are there: a queue that comes from now on knows none of their flushes.
+    pub(crate) fn end_records(&mut self) {
+        self.epoch = self.known.len() as Epoch;
+    }
+
+    /// Has all queues follow the last flush of all of them. They count from 0 again.
+    pub(crate) fn follow_flushes(&mut self) {
+        for queue in self.queues.values_mut() {
+            follow_flush(queue, &self.known, self.epoch, self.flushed_at);
+            queue.epoch = 0;
+        }
+        (self.known, self.epoch, self.flushed_at) = (vec![Position::default()], 0, Position::default());
     }
 
     fn directory(&mut self, segment: u32) -> &mut SegmentDirectory {
@@ -119,8 +163,8 @@ impl Rebuild {
         written.map_err(|IndexError(what)| ::log::error!("the index cannot be written: {what}")).ok()
     }
 
-    /// What is missing: `None` when every queue has its record, in a segment that is still needed, and all messages
-    /// between its head and its next number, before the end of the log.
+    /// What is missing, once all queues [follow the flushes](Self::follow_flushes): `None` when every queue has its record, in
+    /// a segment that is still needed, and all messages between its head and its next number, before the end of the log.
     pub(crate) fn incomplete(&self, first_segment: u32, end: Position) -> Option<String> {
         self.queues.values().find_map(|queue| {
             let name = String::from_utf8_lossy(&queue.name);
@@ -145,5 +189,14 @@ impl Rebuild {
     /// One more than the highest id that was seen.
     pub(crate) fn next_queue_id(&self) -> QueueId {
         self.queues.keys().max().map_or(1, |id| id + 1)
+    }
+}
+
+/// Drops a queue's messages when a flush was replayed since it was used last, unless it came with a record that knows it.
+fn follow_flush(queue: &mut Queue, known: &[Position], epoch: Epoch, flushed_at: Position) {
+    let knows = known.get(queue.epoch as usize).is_some_and(|known| *known >= flushed_at);
+    if queue.epoch != epoch && !knows {
+        queue.raise_head(queue.next);
+        queue.epoch = epoch;
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::attempt::Attempt;
 use crate::codec::Reader;
 use crate::directory::Located;
 use crate::entry::{Entry, QueueId, Seq, put_bytes};
@@ -28,24 +29,60 @@ enum Candidate {
 }
 
 impl Store {
-    /// Does a little of what gives space back: releases deleted messages, lets dead segments go, copies one frame
+    /// Does a little of what gives space back: gives back dropped messages, lets dead segments go, copies one frame
     /// forward. Returns whether there is more to do at once.
     ///
     /// # Errors
     /// When the disk fails, or the log is damaged where it is read; the caller must stop.
     pub fn reclaim(&mut self) -> Result<bool> {
-        let releasing = self.release();
+        let giving_back = self.give_back_step();
         while self.oldest_is_done() {
             self.log.drop_oldest();
             self.windows.forget_before(self.log.first());
         }
-        Ok(self.copy_forward()? || releasing)
+        Ok(self.copy_forward()? || giving_back)
     }
 
     /// Whether [`reclaim`](Self::reclaim) has something to do.
     #[must_use]
     pub fn wants_reclaim(&self) -> bool {
-        self.has_released() || self.oldest_is_done() || self.wants_copying()
+        self.flushing.is_under_way() || self.oldest_is_done() || (self.wants_copying() && self.copying_is_loaded())
+    }
+
+    /// Whether the frame that is copied next is in memory.
+    fn copying_is_loaded(&self) -> bool {
+        let oldest = self.log.oldest_finished().map(|segment| segment.number);
+        self.copying
+            .as_ref()
+            .is_some_and(|copying| Some(copying.reader.segment()) == oldest && copying.reader.is_loaded())
+    }
+
+    /// Whether [`begin_load`](Self::begin_load) has something.
+    pub(crate) fn wants_load(&self) -> bool {
+        self.log.is_free() && self.wants_copying() && !self.copying_is_loaded()
+    }
+
+    /// What has to read the frame that is copied next, off the shard's thread. It comes back by
+    /// [`finish_load`](Self::finish_load).
+    pub(crate) fn begin_load(&mut self) -> Option<FrameReader> {
+        if !self.wants_load() {
+            return None;
+        }
+        let oldest = self.log.oldest_finished()?;
+        let reader = match self.copying.take() {
+            Some(copying) if copying.reader.segment() == oldest.number => copying.reader,
+            _ => {
+                let (file, start) = (Arc::clone(&oldest.file), SEGMENT_HEADER_BYTES as u32);
+                FrameReader::new(file, self.log.id(), oldest.number, self.log.segment_bytes(), start)
+            }
+        };
+        self.log.begin_reading();
+        Some(reader)
+    }
+
+    pub(crate) fn finish_load(&mut self, reader: FrameReader) {
+        self.log.finish_reading();
+        self.copying = Some(Copying { reader });
     }
 
     fn oldest_is_done(&self) -> bool {
@@ -58,8 +95,8 @@ impl Store {
     /// size, copying pays. On a full disk it pays when at most half of the segment lives, and comes out of what is set
     /// aside, at most half of that: else a single message, or a queue's record, would keep the disk full for ever.
     fn wants_copying(&self) -> bool {
-        // Messages that were dropped and not released yet still count as live.
-        if self.has_released() {
+        // Messages that were dropped and not given back yet still count as live.
+        if self.flushing.is_under_way() {
             return false;
         }
         let Some(oldest) = self.log.oldest_finished().filter(|segment| segment.live_bytes > 0) else {
@@ -75,21 +112,13 @@ impl Store {
 
     /// Copies what lives in one frame of the oldest segment. Returns whether there is more to copy.
     fn copy_forward(&mut self) -> Result<bool> {
-        if !self.wants_copying() {
+        if !self.wants_copying() || !self.copying_is_loaded() {
             return Ok(false);
         }
-        let Some(oldest) = self.log.oldest_finished() else {
+        let Some(mut copying) = self.copying.take() else {
             return Ok(false);
         };
-        let number = oldest.number;
-        let mut copying = match self.copying.take() {
-            Some(copying) if copying.reader.segment() == number => copying,
-            _ => {
-                oldest.file.will_need(0, u64::from(self.log.segment_bytes()));
-                let (file, start) = (Arc::clone(&oldest.file), SEGMENT_HEADER_BYTES as u32);
-                Copying { reader: FrameReader::new(file, self.log.id(), number, self.log.segment_bytes(), start) }
-            }
-        };
+        let number = copying.reader.segment();
         let at = copying.reader.offset();
         let Some(frame) = copying.reader.next()? else {
             // Everything that lives is in frames, and all of them were copied: unless one of them is unreadable.
@@ -99,7 +128,10 @@ impl Store {
         let (body, body_offset) = (frame.body, frame.body_offset);
         let candidates = candidates(number, body, body_offset);
         for candidate in candidates {
-            if !self.copy(number, candidate, body)? {
+            if self.copy(number, candidate, body) != Attempt::Done(()) {
+                // The frame is looked at again; what was copied of it lives elsewhere by then.
+                copying.reader.go_back(at);
+                self.copying = Some(copying);
                 return Ok(false);
             }
         }
@@ -112,29 +144,30 @@ impl Store {
         if self.log.is_full() { Purpose::Copy } else { Purpose::Set }
     }
 
-    /// Copies one entry if it is still needed. `Ok(false)`: the disk is full.
-    fn copy(&mut self, from: u32, candidate: Candidate, frame: &[u8]) -> Result<bool> {
+    /// Copies one entry if it is still needed.
+    fn copy(&mut self, from: u32, candidate: Candidate, frame: &[u8]) -> Attempt<()> {
         match candidate {
             Candidate::Record { queue } => {
                 let Some(slot) = self.queues.find_id(queue) else {
-                    return Ok(true);
+                    return Attempt::Done(());
                 };
                 if self.queues.at(slot).record_segment != from {
-                    return Ok(true);
+                    return Attempt::Done(());
                 }
-                let room = self.log.make_room(self.queues.at(slot).record_bytes(), self.copy_purpose())?;
-                if room {
+                let room = self.log.make_room(self.queues.at(slot).record_bytes(), self.copy_purpose());
+                if room == Attempt::Done(()) {
                     self.rewrite_record(slot);
                 }
-                Ok(room)
+                room
             }
             Candidate::Put { queue, seq, flags, place, body } => {
                 if !self.is_live(&Located { queue, slot: UNKNOWN_SLOT, seq, place }) {
-                    return Ok(true);
+                    return Attempt::Done(());
                 }
                 let body = &frame[body];
-                if !self.log.make_room(put_bytes(body.len()), self.copy_purpose())? {
-                    return Ok(false);
+                let room = self.log.make_room(put_bytes(body.len()), self.copy_purpose());
+                if room != Attempt::Done(()) {
+                    return room;
                 }
                 let slot = self.queues.find_id(queue).expect("it is live");
                 let indexed = self.index.is_some();
@@ -142,7 +175,7 @@ impl Store {
                 self.log.sub_live(from, put_bytes(body.len()));
                 self.resident += self.queues.at_mut(slot).move_message(seq, to, flags, body);
                 self.keep_to_budget();
-                Ok(true)
+                Attempt::Done(())
             }
         }
     }
@@ -150,7 +183,8 @@ impl Store {
     /// Whether a message waits, and this is its place.
     pub(crate) fn is_live(&self, located: &Located) -> bool {
         let queue = self.queues.by_id(located.queue, located.slot);
-        let message = queue.and_then(|queue| queue.message(located.seq));
+        let message =
+            queue.filter(|queue| queue.epoch == self.flushing.epoch).and_then(|queue| queue.message(located.seq));
         message.is_some_and(|message| message.place == located.place)
     }
 }
@@ -168,7 +202,7 @@ fn candidates(segment: u32, body: &[u8], body_offset: u32) -> Vec<Candidate> {
                 candidates.push(Candidate::Put { queue, seq, flags, place, body: end - bytes.len()..end });
             }
             Some(Entry::Record(record)) => candidates.push(Candidate::Record { queue: record.queue }),
-            Some(Entry::Take { .. } | Entry::Drop { .. }) => {}
+            Some(Entry::Take { .. } | Entry::Drop { .. } | Entry::Flush) => {}
             None => break,
         }
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::index::{Index, IndexError, Meta, Tree};
-use crate::log::{Log, Position, Tail};
+use crate::log::{Log, Position, Preparation, Tail};
 use crate::queues::Queues;
 use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
@@ -153,7 +153,7 @@ impl LogFiles {
         found.check_unfinished(log.is_some())?;
         if log.is_none() {
             let header = SegmentHeader { number: 1, log_id, segment_bytes };
-            found.files.insert(1, header.prepare(&*found.disk, None)?);
+            found.files.insert(1, Preparation::at_once(header, &*found.disk)?);
             found.unfinished.remove(&1);
         }
         Ok(found)
@@ -231,6 +231,7 @@ impl LogFiles {
         let tail = Tail { position: start_of(first), frame, checksum, next_queue_id: 1 };
         let mut walk = Walk::new(Rebuild::new(index.is_some()), tail);
         self.walk(&mut walk, index)?;
+        walk.rebuild.follow_flushes();
         self.check_end(&walk)?;
         if walk.first_segment < first {
             let position = Position { segment: first - 1, offset: 0 };

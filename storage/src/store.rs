@@ -10,17 +10,15 @@ use crate::directory::SegmentDirectory;
 use crate::disk::Disk;
 use crate::entry::{DROP_BYTES, Entry, QueueId, Seq, TAKE_BYTES, put_bytes, record_bytes};
 use crate::error::Result;
+use crate::flush::Flushing;
 use crate::frame::FrameNumber;
 use crate::index::Index;
 use crate::log::{Log, Purpose};
 use crate::memory::Hand;
-use crate::queue::{Message, Place, Queue, Run, resident_bytes};
+use crate::queue::{Message, Place, Queue, resident_bytes};
 use crate::queues::{Queues, Slot};
 use crate::reclaim::Copying;
 use crate::windows::Windows;
-
-/// Runs of deleted messages that are released in one step.
-const RUNS_RELEASED_AT_ONCE: usize = 4;
 
 /// When a change counts as safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +114,7 @@ pub struct Store {
     pub(crate) options: Options,
     pub(crate) log: Log,
     pub(crate) queues: Queues,
+    /// Messages that wait. Those that a flush of all queues has dropped do not count, wherever they still are.
     pub(crate) messages: u64,
     /// Bytes of bodies in memory.
     pub(crate) resident: usize,
@@ -123,8 +122,7 @@ pub struct Store {
     pub(crate) hand: Hand,
     /// Bytes that the records of all queues take.
     pub(crate) record_bytes: u64,
-    /// Messages of deleted and flushed queues, still to be released.
-    released: VecDeque<Run>,
+    pub(crate) flushing: Flushing,
     /// Directories that the index does not have yet; the last is the active segment's.
     pub(crate) directories: VecDeque<SegmentDirectory>,
     pub(crate) index: Option<Arc<Index>>,
@@ -134,6 +132,14 @@ pub struct Store {
     pub(crate) scratch: Vec<u8>,
 }
 
+/// The longest name of a queue.
+const NAME_BYTES_MAX: usize = 250;
+
+/// Whether a queue can be called so: 1 to 250 bytes without spaces and control bytes.
+fn is_name(name: &[u8]) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.iter().all(|byte| *byte > b' ' && *byte != 0x7f)
+}
+
 impl Store {
     pub(crate) fn new(options: Options, log: Log, queues: Queues, index: Option<Arc<Index>>) -> Store {
         Store {
@@ -141,7 +147,7 @@ impl Store {
             resident: 0,
             hand: Hand::default(),
             record_bytes: queues.iter().map(|queue| queue.record_bytes() as u64).sum(),
-            released: VecDeque::new(),
+            flushing: Flushing::default(),
             directories: VecDeque::new(),
             index,
             checkpoint: Checkpoint::default(),
@@ -167,10 +173,11 @@ impl Store {
         assert!(body.len() <= self.options.body_bytes_max, "the caller checks the size");
         let found = self.queues.find(name);
         let record = if found.is_none() { record_bytes(name) } else { 0 };
-        if !self.log.make_room(record + put_bytes(body.len()), Purpose::Set)? {
-            return Ok(Attempt::NoRoom);
+        if let Some(held_up) = self.log.make_room(record + put_bytes(body.len()), Purpose::Set).held_up() {
+            return Ok(held_up);
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
+        self.follow_flush(slot);
         let queue = self.queues.at_mut(slot);
         let place = append_put(
             &mut self.log,
@@ -194,8 +201,8 @@ impl Store {
     /// When the disk fails otherwise; the caller must stop.
     pub fn create(&mut self, name: &[u8]) -> Result<Attempt<()>> {
         if self.queues.find(name).is_none() {
-            if !self.log.make_room(record_bytes(name), Purpose::Set)? {
-                return Ok(Attempt::NoRoom);
+            if let Some(held_up) = self.log.make_room(record_bytes(name), Purpose::Set).held_up() {
+                return Ok(held_up);
             }
             self.create_queue(name);
         }
@@ -212,8 +219,8 @@ impl Store {
     /// When there is such a queue.
     pub fn adopt(&mut self, name: &[u8], sets: u64, gets: u64, next: Seq, stored: u64) -> Result<Attempt<()>> {
         assert!(self.queues.find(name).is_none() && stored < next, "a queue is adopted once, and whole");
-        if !self.log.make_room(record_bytes(name), Purpose::Set)? {
-            return Ok(Attempt::NoRoom);
+        if let Some(held_up) = self.log.make_room(record_bytes(name), Purpose::Set).held_up() {
+            return Ok(held_up);
         }
         let first = next - stored;
         self.add_queue(name, |queue| {
@@ -228,9 +235,10 @@ impl Store {
     }
 
     fn add_queue(&mut self, name: &[u8], set_up: impl FnOnce(&mut Queue)) -> Slot {
+        assert!(is_name(name), "a queue that no command can name could never be emptied: {}", name.escape_ascii());
         let id = self.log.next_queue_id;
         self.log.next_queue_id += 1;
-        let mut queue = Queue::new(id, name);
+        let mut queue = Queue::new(id, name, self.flushing.epoch);
         set_up(&mut queue);
         append_record(&mut self.log, &mut queue);
         self.record_bytes += queue.record_bytes() as u64;
@@ -246,15 +254,16 @@ impl Store {
         let Some(slot) = self.queues.find(name) else {
             return Ok(Attempt::Done(None));
         };
+        self.follow_flush(slot);
         let in_memory = self.queues.at(slot).head_message().map(|message| message.body.is_some());
         match in_memory {
             None => return Ok(Attempt::Done(None)),
             Some(false) => self.read_ahead(slot)?,
             Some(true) => {}
         }
-        if !self.log.make_room(TAKE_BYTES, Purpose::Take)? {
+        if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
             // Even what is set aside for takes is used up. The message stays.
-            return Ok(Attempt::NoRoom);
+            return Ok(held_up);
         }
         let queue = self.queues.at_mut(slot);
         let (seq, message) = queue.pop().expect("looked at above");
@@ -275,9 +284,10 @@ impl Store {
         let Some(slot) = self.queues.find(name) else {
             return Ok(Attempt::Done(false));
         };
-        if !self.log.make_room(DROP_BYTES, Purpose::Take)? {
-            return Ok(Attempt::NoRoom);
+        if let Some(held_up) = self.log.make_room(DROP_BYTES, Purpose::Drop).held_up() {
+            return Ok(held_up);
         }
+        self.follow_flush(slot);
         self.empty(slot);
         let queue = self.queues.remove(slot);
         self.log.append(&Entry::Drop { queue: queue.id });
@@ -286,74 +296,12 @@ impl Store {
         Ok(Attempt::Done(true))
     }
 
-    /// Drops the messages of a queue, and keeps the queue and its counters.
-    ///
-    /// # Errors
-    /// When the disk fails; the caller must stop.
-    pub fn flush(&mut self, name: &[u8]) -> Result<Attempt<()>> {
-        match self.queues.find(name) {
-            Some(slot) => self.flush_slot(slot),
-            None => Ok(Attempt::Done(())),
-        }
-    }
-
-    /// Drops the messages of all queues.
-    ///
-    /// # Errors
-    /// When the disk fails; the caller must stop.
-    pub fn flush_all(&mut self) -> Result<Attempt<()>> {
-        for slot in 0..self.queues.slots() {
-            if self.flush_slot(slot)? == Attempt::NoRoom {
-                return Ok(Attempt::NoRoom);
-            }
-        }
-        Ok(Attempt::Done(()))
-    }
-
-    fn flush_slot(&mut self, slot: Slot) -> Result<Attempt<()>> {
-        let Some(queue) = self.queues.get(slot).filter(|queue| queue.depth() > 0) else {
-            return Ok(Attempt::Done(()));
-        };
-        if !self.log.make_room(queue.record_bytes(), Purpose::Take)? {
-            return Ok(Attempt::NoRoom);
-        }
-        self.empty(slot);
-        self.rewrite_record(slot);
-        Ok(Attempt::Done(()))
-    }
-
-    /// Takes all messages out of a queue's memory. What they cost is given back step by step.
-    fn empty(&mut self, slot: Slot) {
-        let queue = self.queues.at_mut(slot);
-        self.messages -= queue.depth();
-        self.resident -= queue.resident_bytes();
-        self.released.extend(queue.clear().into_iter().filter(|run| !run.messages.is_empty()));
-        self.release();
-    }
-
     /// Writes a queue's record as it is now; there is room. The copy before is no longer live.
     pub(crate) fn rewrite_record(&mut self, slot: Slot) {
+        self.follow_flush(slot);
         let queue = self.queues.at_mut(slot);
         self.log.sub_live(queue.record_segment, queue.record_bytes());
         append_record(&mut self.log, queue);
-    }
-
-    /// Counts a few more of the messages that were dropped as dead. Returns whether there may be more.
-    pub(crate) fn release(&mut self) -> bool {
-        for _ in 0..RUNS_RELEASED_AT_ONCE {
-            let Some(run) = self.released.pop_front() else {
-                return false;
-            };
-            for message in &run.messages {
-                self.log.sub_live(message.place.segment, put_bytes(message.place.body_bytes as usize));
-            }
-        }
-        true
-    }
-
-    /// Whether [`release`](Self::release) has something to do.
-    pub(crate) fn has_released(&self) -> bool {
-        !self.released.is_empty()
     }
 
     /// Lists up to `limit` queues, beginning at a cursor: 0, or what the call before returned. A queue that exists all
@@ -386,9 +334,10 @@ impl Store {
         self.log.is_full()
     }
 
-    /// Lets the next set find out whether a full disk has room again.
-    pub fn retry_when_full(&mut self) {
-        self.log.retry_when_full();
+    /// To be called about once a second: chores that failed are tried again, a full disk is looked at anew, and what was
+    /// made ready for a burst is given back little by little.
+    pub fn tick(&mut self) {
+        self.log.tick();
     }
 
     // ---- committing ----

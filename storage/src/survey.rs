@@ -64,6 +64,21 @@ fn start_of(segment: u32) -> Position {
 }
 
 impl Survey {
+    /// What a survey finds where there is no log.
+    #[must_use]
+    pub fn nothing() -> Survey {
+        Survey {
+            files: BTreeMap::new(),
+            log_id: 0,
+            segment_bytes: 0,
+            rebuild: Rebuild::new(false),
+            damaged: Vec::new(),
+            frames: 0,
+            last: None,
+            first_segment: 0,
+        }
+    }
+
     /// Reads a log.
     ///
     /// # Errors
@@ -100,11 +115,7 @@ impl Survey {
                 .map(|(n, _)| *n)
                 .collect(),
             files,
-            rebuild: Rebuild::new(false),
-            damaged: Vec::new(),
-            frames: 0,
-            last: None,
-            first_segment: 0,
+            ..Survey::nothing()
         };
         survey.check_headers(&headers, &sizes)?;
         survey.walk()?;
@@ -118,6 +129,7 @@ impl Survey {
             survey.check_headers(&headers, &sizes)?;
             survey.walk()?;
         }
+        survey.rebuild.follow_flushes();
         survey.damaged.retain(|damaged| damaged.segment >= first);
         survey.drop_namesakes();
         Ok(survey)
@@ -154,6 +166,12 @@ impl Survey {
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// The random number of the log that most of the segments belong to; `None` when no segment has a good header.
+    #[must_use]
+    pub fn log_id(&self) -> Option<u64> {
+        (self.segment_bytes > 0).then_some(self.log_id)
     }
 
     /// Bytes of a segment of this log; 0 when there is none.

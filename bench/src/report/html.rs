@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::plot::{self, Line, escape};
 use super::several::Comparison;
-use super::{number, table, text};
+use super::{beside, number, table, text};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -55,6 +55,40 @@ pub(super) fn of_several(comparison: &Comparison, documents: &[Value]) -> String
     }
     let _ = writeln!(body, "<h2>Figures</h2>\n<pre>{}</pre>", escape(&comparison.table()));
     page("rushq-bench: comparison", &body)
+}
+
+/// The page of what was felt beside loads.
+pub(super) fn of_beside(document: &Value) -> String {
+    let loads = || document["beside"].as_array().into_iter().flatten();
+    let bars = |figure: &str| -> Vec<(String, f64)> {
+        let value = |load: &Value| (String::from(text(load, "/load")), number(load, &format!("/latency_ms/{figure}")));
+        loads().map(value).collect()
+    };
+    let mut body = plot::bars("Median of a set and its get", "ms", &bars("p50"));
+    body += &plot::bars("Longest", "ms", &bars("max"));
+    let line = |load: &Value| {
+        let points = load["distribution_ms"].as_array().into_iter().flatten();
+        let points = points.map(|it| (number(it, "/0"), number(it, "/1"))).collect();
+        Line { name: String::from(text(load, "/load")), points }
+    };
+    body += &plot::percentiles("By percentile", "ms", &loads().map(line).collect::<Vec<_>>());
+    let _ = writeln!(body, "<h2>Figures</h2>\n<pre>{}</pre>", escape(&beside::table(document)));
+    page("rushq-bench: a client beside loads", &body)
+}
+
+/// The page of a comparison of that.
+pub(super) fn of_several_beside(comparison: &beside::Comparison) -> String {
+    let mut body = String::new();
+    for load in &comparison.loads {
+        let _ = writeln!(body, "<h2>beside {}</h2>", escape(&load.name));
+        let values = |of: fn(&beside::Row) -> f64| -> Vec<(String, f64)> {
+            load.rows.iter().map(|row| (row.server.clone(), of(row))).collect()
+        };
+        body += &plot::bars("Median of a set and its get", "ms", &values(|row| row.p50_ms));
+        body += &plot::bars("Longest", "ms", &values(|row| row.max_ms));
+    }
+    let _ = writeln!(body, "<h2>Figures</h2>\n<pre>{}</pre>", escape(&comparison.table()));
+    page("rushq-bench: a client beside loads, compared", &body)
 }
 
 fn summary(document: &Value) -> String {

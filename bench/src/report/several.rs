@@ -23,7 +23,7 @@ pub(super) struct Row {
 }
 
 /// Things by name, in the order in which the names first came.
-type Named<'a, T> = Vec<(&'a str, T)>;
+pub(super) type Named<'a, T> = Vec<(&'a str, T)>;
 
 #[derive(Debug)]
 pub(super) struct Case {
@@ -86,7 +86,7 @@ impl Comparison {
 }
 
 /// A label's case and server; either may be missing.
-fn split(label: &str) -> (&str, &str) {
+pub(super) fn split(label: &str) -> (&str, &str) {
     match label.split_once('/') {
         Some(parts) => parts,
         None if label.is_empty() => ("all", "-"),
@@ -94,7 +94,7 @@ fn split(label: &str) -> (&str, &str) {
     }
 }
 
-fn entry<'a, 'b, T: Default>(entries: &'b mut Named<'a, T>, name: &'a str) -> &'b mut T {
+pub(super) fn entry<'a, 'b, T: Default>(entries: &'b mut Named<'a, T>, name: &'a str) -> &'b mut T {
     let at = entries.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
         entries.push((name, T::default()));
         entries.len() - 1
@@ -129,7 +129,7 @@ fn case(documents: &[Value], name: &str, servers: &Named<'_, Vec<usize>>, baseli
     Case { name: String::from(name), rows: servers.iter().map(row).collect() }
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let (low, high) = (values.get(values.len().saturating_sub(1) / 2)?, values.get(values.len() / 2)?);
     Some((low + high) / 2.0)

@@ -75,8 +75,9 @@ impl Fake {
         self.store().queues.entry(queue.as_bytes().to_vec()).or_default().push_back(body.into());
     }
 
-    /// Hangs up on everybody once `file` is there, and loses so many messages.
-    pub(crate) fn restart_at(&self, file: PathBuf, losses: usize) {
+    /// Hangs up on all clients once `file` is there, loses so many messages, and then commits this fault at the set that
+    /// comes so many sets later.
+    pub(crate) fn restart_at(&self, file: PathBuf, losses: usize, fault: Option<(fn(u64) -> Mischief, u64)>) {
         let fake = self.clone();
         thread::spawn(move || {
             while !file.exists() {
@@ -89,6 +90,9 @@ impl Fake {
             for _ in 0..losses {
                 let queue = store.queues.values_mut().find(|queue| !queue.is_empty()).unwrap();
                 queue.pop_front();
+            }
+            if let Some((mischief, later)) = fault {
+                store.mischief = mischief(store.sets + later);
             }
         });
     }

@@ -168,6 +168,11 @@ impl Launch {
         server
     }
 
+    /// A server that was not started yet.
+    pub(crate) fn later(self) -> Server {
+        Server { launch: self, running: None }
+    }
+
     /// Starts a server that must refuse to run, and returns what it said.
     pub(crate) fn refused(self) -> Refusal {
         let mut child = self.spawn();
@@ -245,6 +250,32 @@ struct Running {
 }
 
 impl Server {
+    /// Starts on the data that is there, or returns why it would not.
+    pub(crate) fn try_start(&mut self) -> Result<(), Refusal> {
+        assert!(self.running.is_none(), "already running");
+        let mut child = self.launch.spawn();
+        let stderr = lines_of(child.stderr.take().unwrap());
+        let address = "0.0.0.0:0".parse().unwrap();
+        let running = self.running.insert(Running { child, stderr, said: Vec::new(), address });
+        loop {
+            match running.stderr.recv_timeout(START_TIMEOUT) {
+                Ok(line) => {
+                    let listening = line.split_once("listening on ").map(|(_, address)| address.parse().unwrap());
+                    running.said.push(line);
+                    if let Some(address) = listening {
+                        running.address = address;
+                        return Ok(());
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => panic!("not listening after {START_TIMEOUT:?}: {:#?}", running.said),
+                Err(RecvTimeoutError::Disconnected) => {
+                    let Running { mut child, said, .. } = self.running.take().unwrap();
+                    return Err(Refusal { status: child.wait().unwrap(), stderr: said.join("\n") });
+                }
+            }
+        }
+    }
+
     /// Starts on the data that is there and returns how long it took to listen.
     pub(crate) fn start(&mut self) -> Duration {
         assert!(self.running.is_none(), "already running");
@@ -341,6 +372,13 @@ impl Server {
             let line = running.stderr.recv_timeout(left);
             running.said.push(line.unwrap_or_else(|_| panic!("no {text:?} in the log: {:#?}", running.said)));
         }
+    }
+
+    /// Waits for the next line of the server's log.
+    pub(crate) fn wait_for_another_line(&mut self) {
+        let running = self.running.as_mut().unwrap();
+        let line = running.stderr.recv_timeout(LINE_TIMEOUT);
+        running.said.push(line.unwrap_or_else(|_| panic!("no other line in the log: {:#?}", running.said)));
     }
 
     /// The log until the server listened, and what was waited for since.

@@ -1,8 +1,8 @@
 //! A log that no store wrote: frames of any entries, which follow one upon the other unless the script says otherwise.
 //!
 //! The script's letters: `S` goes to a segment, which is made; `[` begins a frame and `]` ends it. In a frame, `R` is a
-//! record with queue, head, next, sets, gets and a name; `P` a put with queue, number and size; `T` a take, `D` a drop, `B`
-//! raw bytes, `X` changes a byte of what was there last. `#`, `<`, `v`, `=`, `^` and `q` set the header's number,
+//! record with queue, head, next, sets, gets and a name; `P` a put with queue, number and size; `T` a take, `D` a drop, `F` a flush of
+//! all queues, `B` raw bytes, `X` changes a byte of what was there last. `#`, `<`, `v`, `=`, `^` and `q` set the header's number,
 //! predecessor, durable frame, segment, first segment and next queue id, and `!` makes its checksum wrong.
 
 use super::disk::Images;
@@ -104,6 +104,7 @@ fn entry(letter: u8, script: &mut Script<'_>, body: &mut Vec<u8>) {
         }
         b'T' => Entry::Take { queue: number(), seq: number() }.encode(body),
         b'D' => Entry::Drop { queue: number() }.encode(body),
+        b'F' => Entry::Flush.encode(body),
         b'B' => {
             let many = script.number() as usize % 64;
             body.extend(script.bytes(many));

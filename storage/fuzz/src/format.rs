@@ -163,6 +163,7 @@ pub(crate) enum Entry<'a> {
     Put { queue: u64, seq: u64, flags: u32, body: &'a [u8] },
     Take { queue: u64, seq: u64 },
     Drop { queue: u64 },
+    Flush,
 }
 
 impl<'a> Entry<'a> {
@@ -191,6 +192,7 @@ impl<'a> Entry<'a> {
             }
             Entry::Take { queue, seq } => put(3, &[queue, seq]),
             Entry::Drop { queue } => put(4, &[queue]),
+            Entry::Flush => put(5, &[]),
         }
     }
 
@@ -230,6 +232,7 @@ impl<'a> Entry<'a> {
                 let queue = u64_at(fixed(9)?, 1);
                 (queue < NUMBER_END).then_some((Entry::Drop { queue }, 9))?
             }
+            5 => (Entry::Flush, 1),
             _ => return None,
         };
         (size <= bytes.len()).then_some((entry, size))

@@ -2,9 +2,9 @@
 //!
 //! The script's letters: `p` puts, with a queue and a size; `y` puts a body that was copied from the log itself, with a
 //! queue and which frame, counted from the last; `t` takes, `k` makes a queue, `x` deletes it, `f` flushes it, each with
-//! a queue; `c` commits, `b` writes a commit that only the next `c` finishes, `s` syncs; `r` reclaims, `g` does what
-//! segments need, `o` opens the log anew. With an index, `j` asks for a checkpoint, `i` does a piece of it, and `J` asks for
-//! one and does all of it. A `W` in front acknowledges after the write.
+//! a queue; `F` flushes all of them; `c` commits, `b` writes a commit that only the next `c` finishes, `s` syncs; `r`
+//! reclaims, `g` does what segments need, `o` opens the log anew. With an index, `j` asks for a checkpoint, `i` does a piece
+//! of it, and `J` asks for one and does all of it. A `W` in front acknowledges after the write.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +29,7 @@ enum Op {
     Create { name: Vec<u8> },
     Delete { name: Vec<u8> },
     Flush { name: Vec<u8> },
+    FlushAll,
 }
 
 /// The changes of a log, each with its frame.
@@ -84,6 +85,7 @@ impl Model {
                     queue.messages.clear();
                 }
             }
+            Op::FlushAll => self.state.0.values_mut().for_each(|queue| queue.messages.clear()),
         }
         None
     }
@@ -186,6 +188,7 @@ impl Life {
             b'k' => self.apply(Op::Create { name: name(script.byte()) }),
             b'x' => self.apply(Op::Delete { name: name(script.byte()) }),
             b'f' => self.apply(Op::Flush { name: name(script.byte()) }),
+            b'F' => self.apply(Op::FlushAll),
             b'b' => self.begin_commit(),
             b'c' => {
                 self.begin_commit();
@@ -260,6 +263,7 @@ impl Life {
             Op::Create { name } => self.at_once(|s| s.create(name)),
             Op::Delete { name } => drop(self.at_once(|s| s.delete(name))),
             Op::Flush { name } => self.at_once(|s| s.flush(name)),
+            Op::FlushAll => self.at_once(Store::flush_all),
             Op::Take { name } => {
                 let taken = self.at_once(|s| s.take(name));
                 let taken = taken.map(|taken| Message { seq: taken.seq, flags: taken.flags, body: taken.body.into() });

@@ -194,7 +194,11 @@ fn apply<'a>(told: &mut BTreeMap<u64, Told<'a>>, frame: &Frame<'a>, segment: u32
         let (Entry::Record { queue, .. }
         | Entry::Put { queue, .. }
         | Entry::Take { queue, .. }
-        | Entry::Drop { queue }) = entry;
+        | Entry::Drop { queue }) = entry
+        else {
+            told.values_mut().for_each(|queue| queue.head = queue.next);
+            continue;
+        };
         if let Entry::Drop { .. } = entry {
             told.remove(&queue);
             continue;
@@ -231,7 +235,7 @@ fn apply<'a>(told: &mut BTreeMap<u64, Told<'a>>, frame: &Frame<'a>, segment: u32
                     queue.gets += 1;
                 }
             }
-            Entry::Drop { .. } => unreachable!("seen above"),
+            Entry::Drop { .. } | Entry::Flush => unreachable!("seen above"),
         }
     }
     Ok(())

@@ -13,7 +13,9 @@
 //! - A segment leaves the ring at the front only, when nothing in it is live; its file is touched only after a frame
 //!   that says so (`first segment`) is durable. So a take always outlives the put that it takes.
 
+mod preparation;
 mod ring;
+mod supply;
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -30,7 +32,10 @@ use crate::segment::{SEGMENT_HEADER_BYTES, Segment, segment_name};
 use crate::segment_notes::SegmentNotes;
 use crate::store::{Durability, Options};
 
-pub(crate) use ring::{Preparation, Purpose};
+pub(crate) use preparation::Preparation;
+pub(crate) use ring::Purpose;
+pub(crate) use supply::FileWork;
+use supply::Supply;
 
 /// A frame is sealed before it grows beyond this or the largest commit, so that recovery and copying never hold much more in memory.
 const FRAME_BYTES_MAX: usize = 1 << 20;
@@ -87,12 +92,7 @@ pub(crate) struct Log {
     written_position: Position,
     /// The first segment that was written to since the last sync.
     unsynced: u32,
-    /// Segments that left the ring, and the frame that must be durable before their files are touched.
-    leaving: VecDeque<(u32, FrameNumber)>,
-    /// Segments whose files may be written over.
-    recyclable: VecDeque<u32>,
-    preparing: Option<Arc<Preparation>>,
-    full: bool,
+    supply: Supply,
     spare_buffers: Vec<Vec<u8>>,
 }
 
@@ -129,10 +129,7 @@ impl Log {
             durable: tail.frame,
             written_position: tail.position,
             unsynced: tail.position.segment,
-            leaving: VecDeque::new(),
-            recyclable: VecDeque::new(),
-            preparing: None,
-            full: false,
+            supply: Supply::default(),
             spare_buffers: Vec::new(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::walk::Walk;
 use super::{LogFiles, start_of};
-use crate::checkpoint::{LocatedReader, read_records};
+use crate::checkpoint::{LocatedReader, RecordItem, read_records};
 use crate::entry::Entry;
 use crate::error::Result;
 use crate::index::{Contents, Index, IndexError, Meta, Pages};
@@ -53,6 +53,7 @@ impl LogFiles {
         let first = *self.run_ending_with(meta.position.segment).start();
         let mut walk = Walk { contents, first_segment: meta.first_segment, ..Walk::new(rebuild, tail) };
         self.walk(&mut walk, None)?;
+        walk.rebuild.follow_flushes();
         let (ends, needs) = (walk.tail.frame, meta.needs_frame);
         let stale = if ends < needs {
             Some(Stale::Ahead(format!("it was built on frame {needs}, and the log ends with frame {ends}")))
@@ -85,14 +86,18 @@ impl LogFiles {
         let mut contents = index.contents(&meta)?.ok_or_else(|| old("its list of directories is not whole"))?;
         let mut rebuild = Rebuild::new(true);
         let whole = index.read(Pages::Records(meta.generation), meta.records, |items| {
-            read_records(items, |record, segment| {
-                rebuild.apply(&Entry::Record(record), Position { segment, offset: 0 });
+            read_records(items, |item| match item {
+                RecordItem::Record(record, segment) => {
+                    rebuild.apply(&Entry::Record(record), Position { segment, offset: 0 });
+                }
+                RecordItem::Flush(at) => rebuild.know_flush(at),
             })
             .is_some()
         })?;
         if !whole {
             return Err(old("its records are not whole"));
         }
+        rebuild.end_records();
         // Nothing may live in the oldest by now; a message is missing in the end if one is gone that is needed.
         let run = self.run_ending_with(last);
         contents.retain(|segment, _| run.contains(segment));

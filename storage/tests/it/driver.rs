@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use storage::{
-    Attempt, Chore, Commit, Durability, Error, FrameNumber, Options, Recovered, Result, Store, Survey, Sync,
+    Attempt, Chore, Commit, Durability, Error, FrameNumber, Options, Recovered, Result, Store, Survey, Sync, Totals,
 };
 
 use crate::crash_disk::CrashDisk;
@@ -60,6 +60,8 @@ pub(crate) struct Driver {
     sync: Option<(Slow<Sync>, FrameNumber)>,
     segment_chore: Option<Slow<Chore>>,
     index_chore: Option<Slow<Chore>>,
+    /// How often an operation had to wait for a segment.
+    pub(crate) waits: u64,
     /// Refused sets are no mistake.
     pub(crate) may_be_full: bool,
 }
@@ -98,6 +100,7 @@ impl Driver {
             sync: None,
             segment_chore: None,
             index_chore: None,
+            waits: 0,
             may_be_full: false,
         };
         (driver, recovered)
@@ -108,17 +111,17 @@ impl Driver {
     pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
         let before = self.store.totals();
         let done = match &op {
-            Op::Put { name, flags, body } => self.store.at_once(|s| s.put(&[*name], *flags, body))?.is_some(),
-            Op::Create { name } => self.store.at_once(|s| s.create(&[*name]))?.is_some(),
+            Op::Put { name, flags, body } => self.ask(|s| s.put(&[*name], *flags, body))?.is_some(),
+            Op::Create { name } => self.ask(|s| s.create(&[*name]))?.is_some(),
             Op::Delete { name } => {
-                let there = self.now.queues.contains_key(name);
-                assert_eq!(self.store.delete(&[*name])?, Attempt::Done(there));
-                there
+                let there = self.ask(|s| s.delete(&[*name]))?;
+                assert_eq!(there, Some(self.now.queues.contains_key(name)), "a delete is never refused");
+                there == Some(true)
             }
-            Op::Flush { name } => self.store.at_once(|s| s.flush(&[*name]))?.is_some(),
-            Op::FlushAll => self.store.at_once(Store::flush_all)?.is_some(),
+            Op::Flush { name } => self.ask(|s| s.flush(&[*name]))?.is_some(),
+            Op::FlushAll => self.ask(Store::flush_all)?.is_some(),
             Op::Take { name } => {
-                let taken = self.store.at_once(|s| s.take(&[*name]))?.flatten();
+                let taken = self.ask(|s| s.take(&[*name]))?.flatten();
                 let mut after = self.now.clone();
                 let expected = after.apply(&op);
                 if taken.is_none() && expected.is_some() && self.may_be_full {
@@ -133,12 +136,37 @@ impl Driver {
         if done {
             self.now.apply(&op);
             self.ops.push((op, self.store.changed()));
+        } else if matches!(op, Op::Flush { .. } | Op::FlushAll) {
+            panic!("{op:?} is refused: {:?}", self.store.totals());
         } else if matches!(op, Op::Put { .. } | Op::Create { .. }) {
             assert!(self.may_be_full && self.store.is_full(), "refused with room to spare");
             assert_eq!(self.store.totals().messages, before.messages, "refused, and yet there");
             assert_eq!(self.store.totals().queues, before.queues);
         }
         Ok(done)
+    }
+
+    /// Asks until the answer is no longer that it must wait; a wait is for the segment chore that is at work or due. `None`:
+    /// there is no room.
+    fn ask<T>(&mut self, mut ask: impl FnMut(&mut Store) -> Result<Attempt<T>>) -> Result<Option<T>> {
+        loop {
+            let seen = |store: &Store| (store.changed(), Totals { resident_bytes: 0, ..store.totals() });
+            let before = seen(&self.store);
+            match ask(&mut self.store)? {
+                Attempt::Done(value) => return Ok(Some(value)),
+                Attempt::NoRoom => return Ok(None),
+                Attempt::Wait => {
+                    self.waits += 1;
+                    assert_eq!(seen(&self.store), before, "it waits, and did something");
+                    if self.segment_chore.is_none() && !self.store.wants_segment_chore() {
+                        // A chore has failed for now, and the next second is waited for.
+                        self.store.tick();
+                        assert!(self.store.wants_segment_chore(), "it waits for nothing");
+                    }
+                    self.step_segment_chore()?;
+                }
+            }
+        }
     }
 
     pub(crate) fn put(&mut self, name: u8, body: &[u8]) -> Result<bool> {
@@ -151,6 +179,14 @@ impl Driver {
         let before = self.store.totals().messages;
         self.apply(Op::Take { name })?;
         Ok(self.store.totals().messages < before)
+    }
+
+    /// Gives space back. What is copied forward was read by a chore: nothing here waits for the disk.
+    fn reclaim(&mut self) -> Result<bool> {
+        let before = self.disk.reads();
+        let more = self.store.reclaim()?;
+        assert_eq!(self.disk.reads(), before, "the disk is read where nothing waits for it");
+        Ok(more)
     }
 
     // ---- the slow parts, each in three steps that others come between ----
@@ -238,7 +274,7 @@ impl Driver {
     pub(crate) fn settle(&mut self) -> Result<()> {
         for _ in 0..10_000 {
             self.commit()?;
-            let mut more = self.store.reclaim()?;
+            let mut more = self.reclaim()?;
             more |= self.step_segment_chore()? | self.step_index_chore()?;
             more |= self.store.wants_checkpoint_step() | self.store.wants_commit() | self.store.wants_reclaim();
             more |= self.store.wants_segment_chore();
@@ -313,7 +349,7 @@ impl Driver {
                 self.step_index_chore()?;
             }
             95..99 => {
-                self.store.reclaim()?;
+                self.reclaim()?;
             }
             _ => {
                 self.store.request_checkpoint();
