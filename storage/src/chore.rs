@@ -8,6 +8,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::index::{Index, IndexError};
 use crate::log::Preparation;
+use crate::reads::Read;
 use crate::store::Store;
 
 /// Work that a store has for another thread: slow, and nothing waits for it. Run it, then give it to
@@ -20,6 +21,7 @@ pub struct Chore(Kind);
 enum Kind {
     Prepare(Arc<Preparation>, Arc<dyn Disk>),
     Unlink(String, Arc<dyn Disk>, Option<Error>),
+    Read(Read),
     Index { index: Arc<Index>, work: IndexWork, failed: Option<IndexError> },
 }
 
@@ -32,6 +34,7 @@ impl Chore {
                 let unlink = || disk.remove(name).and_then(|()| disk.sync_directory());
                 *failed = unlink().map_err(Error::io("unlink", name.as_str())).err();
             }
+            Kind::Read(read) => read.run(),
             Kind::Index { index, work, failed } => {
                 let done = match work {
                     IndexWork::Write(pages) => index.write(mem::take(pages)),
@@ -60,6 +63,23 @@ impl Store {
         self.log.wants_chore()
     }
 
+    /// Lets a take or a reclaim leave reads of what is on the disk only to a [`read_chore`](Self::read_chore), and wait for
+    /// it. Else they read by themselves, however long that takes.
+    pub fn let_reads_wait(&mut self) {
+        self.reads.may_wait = true;
+    }
+
+    /// The next read of the log that something waits for, if there is one. Several may be under way at a time.
+    pub fn read_chore(&mut self) -> Option<Chore> {
+        Some(Chore(Kind::Read(self.reads.begin()?)))
+    }
+
+    /// Whether [`read_chore`](Self::read_chore) has something to hand out.
+    #[must_use]
+    pub fn wants_read_chore(&self) -> bool {
+        self.reads.are_wanted()
+    }
+
     /// The next piece of a checkpoint, if one is due or under way. One at a time.
     pub fn index_chore(&mut self) -> Option<Chore> {
         let index = Arc::clone(self.index.as_ref()?);
@@ -75,6 +95,7 @@ impl Store {
         match chore.0 {
             Kind::Prepare(..) => self.log.finish_preparation().map(|_| ()),
             Kind::Unlink(_, _, failed) => failed.map_or(Ok(()), Err),
+            Kind::Read(read) => self.reads.finish(read, &self.log),
             Kind::Index { failed: Some(IndexError(what)), .. } => {
                 ::log::error!("the index fails and is given up, the next start reads the whole log: {what}");
                 self.give_up_index();

@@ -14,6 +14,9 @@ impl Store {
     pub fn settle(&mut self) -> Result<()> {
         loop {
             self.commit_all()?;
+            while let Some(chore) = self.read_chore() {
+                self.run_chore(chore)?;
+            }
             while let Some(chore) = self.segment_chore() {
                 self.run_chore(chore)?;
             }
@@ -24,7 +27,7 @@ impl Store {
             }
             if self.wants_reclaim() {
                 self.reclaim()?;
-            } else if !self.wants_commit() {
+            } else if !self.wants_commit() && !self.wants_read_chore() {
                 return Ok(());
             }
         }

@@ -57,13 +57,17 @@ pub(crate) struct Driver {
     sync: Option<(Slow<Sync>, FrameNumber)>,
     segment_chore: Option<Slow<Chore>>,
     index_chore: Option<Slow<Chore>>,
+    read_chore: Option<Slow<Chore>>,
+    /// A take that has to wait for a read is given up, and the queue's next one finds what was read.
+    pub(crate) takes_give_up: bool,
     /// Refused sets are no mistake.
     pub(crate) may_be_full: bool,
 }
 
 impl Driver {
     pub(crate) fn open(disk: &CrashDisk, index: Option<PathBuf>, options: Options) -> Result<(Driver, Recovered)> {
-        let (store, recovered) = Store::open(Arc::new(disk.clone()), index.clone(), options)?;
+        let (mut store, recovered) = Store::open(Arc::new(disk.clone()), index.clone(), options)?;
+        store.let_reads_wait();
         let driver = Driver {
             disk: disk.clone(),
             options,
@@ -78,6 +82,8 @@ impl Driver {
             sync: None,
             segment_chore: None,
             index_chore: None,
+            read_chore: None,
+            takes_give_up: false,
             may_be_full: false,
         };
         Ok((driver, recovered))
@@ -98,7 +104,18 @@ impl Driver {
             Op::Flush { name } => self.store.at_once(|s| s.flush(&[*name]))?.is_some(),
             Op::FlushAll => self.store.at_once(Store::flush_all)?.is_some(),
             Op::Take { name } => {
-                let taken = self.store.at_once(|s| s.take(&[*name]))?.flatten();
+                let taken = match self.store.take(&[*name])? {
+                    Attempt::Done(taken) => taken,
+                    Attempt::NoRoom => None,
+                    Attempt::Wait if self.takes_give_up => {
+                        assert_eq!(self.store.totals().messages, before.messages);
+                        return Ok(false);
+                    }
+                    Attempt::Wait => {
+                        while self.step_read_chore()? {}
+                        self.store.at_once(|s| s.take(&[*name]))?.flatten()
+                    }
+                };
                 let mut after = self.now.clone();
                 let expected = after.apply(&op);
                 if taken.is_none() && expected.is_some() && self.may_be_full {
@@ -203,6 +220,14 @@ impl Driver {
         Ok(self.index_chore.is_some())
     }
 
+    pub(crate) fn step_read_chore(&mut self) -> Result<bool> {
+        self.read_chore = match self.read_chore.take() {
+            None => self.store.read_chore().map(Slow::Begun),
+            chore => self.step_chore(chore)?,
+        };
+        Ok(self.read_chore.is_some())
+    }
+
     /// Commits all there is, and syncs it. Ends with nothing under way.
     pub(crate) fn commit(&mut self) -> Result<()> {
         let frame = self.store.changed();
@@ -219,9 +244,9 @@ impl Driver {
         for _ in 0..10_000 {
             self.commit()?;
             let mut more = self.store.reclaim()?;
-            more |= self.step_segment_chore()? | self.step_index_chore()?;
+            more |= self.step_segment_chore()? | self.step_index_chore()? | self.step_read_chore()?;
             more |= self.store.wants_checkpoint_step() | self.store.wants_commit() | self.store.wants_reclaim();
-            more |= self.store.wants_segment_chore();
+            more |= self.store.wants_segment_chore() | self.store.wants_read_chore();
             if !more {
                 return Ok(());
             }
@@ -289,7 +314,10 @@ impl Driver {
             86..91 => {
                 self.step_segment_chore()?;
             }
-            91..95 => {
+            91..93 => {
+                self.step_read_chore()?;
+            }
+            93..95 => {
                 self.step_index_chore()?;
             }
             95..99 => {

@@ -12,4 +12,5 @@ mod failures;
 mod flush;
 mod model;
 mod random;
+mod reads;
 mod seeds;
