@@ -15,7 +15,6 @@ use crate::error::{Error, Result};
 use crate::frame::FrameNumber;
 use crate::index::{Index, IndexError, Meta, Pages};
 use crate::log::{Log, Position, Tail};
-use crate::queues::Queues;
 use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
 use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_trash, segment_name, segment_number};
@@ -403,15 +402,14 @@ impl LogFiles {
         let Walk { rebuild, mut tail, frames, .. } = walk;
         tail.next_queue_id = tail.next_queue_id.max(rebuild.next_queue_id());
         let mut log = Log::new(self.disk, self.log_id, self.segment_bytes, &options, segments, tail);
-        let mut queues = Queues::default();
-        let directories = rebuild.directories;
-        for (_, queue) in rebuild.queues {
+        let (mut queues, directories) = (rebuild.queues, rebuild.directories);
+        for queue in queues.iter() {
             log.add_live(queue.record_segment, queue.record_bytes());
             for (segment, bytes) in queue.live() {
                 log.add_live(segment, bytes);
             }
-            queues.add(queue);
         }
+        queues.name_all();
         let mut store = Store::new(options, log, queues, index);
         let generation = match (&meta, &store.index) {
             (Some(meta), _) => meta.generation,
