@@ -40,6 +40,8 @@ pub struct Due {
     pub reclaim: bool,
     /// [`Node::segment_chore`], until it gives nothing more.
     pub segments: bool,
+    /// [`Node::read_chore`], until it gives nothing more.
+    pub reads: bool,
     /// [`Node::index_chore`], as long as [`Node::wants_checkpoint_step`].
     pub index: bool,
 }
@@ -51,6 +53,7 @@ impl Due {
         self.send |= other.send;
         self.reclaim |= other.reclaim;
         self.segments |= other.segments;
+        self.reads |= other.reads;
         self.index |= other.index;
     }
 }
@@ -125,6 +128,7 @@ impl Node {
     #[inline]
     pub fn apply(&mut self, op: Op<'_>, wanted: &mut FrameNumber) -> Result<Outcome> {
         let result = self.shard.apply(op).map(|done| done.expect("the store never waits so far"));
+        self.due.reads |= self.shard.store().wants_read_chore();
         if let Ok(outcome) = &result {
             if outcome.waits_for_commit() {
                 *wanted = self.shard.changed();
@@ -236,6 +240,7 @@ impl Node {
         let store = self.shard.store();
         self.due.reclaim |= store.wants_reclaim();
         self.due.segments |= store.wants_segment_chore();
+        self.due.reads |= store.wants_read_chore();
         self.due.index |= store.wants_checkpoint_step();
         self.send_deferred();
     }
@@ -265,6 +270,11 @@ impl Node {
     /// The next piece of work on the log's files. One at a time.
     pub fn segment_chore(&mut self) -> Option<Chore> {
         self.shard.store().segment_chore()
+    }
+
+    /// The next read of the log that an operation or a reclaim waits for. Several may be under way at a time.
+    pub fn read_chore(&mut self) -> Option<Chore> {
+        self.shard.store().read_chore()
     }
 
     /// Whether a checkpoint can go on.
@@ -300,6 +310,7 @@ impl Node {
             return Ok(None);
         }
         self.shard.store().reclaim()?;
+        self.due.reads |= self.shard.store().wants_read_chore();
         self.due.commit = true;
         Ok(Some(self.changed()))
     }

@@ -93,6 +93,7 @@ struct Pump {
     send_due: Event,
     reclaim_due: Event,
     segments_due: Event,
+    reads_due: Event,
     index_due: Event,
 }
 
@@ -140,6 +141,7 @@ impl ShardHandle {
             send_due: Event::default(),
             reclaim_due: Event::default(),
             segments_due: Event::default(),
+            reads_due: Event::default(),
             index_due: Event::default(),
         });
         for (from, receiver) in (0..).map(ShardId).zip(receivers) {
@@ -247,6 +249,9 @@ impl Pump {
         }
         if due.segments {
             self.segments_due.notify();
+        }
+        if due.reads {
+            self.reads_due.notify();
         }
         if due.index {
             self.index_due.notify();
