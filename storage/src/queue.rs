@@ -138,7 +138,7 @@ impl Queue {
     pub(crate) fn new(id: QueueId, name: &[u8], epoch: Epoch) -> Queue {
         Queue {
             id,
-            name: name.into(),
+            name: SmallVec::from_slice(name),
             head: 1,
             next: 1,
             sets: 0,

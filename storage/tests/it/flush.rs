@@ -138,6 +138,31 @@ fn large_bodies_are_dropped_by_their_bytes() {
     assert!(steps >= 5, "{steps} steps");
 }
 
+/// A frame may hold tens of thousands of small messages. They are not copied at once.
+#[test]
+fn small_messages_are_copied_forward_in_steps() {
+    let mut store = open(&CrashDisk::default(), None);
+    for _ in 0..10 * STEP_ITEMS_MAX {
+        put(&mut store, 1);
+    }
+    assert!(commit(&mut store) as u64 > 10 * STEP_ITEMS_MAX * PUT_BYTES);
+    for _ in 0..1500 {
+        assert_eq!(store.at_once(|store| store.put(b"large", 0, &[7; 3000])).unwrap(), Some(()));
+        commit(&mut store);
+        assert!(store.at_once(|store| store.take(b"large")).unwrap().is_some());
+    }
+    commit(&mut store);
+    let mut steps = 0;
+    while store.wants_reclaim() {
+        store.reclaim().unwrap();
+        let bytes = commit(&mut store);
+        assert!(bytes as u64 <= STEP_ITEMS_MAX * PUT_BYTES + 200, "{bytes} bytes are copied in one step");
+        steps += u64::from(bytes > 1000);
+    }
+    assert!(steps >= 10, "{steps} steps");
+    assert_eq!(store.totals().messages, 10 * STEP_ITEMS_MAX);
+}
+
 /// Whatever is killed: all queues are empty afterwards, or none.
 #[test]
 fn a_flush_of_all_queues_happens_or_does_not() {

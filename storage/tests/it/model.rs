@@ -60,6 +60,8 @@ fn a_store_is_its_model_through_restarts() {
         let durability = random.pick(&[Durability::Synced, Durability::Written]);
         let (mut driver, _) = Driver::open(&disk, None, options(durability, 0)).unwrap();
         for _ in 0..10 {
+            disk.set_reads_wait(random.chance(2));
+            driver.takes_give_up = random.chance(2);
             live(&mut driver, &mut random);
             driver.now.check(&driver.store);
             if random.chance(2) {
@@ -70,6 +72,7 @@ fn a_store_is_its_model_through_restarts() {
             // With everything committed, a crash is a clean end; the next life has another budget.
             driver = driver.crash(Crash::PowerCut, None, &mut random).unwrap().0;
         }
+        disk.set_reads_wait(random.chance(2));
         check_drained(&mut driver);
         driver.crash(Crash::PowerCut, None, &mut random).unwrap();
     });
@@ -86,6 +89,8 @@ fn a_store_is_its_model_with_an_index() {
         let durability = random.pick(&[Durability::Synced, Durability::Written]);
         let (mut driver, _) = Driver::open(&disk, index, options(durability, 0)).unwrap();
         for _ in 0..8 {
+            disk.set_reads_wait(random.chance(2));
+            driver.takes_give_up = random.chance(2);
             live(&mut driver, &mut random);
             if random.chance(2) {
                 check_bounds(&mut driver);
