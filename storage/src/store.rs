@@ -233,12 +233,13 @@ impl Store {
         Ok(Attempt::Done(()))
     }
 
+    /// A queue that is adopted may have any name: what was once stored under it is moved, and not lost.
     fn create_queue(&mut self, name: &[u8]) -> Slot {
+        assert!(is_name(name), "a queue that no command can name could never be emptied: {}", name.escape_ascii());
         self.add_queue(name, |_| {})
     }
 
     fn add_queue(&mut self, name: &[u8], set_up: impl FnOnce(&mut Queue)) -> Slot {
-        assert!(is_name(name), "a queue that no command can name could never be emptied: {}", name.escape_ascii());
         let id = self.log.next_queue_id;
         self.log.next_queue_id += 1;
         let mut queue = Queue::new(id, name, self.flushing.epoch);
