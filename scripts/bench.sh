@@ -4,6 +4,7 @@
 # load on another; rounds go by turns over the servers, so that a slow minute is nobody's alone. Prints a table of medians,
 # and writes a page with plots. CASES and SERVERS choose, separated by commas; BASELINE is whom the others are compared to.
 # Usage: scripts/bench.sh [seconds] [rounds] [directory]; 3 s and 3 rounds of all take about seven minutes.
+case "${1:-}" in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit ;; esac
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,7 +14,6 @@ output="${3:-${CARGO_TARGET_DIR:-target}/bench}"
 source scripts/servers.sh
 
 IFS=, read -ra cases <<<"${CASES:-pl1,pl16,pl64,conns200,big,hot,wide}"
-IFS=, read -ra wanted <<<"${SERVERS:-rushq,rushq -N,memcached,redis always,redis everysec}"
 
 # options CASE: what the load is.
 options() {
@@ -32,20 +32,7 @@ options() {
 for name in "${cases[@]}"; do
     options "$name" >/dev/null
 done
-servers=()
-for name in "${wanted[@]}"; do
-    case "$name" in
-    rushq | "rushq -N") program=bash ;;
-    memcached) program=memcached ;;
-    "redis always" | "redis everysec") program=redis-server ;;
-    *) echo "there is no server $name; there are rushq, rushq -N, memcached, redis always and redis everysec" >&2; exit 1 ;;
-    esac
-    if command -v "$program" >/dev/null; then
-        servers+=("$name")
-    else
-        echo "left out: $name, since $program is not installed"
-    fi
-done
+choose "${SERVERS:-rushq,rushq -N,memcached,redis always,redis everysec}"
 
 build
 mkdir -p "$output"

@@ -1,6 +1,8 @@
 # shellcheck shell=bash
-# Servers for scripts that put load on them: bench.sh, growth.sh and memtier.sh read this. Each has one thread and a core
+# Servers for scripts that put load on them: bench.sh, beside.sh, growth.sh and memtier.sh read this. Each has one thread and a core
 # of its own, listens on loopback alone, and is gone with its data when the script ends, however it does.
+# Usage, in a script: source scripts/servers.sh
+[ "${BASH_SOURCE[0]}" != "$0" ] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit; }
 
 server_core="${SERVER_CORE:-0}"
 load_core="${LOAD_CORE:-1}"
@@ -22,6 +24,27 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+
+# choose NAMES: fills `servers` with those of these, separated by commas, that are installed.
+servers=()
+choose() {
+    local wanted name program
+    IFS=, read -ra wanted <<<"$1"
+    for name in "${wanted[@]}"; do
+        case "$name" in
+        rushq | "rushq -N") program=bash ;;
+        memcached) program=memcached ;;
+        "redis always" | "redis everysec") program=redis-server ;;
+        *) echo "there is no server $name; there are rushq, rushq -N, memcached, redis always and redis everysec" >&2; exit 1 ;;
+        esac
+        if command -v "$program" >/dev/null; then
+            servers+=("$name")
+        else
+            echo "left out: $name, since $program is not installed"
+        fi
+    done
+    [ ${#servers[@]} -gt 0 ] || { echo "none of the servers $1 is installed" >&2; exit 1; }
+}
 
 build() {
     if [ -n "${RUSHQ_BINARY:-}" ]; then

@@ -1,6 +1,7 @@
 //! `rushq-bench` puts load on a memcache queue server, over the wire, and says how it held up.
 
 mod answers;
+mod beside;
 mod connection;
 mod drain;
 mod live;
@@ -26,6 +27,11 @@ fn main() -> ExitCode {
     let outcome = options.check().and_then(|()| {
         if !options.compare.is_empty() {
             return report::compare(&options).map(|()| true);
+        }
+        if !options.beside.is_empty() {
+            let outcome = beside::run(&options)?;
+            report::tell_beside(&options, &outcome)?;
+            return Ok(outcome.is_good());
         }
         let outcome = run::run(&options)?;
         report::tell(&options, &outcome)?;

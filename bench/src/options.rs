@@ -8,11 +8,32 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::beside::Load;
+
 pub(crate) use values::{Pattern, Protocol, Ratio, Sizes};
 
 /// How long a run may take that is limited by its requests alone.
 const REQUESTS_TIME_MAX: Duration = Duration::from_secs(600);
 const TEST_TIME_DEFAULT: Duration = Duration::from_secs(5);
+/// What would have another meaning, or none, with --beside.
+const BESIDE_NOT: [&str; 16] = [
+    "clients",
+    "threads",
+    "requests",
+    "ratio",
+    "pipeline",
+    "data_size_range",
+    "key_minimum",
+    "key_maximum",
+    "key_pattern",
+    "rate",
+    "rate_limiting",
+    "producers",
+    "consumers",
+    "verify",
+    "rush",
+    "restart_command",
+];
 
 /// Puts load on a memcache queue server: set appends a message to a queue, get takes one. Names and meanings of the
 /// options are memtier_benchmark's where it has them; the defaults are for queues: 64 of them, as many gets as sets.
@@ -38,7 +59,7 @@ pub(crate) struct Options {
     #[arg(short = 'n', long, conflicts_with = "test_time")]
     pub(crate) requests: Option<u64>,
     /// Seconds that the run takes; 5 without -n
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, visible_alias = "seconds", value_name = "SECONDS")]
     pub(crate) test_time: Option<f64>,
     /// Sets to gets (memtier: 1:10)
     #[arg(long, default_value = "1:1")]
@@ -89,6 +110,11 @@ pub(crate) struct Options {
     /// worked off and verified
     #[arg(long, conflicts_with_all = ["test_time", "ratio", "rate", "rate_limiting", "consumer_rate"])]
     pub(crate) rush: bool,
+    /// Measures what a client feels beside a load, which is put on by other connections: the time of a set and of the get
+    /// behind it, with one request in flight, for --test-time seconds each. Of the other options -s, -p, -d, --key-prefix
+    /// and those of the results count
+    #[arg(long, value_name = "LOAD", value_enum, value_delimiter = ',', num_args = 1.., conflicts_with_all = BESIDE_NOT)]
+    pub(crate) beside: Vec<Load>,
     /// A shell command that restarts the server in the middle of the run; connections that it breaks are made again
     #[arg(long, value_name = "COMMAND")]
     pub(crate) restart_command: Option<String>,

@@ -1,5 +1,6 @@
 //! What is told of a run, and of several.
 
+mod beside;
 mod findings;
 mod html;
 mod json;
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::beside::Beside;
 use crate::options::Options;
 use crate::run::Outcome;
 
@@ -28,9 +30,31 @@ pub(crate) fn tell(options: &Options, outcome: &Outcome) -> Result<(), String> {
     Ok(())
 }
 
+/// The same for what a client felt beside loads.
+pub(crate) fn tell_beside(options: &Options, outcome: &Beside) -> Result<(), String> {
+    let document = beside::document(options, outcome);
+    print!("{}", beside::table(&document));
+    if let Some(path) = &options.json_out_file {
+        write(path, &format!("{document:#}\n"))?;
+    }
+    if let Some(path) = &options.html {
+        write(path, &html::of_beside(&document))?;
+    }
+    Ok(())
+}
+
 /// Compares the results of earlier runs.
 pub(crate) fn compare(options: &Options) -> Result<(), String> {
     let documents = options.compare.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    match documents.iter().filter(|document| beside::is(document)).count() {
+        0 => {}
+        all if all == documents.len() => {
+            let comparison = beside::Comparison::new(&documents, options.baseline.as_deref())?;
+            print!("{}", comparison.table());
+            return options.html.as_ref().map_or(Ok(()), |path| write(path, &html::of_several_beside(&comparison)));
+        }
+        _ => return Err(String::from("results of --beside and of other runs have nothing to compare")),
+    }
     let comparison = several::Comparison::new(&documents, options.baseline.as_deref())?;
     print!("{}", comparison.table());
     if let Some(path) = &options.html {

@@ -19,6 +19,12 @@ pub(crate) fn of_this_thread() -> Duration {
         .sum()
 }
 
+/// How long this thread could have run but had no CPU; None where the kernel does not count that.
+pub(crate) fn waited_by_this_thread() -> Option<Duration> {
+    let line = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(Duration::from_nanos(line.split_whitespace().nth(1)?.parse().ok()?))
+}
+
 /// What a process has used; None if there is no such process.
 pub(crate) fn of_process(pid: u32) -> Option<Duration> {
     let ticks = ticks(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;

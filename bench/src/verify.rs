@@ -4,10 +4,14 @@
 //! was received at a tick was received before anything was sent at a later one.
 
 mod bits;
+mod excuses;
 mod order;
 mod verdict;
 
+use std::collections::BTreeMap;
+
 use bits::Bits;
+use excuses::{Epoch, Epochs, Excuses};
 use order::{Order, Tick};
 pub(crate) use verdict::{Example, Fault, Verdict};
 
@@ -23,6 +27,7 @@ struct Account {
     sent: u64,
     stored: Bits,
     received: Bits,
+    epochs: Epochs,
 }
 
 /// What is known of all messages of a run.
@@ -32,8 +37,7 @@ pub(crate) struct Verifier {
     spread: Spread,
     accounts: Vec<Account>,
     order: Order,
-    /// Gets that may have taken a message, or not: their connections broke. By queue.
-    unanswered_gets: hashbrown::HashMap<u32, u64>,
+    excuses: Excuses,
     verdict: Verdict,
 }
 
@@ -44,7 +48,7 @@ impl Verifier {
             spread,
             accounts: Vec::new(),
             order: Order::default(),
-            unanswered_gets: hashbrown::HashMap::new(),
+            excuses: Excuses::default(),
             verdict: Verdict::default(),
         }
     }
@@ -70,6 +74,7 @@ impl Verifier {
     pub(crate) fn sent(&mut self, producer: u32, number: u64) {
         let account = &mut self.accounts[producer as usize];
         account.sent = account.sent.max(number + 1);
+        account.epochs.sent(number, self.excuses.epoch());
     }
 
     pub(crate) fn stored(&mut self, producer: u32, number: u64) {
@@ -104,6 +109,7 @@ impl Verifier {
         if self.accounts[stamp.producer as usize].received.set(stamp.number) {
             return self.fault(Fault::Doubled, example(queue, Some(stamp)));
         }
+        self.excuses.received(sent, (stamp.queue, stamp.producer), stamp.number);
         if !self.order.received(consumer, sent, (stamp.queue, stamp.producer), stamp.number) {
             self.fault(Fault::Reordered, example(queue, Some(stamp)));
         }
@@ -116,7 +122,7 @@ impl Verifier {
 
     /// The connection broke before this get was answered.
     pub(crate) fn unanswered_get(&mut self, queue: u32) {
-        *self.unanswered_gets.entry(queue).or_default() += 1;
+        self.excuses.broken(queue, self.order.now());
     }
 
     /// What came of it, in the end.
@@ -125,20 +131,27 @@ impl Verifier {
             // What is missing may still be in there.
             return self.verdict;
         }
+        // By queue, in the order in which they were sent as far as that is known.
+        let mut excusable: BTreeMap<u32, Vec<(Epoch, Stamp)>> = BTreeMap::new();
         for producer in 0..self.accounts.len() {
             let account = std::mem::take(&mut self.accounts[producer]);
+            let producer = producer as u32;
             for number in account.stored.without(&account.received) {
-                let queue = self.spread.queue(producer as u32, number);
-                match self.unanswered_gets.get_mut(&queue) {
-                    Some(gets) if *gets > 0 => {
-                        *gets -= 1;
-                        self.verdict.excused += 1;
-                    }
-                    _ => {
-                        let stamp = Stamp { run: self.run, producer: producer as u32, queue, number };
-                        self.fault(Fault::Lost, example(queue, Some(stamp)));
-                    }
+                let queue = self.spread.queue(producer, number);
+                let stamp = Stamp { run: self.run, producer, queue, number };
+                match self.excuses.may_excuse((queue, producer), number, &account.epochs) {
+                    Some(epoch) => excusable.entry(queue).or_default().push((epoch, stamp)),
+                    None => self.fault(Fault::Lost, example(queue, Some(stamp))),
                 }
+            }
+        }
+        for (queue, mut missing) in excusable {
+            missing.sort_by_key(|(epoch, _)| *epoch);
+            let epochs: Vec<Epoch> = missing.iter().map(|(epoch, _)| *epoch).collect();
+            let excused = self.excuses.count(queue, &epochs);
+            self.verdict.excused += excused as u64;
+            for (_, stamp) in &missing[excused..] {
+                self.fault(Fault::Lost, example(queue, Some(*stamp)));
             }
         }
         self.verdict
@@ -257,6 +270,32 @@ mod tests {
         scene.verifier.unanswered_get(0);
         let verdict = scene.verifier.finish(true);
         assert_eq!((verdict.excused, verdict.count(Fault::Lost)), (1, 1));
+    }
+
+    #[test]
+    fn a_get_of_an_empty_queue_excuses_nothing_that_is_sent_later() {
+        let mut scene = Scene::new();
+        scene.get_all_but(&[]);
+        scene.verifier.unanswered_get(0);
+        scene.verifier.sent(0, 10);
+        scene.verifier.stored(0, 10);
+        let verdict = scene.verifier.finish(true);
+        assert_eq!((verdict.excused, verdict.count(Fault::Lost)), (0, 1));
+    }
+
+    #[test]
+    fn a_get_has_not_passed_by_what_was_still_there_afterwards() {
+        let mut scene = Scene::new();
+        scene.verifier.unanswered_get(0);
+        scene.get_all_but(&[(1, 4)]);
+        let verdict = scene.verifier.finish(true);
+        assert_eq!((verdict.excused, verdict.count(Fault::Lost)), (0, 1));
+        // The first of the queue may have been taken.
+        let mut scene = Scene::new();
+        scene.verifier.unanswered_get(0);
+        scene.get_all_but(&[(1, 0)]);
+        let verdict = scene.verifier.finish(true);
+        assert_eq!((verdict.excused, verdict.count(Fault::Lost)), (1, 0));
     }
 
     #[test]

@@ -78,21 +78,60 @@ pub enum Command<'a> {
 }
 
 /// The names on a get's line, in their order. All of them are good names, and there is at least one to begin with.
+///
+/// A get of many names may be done in parts, and its line is checked once: what is left of it is kept, and taken up again.
+///
+/// ```
+/// use protocol::{Command, Parse, Parser, Queues};
+///
+/// let input = b"get a b c\r\n";
+/// let (used, parsed) = Parser::new(1024).next(input);
+/// let Parse::Command(Command::Get { mut queues, .. }) = parsed else { unreachable!("it is a get") };
+/// assert_eq!(queues.next(), Some(&b"a"[..]));
+/// let rest = &input[used - queues.rest_bytes()..used];
+/// assert_eq!(Queues::resume(rest).collect::<Vec<_>>(), [b"b", b"c"]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queues<'a> {
     names: Tokens<'a>,
+    line_end_bytes: usize,
 }
 
 impl<'a> Queues<'a> {
     /// The caller has checked that `names` yields at least one name, and good names only.
-    pub(crate) fn new(names: Tokens<'a>) -> Self {
-        Queues { names }
+    pub(crate) fn new(names: Tokens<'a>, line_end_bytes: usize) -> Self {
+        Queues { names, line_end_bytes }
+    }
+
+    /// How many bytes the names that are left take on their line, with the line's end.
+    #[inline]
+    pub fn rest_bytes(&self) -> usize {
+        self.names.rest_bytes() + self.line_end_bytes
+    }
+
+    /// The names of which `rest` is the last [`rest_bytes`](Queues::rest_bytes) bytes, with the line's end. They are not
+    /// checked again, and there may be none left.
+    #[inline]
+    pub fn resume(rest: &'a [u8]) -> Self {
+        let (names, line_end_bytes) = without_end(rest);
+        Queues { names: Tokens::new(names), line_end_bytes }
+    }
+}
+
+/// A line without its end, and how many bytes that end has.
+#[inline]
+pub(crate) fn without_end(line: &[u8]) -> (&[u8], usize) {
+    match line {
+        [names @ .., b'\r', b'\n'] => (names, 2),
+        [names @ .., b'\n'] => (names, 1),
+        names => (names, 0),
     }
 }
 
 impl<'a> Iterator for Queues<'a> {
     type Item = &'a [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         self.names.next()
     }

@@ -5,8 +5,9 @@ use crate::number;
 use crate::rejection::Rejection;
 use crate::tokens::{Tokens, is_queue_name};
 
-/// More bytes than a set may claim. With its `\r\n` such a body still counts in an i32, as memcached wants it.
-const CLAIM_BYTES_MAX: u64 = i32::MAX as u64 - 2;
+/// The most bytes that a body may be said to have: 4 GiB. What is larger than a server takes is passed over as it comes,
+/// and nobody waits for more than that.
+const CLAIM_BYTES_MAX: u64 = 1 << 32;
 
 /// The token that asks for no reply.
 const NOREPLY: &[u8] = b"noreply";
@@ -17,28 +18,30 @@ pub(crate) enum Line<'a> {
     Whole(Command<'a>),
     /// A set: its body follows.
     Set { queue: &'a [u8], flags: u32, exptime: i64, body_bytes: usize, noreply: bool },
-    /// Bad, and no body follows, or one of unknown size. None: the client wants no reply.
+    /// Bad, and no body follows. None: the client wants no reply.
     Rejected(Option<Rejection>),
     /// Bad, and a body follows, which must not be taken for commands.
     RejectedWithBody { body_bytes: usize, then: Option<Rejection> },
+    /// Bad, and a body follows whose size is not known: what comes next may be anything, and is no command.
+    RejectedWithBodyOfUnknownSize(Option<Rejection>),
 }
 
-use Line::{Rejected, RejectedWithBody, Whole};
+use Line::{Rejected, RejectedWithBody, RejectedWithBodyOfUnknownSize, Whole};
 
 const ERROR: Line<'static> = Rejected(Some(Rejection::Error));
+/// The tokens of a storing command are not as many as they should be, so none of them can be told to be the size.
+const UNKNOWN_SIZE: Line<'static> = RejectedWithBodyOfUnknownSize(Some(Rejection::Error));
 
-/// Understands `line`, which is without its end.
+/// Understands `line`, which is without its end; that has `end_bytes`.
 #[inline]
-pub(crate) fn understand(line: &[u8]) -> Line<'_> {
+pub(crate) fn understand(line: &[u8], end_bytes: usize) -> Line<'_> {
     let mut tokens = Tokens::new(line);
     let Some(word) = tokens.next() else { return ERROR };
     match word {
         b"set" => set(tokens),
-        b"get" => get(tokens, false),
-        b"gets" => get(tokens, true),
+        b"get" => get(tokens, false, end_bytes),
+        b"gets" => get(tokens, true, end_bytes),
         b"delete" => delete(tokens),
-        b"add" | b"replace" | b"append" | b"prepend" => foreign_store(tokens, 0),
-        b"cas" => foreign_store(tokens, 1),
         b"flush" => flush(tokens),
         b"flush_all" => flush_all(tokens),
         b"stats" => stats(tokens),
@@ -47,7 +50,7 @@ pub(crate) fn understand(line: &[u8]) -> Line<'_> {
         b"quit" => alone(Command::Quit, tokens),
         b"db_checkpoint" => alone(Command::DbCheckpoint, tokens),
         b"db_archive" => alone(Command::DbArchive, tokens),
-        _ => ERROR,
+        word => foreign(word, tokens),
     }
 }
 
@@ -66,13 +69,9 @@ fn set(mut tokens: Tokens<'_>) -> Line<'_> {
     let (Some(queue), Some(flags), Some(exptime), Some(bytes)) =
         (tokens.next(), tokens.next(), tokens.next(), tokens.next())
     else {
-        return ERROR;
+        return UNKNOWN_SIZE;
     };
-    // A last token that is something else is passed over, as memcached does.
-    let noreply = tokens.next() == Some(NOREPLY);
-    if !tokens.is_empty() {
-        return ERROR;
-    }
+    let Some(noreply) = noreply(tokens) else { return UNKNOWN_SIZE };
     let good = is_queue_name(queue).then_some(queue);
     let flags = number::unsigned(flags).and_then(|flags| u32::try_from(flags).ok());
     let exptime = number::signed(exptime).filter(|exptime| i32::try_from(*exptime).is_ok());
@@ -80,12 +79,25 @@ fn set(mut tokens: Tokens<'_>) -> Line<'_> {
         (Some(queue), Some(flags), Some(exptime), Claim::Bytes(body_bytes)) => {
             Line::Set { queue, flags, exptime, body_bytes, noreply }
         }
-        (Some(_), Some(_), Some(_), Claim::Negative) => Rejected(unless(noreply, Rejection::BadDataChunk)),
+        (Some(_), Some(_), Some(_), Claim::Negative) => {
+            RejectedWithBodyOfUnknownSize(unless(noreply, Rejection::BadDataChunk))
+        }
         (_, _, _, Claim::Bytes(body_bytes)) => {
             RejectedWithBody { body_bytes, then: unless(noreply, Rejection::BadFormat) }
         }
-        _ => Rejected(unless(noreply, Rejection::BadFormat)),
+        _ => RejectedWithBodyOfUnknownSize(unless(noreply, Rejection::BadFormat)),
     }
+}
+
+/// Whether the client wants no reply, of the tokens behind a storing command's numbers. `None`: they are too many.
+///
+/// A last token that is something else is passed over, as memcached does. One more number means that the name has a
+/// space in it: then no number is where it should be.
+#[inline]
+fn noreply(mut tokens: Tokens<'_>) -> Option<bool> {
+    let last = tokens.next();
+    let good = tokens.is_empty() && last.is_none_or(|last| number::signed(last).is_none());
+    good.then_some(last == Some(NOREPLY))
 }
 
 /// How large a body is said to be.
@@ -99,33 +111,72 @@ enum Claim {
 fn claim(token: &[u8]) -> Claim {
     match number::signed(token) {
         Some(bytes) if (0..=CLAIM_BYTES_MAX as i64).contains(&bytes) => Claim::Bytes(bytes as usize),
-        Some(bytes) if bytes < 0 && i32::try_from(bytes).is_ok() => Claim::Negative,
+        Some(bytes) if bytes < 0 => Claim::Negative,
         _ => Claim::None,
+    }
+}
+
+/// A command that is none of a queue's. Those that store, of memcached and of beanstalkd, have a body behind them, which
+/// is a stranger's and no command. Their words are known in any case, since a client may hold with capitals.
+#[cold]
+fn foreign<'a>(word: &[u8], tokens: Tokens<'a>) -> Line<'a> {
+    let is = |words: &[&str]| words.iter().any(|it| word.eq_ignore_ascii_case(it.as_bytes()));
+    if is(&["set", "add", "replace", "append", "prepend"]) {
+        foreign_store(tokens, 0)
+    } else if is(&["cas"]) {
+        foreign_store(tokens, 1)
+    } else if is(&["ms"]) {
+        meta_set(tokens)
+    } else if is(&["put"]) {
+        put(tokens)
+    } else {
+        ERROR
     }
 }
 
 /// The stores of a cache, which a queue has no use for: as a set, with `more` tokens before the noreply.
 fn foreign_store(mut tokens: Tokens<'_>, more: usize) -> Line<'_> {
-    let Some(bytes) = tokens.nth(3) else { return ERROR };
+    let Some(bytes) = tokens.nth(3) else { return UNKNOWN_SIZE };
     for _ in 0..more {
         if tokens.next().is_none() {
-            return ERROR;
+            return UNKNOWN_SIZE;
         }
     }
-    let noreply = tokens.next() == Some(NOREPLY);
-    if !tokens.is_empty() {
-        return ERROR;
+    let Some(noreply) = noreply(tokens) else { return UNKNOWN_SIZE };
+    with_body(bytes, unless(noreply, Rejection::Error))
+}
+
+/// memcached's `ms <key> <bytes> <flag>*`; its first versions had the size among the flags, as `S<bytes>`. Its `q` makes
+/// it silent about success, and never about an error.
+fn meta_set(mut tokens: Tokens<'_>) -> Line<'_> {
+    let _key = tokens.next();
+    let (mut flags, first) = (tokens, tokens.next());
+    let size = match first {
+        Some(bytes) if number::signed(bytes).is_some() => Some(bytes),
+        _ => flags.find_map(|flag| flag.strip_prefix(b"S")),
+    };
+    size.map_or(UNKNOWN_SIZE, |bytes| with_body(bytes, Some(Rejection::Error)))
+}
+
+/// beanstalkd's `put <priority> <delay> <time> <bytes>`
+fn put(mut tokens: Tokens<'_>) -> Line<'_> {
+    match tokens.nth(3) {
+        Some(bytes) if tokens.is_empty() => with_body(bytes, Some(Rejection::Error)),
+        _ => UNKNOWN_SIZE,
     }
-    let then = unless(noreply, Rejection::Error);
+}
+
+/// A command that is rejected, and its body of so many `bytes` with it.
+fn with_body<'a>(bytes: &[u8], then: Option<Rejection>) -> Line<'a> {
     match claim(bytes) {
         Claim::Bytes(body_bytes) => RejectedWithBody { body_bytes, then },
-        Claim::Negative | Claim::None => Rejected(then),
+        Claim::Negative | Claim::None => RejectedWithBodyOfUnknownSize(then),
     }
 }
 
 /// `get <queue>+`, `gets <queue>+`
 #[inline]
-fn get(tokens: Tokens<'_>, with_number: bool) -> Line<'_> {
+fn get(tokens: Tokens<'_>, with_number: bool, line_end_bytes: usize) -> Line<'_> {
     let mut names = tokens;
     let Some(mut name) = names.next() else { return ERROR };
     loop {
@@ -135,7 +186,7 @@ fn get(tokens: Tokens<'_>, with_number: bool) -> Line<'_> {
         let Some(next) = names.next() else { break };
         name = next;
     }
-    Whole(Command::Get { queues: Queues::new(tokens), with_number })
+    Whole(Command::Get { queues: Queues::new(tokens, line_end_bytes), with_number })
 }
 
 /// `delete <queue> [0] [noreply]`. The 0 is a time to hold the key back that memcached once had.

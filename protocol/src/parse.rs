@@ -2,8 +2,9 @@
 
 use memchr::memchr;
 
-use crate::command::Command;
+use crate::command::{Command, without_end};
 use crate::line::{Line, understand};
+use crate::other;
 use crate::rejection::Rejection;
 use crate::{GET_LINE_BYTES_MAX, LINE_BYTES_MAX};
 
@@ -35,12 +36,14 @@ pub struct Parser {
 }
 
 /// What the next byte of input is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// The first of the connection's first line that is not empty.
+    First,
     /// The first of a command's line.
     Line,
-    /// One of a body that nobody wants, with `left` bytes before its `\r\n`. Then the rejection is due.
-    Swallow { left: usize, then: Option<Rejection> },
+    /// One of a body that nobody wants, with `left` bytes before its end. Then the rejection is due.
+    Swallow { left: usize, end: End, then: Option<Rejection> },
     /// One of a line that nobody wants: it goes with its newline, however long it is.
     SkipLine,
 }
@@ -48,13 +51,13 @@ enum State {
 impl Parser {
     /// A parser that lets bodies of up to `body_bytes_max` bytes through.
     pub fn new(body_bytes_max: usize) -> Parser {
-        Parser { state: State::Line, body_bytes_max }
+        Parser { state: State::First, body_bytes_max }
     }
 
     /// Whether no body and no line is being skipped: the next byte of input is a command's first.
     #[must_use]
     pub fn is_between_commands(&self) -> bool {
-        matches!(self.state, State::Line)
+        matches!(self.state, State::First | State::Line)
     }
 
     /// Parses the next command at the start of `input`. Returns how many bytes are done with, and what they were.
@@ -64,9 +67,24 @@ impl Parser {
     pub fn next<'a>(&mut self, input: &'a [u8]) -> (usize, Parse<'a>) {
         match self.state {
             State::Line => self.line(input),
-            State::Swallow { left, then } => self.swallow(input, left, then),
+            State::First => self.first(input),
+            State::Swallow { left, end, then } => self.swallow(input, left, end, then),
             State::SkipLine => self.skip_line(input),
         }
+    }
+
+    /// The beginning of a connection may be that of another protocol. An empty line is nobody's beginning.
+    #[cold]
+    fn first<'a>(&mut self, input: &'a [u8]) -> (usize, Parse<'a>) {
+        if other::begins(input) {
+            return (input.len(), Parse::Close(None));
+        }
+        let (used, parse) = self.line(input);
+        let is_empty = input[..used].iter().all(|byte| matches!(byte, b' ' | b'\r' | b'\n'));
+        if self.state == State::First && !is_empty {
+            self.state = State::Line;
+        }
+        (used, parse)
     }
 
     #[inline]
@@ -85,21 +103,25 @@ impl Parser {
                 (0, Parse::Incomplete)
             };
         };
-        let line = &input[..newline];
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let used = newline + 1;
-        match understand(line) {
+        let (line, end_bytes) = without_end(&input[..used]);
+        if other::is_http_request(line) {
+            return (input.len(), Parse::Close(None));
+        }
+        let end = if end_bytes == 1 { End::Newline } else { End::ReturnNewline };
+        match understand(line, end_bytes) {
             Line::Whole(command) => (used, Parse::Command(command)),
             Line::Rejected(rejection) => (used, Parse::Rejected(rejection)),
-            Line::RejectedWithBody { body_bytes, then } => self.begin_swallow(input, used, body_bytes, then),
+            Line::RejectedWithBody { body_bytes, then } => self.begin_swallow(input, used, body_bytes, end, then),
+            Line::RejectedWithBodyOfUnknownSize(rejection) => (input.len(), Parse::Close(rejection)),
             Line::Set { body_bytes, noreply, .. } if body_bytes > self.body_bytes_max => {
-                self.begin_swallow(input, used, body_bytes, (!noreply).then_some(Rejection::TooLarge))
+                self.begin_swallow(input, used, body_bytes, end, (!noreply).then_some(Rejection::TooLarge))
             }
-            Line::Set { queue, flags, exptime, body_bytes, noreply } => match body_end(&input[used..], body_bytes) {
-                BodyEnd::Good => {
+            Line::Set { queue, flags, exptime, body_bytes, noreply } => match end.behind(&input[used..], body_bytes) {
+                BodyEnd::Good { bytes } => {
                     let body = &input[used..used + body_bytes];
                     let command = Command::Set { queue, flags, exptime, body, noreply };
-                    (used + body_bytes + 2, Parse::Command(command))
+                    (used + body_bytes + bytes, Parse::Command(command))
                 }
                 BodyEnd::NotYet => (0, Parse::Incomplete),
                 BodyEnd::Bad => {
@@ -117,22 +139,23 @@ impl Parser {
         input: &'a [u8],
         used: usize,
         body_bytes: usize,
+        end: End,
         then: Option<Rejection>,
     ) -> (usize, Parse<'a>) {
-        let (more, parse) = self.swallow(&input[used..], body_bytes, then);
+        let (more, parse) = self.swallow(&input[used..], body_bytes, end, then);
         (used + more, parse)
     }
 
     #[cold]
-    fn swallow<'a>(&mut self, input: &'a [u8], left: usize, then: Option<Rejection>) -> (usize, Parse<'a>) {
-        match body_end(input, left) {
-            BodyEnd::Good => {
+    fn swallow<'a>(&mut self, input: &'a [u8], left: usize, end: End, then: Option<Rejection>) -> (usize, Parse<'a>) {
+        match end.behind(input, left) {
+            BodyEnd::Good { bytes } => {
                 self.state = State::Line;
-                (left + 2, Parse::Rejected(then))
+                (left + bytes, Parse::Rejected(then))
             }
             BodyEnd::NotYet => {
                 let used = left.min(input.len());
-                self.state = State::Swallow { left: left - used, then };
+                self.state = State::Swallow { left: left - used, end, then };
                 (used, Parse::Incomplete)
             }
             BodyEnd::Bad => {
@@ -155,21 +178,33 @@ impl Parser {
     }
 }
 
+/// How a command's line ended, and so how its body may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// In `\r\n`, and so does the body.
+    ReturnNewline,
+    /// In a bare `\n`, as a person's does who types into nc. The body may end in either.
+    Newline,
+}
+
 /// What stands behind a body.
 enum BodyEnd {
-    /// Its `\r\n`.
-    Good,
+    /// Its end, of so many bytes.
+    Good { bytes: usize },
     /// Not enough to tell.
     NotYet,
     /// Something else.
     Bad,
 }
 
-#[inline]
-fn body_end(input: &[u8], body_bytes: usize) -> BodyEnd {
-    match input.get(body_bytes..) {
-        Some([b'\r', b'\n', ..]) => BodyEnd::Good,
-        None | Some([] | [b'\r']) => BodyEnd::NotYet,
-        Some(_) => BodyEnd::Bad,
+impl End {
+    #[inline]
+    fn behind(self, input: &[u8], body_bytes: usize) -> BodyEnd {
+        match input.get(body_bytes..) {
+            Some([b'\r', b'\n', ..]) => BodyEnd::Good { bytes: 2 },
+            None | Some([] | [b'\r']) => BodyEnd::NotYet,
+            Some([b'\n', ..]) if self == End::Newline => BodyEnd::Good { bytes: 1 },
+            Some(_) => BodyEnd::Bad,
+        }
     }
 }

@@ -14,6 +14,12 @@ impl<'a> Tokens<'a> {
         Tokens { rest: line }
     }
 
+    /// How long what is left is, spaces included.
+    #[inline]
+    pub(crate) fn rest_bytes(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Whether no token is left.
     pub(crate) fn is_empty(mut self) -> bool {
         self.next().is_none()

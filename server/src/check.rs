@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use shards::{DataDirectory, Survey};
+use shards::{DataDirectory, Inventory};
 
 use crate::settings::Settings;
 
@@ -44,19 +44,18 @@ impl Sums {
 /// # Errors
 /// One line, when the directory cannot be read, or something is damaged.
 pub(crate) fn run(settings: &Settings) -> Result<(), String> {
-    let directory = DataDirectory::lock_existing(&settings.directory).map_err(|error| error.to_string())?;
-    let surveys = directory.survey().map_err(|error| error.to_string())?;
+    let inventory = DataDirectory::look_at(&settings.directory).map_err(|error| error.to_string())?;
     let mut out = BufWriter::new(io::stdout().lock());
-    print(&surveys, &mut out).map_err(|error| format!("the result cannot be written: {error}"))?;
-    match surveys.iter().all(Survey::is_whole) {
+    print(&inventory, &mut out).map_err(|error| format!("the result cannot be written: {error}"))?;
+    match inventory.is_whole() {
         true => Ok(()),
         false => Err(format!("{} is damaged, see above", settings.directory.display())),
     }
 }
 
-fn print(surveys: &[Survey], out: &mut impl Write) -> io::Result<()> {
+fn print(inventory: &Inventory, out: &mut impl Write) -> io::Result<()> {
     let mut all = Sums::default();
-    for (shard, survey) in surveys.iter().enumerate() {
+    for (shard, survey) in inventory.logs.iter().enumerate() {
         let mut queues: Vec<_> = survey.queues().map(|queue| (queue.name(), queue)).collect();
         queues.sort_by(|(one, _), (other, _)| one.cmp(other));
         for (name, queue) in queues {
@@ -71,7 +70,10 @@ fn print(surveys: &[Survey], out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "damaged: shard {shard}, {file}, offset {offset}, {bytes} bytes: {what}")?;
         }
     }
-    let frames: u64 = surveys.iter().map(Survey::frames).sum();
-    writeln!(out, "{} shards, {frames} frames, {} queues: {}", surveys.len(), all.queues, all.balance())?;
+    for missing in &inventory.missing {
+        writeln!(out, "missing: {} {}", missing.path.display(), missing.what)?;
+    }
+    let frames: u64 = inventory.logs.iter().map(shards::Survey::frames).sum();
+    writeln!(out, "{} shards, {frames} frames, {} queues: {}", inventory.logs.len(), all.queues, all.balance())?;
     out.flush()
 }

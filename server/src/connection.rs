@@ -8,21 +8,26 @@ use std::mem;
 use std::net::Shutdown;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, RawFd};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_lite::AsyncWriteExt;
+use futures_lite::AsyncWrite;
+use futures_lite::future::yield_now;
 use glommio::timer::sleep;
+use log::log_enabled;
 use nix::sys::socket;
-use shards::pump::{ShardHandle, reactor_turn};
+use shards::pump::ShardHandle;
 use socket2::Socket;
 
 use crate::conversation::Conversation;
 use crate::drain::Drain;
-use crate::listener::Place;
-use crate::readiness::{Readiness, WatchedSocket};
+use crate::patience::Patience;
+use crate::peer::Peer;
+use crate::places::{Limit, Place};
+use crate::readiness::{self, Readiness, WatchedSocket};
 use crate::session::Step;
 use crate::settings::Settings;
 use crate::tasks::Tasks;
@@ -35,18 +40,23 @@ const KEPT_BYTES: usize = 2 << 10;
 /// Reply buffers that a shard keeps for its connections, and how large they may be.
 const SPARE_REPLIES: usize = 64;
 const SPARE_REPLY_BYTES: usize = 512 << 10;
-/// How long a stop waits for what clients have sent already, and for them to read their replies.
-const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// How long a stop goes on to read what clients send.
+const STOP_READS: Duration = Duration::from_secs(2);
 /// How often idle connections are looked for.
 const IDLE_SWEEP: Duration = Duration::from_secs(1);
 const STOP_POLL: Duration = Duration::from_millis(1);
+/// How often a stop looks how far clients have read.
+const STOP_LOOK: Duration = Duration::from_millis(50);
+
+/// The time of activity of a client that waits for the server.
+const WAITED_FOR: u32 = u32::MAX;
 
 /// What others need to know of a connection.
 #[derive(Debug, Default)]
 struct Seat {
     /// Its socket, open as long as the seat is taken.
     socket: Option<RawFd>,
-    /// When it last sent or took something.
+    /// When it last sent or took something; [`WAITED_FOR`]: it waits for the server, so it is not idle.
     active_seconds: u32,
 }
 
@@ -56,6 +66,7 @@ pub(crate) struct Connections {
     handle: ShardHandle,
     settings: Arc<Settings>,
     drain: Arc<Drain>,
+    limit: Arc<Limit>,
     readiness: Rc<Readiness>,
     tasks: Rc<Tasks>,
     started: Instant,
@@ -68,7 +79,7 @@ pub(crate) struct Connections {
     /// Seconds since the start, as the last sweep for idle connections knows them.
     now_seconds: Cell<u32>,
     open: Cell<usize>,
-    /// When stopping connections stop at the latest.
+    /// When a server that stops reads nothing more.
     stop_at: Cell<Option<Instant>>,
 }
 
@@ -77,12 +88,14 @@ impl Connections {
         handle: ShardHandle,
         settings: Arc<Settings>,
         drain: Arc<Drain>,
+        limit: Arc<Limit>,
         readiness: Rc<Readiness>,
     ) -> Connections {
         Connections {
             handle,
             settings,
             drain,
+            limit,
             readiness,
             tasks: Tasks::new(),
             started: Instant::now(),
@@ -117,6 +130,10 @@ impl Connections {
         self.drain.is_on()
     }
 
+    pub(crate) fn limit(&self) -> &Arc<Limit> {
+        &self.limit
+    }
+
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
@@ -145,6 +162,7 @@ impl Connections {
             socket,
             conversation: Conversation::new(self),
             more_is_ready: false,
+            send_waited: false,
             seat,
             _place: place,
         };
@@ -176,17 +194,34 @@ impl Connections {
         }
     }
 
-    /// Lets every connection finish what its client has sent so far, and waits for that.
+    /// Lets every connection finish what its client has sent so far, as far as the client keeps up, and waits until the
+    /// replies are with the clients.
     pub(crate) async fn finish(&self) {
-        let stop_at = Instant::now() + STOP_LIMIT;
-        self.stop_at.set(Some(stop_at));
+        let now = Instant::now();
+        self.stop_at.set(Some(now + STOP_READS));
+        self.handle.refuse_to_wait();
         self.readiness.wake_readers();
-        while self.open.get() > 0 && Instant::now() < stop_at + STOP_LIMIT {
+        let mut patience = Patience::new(now, self.settings.stop_timeout);
+        let mut looked_at = now;
+        while self.open.get() > 0 {
+            let now = Instant::now();
+            if now >= looked_at + STOP_LOOK {
+                looked_at = now;
+                let seats = self.seats.borrow();
+                let sockets = seats.iter().enumerate().filter_map(|(seat, it)| Some((seat, it.socket?)));
+                let unsent = sockets.map(|(seat, socket)| (seat, readiness::unsent(socket)));
+                if !patience.lasts(now, self.open.get(), unsent) {
+                    log::warn!("{} clients have not read their replies and are cut off", self.open.get());
+                    break;
+                }
+            }
             sleep(STOP_POLL).await;
         }
-        if self.open.get() > 0 {
-            log::warn!("{} clients do not read their replies and are cut off", self.open.get());
-        }
+    }
+
+    /// Whether the server stops, and for how long it still reads then.
+    fn stops(&self) -> Option<Duration> {
+        self.stop_at.get().map(|stop_at| stop_at.saturating_duration_since(Instant::now()))
     }
 }
 
@@ -216,6 +251,8 @@ struct Connection {
     conversation: Conversation,
     /// The last read filled its buffer.
     more_is_ready: bool,
+    /// The last replies had to wait until the client had read others.
+    send_waited: bool,
     /// The number of its seat.
     seat: usize,
     _place: Place,
@@ -223,11 +260,35 @@ struct Connection {
 
 impl Connection {
     async fn run(mut self) {
-        if let Err(error) = self.serve().await {
-            log::debug!("a connection ended: {error}");
+        match self.serve().await {
+            Ok(()) if self.open.stops().is_some() => self.deliver().await,
+            Ok(()) => {}
+            Err(error) => log::debug!("{}: the connection ended: {error}", self.conversation.session.peer),
         }
         // What is on its way to the client still arrives.
         let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Ends the connection of a client that may have sent more, or be at it.
+    async fn close(&mut self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)?;
+        self.release_buffers();
+        self.deliver().await;
+        Ok(())
+    }
+
+    /// Waits until the client has its replies, or reads no more. The kernel takes those back that are on their way when a
+    /// socket is closed whose input was not read, or comes later.
+    async fn deliver(&mut self) {
+        let mut patience = Patience::new(Instant::now(), self.open.settings.stop_timeout);
+        while !self.socket.is_delivered() {
+            let unsent = [(self.seat, readiness::unsent(self.socket.as_raw_fd()))];
+            if !patience.lasts(Instant::now(), 1, unsent.into_iter()) {
+                break;
+            }
+            sleep(STOP_LOOK).await;
+        }
+        self.socket.discard_input(&mut self.open.read_buffer.borrow_mut());
     }
 
     /// The only loop that awaits a client's socket.
@@ -235,25 +296,40 @@ impl Connection {
         loop {
             let Some(mut step) = self.read().await? else { return Ok(()) };
             loop {
-                self.conversation.settle(&self.open).await;
+                while !self.conversation.settle(&self.open).await {
+                    self.send().await?;
+                    self.open.handle.pass().await;
+                }
                 if let Step::Control(control) = step {
-                    self.conversation.answer(control, &self.open, &mut self.socket).await?;
+                    let sent = self.conversation.answer(control, &self.open, &mut self.socket).await?;
+                    self.conversation.session.counters.bytes_written += sent;
                 }
                 self.send().await?;
                 self.conversation.answered(&self.open);
                 match step {
                     Step::NeedInput => break,
-                    Step::Close => return Ok(()),
-                    Step::RoundFull | Step::Control(_) => step = self.step(&[]),
+                    Step::Close => return self.close().await,
+                    Step::RoundFull | Step::Control(_) | Step::Stalled if self.is_to_leave() => return Ok(()),
+                    Step::Stalled => self.conversation.wait_for_disk(&self.open).await,
+                    Step::RoundFull | Step::Control(_) => self.open.handle.pass().await,
                 }
+                step = self.step(&[]);
             }
             self.release_buffers();
             if self.more_is_ready {
                 // A socket with data ready never makes its task wait: others must have their turn.
-                reactor_turn().await;
+                yield_now().await;
+                self.open.handle.pass().await;
                 self.open.readiness.look_again();
             }
         }
+    }
+
+    /// Whether the server stops, and the client does not keep up: what it has asked for and was not done stays undone, so
+    /// that no message is taken for which the client would have to be waited for. A get that was answered in part goes on.
+    fn is_to_leave(&self) -> bool {
+        let stops = self.open.stops();
+        stops.is_some_and(|left| self.send_waited || left.is_zero()) && !self.conversation.session.is_amid_get()
     }
 
     /// Reads once, and goes through what came. `None`: the client has gone, or the server stops.
@@ -263,8 +339,7 @@ impl Connection {
     }
 
     fn poll_read(&mut self, server: &Connections, context: &Context<'_>) -> Poll<io::Result<Option<Step>>> {
-        let stop_at = server.stop_at.get();
-        if stop_at.is_some_and(|stop_at| Instant::now() >= stop_at) {
+        if self.is_to_leave() {
             return Poll::Ready(Ok(None));
         }
         let mut buffer = server.read_buffer.borrow_mut();
@@ -273,18 +348,19 @@ impl Connection {
             Poll::Ready(Ok(n)) => {
                 self.conversation.session.counters.bytes_read += n as u64;
                 self.more_is_ready = n == buffer.len();
-                self.note_activity();
+                self.note_peer();
                 self.conversation.read_at(server.readiness.looked_at());
                 Poll::Ready(Ok(Some(self.step(&buffer[..n]))))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             // A server that stops serves what has arrived, and waits for nothing more.
-            Poll::Pending if stop_at.is_some() => Poll::Ready(Ok(None)),
+            Poll::Pending if server.stops().is_some() => Poll::Ready(Ok(None)),
             Poll::Pending => Poll::Pending,
         }
     }
 
     fn step(&mut self, came: &[u8]) -> Step {
+        self.open.seats.borrow_mut()[self.seat].active_seconds = WAITED_FOR;
         let out = &mut self.conversation.session.out;
         if out.capacity() == 0 {
             *out = self.open.spare_replies.borrow_mut().pop().unwrap_or_default();
@@ -293,18 +369,35 @@ impl Connection {
     }
 
     async fn send(&mut self) -> io::Result<()> {
+        // From here on the client is waited for.
+        self.note_activity();
         let out = mem::take(&mut self.conversation.session.out);
-        trace::replies(&out);
+        trace::replies(self.conversation.session.peer, &out);
         let mut sent = 0;
+        self.send_waited = false;
         while sent < out.len() {
-            sent += self.socket.write(&out[sent..]).await?;
+            let written = poll_fn(|context| {
+                let written = Pin::new(&mut self.socket).poll_write(context, &out[sent..]);
+                self.send_waited |= written.is_pending();
+                written
+            });
+            let written = written.await?;
+            sent += written;
+            self.conversation.session.counters.bytes_written += written as u64;
             self.note_activity();
         }
         let session = &mut self.conversation.session;
-        session.counters.bytes_written += sent as u64;
         session.out = out;
         session.out.clear();
         Ok(())
+    }
+
+    /// Looks at who the client is, if the log will say it. Once the client has gone the kernel does not tell any more.
+    fn note_peer(&mut self) {
+        let peer = &mut self.conversation.session.peer;
+        if log_enabled!(log::Level::Debug) && matches!(peer, Peer::Unknown) {
+            *peer = Peer::of(&self.socket);
+        }
     }
 
     fn note_activity(&self) {

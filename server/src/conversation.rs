@@ -6,23 +6,27 @@ use std::time::Instant;
 
 use futures_lite::AsyncWrite;
 use shards::pump::{Gather, ShardHandle, Turn};
-use shards::{FrameNumber, Op, Outcome, ShardId};
+use shards::{FrameNumber, Op, ShardId};
 
 use crate::connection::Connections;
 use crate::control;
-use crate::session::{Backend, Control, Session, Step};
+use crate::session::{Backend, Control, Session, Step, Submitted};
 
 /// A client's conversation with the server.
 #[derive(Debug)]
 pub(crate) struct Conversation {
     pub(crate) session: Session,
+    handle: ShardHandle,
     gather: Gather,
-    /// Input that is no whole command yet.
+    /// Input that is not done with, from `done` on: no whole command yet, or more than one round.
     input: Vec<u8>,
+    done: usize,
     /// The frame that must be safe before the replies go.
     wanted: FrameNumber,
     /// Operations whose outcomes come from other shards.
     forwarded: u64,
+    /// When the operation that waits for the disk was tried, by [`ShardHandle::retries`].
+    tried_at: u64,
     /// When the last input was there to be read.
     read_at: Instant,
     /// Commands whose replies are to be sent next.
@@ -33,10 +37,13 @@ impl Conversation {
     pub(crate) fn new(server: &Connections) -> Conversation {
         Conversation {
             session: Session::new(server.settings().rules()),
+            handle: server.handle().clone(),
             gather: server.handle().gather(),
             input: Vec::new(),
+            done: 0,
             wanted: 0,
             forwarded: 0,
+            tried_at: 0,
             read_at: Instant::now(),
             unanswered: 0,
         }
@@ -62,32 +69,51 @@ impl Conversation {
             self.input.extend_from_slice(&came[done..]);
             step
         } else {
-            self.input.extend_from_slice(came);
-            let (done, step) = self.session.run(&self.input, &mut backend);
-            self.input.drain(..done);
+            if !came.is_empty() {
+                self.input.drain(..mem::take(&mut self.done));
+                self.input.extend_from_slice(came);
+            }
+            let (done, step) = self.session.run(&self.input[self.done..], &mut backend);
+            self.done += done;
+            if self.done == self.input.len() {
+                self.input.clear();
+                self.done = 0;
+            }
             step
         };
         self.wanted = self.wanted.max(backend.turn.wanted());
+        self.tried_at = backend.turn.retries();
         step
     }
 
-    /// Waits until all replies are written and may be sent.
-    pub(crate) async fn settle(&mut self, server: &Connections) {
-        let forwarded = mem::take(&mut self.forwarded);
-        if forwarded > 0 {
+    /// Waits until replies are written and may be sent. Returns whether these are all; if not, it is called again once
+    /// they are sent.
+    pub(crate) async fn settle(&mut self, server: &Connections) -> bool {
+        if self.forwarded > 0 {
             self.gather.complete().await;
-            let session = &mut self.session;
-            self.gather.take(|outcome| session.deliver(outcome));
-            self.session.counters.forwarded += forwarded;
+            while !self.session.has_much_to_send()
+                && let Some(outcome) = self.gather.next()
+            {
+                self.session.deliver(outcome);
+                self.session.counters.forwarded += 1;
+                self.forwarded -= 1;
+            }
         }
-        assert!(self.session.is_settled(), "every command has its reply");
+        let is_all = self.forwarded == 0;
+        assert_eq!(is_all, self.session.is_settled(), "every command has its reply");
         let counted = mem::take(&mut self.session.counters);
         self.unanswered += counted.commands;
         server.handle().with_shard(|shard| shard.counters.add(&counted));
         server.handle().settled(mem::take(&mut self.wanted)).await;
+        is_all
     }
 
-    /// Answers a command that concerns all shards.
+    /// Waits until the operation at which the session [stalled](Step::Stalled) is worth another try.
+    pub(crate) async fn wait_for_disk(&self, server: &Connections) {
+        server.handle().retry_after(self.tried_at).await;
+    }
+
+    /// Answers a command that concerns all shards. Returns how many bytes of the answer were sent already.
     ///
     /// # Errors
     /// When the client is gone.
@@ -96,7 +122,7 @@ impl Conversation {
         control: Control,
         server: &Connections,
         client: &mut (impl AsyncWrite + Unpin),
-    ) -> io::Result<()> {
+    ) -> io::Result<u64> {
         // It does not count: whoever looks at the server would find himself.
         self.unanswered -= 1;
         control::answer(control, server, &self.gather, &mut self.session.out, client).await
@@ -106,8 +132,7 @@ impl Conversation {
     pub(crate) fn answered(&mut self, server: &Connections) {
         let commands = mem::take(&mut self.unanswered);
         if commands > 0 {
-            let now = Instant::now();
-            server.handle().with_shard(|shard| shard.latency.answered(self.read_at, now, commands));
+            server.handle().note_answered(self.read_at, Instant::now(), commands);
         }
     }
 
@@ -121,6 +146,14 @@ impl Conversation {
         if self.input.is_empty() && self.input.capacity() > bytes {
             self.input = Vec::new();
         }
+    }
+}
+
+impl Drop for Conversation {
+    /// What was counted since it was settled last counts too: the bytes of the last replies, for one.
+    fn drop(&mut self) {
+        let counted = mem::take(&mut self.session.counters);
+        self.handle.with_shard(|shard| shard.counters.add(&counted));
     }
 }
 
@@ -147,12 +180,12 @@ impl Backend for ShardBackend<'_> {
     }
 
     #[inline]
-    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Option<Outcome> {
+    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Submitted {
         if to == self.handle.id() {
-            return Some(self.turn.apply(op));
+            return self.turn.apply(op).map_or(Submitted::Stalled, Submitted::Done);
         }
         self.turn.push(self.gather, to, op);
         *self.forwarded += 1;
-        None
+        Submitted::Forwarded
     }
 }

@@ -14,15 +14,17 @@ use crate::connection::Connections;
 use crate::control;
 use crate::drain::Drain;
 use crate::handover::Handover;
-use crate::listener::{self, Limit};
+use crate::listener;
+use crate::places::Limit;
 use crate::readiness::Readiness;
 use crate::settings::Settings;
 use crate::sockets::ShardSockets;
 use crate::stop::Stop;
 use crate::udp;
 
-/// Threads beside each shard's own, for: a commit or sync, the log's files, the index, and waiting for the stop.
-const BLOCKING_THREADS: usize = 4;
+/// Threads beside each shard's own, for: a commit, a sync, the log's files, the index, waiting for the stop, and reads of
+/// bodies, so that three slow ones hold up none of these.
+const BLOCKING_THREADS: usize = 8;
 /// How long a shard may take to start, recovery apart.
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// How often a shard that stops looks whether the others are as far.
@@ -105,7 +107,7 @@ impl Executors {
                 .io_memory(0)
                 // The preempt timer stays at its 100 ms: when it expires between the reactor's turn and the first task,
                 // glommio sleeps although tasks are ready, and a short one does that on a busy machine. So tasks that
-                // could run for long call `shards::pump::reactor_turn` themselves.
+                // could run for long wait for the shard's next turn themselves.
                 .blocking_thread_pool_placement(PoolPlacement::Unbound(BLOCKING_THREADS))
                 .spawn(move || run(shard, links, shared, ready.running()));
             handles.push(spawned.map_err(|e| format!("shard {number} cannot be started: {e}"))?);
@@ -153,8 +155,8 @@ async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
     let Shared { number, sockets, handovers, settings, limit, stop, drain } = shared;
     let handle = ShardHandle::start(shard, links, settings.pump).await;
     let begun = Readiness::new().map_err(|error| format!("clients cannot be served: {error}")).and_then(|readiness| {
-        let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings), drain, readiness));
-        Ok((serve(number, sockets, handovers, &connections, limit)?, connections))
+        let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings), drain, limit, readiness));
+        Ok((serve(number, sockets, handovers, &connections)?, connections))
     });
     let (serving, connections) = match begun {
         Ok(begun) => begun,
@@ -185,6 +187,8 @@ async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
     while stop.quiet() < usize::from(settings.shards) {
         sleep(STOP_POLL).await;
     }
+    let totals = handle.with_shard(|shard| shard.store().totals());
+    stop.add_waiting(totals.queues, totals.messages);
     handle.stop().await;
 }
 
@@ -194,24 +198,28 @@ fn serve(
     sockets: ShardSockets,
     handovers: Arc<[Handover]>,
     connections: &Rc<Connections>,
-    limit: Arc<Limit>,
 ) -> Result<Vec<Task<()>>, String> {
     let mut tasks = Vec::new();
-    glommio::spawn_local(Rc::clone(connections.readiness()).run()).detach();
-    glommio::spawn_local(Rc::clone(connections.tasks()).run()).detach();
-    if let Some(socket) = sockets.tcp {
+    glommio::spawn_local(Rc::clone(connections.readiness()).run(connections.handle().clone())).detach();
+    let handle = connections.handle().clone();
+    glommio::spawn_local(Rc::clone(connections.tasks()).run(async move || handle.next_turn().await)).detach();
+    for socket in sockets.tcp {
         let listener = listener::listen(socket, connections.readiness())?;
-        tasks.push(glommio::spawn_local(listener::accept(listener, Rc::clone(connections), Arc::clone(&limit))));
+        tasks.push(glommio::spawn_local(listener::accept(listener, Rc::clone(connections))));
     }
     if let Some(socket) = sockets.unix {
         let listener = listener::listen(socket, connections.readiness())?;
-        tasks.push(glommio::spawn_local(listener::accept_for_all(listener, Arc::clone(&handovers))));
+        tasks.push(glommio::spawn_local(listener::accept_for_all(
+            listener,
+            Arc::clone(&handovers),
+            Rc::clone(connections),
+        )));
     }
-    if let Some(socket) = sockets.udp {
+    for socket in sockets.udp {
         let serving = udp::serve(socket, connections).map_err(|error| format!("UDP cannot be served: {error}"))?;
         tasks.push(glommio::spawn_local(serving));
     }
-    let taking_over = listener::take_over(handovers, number, Rc::clone(connections), limit);
+    let taking_over = listener::take_over(handovers, number, Rc::clone(connections));
     tasks.push(glommio::spawn_local(taking_over));
     Ok(tasks)
 }

@@ -19,13 +19,14 @@ pub(crate) struct Greetings {
 }
 
 impl Greetings {
-    /// Whether this set is a greeting. Then the caller creates the queue, and the next get gives the greeting back.
-    pub(crate) fn greet(&mut self, queue: &[u8], flags: u32, exptime: i64, body: &[u8]) -> bool {
-        let greets = exptime == EXPTIME && flags == 0 && body == BODY && self.open.len() < OPEN_MAX;
-        if greets {
-            self.open.push(queue.into());
-        }
-        greets
+    /// Whether a set with these is a greeting. Then the queue is created, and [`open`](Self::open) follows.
+    pub(crate) fn is_greeting(&self, flags: u32, exptime: i64, body: &[u8]) -> bool {
+        exptime == EXPTIME && flags == 0 && body == BODY && self.open.len() < OPEN_MAX
+    }
+
+    /// Notes that a queue was greeted. The next get of it gives the greeting back.
+    pub(crate) fn open(&mut self, queue: &[u8]) {
+        self.open.push(queue.into());
     }
 
     /// Whether this get takes a greeting back.
@@ -42,7 +43,8 @@ mod tests {
     #[test]
     fn a_greeting_is_taken_back_once() {
         let mut greetings = Greetings::default();
-        assert!(greetings.greet(b"q", 0, 15, BODY));
+        assert!(greetings.is_greeting(0, 15, BODY));
+        greetings.open(b"q");
         assert!(!greetings.take(b"other"));
         assert!(greetings.take(b"q"));
         assert!(!greetings.take(b"q"));
@@ -50,16 +52,19 @@ mod tests {
 
     #[test]
     fn an_ordinary_message_is_no_greeting() {
-        let mut greetings = Greetings::default();
-        assert!(!greetings.greet(b"q", 0, 0, BODY));
-        assert!(!greetings.greet(b"q", 1, 15, BODY));
-        assert!(!greetings.greet(b"q", 0, 15, b"creating queues"));
+        let greetings = Greetings::default();
+        assert!(!greetings.is_greeting(0, 0, BODY));
+        assert!(!greetings.is_greeting(1, 15, BODY));
+        assert!(!greetings.is_greeting(0, 15, b"creating queues"));
     }
 
     #[test]
     fn greetings_are_bounded() {
         let mut greetings = Greetings::default();
-        let accepted = (0..100).filter(|n: &u32| greetings.greet(&n.to_le_bytes(), 0, 15, BODY)).count();
-        assert_eq!(accepted, OPEN_MAX);
+        for n in 0..OPEN_MAX {
+            assert!(greetings.is_greeting(0, 15, BODY));
+            greetings.open(&n.to_le_bytes());
+        }
+        assert!(!greetings.is_greeting(0, 15, BODY));
     }
 }

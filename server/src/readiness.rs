@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::mem;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -24,10 +24,14 @@ use glommio::net::TcpStream;
 use glommio::timer::sleep;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use shards::pump::ShardHandle;
 use socket2::Socket;
 
 /// Sockets that are looked at in one turn.
 const EVENTS_MAX: usize = 256;
+
+/// Reads of input that is thrown away: a client may send without an end.
+const DISCARDS_MAX: usize = 64;
 
 /// How often sockets are looked at while the process has no descriptor left to wait by.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
@@ -113,9 +117,10 @@ impl Readiness {
     ///
     /// It looks a second time once they have had their turn, and before what they changed is committed: clients that were
     /// answered together ask again together, and the later ones are here by then.
-    pub(crate) async fn run(self: Rc<Readiness>) {
+    pub(crate) async fn run(self: Rc<Readiness>, shard: ShardHandle) {
         loop {
             if self.look() > 0 {
+                shard.note_look(self.looked_at());
                 yield_now().await;
                 self.look();
             }
@@ -217,15 +222,43 @@ impl WatchedSocket {
         Poll::Pending
     }
 
+    /// Whether the client's system has all that was sent, or will never have it.
+    pub(crate) fn is_delivered(&self) -> bool {
+        unsent(self.as_raw_fd()) == 0 || !matches!(self.socket.take_error(), Ok(None))
+    }
+
+    /// Throws away what has come and was not read, some times as much as the buffer holds at the most.
+    pub(crate) fn discard_input(&self, buffer: &mut [u8]) {
+        let read = (0..DISCARDS_MAX).map(|_| (&self.socket).read(buffer));
+        read.take_while(|read| matches!(read, Ok(1..))).for_each(drop);
+    }
+
     /// Ends this side.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.socket.shutdown(how)
     }
 }
 
+nix::ioctl_read_bad!(unsent_of, nix::libc::TIOCOUTQ, nix::libc::c_int);
+
+/// The bytes that were sent on a socket and have not reached the other side. None of what is no socket.
+pub(crate) fn unsent(socket: RawFd) -> usize {
+    let mut bytes = 0;
+    // SAFETY: this call writes one int to where it is told, whatever the descriptor is.
+    #[allow(unsafe_code)]
+    let asked = unsafe { unsent_of(socket, &mut bytes) };
+    asked.ok().and_then(|_| usize::try_from(bytes).ok()).unwrap_or(0)
+}
+
 impl AsRawFd for WatchedSocket {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_fd().as_raw_fd()
+    }
+}
+
+impl AsFd for WatchedSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

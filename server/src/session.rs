@@ -4,12 +4,15 @@
 //! This is the one file that knows both the protocol and the shards.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::ops::Range;
 
 use protocol::{Command, Parse, Parser, Queues, reply};
 use shards::{Counters, Op, Outcome, ShardId, Taken};
 
 use crate::greeting::{self, Greetings};
+use crate::logging;
+use crate::peer::Peer;
 use crate::trace;
 
 /// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
@@ -32,9 +35,19 @@ pub(crate) trait Backend {
     /// The shard that owns a queue.
     fn owner_of(&self, queue: &[u8]) -> ShardId;
 
-    /// Has an operation done. `None`: by another shard, and its outcome is given to [`Session::deliver`] later, in the
-    /// order of the calls.
-    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Option<Outcome>;
+    /// Has an operation done.
+    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Submitted;
+}
+
+/// What became of an operation.
+#[derive(Debug)]
+pub(crate) enum Submitted {
+    /// It is done.
+    Done(Outcome),
+    /// Another shard does it. Its outcome is given to [`Session::deliver`] later, in the order of the operations.
+    Forwarded,
+    /// It waits for the disk, and nothing was done.
+    Stalled,
 }
 
 /// Why a session has stopped looking at its input. All replies so far must be sent before it goes on.
@@ -44,6 +57,8 @@ pub(crate) enum Step {
     NeedInput,
     /// Enough for one round of replies.
     RoundFull,
+    /// The next operation waits for the disk. It is tried again when the session goes on.
+    Stalled,
     /// A command that concerns all shards and waits for them; the connection answers it.
     Control(Control),
     /// The connection ends.
@@ -108,6 +123,8 @@ pub(crate) struct Rules {
 /// One client's state.
 #[derive(Debug)]
 pub(crate) struct Session {
+    /// Named in the log.
+    pub(crate) peer: Peer,
     parser: Parser,
     rules: Rules,
     greetings: Greetings,
@@ -118,13 +135,25 @@ pub(crate) struct Session {
     pending: VecDeque<Pending>,
     texts: Vec<u8>,
     round_ops: usize,
-    /// Names of the get that is being done which had their turn in an earlier round.
-    names_done: usize,
+    /// What is left of a command that takes several rounds.
+    unfinished: Option<Unfinished>,
+    /// A shard had no room to do its part of the command that is being done.
+    had_no_room: bool,
+}
+
+/// A command that was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unfinished {
+    /// The input begins with the names that are left of a get's line, which has so many bytes left.
+    Get { with_number: bool, rest_bytes: usize },
+    /// The shards from this one on have not been told of a `flush_all`.
+    FlushAll { noreply: bool, next: u16 },
 }
 
 impl Session {
     pub(crate) fn new(rules: Rules) -> Session {
         Session {
+            peer: Peer::Unknown,
             parser: Parser::new(rules.body_bytes_max),
             rules,
             greetings: Greetings::default(),
@@ -133,7 +162,8 @@ impl Session {
             pending: VecDeque::new(),
             texts: Vec::new(),
             round_ops: 0,
-            names_done: 0,
+            unfinished: None,
+            had_no_room: false,
         }
     }
 
@@ -142,23 +172,27 @@ impl Session {
         let mut done = 0;
         self.round_ops = 0;
         loop {
+            if let Some(unfinished) = self.unfinished {
+                let (used, step) = self.go_on(unfinished, &input[done..], backend);
+                done += used;
+                if let Some(step) = step {
+                    return (done, step);
+                }
+            }
             if self.is_round_full() {
                 return (done, Step::RoundFull);
             }
-            let (consumed, parsed) = self.parser.next(&input[done..]);
-            if consumed > 0 && self.names_done == 0 {
-                trace::command(&input[done..done + consumed]);
-            }
-            if let Parse::Command(Command::Get { queues, with_number }) = parsed {
-                if !self.get(queues, with_number, backend) {
-                    // The same command again, in the next round.
-                    return (done, Step::RoundFull);
-                }
-                done += consumed;
-                continue;
-            }
-            done += consumed;
+            let (used, parsed) = self.parser.next(&input[done..]);
+            self.round_ops += 1;
             let step = match parsed {
+                Parse::Command(Command::Get { queues, with_number }) => {
+                    self.counters.commands += 1;
+                    let rest_bytes = queues.rest_bytes();
+                    self.unfinished = Some(Unfinished::Get { with_number, rest_bytes });
+                    trace::command(self.peer, &input[done..done + used]);
+                    done += used - rest_bytes;
+                    continue;
+                }
                 Parse::Command(command) => self.command(command, backend),
                 Parse::Incomplete => Some(Step::NeedInput),
                 Parse::Rejected(rejection) => {
@@ -171,34 +205,73 @@ impl Session {
                     Some(Step::Close)
                 }
             };
+            if step == Some(Step::Stalled) {
+                // The same command again, when it can be done.
+                return (done, Step::Stalled);
+            }
+            if used > 0 {
+                trace::command(self.peer, &input[done..done + used]);
+            }
+            done += used;
             if let Some(step) = step {
                 return (done, step);
             }
         }
     }
 
+    /// Goes on with a command that was begun. Returns how many bytes of the input that took, and why it has stopped, if it
+    /// has.
+    fn go_on(&mut self, command: Unfinished, input: &[u8], backend: &mut impl Backend) -> (usize, Option<Step>) {
+        match command {
+            Unfinished::Get { with_number, rest_bytes } => {
+                let mut queues = Queues::resume(&input[..rest_bytes]);
+                let step = self.get(&mut queues, with_number, backend);
+                let left = match step {
+                    None => 0,
+                    Some(_) => queues.rest_bytes(),
+                };
+                self.unfinished = (left > 0).then_some(Unfinished::Get { with_number, rest_bytes: left });
+                (rest_bytes - left, step)
+            }
+            Unfinished::FlushAll { noreply, next } => (0, self.flush_all(next, noreply, backend)),
+        }
+    }
+
     fn command(&mut self, command: Command<'_>, backend: &mut impl Backend) -> Option<Step> {
-        self.counters.commands += 1;
+        let done = self.do_command(command, backend);
+        if done != Some(Step::Stalled) {
+            self.counters.commands += 1;
+            self.counters.sets += u64::from(matches!(command, Command::Set { .. }));
+        }
+        done
+    }
+
+    fn do_command(&mut self, command: Command<'_>, backend: &mut impl Backend) -> Option<Step> {
         match command {
             Command::Set { queue, flags, exptime, body, noreply } => {
-                self.counters.sets += 1;
                 if backend.is_draining() {
                     self.reply(Reply::Set { noreply }, b"", Outcome::NotStored);
                     return None;
                 }
                 let to = backend.owner_of(queue);
-                let greets = self.rules.zend_greeting && self.greetings.greet(queue, flags, exptime, body);
+                let greets = self.rules.zend_greeting && self.greetings.is_greeting(flags, exptime, body);
                 let op = if greets { Op::Create { queue } } else { Op::Put { queue, flags, body } };
-                self.submit(backend, to, op, Reply::Set { noreply }, b"");
+                let step = self.submit(backend, to, op, Reply::Set { noreply }, b"");
+                if greets && step.is_none() {
+                    self.greetings.open(queue);
+                }
+                return step;
             }
             Command::Get { .. } => unreachable!("it may take several rounds, and is taken care of before"),
             Command::Delete { queue, noreply } => {
                 let to = backend.owner_of(queue);
-                self.submit(backend, to, Op::Delete { queue }, Reply::Delete { noreply }, b"");
+                return self.submit(backend, to, Op::Delete { queue }, Reply::Delete { noreply }, b"");
             }
             Command::Flush { queue } => {
                 let to = backend.owner_of(queue);
-                self.submit(backend, to, Op::Flush { queue }, Reply::End, b"");
+                let step = self.submit(backend, to, Op::Flush { queue }, Reply::End, b"");
+                self.counters.flushes += u64::from(step.is_none());
+                return step;
             }
             Command::FlushAll { noreply } if !self.rules.flush_all => {
                 if !noreply {
@@ -206,11 +279,9 @@ impl Session {
                 }
             }
             Command::FlushAll { noreply } => {
-                let last = backend.shards() - 1;
-                for shard in 0..=last {
-                    let reply = if shard == last { Reply::Ok { noreply } } else { Reply::Silent };
-                    self.submit(backend, ShardId(shard), Op::FlushAll, reply, b"");
-                }
+                self.counters.flushes += 1;
+                // The input is done with; what is left goes on as a command that was begun.
+                self.unfinished = Some(Unfinished::FlushAll { noreply, next: 0 });
             }
             Command::StatsOfCache => self.say(reply::END),
             Command::Version => {
@@ -219,7 +290,7 @@ impl Session {
                 self.say(&text);
             }
             Command::Verbosity { level, noreply } => {
-                set_verbosity(level);
+                logging::set_verbosity_by_client(level);
                 if !noreply {
                     self.say(reply::OK);
                 }
@@ -236,50 +307,78 @@ impl Session {
         None
     }
 
-    /// Takes a message from each queue, as far as the round goes; the next call goes on. Returns whether that was all.
-    fn get(&mut self, queues: Queues<'_>, with_number: bool, backend: &mut impl Backend) -> bool {
-        self.counters.commands += u64::from(self.names_done == 0);
-        for queue in queues.into_iter().skip(self.names_done) {
+    /// Takes a message from each queue, as far as the round goes. `None`: that was all.
+    fn get(&mut self, queues: &mut Queues<'_>, with_number: bool, backend: &mut impl Backend) -> Option<Step> {
+        loop {
+            let before = *queues;
+            let Some(queue) = queues.next() else { break };
             if self.is_round_full() {
-                return false;
+                *queues = before;
+                return Some(Step::RoundFull);
             }
-            self.names_done += 1;
-            self.counters.gets += 1;
             if self.greetings.take(queue) {
                 let greeting = Taken { seq: 0, flags: 0, body: greeting::BODY.into() };
                 self.reply(Reply::Value { with_number }, queue, Outcome::Message(greeting));
-                continue;
+            } else {
+                let to = backend.owner_of(queue);
+                let step = self.submit(backend, to, Op::Take { queue }, Reply::Value { with_number }, queue);
+                if step.is_some() {
+                    *queues = before;
+                    return step;
+                }
             }
-            let to = backend.owner_of(queue);
-            self.submit(backend, to, Op::Take { queue }, Reply::Value { with_number }, queue);
+            self.counters.gets += 1;
         }
-        self.names_done = 0;
         self.say(reply::END);
-        true
+        None
+    }
+
+    /// Has all shards from `next` on drop their messages. `None`: that was all.
+    fn flush_all(&mut self, next: u16, noreply: bool, backend: &mut impl Backend) -> Option<Step> {
+        let last = backend.shards() - 1;
+        for shard in next..=last {
+            let reply = if shard == last { Reply::Ok { noreply } } else { Reply::Silent };
+            let step = self.submit(backend, ShardId(shard), Op::FlushAll, reply, b"");
+            if step.is_some() {
+                self.unfinished = Some(Unfinished::FlushAll { noreply, next: shard });
+                return step;
+            }
+        }
+        self.unfinished = None;
+        None
     }
 
     fn is_round_full(&self) -> bool {
-        self.round_ops >= ROUND_OPS_MAX || self.out.len() >= ROUND_BYTES_MAX
+        self.round_ops >= ROUND_OPS_MAX || self.has_much_to_send()
     }
 
-    /// Has an operation done, and writes its reply now or when its turn comes.
-    fn submit(&mut self, backend: &mut impl Backend, to: ShardId, op: Op<'_>, reply: Reply, name: &[u8]) {
-        self.round_ops += 1;
+    /// Has an operation done, and writes its reply now or when its turn comes. `None`: it is under way or done.
+    fn submit(
+        &mut self,
+        backend: &mut impl Backend,
+        to: ShardId,
+        op: Op<'_>,
+        reply: Reply,
+        name: &[u8],
+    ) -> Option<Step> {
         match backend.submit(to, op) {
-            Some(outcome) => self.reply(reply, name, outcome),
-            None => {
+            Submitted::Done(outcome) => self.reply(reply, name, outcome),
+            Submitted::Forwarded => {
                 if matches!(reply, Reply::Value { .. }) {
                     self.round_ops += ROUND_OPS_MAX / ROUND_FOREIGN_TAKES_MAX - 1;
                 }
                 self.wait(reply, name, None);
             }
+            Submitted::Stalled => return Some(Step::Stalled),
         }
+        self.round_ops += 1;
+        None
     }
 
     /// Writes the reply of an outcome that is there, now or when its turn comes.
     fn reply(&mut self, reply: Reply, name: &[u8], outcome: Outcome) {
         if self.pending.is_empty() {
-            write(&mut self.out, &mut self.counters, reply, name, outcome);
+            write(&mut self.out, &mut self.counters, &mut self.had_no_room, reply, name, outcome);
         } else {
             self.wait(reply, name, Some(outcome));
         }
@@ -319,7 +418,9 @@ impl Session {
         let text = &self.texts[text];
         assert!(delivered.is_none() || outcome.is_none(), "an outcome for a reply that has one");
         match delivered.or(outcome) {
-            Some(outcome) => write(&mut self.out, &mut self.counters, reply, text, outcome),
+            Some(outcome) => {
+                write(&mut self.out, &mut self.counters, &mut self.had_no_room, reply, text, outcome);
+            }
             None => self.out.extend_from_slice(text),
         }
     }
@@ -329,6 +430,16 @@ impl Session {
         !self.parser.is_between_commands()
     }
 
+    /// Whether so much is to be sent that it is sent before more is written.
+    pub(crate) fn has_much_to_send(&self) -> bool {
+        self.out.len() >= ROUND_BYTES_MAX
+    }
+
+    /// Whether a get has been answered in part.
+    pub(crate) fn is_amid_get(&self) -> bool {
+        matches!(self.unfinished, Some(Unfinished::Get { .. }))
+    }
+
     /// Whether all replies are in [`out`](Self::out).
     pub(crate) fn is_settled(&self) -> bool {
         self.pending.is_empty()
@@ -336,7 +447,14 @@ impl Session {
 }
 
 /// Writes what an outcome is answered with.
-fn write(out: &mut Vec<u8>, counters: &mut Counters, reply: Reply, name: &[u8], outcome: Outcome) {
+fn write(
+    out: &mut Vec<u8>,
+    counters: &mut Counters,
+    had_no_room: &mut bool,
+    reply: Reply,
+    name: &[u8],
+    outcome: Outcome,
+) {
     let text = match (reply, outcome) {
         (Reply::Set { noreply }, Outcome::Stored) => {
             counters.set_hits += 1;
@@ -353,21 +471,29 @@ fn write(out: &mut Vec<u8>, counters: &mut Counters, reply: Reply, name: &[u8], 
             None
         }
         (Reply::Value { .. }, Outcome::Empty) => None,
-        (Reply::Delete { noreply }, Outcome::Deleted) => (!noreply).then_some(reply::DELETED),
-        (Reply::Delete { noreply }, Outcome::NotFound) => (!noreply).then_some(reply::NOT_FOUND),
+        (Reply::Delete { noreply }, Outcome::Deleted) => {
+            counters.delete_hits += 1;
+            (!noreply).then_some(reply::DELETED)
+        }
+        (Reply::Delete { noreply }, Outcome::NotFound) => {
+            counters.delete_misses += 1;
+            (!noreply).then_some(reply::NOT_FOUND)
+        }
         (Reply::Delete { noreply }, Outcome::NoRoom) => (!noreply).then_some(reply::NO_ROOM),
         (Reply::End, Outcome::NoRoom) => Some(reply::NO_ROOM),
         (Reply::End, Outcome::Done) => Some(reply::END),
-        (Reply::Ok { noreply }, Outcome::NoRoom) => (!noreply).then_some(reply::NO_ROOM),
-        (Reply::Ok { noreply }, Outcome::Done) => (!noreply).then_some(reply::OK),
-        (Reply::Silent, Outcome::Done | Outcome::NoRoom) => None,
+        // One reply for all shards: it is done when all of them have done it.
+        (Reply::Ok { noreply }, outcome @ (Outcome::Done | Outcome::NoRoom)) => {
+            let failed = mem::take(had_no_room) | (outcome == Outcome::NoRoom);
+            (!noreply).then_some(if failed { reply::NO_ROOM } else { reply::OK })
+        }
+        (Reply::Silent, outcome @ (Outcome::Done | Outcome::NoRoom)) => {
+            *had_no_room |= outcome == Outcome::NoRoom;
+            None
+        }
         (reply, outcome) => unreachable!("{reply:?} cannot answer {outcome:?}"),
     };
     text.into_iter().for_each(|text| out.extend_from_slice(text));
-}
-
-fn set_verbosity(level: u32) {
-    log::set_max_level(crate::options::log_level(level));
 }
 
 #[cfg(test)]
@@ -381,6 +507,9 @@ mod tests {
         queues: std::collections::HashMap<Vec<u8>, VecDeque<Vec<u8>>>,
         later: VecDeque<Outcome>,
         draining: bool,
+        /// So many operations of the first shard find that the disk is slow.
+        stalls: usize,
+        flushed: Vec<u16>,
     }
 
     impl Backend for Fake {
@@ -396,7 +525,14 @@ mod tests {
             ShardId(u16::from(queue.starts_with(b"f")))
         }
 
-        fn submit(&mut self, to: ShardId, op: Op<'_>) -> Option<Outcome> {
+        fn submit(&mut self, to: ShardId, op: Op<'_>) -> Submitted {
+            if to == ShardId(0) && self.stalls > 0 {
+                self.stalls -= 1;
+                return Submitted::Stalled;
+            }
+            if op == Op::FlushAll {
+                self.flushed.push(to.0);
+            }
             let outcome = match op {
                 Op::Put { queue, body, .. } => {
                     self.queues.entry(queue.to_vec()).or_default().push_back(body.to_vec());
@@ -411,10 +547,10 @@ mod tests {
                 _ => Outcome::Done,
             };
             if to == ShardId(0) {
-                return Some(outcome);
+                return Submitted::Done(outcome);
             }
             self.later.push_back(outcome);
-            None
+            Submitted::Forwarded
         }
     }
 
@@ -425,14 +561,18 @@ mod tests {
     }
 
     fn replies_under(rules: Rules, input: &str) -> String {
-        let (mut session, mut fake) = (Session::new(rules), Fake::default());
+        replies_of(rules, &mut Fake::default(), input)
+    }
+
+    fn replies_of(rules: Rules, fake: &mut Fake, input: &str) -> String {
+        let mut session = Session::new(rules);
         let mut input = input.as_bytes();
         loop {
-            let (done, step) = session.run(input, &mut fake);
+            let (done, step) = session.run(input, fake);
             input = &input[done..];
             fake.later.drain(..).for_each(|outcome| session.deliver(outcome));
             assert!(session.is_settled());
-            if step != Step::RoundFull {
+            if !matches!(step, Step::RoundFull | Step::Stalled) {
                 return String::from_utf8(session.out).expect("text");
             }
         }
@@ -453,6 +593,42 @@ mod tests {
     #[test]
     fn a_command_for_all_shards_is_answered_once() {
         assert_eq!(replies("flush_all\r\nflush_all noreply\r\nflush f\r\n"), "OK\r\nEND\r\n");
+    }
+
+    /// The command that stalls is done once, after those before it and before those behind it.
+    #[test]
+    fn what_waits_for_the_disk_is_tried_again() {
+        let input = "set near 0 0 1\r\n1\r\nset far 0 0 1\r\n2\r\nget far near nothing\r\nflush_all\r\nversion\r\n";
+        let expected = replies(input);
+        for stalls in 1..5 {
+            let mut fake = Fake { stalls, ..Fake::default() };
+            assert_eq!(replies_of(RULES, &mut fake, input), expected);
+            assert_eq!(fake.flushed, [0, 1], "each shard once");
+        }
+        let (mut session, mut fake) = (Session::new(RULES), Fake { stalls: 1, ..Fake::default() });
+        assert_eq!(session.run(b"version\r\nget near\r\n", &mut fake), (12, Step::Stalled), "up to the name");
+        assert_eq!((session.counters.commands, session.counters.gets), (2, 0));
+        assert_eq!(session.run(b" near\r\n", &mut fake), (7, Step::NeedInput));
+        assert_eq!((session.counters.commands, session.counters.gets), (2, 1));
+    }
+
+    /// What asks nothing of a queue fills a round too: a client that streams it is not to hold up others.
+    #[test]
+    fn every_command_counts_in_a_round() {
+        for line in ["version\r\n", "x\r\n", "\r\n", "verbosity 0 noreply\r\n"] {
+            let (mut session, mut fake) = (Session::new(RULES), Fake::default());
+            let (done, step) = session.run(line.repeat(10 * ROUND_OPS_MAX).as_bytes(), &mut fake);
+            assert_eq!((done, step), (ROUND_OPS_MAX * line.len(), Step::RoundFull), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_shard_without_room_is_said_for_all() {
+        let (mut session, mut fake) = (Session::new(RULES), Fake::default());
+        session.run(b"flush_all\r\nflush_all\r\n", &mut fake);
+        session.deliver(Outcome::NoRoom);
+        session.deliver(Outcome::Done);
+        assert_eq!(session.out, [reply::NO_ROOM, reply::OK].concat());
     }
 
     #[test]

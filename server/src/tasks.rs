@@ -2,15 +2,20 @@
 //! commands, by what it sends and by the commit, and a wake-up here costs less than one of glommio's.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt::{self, Debug, Formatter};
 use std::future::poll_fn;
-use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+/// How long tasks are polled before sockets, other shards and commits are looked at again: time for some hundred clients
+/// with a command each, whose changes are to be in one commit.
+const PASS: Duration = Duration::from_millis(2);
 
 thread_local! {
     static HERE: Here = const { Here { woken: RefCell::new(Vec::new()), runner: RefCell::new(None) } };
@@ -127,22 +132,37 @@ impl Tasks {
         self.tasks.borrow_mut()[number] = Some(Task { future: Box::pin(future), alarm, waker });
     }
 
-    /// Polls what was woken, for ever. Others have their turn before what is woken meanwhile.
-    pub(crate) async fn run(self: Rc<Tasks>) {
-        let mut numbers = Vec::new();
-        poll_fn(|context| {
-            HERE.with(|here| {
-                here.runner.replace(Some(context.waker().clone()));
-                mem::swap(&mut numbers, &mut here.woken.borrow_mut());
-            });
-            let mut elsewhere = self.elsewhere.lock();
-            elsewhere.1 = Some(context.waker().clone());
-            numbers.append(&mut elsewhere.0);
-            drop(elsewhere);
-            numbers.drain(..).for_each(|number| self.poll(number));
-            Poll::Pending
-        })
-        .await
+    /// Polls what was woken, for ever. Others have their turn before what is woken meanwhile. After [`PASS`] the rest is left
+    /// for the shard's `next_turn`.
+    pub(crate) async fn run(self: Rc<Tasks>, next_turn: impl AsyncFn()) {
+        let mut numbers = VecDeque::new();
+        loop {
+            poll_fn(|context| {
+                HERE.with(|here| {
+                    here.runner.replace(Some(context.waker().clone()));
+                    numbers.extend(here.woken.borrow_mut().drain(..));
+                });
+                let mut elsewhere = self.elsewhere.lock();
+                elsewhere.1 = Some(context.waker().clone());
+                numbers.extend(elsewhere.0.drain(..));
+                drop(elsewhere);
+                self.poll_for(PASS, &mut numbers)
+            })
+            .await;
+            next_turn().await;
+        }
+    }
+
+    /// Polls tasks. Ready: some are left when so much time has gone by.
+    fn poll_for(&self, limit: Duration, numbers: &mut VecDeque<usize>) -> Poll<()> {
+        let began = Instant::now();
+        while let Some(number) = numbers.pop_front() {
+            self.poll(number);
+            if !numbers.is_empty() && began.elapsed() >= limit {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
     }
 
     fn poll(&self, number: usize) {
@@ -163,6 +183,7 @@ impl Tasks {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::mem;
     use std::thread;
 
     use futures_lite::future::{block_on, or, yield_now};
@@ -171,7 +192,7 @@ mod tests {
 
     /// Runs the tasks until the future is done.
     fn run_until(tasks: &Rc<Tasks>, future: impl Future<Output = ()>) {
-        block_on(or(future, Rc::clone(tasks).run()));
+        block_on(or(future, Rc::clone(tasks).run(async || yield_now().await)));
     }
 
     #[test]
@@ -192,6 +213,30 @@ mod tests {
             }
         });
         assert_eq!(*said.borrow(), "abcabc");
+    }
+
+    /// However many are ready, the shard gets to look at everything else.
+    #[test]
+    fn tasks_leave_time_for_others() {
+        let (tasks, polls, passes) = (Tasks::new(), Rc::new(Cell::new(0)), Cell::new(0));
+        for _ in 0..20 {
+            let polls = Rc::clone(&polls);
+            tasks.spawn(async move {
+                polls.set(polls.get() + 1);
+                thread::sleep(PASS / 4);
+            });
+        }
+        let next_turn = async || {
+            passes.set(passes.get() + 1);
+            yield_now().await;
+        };
+        let done = async {
+            while polls.get() < 20 {
+                yield_now().await;
+            }
+        };
+        block_on(or(done, Rc::clone(&tasks).run(next_turn)));
+        assert!(passes.get() >= 4, "{} passes for five times as long as one lasts", passes.get());
     }
 
     /// Woken twice, it runs once; and its number can be had again, though somebody still wakes it by the old one.

@@ -1,22 +1,40 @@
 //! Operations on their way to another shard, and what came of them on the way back.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use crate::latency::Read;
 use crate::op::{Op, Outcome};
+use crate::router::GatherId;
+
+/// Where an outcome goes on the shard that has sent the operation: to a connection, as one of its outcomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// The connection. Its operations stand one after the other in a batch.
+    pub gather: GatherId,
+    /// Which of its outcomes.
+    pub slot: u32,
+}
 
 /// Operations for one shard, packed so that neither side allocates for each: names and bodies stand one after the
 /// other in one buffer. The same batch comes back with the outcomes, and its buffers are used again.
+///
+/// It is applied in pieces: a batch has [`next`](Self::next) as long as not all of its operations have been
+/// [`answered`](Self::answer).
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Names the batch to the shard that sent it.
-    pub(crate) id: u32,
     ops: Vec<Packed>,
     bytes: Vec<u8>,
-    /// When the operations were read, as far as somebody has said so.
+    /// Bytes of the operations that were answered.
+    bytes_done: usize,
+    /// One for each operation.
+    addresses: Vec<Address>,
+    /// One for each operation that was answered. `None`: the outcome comes with another batch.
+    outcomes: Vec<Option<Outcome>>,
+    /// When the operations that were not answered were read, as far as it is known.
     pub(crate) reads: Vec<Read>,
-    /// One for each operation, in their order, once they were applied.
-    pub(crate) outcomes: Vec<Outcome>,
+    /// Whether it costs a credit, until it comes back.
+    pub(crate) has_credit: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +62,8 @@ enum Kind {
 }
 
 impl Batch {
-    /// Adds an operation.
-    pub fn push(&mut self, op: Op<'_>) {
+    /// Adds an operation, and where its outcome goes.
+    pub fn push(&mut self, address: Address, op: Op<'_>) {
         let (kind, number, queue, body): (_, _, &[u8], &[u8]) = match op {
             Op::Put { queue, flags, body } => (Kind::Put, flags, queue, body),
             Op::Create { queue } => (Kind::Create, 0, queue, b""),
@@ -61,6 +79,7 @@ impl Batch {
         };
         let (queue_bytes, body_bytes) = (queue.len() as u32, body.len() as u32);
         self.ops.push(Packed { kind, number, queue_bytes, body_bytes });
+        self.addresses.push(address);
         self.bytes.extend_from_slice(queue);
         self.bytes.extend_from_slice(body);
     }
@@ -82,49 +101,68 @@ impl Batch {
         self.ops.is_empty()
     }
 
-    /// The operations, in the order they were added.
-    pub fn ops(&self) -> impl Iterator<Item = Op<'_>> {
-        let mut rest = self.bytes.as_slice();
-        self.ops.iter().map(move |packed| {
-            let (queue, tail) = rest.split_at(packed.queue_bytes as usize);
-            let (body, tail) = tail.split_at(packed.body_bytes as usize);
-            rest = tail;
-            match packed.kind {
-                Kind::Put => Op::Put { queue, flags: packed.number, body },
-                Kind::Create => Op::Create { queue },
-                Kind::Take => Op::Take { queue },
-                Kind::Delete => Op::Delete { queue },
-                Kind::Flush => Op::Flush { queue },
-                Kind::FlushAll => Op::FlushAll,
-                Kind::List => Op::List { cursor: packed.number },
-                Kind::Checkpoint => Op::Checkpoint,
-                Kind::Figures => Op::Figures,
-                Kind::Latency => Op::Latency,
-                Kind::ResetFigures => Op::ResetFigures,
-            }
-        })
+    /// The first operation that is not answered, and where its outcome goes.
+    #[must_use]
+    pub fn next(&self) -> Option<(Address, Op<'_>)> {
+        let at = self.outcomes.len();
+        let packed = self.ops.get(at)?;
+        let (queue, rest) = self.bytes[self.bytes_done..].split_at(packed.queue_bytes as usize);
+        let body = &rest[..packed.body_bytes as usize];
+        let op = match packed.kind {
+            Kind::Put => Op::Put { queue, flags: packed.number, body },
+            Kind::Create => Op::Create { queue },
+            Kind::Take => Op::Take { queue },
+            Kind::Delete => Op::Delete { queue },
+            Kind::Flush => Op::Flush { queue },
+            Kind::FlushAll => Op::FlushAll,
+            Kind::List => Op::List { cursor: packed.number },
+            Kind::Checkpoint => Op::Checkpoint,
+            Kind::Figures => Op::Figures,
+            Kind::Latency => Op::Latency,
+            Kind::ResetFigures => Op::ResetFigures,
+        };
+        Some((self.addresses[at], op))
     }
 
-    /// Has all operations done, in their order, and keeps the outcomes.
+    /// Answers the next operation; with `None` when its outcome comes with another batch.
     ///
-    /// # Errors
-    /// What the first operation says that could not be done. Those behind it are not tried.
-    pub fn serve<E>(&mut self, mut apply: impl FnMut(Op<'_>) -> Result<Outcome, E>) -> Result<(), E> {
-        let mut outcomes = std::mem::take(&mut self.outcomes);
-        outcomes.reserve(self.len());
-        let done = self.ops().try_for_each(|op| {
-            outcomes.push(apply(op)?);
-            Ok(())
-        });
-        self.outcomes = outcomes;
-        done
+    /// # Panics
+    /// When there is none.
+    pub fn answer(&mut self, outcome: Option<Outcome>) {
+        let packed = self.ops[self.outcomes.len()];
+        self.bytes_done += packed.queue_bytes as usize + packed.body_bytes as usize;
+        self.outcomes.push(outcome);
+    }
+
+    /// How many operations are answered.
+    #[must_use]
+    pub fn answered(&self) -> usize {
+        self.outcomes.len()
+    }
+
+    /// Takes the outcomes of a part of the operations out, as a batch that goes back before this one.
+    pub(crate) fn split_off(&mut self, parts: &[Range<usize>]) -> Batch {
+        let mut early = Batch::default();
+        for part in parts {
+            early.addresses.extend_from_slice(&self.addresses[part.clone()]);
+            early.outcomes.extend(self.outcomes[part.clone()].iter_mut().map(Option::take));
+        }
+        early
+    }
+
+    /// Takes the outcomes, and where they go.
+    pub(crate) fn outcomes(&mut self) -> impl Iterator<Item = (Address, Outcome)> {
+        let outcomes = self.addresses.drain(..).zip(self.outcomes.drain(..));
+        outcomes.filter_map(|(address, outcome)| Some((address, outcome?)))
     }
 
     /// Empties it, and keeps its buffers unless they have grown beyond `bytes_max`.
     pub(crate) fn clear(&mut self, bytes_max: usize) {
         self.ops.clear();
-        self.reads.clear();
+        self.bytes_done = 0;
+        self.addresses.clear();
         self.outcomes.clear();
+        self.reads.clear();
         if self.bytes.capacity() > bytes_max {
             self.bytes = Vec::new();
         }
@@ -153,9 +191,27 @@ mod tests {
             Op::ResetFigures,
         ];
         let mut batch = Batch::default();
-        ops.iter().for_each(|op| batch.push(*op));
-        assert!(batch.ops().eq(ops));
+        for (slot, op) in (0..).zip(&ops) {
+            batch.push(Address { gather: GatherId(3), slot }, *op);
+        }
+        for (slot, op) in (0..).zip(ops) {
+            assert_eq!(batch.next(), Some((Address { gather: GatherId(3), slot }, op)));
+            batch.answer(Some(Outcome::Done));
+        }
+        assert_eq!((batch.next(), batch.answered()), (None, ops.len()));
         batch.clear(0);
-        assert!(batch.is_empty());
+        assert!(batch.is_empty() && batch.next().is_none());
+    }
+
+    #[test]
+    fn outcomes_come_back_once_in_two_parts() {
+        let mut batch = Batch::default();
+        for slot in 0..6 {
+            batch.push(Address { gather: GatherId(0), slot }, Op::FlushAll);
+            batch.answer((slot != 2).then_some(Outcome::Done));
+        }
+        let slots = |batch: &mut Batch| batch.outcomes().map(|(address, _)| address.slot).collect::<Vec<_>>();
+        let mut early = batch.split_off(&[0..1, 4..6]);
+        assert_eq!((slots(&mut early), slots(&mut batch)), (vec![0, 4, 5], vec![1, 3]));
     }
 }

@@ -1,4 +1,4 @@
-//! Damaged logs: what is said of them, and what becomes of the damaged parts.
+//! Damaged and missing logs: what is said of them, and what becomes of the damaged parts.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use storage::{Damaged, Survey};
+
+use crate::inventory::Missing;
 
 /// What is wrong with a log, in one line: each damaged part, and the queues that miss something.
 pub(crate) fn damage_report(path: &Path, survey: &Survey) -> String {
@@ -28,8 +30,22 @@ fn describe(damaged: &Damaged) -> String {
     format!("{file} is damaged at offset {offset}, {bytes} bytes: {what}")
 }
 
+/// What is missing, in one line.
+pub(crate) fn missing_report(missing: &[Missing]) -> String {
+    let found: Vec<String> =
+        missing.iter().map(|Missing { path, what }| format!("{} {what}", path.display())).collect();
+    format!(
+        "{}; nothing was changed; put it back from where it went, or see by --check what is there, and go on with that by a \
+         start with --repair",
+        found.join("; ")
+    )
+}
+
 /// Writes the damaged parts of all logs into files of their own, and makes them durable.
 pub(crate) fn set_aside(aside: &Path, sources: &[Survey]) -> io::Result<Vec<(PathBuf, String)>> {
+    if sources.iter().all(|source| source.damaged().is_empty()) {
+        return Ok(Vec::new());
+    }
     DirBuilder::new().recursive(true).mode(0o700).create(aside)?;
     let mut written = Vec::new();
     for (shard, source) in sources.iter().enumerate() {

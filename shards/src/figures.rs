@@ -7,6 +7,10 @@ use storage::Totals;
 pub struct Counters {
     /// Connections that were accepted.
     pub connections: u64,
+    /// Connections that were refused, since there were as many as there may be.
+    pub rejected_connections: u64,
+    /// How often connections began to be refused.
+    pub listen_disabled: u64,
     /// Commands that came in on this shard's connections.
     pub commands: u64,
     /// Of them, operations that went to other shards.
@@ -21,6 +25,12 @@ pub struct Counters {
     pub sets: u64,
     /// Sets that were stored.
     pub set_hits: u64,
+    /// Queues that were deleted.
+    pub delete_hits: u64,
+    /// Deletes of queues that were not there.
+    pub delete_misses: u64,
+    /// Flushes, of one queue and of all.
+    pub flushes: u64,
     /// Bytes read from clients.
     pub bytes_read: u64,
     /// Bytes written to clients.
@@ -37,6 +47,8 @@ impl Counters {
     /// Adds what was counted elsewhere.
     pub fn add(&mut self, other: &Counters) {
         self.connections += other.connections;
+        self.rejected_connections += other.rejected_connections;
+        self.listen_disabled += other.listen_disabled;
         self.commands += other.commands;
         self.forwarded += other.forwarded;
         self.served += other.served;
@@ -44,6 +56,9 @@ impl Counters {
         self.get_hits += other.get_hits;
         self.sets += other.sets;
         self.set_hits += other.set_hits;
+        self.delete_hits += other.delete_hits;
+        self.delete_misses += other.delete_misses;
+        self.flushes += other.flushes;
         self.bytes_read += other.bytes_read;
         self.bytes_written += other.bytes_written;
         self.commits += other.commits;

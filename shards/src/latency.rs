@@ -34,12 +34,16 @@ pub enum Stage {
     /// Of each commit that has one: the fdatasync. The one of each second that follows later, where a change is safe once
     /// it is written, holds nobody up and is not counted.
     Fsync,
+    /// Of each turn of a shard that did something: from the look of the reactor with which it began to the end of the last
+    /// thing that was done in it, commits on the shard's own thread among them. A client waits so long at most before its
+    /// command is seen.
+    Turn,
 }
 
 /// How many stages there are.
-const STAGES: usize = 5;
+const STAGES: usize = 6;
 
-/// How long each stage took, over and over. Of a bounded size, whatever is recorded: 100 KiB.
+/// How long each stage took, over and over. Of a bounded size, whatever is recorded: 120 KiB.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageTimes([Histogram<u64>; STAGES]);
 
@@ -103,6 +107,19 @@ impl Read {
             _ => reads.push(Read { at, ops }),
         }
     }
+
+    /// Moves the first so many operations from one list to another.
+    fn move_first(from: &mut Vec<Read>, mut ops: u64, to: &mut Vec<Read>) {
+        from.retain_mut(|read| {
+            let moved = read.ops.min(ops);
+            ops -= moved;
+            read.ops -= moved;
+            if moved > 0 {
+                to.push(Read { at: read.at, ops: moved });
+            }
+            read.ops > 0
+        });
+    }
 }
 
 /// Operations that were applied at once, and wait for a frame.
@@ -158,11 +175,11 @@ impl Latency {
         self.changed(changes, frame);
     }
 
-    /// Notes that another shard's batch has been applied, of which `changes` operations wait for `frame`. Empties
-    /// `reads`; when nobody has said when a single one was read, none of them counts.
-    pub(crate) fn served(&mut self, reads: &mut Vec<Read>, changes: u64, frame: FrameNumber) {
+    /// Notes that `ops` operations of another shard's batch have been applied, of which `changes` wait for `frame`. Takes
+    /// theirs out of `reads`, the times at which those of the batch were read. Ignored when there are none.
+    pub(crate) fn served(&mut self, reads: &mut Vec<Read>, ops: u64, changes: u64, frame: FrameNumber) {
         if !reads.is_empty() {
-            self.applied.reads.append(reads);
+            Read::move_first(reads, ops, &mut self.applied.reads);
             self.changed(changes, frame);
         }
     }
@@ -203,6 +220,11 @@ impl Latency {
         }
     }
 
+    /// Notes how long a turn of the shard took.
+    pub(crate) fn turned(&mut self, took: Duration) {
+        self.times.record(Stage::Turn, took, 1);
+    }
+
     /// Notes how long a commit took.
     pub(crate) fn committed(&mut self, took: CommitTimes) {
         self.times.record(Stage::Write, took.write, 1);
@@ -216,7 +238,8 @@ impl Latency {
 mod tests {
     use super::*;
 
-    const ALL: [Stage; STAGES] = [Stage::ParseToReply, Stage::Queue, Stage::CommitWait, Stage::Write, Stage::Fsync];
+    const ALL: [Stage; STAGES] =
+        [Stage::ParseToReply, Stage::Queue, Stage::CommitWait, Stage::Write, Stage::Fsync, Stage::Turn];
 
     fn us(us: u64) -> Duration {
         Duration::from_micros(us)
@@ -286,19 +309,19 @@ mod tests {
         // Three empty queues: nobody waits.
         latency.applied(start + us(20), 3, 0, 0);
         latency.applied_at(start + us(21));
-        assert_eq!(counts(&latency), [0, 9, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 9, 0, 0, 0, 0]);
         latency.safe(6, start + us(100));
-        assert_eq!(counts(&latency), [0, 9, 0, 0, 0], "another frame");
+        assert_eq!(counts(&latency), [0, 9, 0, 0, 0, 0], "another frame");
         latency.safe(7, start + us(205));
-        assert_eq!(counts(&latency), [0, 9, 3, 0, 0]);
+        assert_eq!(counts(&latency), [0, 9, 3, 0, 0, 0]);
         assert_about(latency.times().max_us(Stage::CommitWait), 200);
         latency.safe(9, start + us(1020));
-        assert_eq!(counts(&latency), [0, 9, 5, 0, 0]);
+        assert_eq!(counts(&latency), [0, 9, 5, 0, 0, 0]);
         assert_about(latency.times().max_us(Stage::CommitWait), 1000);
         // A flush of a queue that does not exist changes nothing, and its frame is an old one.
         latency.applied(start, 1, 1, 9);
         latency.applied_at(start + us(2));
-        assert_eq!(counts(&latency), [0, 10, 6, 0, 0]);
+        assert_eq!(counts(&latency), [0, 10, 6, 0, 0, 0]);
         assert!(latency.waiting.is_empty());
     }
 
@@ -314,14 +337,14 @@ mod tests {
         assert_eq!(counts(&latency), [0; STAGES], "nobody has said when");
         latency.applied_at(start + us(50));
         assert!(!latency.wants_applied_at());
-        assert_eq!(counts(&latency), [0, 6, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 6, 0, 0, 0, 0]);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.1), 20);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.2), 50);
         assert_eq!(latency.waiting.len(), 2, "one for each frame");
         latency.safe(1, start + us(150));
-        assert_eq!(counts(&latency), [0, 6, 1, 0, 0]);
+        assert_eq!(counts(&latency), [0, 6, 1, 0, 0, 0]);
         latency.safe(2, start + us(250));
-        assert_eq!(counts(&latency), [0, 6, 4, 0, 0]);
+        assert_eq!(counts(&latency), [0, 6, 4, 0, 0, 0]);
         assert_about(latency.times().quantile_us(Stage::CommitWait, 0.25), 100);
         assert_about(latency.times().quantile_us(Stage::CommitWait, 0.5), 200);
     }
@@ -334,15 +357,15 @@ mod tests {
             Read::push_to(&mut reads, start + us(at), 1);
         }
         assert_eq!(reads.len(), 2, "one for what was read at once");
-        latency.served(&mut reads, 2, 1);
+        latency.served(&mut reads, 5, 2, 1);
         assert!(reads.is_empty());
         assert_eq!(counts(&latency), [0; STAGES], "nobody has said when");
         latency.applied_at(start + us(160));
-        assert_eq!(counts(&latency), [0, 4, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 4, 0, 0, 0, 0]);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.25), 100);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.5), 160);
         latency.safe(1, start + us(260));
-        assert_eq!(counts(&latency), [0, 4, 2, 0, 0]);
+        assert_eq!(counts(&latency), [0, 4, 2, 0, 0, 0]);
         assert_about(latency.times().max_us(Stage::CommitWait), 100);
     }
 
@@ -354,10 +377,10 @@ mod tests {
         latency.committed(CommitTimes { write: us(1), sync: Duration::ZERO });
         latency.applied(start, 1, 1, 1);
         latency.applied_at(start);
-        assert_eq!(counts(&latency), [2, 1, 0, 2, 1], "a commit without an fdatasync has none that took no time");
+        assert_eq!(counts(&latency), [2, 1, 0, 2, 1, 0], "a commit without an fdatasync has none that took no time");
         latency.reset();
         assert_eq!(latency.times(), &StageTimes::default());
         latency.safe(1, start + us(5));
-        assert_eq!(counts(&latency), [0, 0, 1, 0, 0]);
+        assert_eq!(counts(&latency), [0, 0, 1, 0, 0, 0]);
     }
 }

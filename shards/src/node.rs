@@ -14,18 +14,25 @@ use std::time::Instant;
 
 use storage::{Chore, Commit, FrameNumber, Result, Sync};
 
-use crate::batch::Batch;
+use crate::batch::{Address, Batch};
 use crate::hash::ShardId;
 use crate::op::{Op, Outcome};
 use crate::router::{GatherId, Router};
+use crate::serving::Serving;
 use crate::shard::Shard;
+
+/// Operations of another shard that are applied in one piece: with some 0.5 us each, the shard's own clients wait no
+/// longer for them than for one of their own rounds.
+const PIECE_OPS: usize = 256;
+/// Bytes of bodies that end a piece before that: they are copied, with 0.1 us for a KiB.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// What goes from one shard to another.
 #[derive(Debug)]
 pub enum Packet {
     /// Operations to apply.
     Request(Batch),
-    /// The same batch, with its outcomes, once they may be told.
+    /// Outcomes that may be told: of the same batch, or of a part of it that could be told before the rest or only after.
     Reply(Batch),
 }
 
@@ -36,6 +43,8 @@ pub struct Due {
     pub commit: bool,
     /// [`Node::send_batches`].
     pub send: bool,
+    /// [`Node::serve_step`], until it says that nothing is left.
+    pub serve: bool,
     /// [`Node::reclaim`], until it gives nothing more.
     pub reclaim: bool,
     /// [`Node::segment_chore`], until it gives nothing more.
@@ -51,6 +60,7 @@ impl Due {
     pub fn add(&mut self, other: Due) {
         self.commit |= other.commit;
         self.send |= other.send;
+        self.serve |= other.serve;
         self.reclaim |= other.reclaim;
         self.segments |= other.segments;
         self.reads |= other.reads;
@@ -65,6 +75,14 @@ impl Due {
 pub struct Node {
     shard: Shard,
     router: Router,
+    /// Batches of other shards that are to be applied. The first may have begun.
+    inbox: VecDeque<Serving>,
+    /// Operations of other shards that wait for a chore to end.
+    stalled: Vec<(ShardId, Batch)>,
+    /// How many times what waits for a chore was worth another try.
+    retries: u64,
+    /// What would have to wait for the disk is refused.
+    refuses_to_wait: bool,
     /// Batches of other shards that were applied, each with the frame that must be safe before it goes back. The frames
     /// ascend.
     deferred: VecDeque<(FrameNumber, ShardId, Batch)>,
@@ -77,8 +95,17 @@ impl Node {
     #[must_use]
     pub fn new(me: ShardId, shards: u16, shard: Shard) -> Node {
         let router = Router::new(me, shards);
-        let (deferred, outgoing) = (VecDeque::new(), VecDeque::new());
-        let mut node = Node { shard, router, deferred, outgoing, due: Due::default() };
+        let mut node = Node {
+            shard,
+            router,
+            inbox: VecDeque::new(),
+            stalled: Vec::new(),
+            retries: 0,
+            refuses_to_wait: false,
+            deferred: VecDeque::new(),
+            outgoing: VecDeque::new(),
+            due: Due::default(),
+        };
         node.progress();
         node
     }
@@ -100,6 +127,11 @@ impl Node {
         self.outgoing.pop_front()
     }
 
+    /// Takes back a packet that could not be sent yet. It is the last of those that wait.
+    pub fn keep_packet(&mut self, to: ShardId, packet: Packet) {
+        self.outgoing.push_back((to, packet));
+    }
+
     /// The frame that holds the last change.
     #[must_use]
     pub fn changed(&self) -> FrameNumber {
@@ -112,31 +144,61 @@ impl Node {
         self.shard.acknowledged()
     }
 
+    /// Whether operations of other shards are to be applied.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
     /// Whether nothing is on its way between this shard and others.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.router.is_idle() && self.deferred.is_empty() && self.outgoing.is_empty()
+        let others_wait = !(self.inbox.is_empty() && self.stalled.is_empty() && self.deferred.is_empty());
+        self.router.is_idle() && !others_wait && self.outgoing.is_empty()
     }
 
     // ---- for this shard's connections ----
 
     /// Applies an operation to this shard. The outcome may be told once [`acknowledged`](Self::acknowledged) has reached
-    /// `wanted`, which is raised to the frame that holds the change, if there was one.
+    /// `wanted`, which is raised to the frame that holds the change, if there was one. `None`: it waits for the disk.
+    /// Nothing was done; ask again once [`retries`](Self::retries) says something else.
     ///
     /// # Errors
     /// When the disk has failed. The process must stop, and tell nobody anything.
     #[inline]
-    pub fn apply(&mut self, op: Op<'_>, wanted: &mut FrameNumber) -> Result<Outcome> {
-        let result = self.shard.apply(op).map(|done| done.expect("the store never waits so far"));
-        self.due.reads |= self.shard.store().wants_read_chore();
-        if let Ok(outcome) = &result {
-            if outcome.waits_for_commit() {
-                *wanted = self.shard.changed();
-                self.due.commit = true;
-            }
-            self.due.index |= matches!(outcome, Outcome::CheckpointAsked(_));
+    pub fn apply(&mut self, op: Op<'_>, wanted: &mut FrameNumber) -> Result<Option<Outcome>> {
+        let Some(outcome) = self.shard.apply(op)? else { return Ok(self.wait(op)) };
+        if outcome.waits_for_commit() {
+            *wanted = self.shard.changed();
+            self.due.commit = true;
         }
-        result
+        self.due.index |= matches!(outcome, Outcome::CheckpointAsked(_));
+        Ok(Some(outcome))
+    }
+
+    #[cold]
+    fn wait(&mut self, op: Op<'_>) -> Option<Outcome> {
+        self.note_work();
+        self.refuses_to_wait.then(|| op.refused())
+    }
+
+    /// How many times what waits for the disk was worth another try.
+    #[must_use]
+    pub fn retries(&self) -> u64 {
+        self.retries
+    }
+
+    /// From now on an operation that would have to wait for the disk is refused instead: the server stops.
+    pub fn refuse_to_wait(&mut self) {
+        self.refuses_to_wait = true;
+        self.retry();
+    }
+
+    /// Has everything tried again that waits for the disk.
+    pub fn retry(&mut self) {
+        self.retries += 1;
+        self.inbox.extend(self.stalled.drain(..).map(|(from, batch)| Serving::new(from, batch)));
+        self.due.serve |= !self.inbox.is_empty();
     }
 
     /// Opens a place for the outcomes that a connection gets from other shards.
@@ -169,12 +231,12 @@ impl Node {
         self.router.is_complete(id, waker)
     }
 
-    /// Takes the outcomes of a connection, in the order in which their operations were pushed.
+    /// Takes the first outcome of a connection, in the order in which their operations were pushed. `None`: there is no more.
     ///
     /// # Panics
     /// When some are missing.
-    pub fn outcomes(&mut self, id: GatherId) -> impl Iterator<Item = Outcome> {
-        self.router.outcomes(id)
+    pub fn next_outcome(&mut self, id: GatherId) -> Option<Outcome> {
+        self.router.next_outcome(id)
     }
 
     // ---- between shards ----
@@ -188,39 +250,68 @@ impl Node {
         }
     }
 
-    /// Takes what another shard has sent.
-    ///
-    /// # Errors
-    /// When the disk has failed. The process must stop, and tell nobody anything.
-    pub fn receive(&mut self, from: ShardId, packet: Packet) -> Result<()> {
+    /// Takes what another shard has sent. Operations are applied by [`serve_step`](Self::serve_step).
+    pub fn receive(&mut self, from: ShardId, packet: Packet) {
         match packet {
-            Packet::Request(batch) => self.serve(from, batch)?,
+            Packet::Request(batch) => {
+                self.inbox.push_back(Serving::new(from, batch));
+                self.due.serve = true;
+            }
             Packet::Reply(batch) => {
                 self.router.deliver(from, batch);
                 // The credit that came back may be what an outbox waits for.
                 self.due.send = true;
             }
         }
-        Ok(())
     }
 
-    /// Applies another shard's batch, and sends it back as soon as its outcomes may be told.
-    fn serve(&mut self, from: ShardId, mut batch: Batch) -> Result<()> {
-        let (mut wanted, mut changes) = (0, 0);
-        batch.serve(|op| {
-            let result = self.apply(op, &mut wanted);
-            changes += u64::from(result.as_ref().is_ok_and(Outcome::waits_for_commit));
-            result
-        })?;
-        self.shard.latency.served(&mut batch.reads, changes, wanted);
-        self.shard.counters.served += batch.len() as u64;
-        if self.acknowledged() >= wanted {
-            self.outgoing.push_back((from, Packet::Reply(batch)));
-        } else {
-            assert!(self.deferred.back().is_none_or(|(frame, _, _)| *frame <= wanted), "frames ascend");
-            self.deferred.push_back((wanted, from, batch));
+    /// Applies a few more operations of other shards, in the order in which they came, and sends back those batches whose
+    /// outcomes may be told. Returns whether there is more to do. `applied` sees each operation with what came of it.
+    ///
+    /// # Errors
+    /// When the disk has failed. The process must stop, and tell nobody anything.
+    pub fn serve_step(&mut self, mut applied: impl FnMut(ShardId, Address, Op<'_>, &Outcome)) -> Result<bool> {
+        let Some(mut serving) = self.inbox.pop_front() else {
+            self.due.serve = false;
+            return Ok(false);
+        };
+        let (mut ops, mut bytes, mut done, mut changes) = (0, 0, 0, 0);
+        while ops < PIECE_OPS && bytes < PIECE_BYTES {
+            let Some((address, op)) = serving.next() else { break };
+            let mut wanted = 0;
+            let outcome = if serving.is_stalled(address) { None } else { self.apply(op, &mut wanted)? };
+            if let Some(outcome) = &outcome {
+                applied(serving.from, address, op, outcome);
+                done += 1;
+                changes += u64::from(outcome.waits_for_commit());
+                bytes += op.body_bytes() + outcome.body_bytes();
+            }
+            ops += 1;
+            serving.answer(address, outcome, wanted);
         }
-        Ok(())
+        self.shard.counters.served += done;
+        self.shard.latency.served(&mut serving.batch.reads, ops as u64, changes, serving.wanted);
+        if serving.next().is_some() {
+            self.inbox.push_front(serving);
+        } else {
+            self.send_back(serving);
+        }
+        self.due.serve = !self.inbox.is_empty();
+        Ok(self.due.serve)
+    }
+
+    /// Sends back what may be told of a batch that was applied, and keeps the rest until it may.
+    fn send_back(&mut self, serving: Serving) {
+        let acknowledged = self.acknowledged();
+        let served = serving.finish(acknowledged);
+        self.outgoing.extend(served.early.map(|batch| (served.from, Packet::Reply(batch))));
+        self.stalled.extend(served.stalled.map(|batch| (served.from, batch)));
+        if acknowledged >= served.wanted {
+            self.outgoing.push_back((served.from, Packet::Reply(served.batch)));
+        } else {
+            assert!(self.deferred.back().is_none_or(|(frame, _, _)| *frame <= served.wanted), "frames ascend");
+            self.deferred.push_back((served.wanted, served.from, served.batch));
+        }
     }
 
     /// Sends back the batches that waited for what is safe now.
@@ -237,12 +328,17 @@ impl Node {
 
     /// Lets everybody go on who waits for what is on the disk now.
     fn progress(&mut self) {
+        self.note_work();
+        self.send_deferred();
+    }
+
+    /// Notes what work the store has to hand out.
+    fn note_work(&mut self) {
         let store = self.shard.store();
         self.due.reclaim |= store.wants_reclaim();
         self.due.segments |= store.wants_segment_chore();
         self.due.reads |= store.wants_read_chore();
         self.due.index |= store.wants_checkpoint_step();
-        self.send_deferred();
     }
 
     /// Seals the frame that was filled so far; `None` while a commit is under way, or when nothing was changed.
@@ -292,11 +388,21 @@ impl Node {
     /// # Errors
     /// When the disk has failed. The process must stop, and tell nobody anything.
     pub fn finish_chore(&mut self, chore: Chore) -> Result<()> {
-        self.shard.store().finish_chore(chore)?;
+        let ends_a_wait = self.shard.store().finish_chore(chore)?;
         // A segment that left the ring is said to have left by the next frame.
         self.due.commit = true;
         self.progress();
+        if ends_a_wait {
+            self.retry();
+        }
         Ok(())
+    }
+
+    /// To be called once a second: what failed for now is tried again.
+    pub fn tick(&mut self) {
+        self.shard.store().tick();
+        self.progress();
+        self.retry();
     }
 
     /// Does a little of what gives space back. Returns the frame that must be safe before it goes on: one frame is copied

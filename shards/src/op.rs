@@ -54,6 +54,31 @@ pub enum Op<'a> {
     ResetFigures,
 }
 
+impl Op<'_> {
+    /// Bytes of the body that it carries.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        match self {
+            Op::Put { body, .. } => body.len(),
+            _ => 0,
+        }
+    }
+
+    /// What is said when the disk has no room for it.
+    #[must_use]
+    pub fn refused(&self) -> Outcome {
+        match self {
+            Op::Put { .. } | Op::Create { .. } => Outcome::NotStored,
+            // A message that cannot be taken is one that is not there for now.
+            Op::Take { .. } => Outcome::Empty,
+            Op::Delete { .. } | Op::Flush { .. } | Op::FlushAll => Outcome::NoRoom,
+            Op::List { .. } | Op::Checkpoint | Op::Figures | Op::Latency | Op::ResetFigures => {
+                unreachable!("{self:?} changes nothing, and needs no room")
+            }
+        }
+    }
+}
+
 /// What came of an [`Op`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -89,6 +114,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Bytes of the body that it carries.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        match self {
+            Outcome::Message(taken) => taken.body.len(),
+            _ => 0,
+        }
+    }
+
     /// Whether it may be told only when the log is safe up to here.
     #[must_use]
     pub fn waits_for_commit(&self) -> bool {

@@ -2,52 +2,48 @@
 //!
 //! Each connection has a [`GatherId`]. Its operations for other shards go into the outbox of their shard, together with
 //! those of all other connections of this turn, and an outbox leaves as one batch. A batch costs a credit until it comes
-//! back. So at most [`CREDITS`] batches and as many answers to the peer's are ever on the way to a peer, a channel of
-//! [`CHANNEL_BATCHES`] is never full, and no shard ever waits to send: what has no credit waits in the outbox and makes
-//! the next batch larger.
+//! back. So at most [`CREDITS`] batches are ever on the way to a peer, and what has no credit waits in the outbox and makes
+//! the next batch larger. Outcomes that come back in a batch of their own, before or after that with which they were sent,
+//! cost nothing: an operation that waits for the disk holds no credit.
 
+use std::collections::VecDeque;
+use std::mem;
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::batch::Batch;
+use crate::batch::{Address, Batch};
 use crate::hash::ShardId;
 use crate::op::{Op, Outcome};
 
 /// Batches that may be under way to one shard.
 pub const CREDITS: usize = 4;
-/// What a channel from one shard to another must hold: requests, and answers to the other's.
-pub const CHANNEL_BATCHES: usize = 2 * CREDITS;
+/// What a channel from one shard to another holds: requests, answers to the other's, and as much again for answers that
+/// come back in parts. What does not fit is kept and sent later.
+pub const CHANNEL_BATCHES: usize = 4 * CREDITS;
 /// Buffers of a batch that have grown beyond this are not kept.
 const BATCH_BYTES_KEPT: usize = 1 << 20;
 
 /// Names the outcomes that one connection waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GatherId(u32);
-
-/// Where an outcome goes: the connection, and which of its outcomes it is.
-#[derive(Debug, Clone, Copy)]
-struct Address {
-    gather: u32,
-    slot: u32,
-}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GatherId(pub(crate) u32);
 
 #[derive(Debug, Default)]
 struct Gather {
-    outcomes: Vec<Option<Outcome>>,
+    /// In the order of their operations; `None`: not there yet.
+    outcomes: VecDeque<Option<Outcome>>,
     missing: usize,
     waker: Option<Waker>,
     /// The connection is gone; the slot is free once nothing is missing.
     closed: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Peer {
     outbox: Batch,
-    addresses: Vec<Address>,
-    /// Addresses of the batches that are under way, by the batches' ids.
-    under_way: Vec<Option<Vec<Address>>>,
+    /// How many batches more may be under way.
+    credits: usize,
     /// Buffers for the next batches.
-    spare: Vec<(Batch, Vec<Address>)>,
+    spare: Vec<Batch>,
 }
 
 /// A shard's side of the traffic with all others.
@@ -65,7 +61,7 @@ impl Router {
     /// The router of shard `me` out of `shards`.
     #[must_use]
     pub fn new(me: ShardId, shards: u16) -> Router {
-        let peer = |_| Peer { under_way: (0..CREDITS).map(|_| None).collect(), ..Peer::default() };
+        let peer = |_| Peer { outbox: Batch::default(), credits: CREDITS, spare: Vec::new() };
         let peers = (0..shards).map(peer).collect();
         Router { me, peers, gathers: Vec::new(), free: Vec::new(), missing: 0 }
     }
@@ -100,12 +96,10 @@ impl Router {
         assert_ne!(to, self.me, "a shard applies its own operations itself");
         let gather = &mut self.gathers[id.0 as usize];
         let slot = gather.outcomes.len() as u32;
-        gather.outcomes.push(None);
+        gather.outcomes.push_back(None);
         gather.missing += 1;
         self.missing += 1;
-        let peer = &mut self.peers[to.index()];
-        peer.outbox.push(op);
-        peer.addresses.push(Address { gather: id.0, slot });
+        self.peers[to.index()].outbox.push(Address { gather: id, slot }, op);
     }
 
     /// Notes when the operation that was pushed last, to this shard, had been read from its client.
@@ -119,37 +113,38 @@ impl Router {
         if peer.outbox.is_empty() {
             return None;
         }
-        let id = peer.under_way.iter().position(Option::is_none)?;
-        let (empty, no_addresses) = peer.spare.pop().unwrap_or_default();
-        let mut batch = std::mem::replace(&mut peer.outbox, empty);
-        let addresses = std::mem::replace(&mut peer.addresses, no_addresses);
-        batch.id = id as u32;
-        peer.under_way[id] = Some(addresses);
+        peer.credits = peer.credits.checked_sub(1)?;
+        let empty = peer.spare.pop().unwrap_or_default();
+        let mut batch = mem::replace(&mut peer.outbox, empty);
+        batch.has_credit = true;
         Some(batch)
     }
 
-    /// Takes a batch that came back, gives the credit back, and wakes the connections that have all their outcomes now.
+    /// Takes a batch that came back, takes back its credit, and wakes the connections that have all their outcomes now.
     pub fn deliver(&mut self, from: ShardId, mut batch: Batch) {
-        let peer = &mut self.peers[from.index()];
-        let mut addresses = peer.under_way[batch.id as usize].take().expect("it was sent, and comes back once");
-        assert_eq!(batch.outcomes.len(), addresses.len(), "one outcome for each operation");
-        for (address, outcome) in addresses.drain(..).zip(batch.outcomes.drain(..)) {
-            let gather = &mut self.gathers[address.gather as usize];
+        for (address, outcome) in batch.outcomes() {
+            let gather = &mut self.gathers[address.gather.0 as usize];
             gather.missing -= 1;
             self.missing -= 1;
             if gather.closed {
-                self.reclaim(address.gather);
+                self.reclaim(address.gather.0);
                 continue;
             }
-            gather.outcomes[address.slot as usize] = Some(outcome);
+            let before = gather.outcomes[address.slot as usize].replace(outcome);
+            assert_eq!(before, None, "an operation has one outcome");
             if gather.missing == 0
                 && let Some(waker) = gather.waker.take()
             {
                 waker.wake();
             }
         }
-        batch.clear(BATCH_BYTES_KEPT);
-        self.peers[from.index()].spare.push((batch, addresses));
+        if mem::take(&mut batch.has_credit) {
+            let peer = &mut self.peers[from.index()];
+            peer.credits += 1;
+            assert!(peer.credits <= CREDITS, "a credit comes back once");
+            batch.clear(BATCH_BYTES_KEPT);
+            peer.spare.push(batch);
+        }
     }
 
     /// Whether all outcomes of a connection are there; if not, `waker` is woken when they are.
@@ -161,14 +156,14 @@ impl Router {
         gather.missing == 0
     }
 
-    /// Takes the outcomes of a connection, in the order in which their operations were pushed.
+    /// Takes the first outcome of a connection, in the order in which the operations were pushed. `None`: it has no more.
     ///
     /// # Panics
     /// When some are missing.
-    pub fn outcomes(&mut self, id: GatherId) -> impl Iterator<Item = Outcome> {
+    pub fn next_outcome(&mut self, id: GatherId) -> Option<Outcome> {
         let gather = &mut self.gathers[id.0 as usize];
         assert_eq!(gather.missing, 0, "the caller waits for all of them");
-        gather.outcomes.drain(..).map(|outcome| outcome.expect("none is missing"))
+        Some(gather.outcomes.pop_front()?.expect("none is missing"))
     }
 
     /// Whether no operation is in an outbox or under way.
@@ -186,7 +181,6 @@ impl Router {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
@@ -209,10 +203,11 @@ mod tests {
 
     /// Answers each take with a message that has the queue's name as its body.
     fn echo(mut batch: Batch) -> Batch {
-        let Ok(()) = batch.serve(|op| match op {
-            Op::Take { queue } => Ok::<_, Infallible>(Outcome::Message(Taken { seq: 1, flags: 0, body: queue.into() })),
-            other => panic!("{other:?} was not sent"),
-        });
+        while let Some((_, op)) = batch.next() {
+            let Op::Take { queue } = op else { panic!("{op:?} was not sent") };
+            let message = Taken { seq: 1, flags: 0, body: queue.into() };
+            batch.answer(Some(Outcome::Message(message)));
+        }
         batch
     }
 
@@ -221,7 +216,7 @@ mod tests {
             Outcome::Message(taken) => taken.body.into_vec(),
             other => panic!("{other:?} was not answered"),
         };
-        router.outcomes(id).map(body).collect()
+        std::iter::from_fn(|| router.next_outcome(id)).map(body).collect()
     }
 
     #[test]
@@ -264,8 +259,28 @@ mod tests {
         assert_eq!(waited.len(), 100, "what waited goes as one batch");
         under_way.push(waited);
         under_way.into_iter().for_each(|batch| router.deliver(OTHER, echo(batch)));
-        assert_eq!(router.outcomes(id).count(), 100 + CREDITS);
+        assert_eq!(bodies(&mut router, id).len(), 100 + CREDITS);
         assert!(router.is_idle());
+    }
+
+    /// Otherwise four operations that wait for the disk would keep all others of the two shards waiting.
+    #[test]
+    fn what_comes_back_apart_holds_no_credit() {
+        let mut router = Router::new(ME, 2);
+        let (quick, slow) = (router.open(), router.open());
+        router.push(quick, OTHER, Op::Take { queue: b"quick" });
+        router.push(slow, OTHER, Op::Take { queue: b"slow" });
+        let mut batch = echo(router.next_batch(OTHER).expect("a credit"));
+        let late = batch.split_off(std::slice::from_ref(&(1..2)));
+        router.deliver(OTHER, batch);
+        assert_eq!(bodies(&mut router, quick), [b"quick"]);
+        for _ in 0..CREDITS {
+            router.push(quick, OTHER, Op::Take { queue: b"q" });
+            assert!(router.next_batch(OTHER).is_some(), "all credits are there");
+        }
+        assert!(!router.is_complete(slow, Waker::noop()) && !router.is_idle());
+        router.deliver(OTHER, late);
+        assert_eq!(bodies(&mut router, slow), [b"slow"]);
     }
 
     #[test]
@@ -279,7 +294,7 @@ mod tests {
         assert_ne!(next, id, "its outcome is still missing");
         router.deliver(OTHER, echo(batch));
         assert!(router.is_idle());
-        assert_eq!(router.outcomes(next).count(), 0);
+        assert_eq!(router.next_outcome(next), None);
         assert_eq!(router.open(), id);
     }
 }

@@ -52,12 +52,7 @@ impl Shard {
         };
         Ok(match attempt {
             Attempt::Done(outcome) => Some(outcome),
-            Attempt::NoRoom => Some(match op {
-                Op::Put { .. } | Op::Create { .. } => Outcome::NotStored,
-                // A message that cannot be taken is one that is not there for now.
-                Op::Take { .. } => Outcome::Empty,
-                _ => Outcome::NoRoom,
-            }),
+            Attempt::NoRoom => Some(op.refused()),
             Attempt::Wait => None,
         })
     }

@@ -15,6 +15,15 @@ pub enum Attempt<T> {
 }
 
 impl<T> Attempt<T> {
+    /// What the answer is when it was not done, as an attempt at something that is part of it.
+    pub(crate) fn held_up<U>(&self) -> Option<Attempt<U>> {
+        match self {
+            Attempt::Done(_) => None,
+            Attempt::NoRoom => Some(Attempt::NoRoom),
+            Attempt::Wait => Some(Attempt::Wait),
+        }
+    }
+
     /// The same with another value.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Attempt<U> {
         match self {

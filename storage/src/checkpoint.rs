@@ -3,15 +3,20 @@
 //! A checkpoint is fuzzy. It notes a position in the log first, then writes records and directories as they are when
 //! their turn comes. That is right because replaying is idempotent: all frames from the position on are replayed over
 //! it, and what it knew already changes nothing. It only must not know more than the log holds after a crash, so the
-//! checkpoint counts once the last frame that it knows of is durable, and it names that frame.
+//! checkpoint counts once the last frame that it knows of is durable, and it names that frame. The log's newest segment is
+//! told so first: what a checkpoint was ever built upon is missed when it is gone, with the index or without.
+//!
+//! Behind a checkpoint that counts, the pages that it does not need are removed, before the next one begins.
 
 use crate::codec::{Reader, put_varint};
-use crate::directory::SegmentDirectory;
+use crate::directory::{Located, SegmentDirectory};
 use crate::entry::Record;
-use crate::index::{Index, IndexError, Meta, PageWriter, Pages};
+use crate::frame::NUMBER_END;
+use crate::index::{Contents, Index, IndexError, Meta, Page, PageWriter, Pages, Sum, Sweep, Written, pack};
 use crate::log::Position;
-use crate::queue::Queue;
+use crate::queue::{Place, Queue};
 use crate::queues::{Slot, UNKNOWN_SLOT};
+use crate::segment_notes::SegmentNotes;
 use crate::store::Store;
 
 /// Pages that are handed to the index at once, in bytes.
@@ -34,6 +39,10 @@ pub(crate) struct Checkpoint {
     generation: u64,
     /// The index has the whole directories of all segments below this one.
     pub(crate) directories_below: u32,
+    /// The directories in the index.
+    contents: Contents,
+    /// The index may have pages of directories from this segment on that no checkpoint needs.
+    swept_below: u32,
     /// One is wanted whatever the log's growth.
     pub(crate) wanted: bool,
     /// How many were finished since the start.
@@ -69,13 +78,17 @@ enum Stage {
     /// Waiting for the log to be durable up to `needs_frame`.
     Waiting,
     Finishing,
+    /// The checkpoint counts; removing what it does not need.
+    Sweeping(Sweep),
 }
 
 /// What a checkpoint has to be written next.
 #[derive(Debug)]
 pub(crate) enum IndexWork {
-    Write(Vec<(Vec<u8>, Vec<u8>)>),
-    Finish { meta: Meta, first_segment: u32 },
+    Write(Vec<Page>),
+    /// Noting in the log that the frame of the checkpoint is durable, then the checkpoint.
+    Finish(Meta, SegmentNotes),
+    Sweep(Sweep),
 }
 
 impl Store {
@@ -97,7 +110,9 @@ impl Store {
         if self.index.is_some() {
             self.checkpoint.wanted = true;
             // One that is under way has begun too early to know what was changed since.
-            self.checkpoint.asked = self.checkpoint.finished + 1 + u64::from(self.checkpoint.under_way.is_some());
+            let is_unfinished = |under_way: &UnderWay| !matches!(under_way.stage, Stage::Sweeping(_));
+            let unfinished = self.checkpoint.under_way.as_ref().is_some_and(is_unfinished);
+            self.checkpoint.asked = self.checkpoint.finished + 1 + u64::from(unfinished);
         }
         self.checkpoint.asked
     }
@@ -108,11 +123,17 @@ impl Store {
         self.checkpoint.finished
     }
 
-    /// Goes on after a recovery: from the checkpoint that was loaded, if it was, and with the directories of all
-    /// segments below `directories_below` in the index.
-    pub(crate) fn resume(&mut self, loaded: Option<Meta>, generation: u64, directories_below: u32) {
+    /// Goes on after a recovery: from the checkpoint that was loaded, if it was, with these directories in the index: those
+    /// of all segments below `directories_below`.
+    pub(crate) fn resume(&mut self, loaded: Option<Meta>, generation: u64, contents: Contents, directories_below: u32) {
+        // What the life before left behind goes first, however short this one may be.
+        self.checkpoint.under_way = loaded.map(|meta| {
+            let stage = Stage::Sweeping(Sweep::new(&meta, &contents, 0));
+            UnderWay { meta, stage, writing: false }
+        });
         self.checkpoint.done = loaded;
         self.checkpoint.generation = generation;
+        self.checkpoint.contents = contents;
         self.checkpoint.directories_below = directories_below;
     }
 
@@ -144,8 +165,12 @@ impl Store {
             previous,
             needs_frame: 0,
             next_queue_id: self.log.next_queue_id,
+            first_segment: self.log.first(),
+            contents: Sum::default(),
+            records: Sum::default(),
         };
         self.checkpoint.wanted = false;
+        self.checkpoint.contents.retain(|segment, _| *segment >= meta.first_segment);
         let stage = directory_stage(self.checkpoint.directories_below.max(self.log.first()), &meta);
         self.checkpoint.under_way = Some(UnderWay { meta, stage, writing: false });
     }
@@ -184,7 +209,9 @@ impl Store {
                     let Stage::Directory { pages, .. } = std::mem::replace(&mut under_way.stage, next) else {
                         unreachable!("matched above")
                     };
-                    return Some(IndexWork::Write(pages.finish()));
+                    let (pages, sum) = pages.finish();
+                    self.checkpoint.contents.insert(segment, Written { generation: meta.generation, sum });
+                    return Some(IndexWork::Write(pages));
                 }
                 (pages.done_bytes() >= BATCH_BYTES).then(|| IndexWork::Write(pages.take_done()))
             }
@@ -206,14 +233,19 @@ impl Store {
                     let Stage::Records { pages, .. } = std::mem::replace(&mut under_way.stage, Stage::Waiting) else {
                         unreachable!("matched above")
                     };
-                    return Some(IndexWork::Write(pages.finish()));
+                    let (mut pages, records) = pages.finish();
+                    let (list, contents) = pack(&self.checkpoint.contents, meta.generation);
+                    (under_way.meta.records, under_way.meta.contents) = (records, contents);
+                    pages.extend(list);
+                    return Some(IndexWork::Write(pages));
                 }
                 (pages.done_bytes() >= BATCH_BYTES).then(|| IndexWork::Write(pages.take_done()))
             }
             Stage::Waiting if self.log.durable() >= under_way.meta.needs_frame => {
                 under_way.stage = Stage::Finishing;
-                Some(IndexWork::Finish { meta: under_way.meta, first_segment: self.log.first() })
+                Some(IndexWork::Finish(under_way.meta, self.log.notes_of_written()))
             }
+            Stage::Sweeping(sweep) => Some(IndexWork::Sweep(std::mem::take(sweep))),
             Stage::Waiting | Stage::Finishing => None,
         }
     }
@@ -226,29 +258,40 @@ impl Store {
         self.checkpoint.finished = self.checkpoint.asked;
     }
 
-    /// Notes that what was to be written is.
-    pub(crate) fn finish_index_work(&mut self) {
-        let Some(under_way) = &mut self.checkpoint.under_way else {
+    /// Notes that work was done. Of a sweep, what is left to do comes back.
+    pub(crate) fn finish_index_work(&mut self, work: IndexWork) {
+        let Some(mut under_way) = self.checkpoint.under_way.take() else {
             return;
         };
         under_way.writing = false;
-        if matches!(under_way.stage, Stage::Finishing) {
-            let meta = under_way.meta;
-            self.checkpoint.under_way = None;
-            self.checkpoint.done = Some(meta);
-            self.checkpoint.finished += 1;
-            // The segment that the position is in may have got more puts since; it is written again.
-            self.checkpoint.directories_below = meta.position.segment;
-            self.directories.retain(|directory| directory.segment >= meta.position.segment);
-            ::log::debug!("checkpoint {} at segment {}", meta.generation, meta.position.segment);
+        let meta = under_way.meta;
+        match work {
+            IndexWork::Write(_) => {}
+            IndexWork::Finish(..) => {
+                self.checkpoint.done = Some(meta);
+                self.checkpoint.finished += 1;
+                // The segment that the position is in may have got more puts since; it is written again.
+                self.checkpoint.directories_below = meta.position.segment;
+                self.directories.retain(|directory| directory.segment >= meta.position.segment);
+                let sweep = Sweep::new(&meta, &self.checkpoint.contents, self.checkpoint.swept_below);
+                under_way.stage = Stage::Sweeping(sweep);
+                ::log::debug!("checkpoint {} at segment {}", meta.generation, meta.position.segment);
+            }
+            IndexWork::Sweep(sweep) if sweep.is_done() => {
+                // Only directories from here on are written again.
+                self.checkpoint.swept_below = meta.position.segment;
+                return;
+            }
+            IndexWork::Sweep(sweep) => under_way.stage = Stage::Sweeping(sweep),
         }
+        self.checkpoint.under_way = Some(under_way);
     }
 }
 
 /// The stage that writes the directory of `segment`, or what comes when the checkpoint needs no more of them.
 fn directory_stage(segment: u32, meta: &Meta) -> Stage {
     if segment <= meta.position.segment {
-        let pages = PageWriter::new(Pages::Directory(segment));
+        let pages = PageWriter::new(Pages::Directory { segment, generation: meta.generation });
         Stage::Directory { segment, from: 0, last_offset: 0, pages }
     } else {
         let pages = PageWriter::new(Pages::Records(meta.generation));
@@ -257,7 +300,7 @@ fn directory_stage(segment: u32, meta: &Meta) -> Stage {
 }
 
 /// Packs a put; each page of a directory begins anew, so that it can be read alone.
-fn push_located(pages: &mut PageWriter, located: &crate::directory::Located) {
+fn push_located(pages: &mut PageWriter, located: &Located) {
     pages.make_room(LOCATED_BYTES_MAX);
     let distance = located.place.offset - pages.before;
     pages.before = located.place.offset;
@@ -268,16 +311,36 @@ fn push_located(pages: &mut PageWriter, located: &crate::directory::Located) {
     put_varint(value, u64::from(located.place.body_bytes));
 }
 
-/// Reads a page that [`push_located`] packed. `None`: these bytes are no such page.
-pub(crate) fn read_located(segment: u32, items: &[u8], mut each: impl FnMut(crate::directory::Located)) -> Option<()> {
-    let (mut reader, mut offset) = (Reader::new(items), 0u32);
-    while !reader.is_empty() {
-        let (queue, seq) = (reader.varint()?, reader.varint()?);
-        offset = offset.checked_add(reader.varint_u32()?)?;
-        let place = crate::queue::Place { segment, offset, body_bytes: reader.varint_u32()? };
-        each(crate::directory::Located { queue, slot: UNKNOWN_SLOT, seq, place });
+/// Reads the pages of a segment's directory in their order.
+#[derive(Debug)]
+pub(crate) struct LocatedReader {
+    segment: u32,
+    segment_bytes: u32,
+    /// Of the last put.
+    last_offset: u32,
+}
+
+impl LocatedReader {
+    pub(crate) fn new(segment: u32, segment_bytes: u32) -> LocatedReader {
+        LocatedReader { segment, segment_bytes, last_offset: 0 }
     }
-    Some(())
+
+    /// Reads the next page, which [`push_located`] packed. `None`: these bytes are no such page, or it says what no log does.
+    pub(crate) fn read(&mut self, items: &[u8], mut each: impl FnMut(Located)) -> Option<()> {
+        let (mut reader, mut offset) = (Reader::new(items), 0u32);
+        while !reader.is_empty() {
+            let (queue, seq) = (reader.varint()?, reader.varint()?);
+            offset = offset.checked_add(reader.varint_u32()?)?;
+            let place = Place { segment: self.segment, offset, body_bytes: reader.varint_u32()? };
+            let is_possible = queue.max(seq) < NUMBER_END && offset > self.last_offset;
+            if !is_possible || !place.is_within(self.segment_bytes) {
+                return None;
+            }
+            self.last_offset = offset;
+            each(Located { queue, slot: UNKNOWN_SLOT, seq, place });
+        }
+        Some(())
+    }
 }
 
 fn push_record(pages: &mut PageWriter, queue: &Queue) {
@@ -323,19 +386,29 @@ pub(crate) fn read_records(items: &[u8], mut each: impl FnMut(RecordItem<'_>)) -
         let (sets, gets, segment) = (reader.varint()?, reader.varint()?, reader.varint_u32()?);
         let name_bytes = reader.varint_u32()?;
         let name = reader.bytes(name_bytes as usize)?;
+        let highest = queue.max(next).max(sets).max(gets);
+        if head > next || highest >= NUMBER_END || name.is_empty() {
+            return None;
+        }
         each(RecordItem::Record(Record { queue, name, options: b"", head, next, sets, gets }, segment));
     }
     Some(())
 }
 
 /// Writes a directory to the index whole: what recovery does after a full scan.
-pub(crate) fn write_directory(index: &Index, directory: &SegmentDirectory) -> std::result::Result<(), IndexError> {
-    let mut pages = PageWriter::new(Pages::Directory(directory.segment));
+pub(crate) fn write_directory(
+    index: &Index,
+    directory: &SegmentDirectory,
+    generation: u64,
+) -> std::result::Result<Written, IndexError> {
+    let mut pages = PageWriter::new(Pages::Directory { segment: directory.segment, generation });
     for located in directory.read_from(0, 0) {
         push_located(&mut pages, &located);
         if pages.done_bytes() >= BATCH_BYTES {
             index.write(pages.take_done())?;
         }
     }
-    index.write(pages.finish())
+    let (pages, sum) = pages.finish();
+    index.write(pages)?;
+    Ok(Written { generation, sum })
 }

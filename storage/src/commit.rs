@@ -9,6 +9,7 @@ use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 use crate::frame::FrameNumber;
 use crate::segment::segment_name;
+use crate::segment_notes::SegmentNotes;
 
 /// A sealed frame and where it goes.
 pub(crate) struct SealedFrame {
@@ -16,6 +17,8 @@ pub(crate) struct SealedFrame {
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,
+    /// Of the segment before, which is noted to go on in this one before its first frame is written.
+    pub(crate) begins_behind: Option<SegmentNotes>,
 }
 
 impl fmt::Debug for SealedFrame {
@@ -45,19 +48,29 @@ pub struct CommitTimes {
 
 impl Commit {
     /// Writes the frames in their order, and syncs each segment before the next is written to, so that a frame is
-    /// never on stable storage without those before it.
+    /// never on stable storage without those before it, nor in a segment that the one before does not name.
     ///
     /// # Errors
     /// What the disk says. The caller must stop the process: what is on the disk is unknown.
     pub fn run(&mut self) -> Result<()> {
         let mut before = Instant::now();
+        if let Some(notes) = self.frames.first().and_then(|frame| frame.begins_behind.as_ref()) {
+            notes.note_continued(true)?;
+            if self.sync {
+                notes.sync()?;
+            }
+        }
         for (i, frame) in self.frames.iter().enumerate() {
             let name = || segment_name(frame.segment);
             frame.file.write_at(&frame.bytes, frame.offset).map_err(|e| Error::io("write", name())(e))?;
             let written = Instant::now();
             self.times.write += written - before;
             before = written;
-            let ends_segment = self.frames.get(i + 1).is_none_or(|next| next.segment != frame.segment);
+            let next = self.frames.get(i + 1);
+            if let Some(notes) = next.and_then(|next| next.begins_behind.as_ref()) {
+                notes.note_continued(true)?;
+            }
+            let ends_segment = next.is_none_or(|next| next.segment != frame.segment);
             if self.sync && ends_segment {
                 frame.file.sync_data().map_err(|e| Error::io("fdatasync", name())(e))?;
                 let synced = Instant::now();

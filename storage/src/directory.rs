@@ -31,8 +31,11 @@ impl SegmentDirectory {
     }
 
     /// Adds a put that is behind all those that are here.
+    ///
+    /// # Panics
+    /// When it is not: what comes from a disk is looked at before.
     pub(crate) fn push(&mut self, queue: QueueId, slot: Slot, seq: Seq, offset: u32, body_bytes: u32) {
-        debug_assert!(offset > self.last_offset);
+        assert!(offset > self.last_offset, "puts are added in the order of their offsets");
         put_varint(&mut self.bytes, queue);
         put_varint(&mut self.bytes, u64::from(slot));
         put_varint(&mut self.bytes, seq);

@@ -82,6 +82,16 @@ pub trait DiskFile: Debug + Send + Sync {
         Ok(())
     }
 
+    /// Has what was written there leave memory for the disk, and returns when the disk has it: so that a later
+    /// [`sync_data`](Self::sync_data) has little to do and holds up nothing else. No promise: the disk may still lose it.
+    ///
+    /// # Errors
+    /// What the operating system says. After an error nobody knows what is on the disk.
+    fn write_back(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        let _ = (offset, bytes);
+        Ok(())
+    }
+
     /// Returns when every byte written so far, and the file's size, is on stable storage (fdatasync).
     ///
     /// # Errors

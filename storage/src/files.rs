@@ -2,13 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSliceMut};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::errno::Errno as NixErrno;
+use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, PosixFadviseAdvice, fallocate, posix_fadvise};
-use rustix::io::{Errno, ReadWriteFlags};
+use rustix::io::{Errno as ReadErrno, ReadWriteFlags};
 
 use crate::disk::{Disk, DiskFile};
 
@@ -17,6 +18,7 @@ use crate::disk::{Disk, DiskFile};
 #[derive(Debug)]
 pub struct Files {
     path: PathBuf,
+    writable: bool,
 }
 
 impl Files {
@@ -32,13 +34,27 @@ impl Files {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             File::open(parent)?.sync_all()?;
         }
-        Ok(Files { path: path.to_path_buf() })
+        Ok(Files { path: path.to_path_buf(), writable: true })
+    }
+
+    /// The directory at `path` as it is, for reading: nothing is made, and no right to write is needed. What would change
+    /// it is refused. That it is missing shows when it is listed.
+    #[must_use]
+    pub fn read_only(path: &Path) -> Files {
+        Files { path: path.to_path_buf(), writable: false }
+    }
+
+    fn changeable(&self) -> io::Result<&Path> {
+        match self.writable {
+            true => Ok(&self.path),
+            false => Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "it is open for reading alone")),
+        }
     }
 
     fn open_with(&self, name: &str, options: &mut OpenOptions) -> io::Result<Arc<dyn DiskFile>> {
         let file = options
             .read(true)
-            .write(true)
+            .write(self.writable)
             .mode(0o600)
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(self.path.join(name))?;
@@ -52,6 +68,7 @@ impl Disk for Files {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.changeable()?;
         self.open_with(name, OpenOptions::new().create(true).truncate(true))
     }
 
@@ -60,11 +77,12 @@ impl Disk for Files {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path.join(from), self.path.join(to))
+        let path = self.changeable()?;
+        fs::rename(path.join(from), path.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path.join(name))
+        fs::remove_file(self.changeable()?.join(name))
     }
 
     fn sync_directory(&self) -> io::Result<()> {
@@ -100,9 +118,9 @@ impl DiskFile for RealFile {
             match rustix::io::preadv2(&self.0, rest, offset + done as u64, ReadWriteFlags::NOWAIT) {
                 Ok(0) => break,
                 Ok(n) => done += n,
-                Err(Errno::INTR) => {}
+                Err(ReadErrno::INTR) => {}
                 // It is not in the page cache, or this file system cannot tell.
-                Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => return Ok(None),
+                Err(ReadErrno::AGAIN | ReadErrno::OPNOTSUPP | ReadErrno::INVAL | ReadErrno::NOSYS) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -114,9 +132,33 @@ impl DiskFile for RealFile {
     }
 
     fn reserve(&self, bytes: u64) -> io::Result<()> {
-        match fallocate(&self.0, FallocateFlags::empty(), 0, bytes as i64) {
-            Ok(()) | Err(NixErrno::EOPNOTSUPP) => Ok(()),
-            Err(error) => Err(error.into()),
+        loop {
+            match fallocate(&self.0, FallocateFlags::empty(), 0, bytes as i64) {
+                Ok(()) | Err(Errno::EOPNOTSUPP) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    #[allow(
+        unsafe_code,
+        reason = "no library has sync_file_range, and a fdatasync a piece makes every commit wait for each"
+    )]
+    fn write_back(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        use nix::libc::{
+            SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE, sync_file_range,
+        };
+        let flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+        loop {
+            // SAFETY: the call takes numbers only, and the descriptor is open as long as the file is borrowed.
+            let done = unsafe { sync_file_range(self.0.as_raw_fd(), offset as i64, bytes as i64, flags) };
+            match Errno::result(done) {
+                // A sandbox may not know it; the fdatasync at the end does all.
+                Ok(_) | Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL | Errno::ESPIPE) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 

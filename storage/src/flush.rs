@@ -59,8 +59,8 @@ impl Store {
         if queue.depth() == 0 {
             return Ok(Attempt::Done(()));
         }
-        if !self.log.make_room(queue.record_bytes(), Purpose::Take)? {
-            return Ok(Attempt::NoRoom);
+        if let Some(held_up) = self.log.make_room(queue.record_bytes(), Purpose::Drop).held_up() {
+            return Ok(held_up);
         }
         self.empty(slot);
         self.rewrite_record(slot);
@@ -77,8 +77,8 @@ impl Store {
             return Ok(Attempt::Done(()));
         }
         // One byte, at most once for each message that was put: it may use what is set aside for copying.
-        if !self.log.make_room(FLUSH_BYTES, Purpose::Copy)? {
-            return Ok(Attempt::NoRoom);
+        if let Some(held_up) = self.log.make_room(FLUSH_BYTES, Purpose::Copy).held_up() {
+            return Ok(held_up);
         }
         self.flushing.at = self.log.append(&Entry::Flush);
         // The sweep has been everywhere long before a number comes again: each flush needs a put before it.

@@ -79,7 +79,7 @@ impl FrameHeader {
         };
         let possible = header.durable < header.number
             && header.number.max(header.next_queue_id) < NUMBER_END
-            && header.first_segment <= header.segment;
+            && (1..=header.segment).contains(&header.first_segment);
         possible.then_some(header)
     }
 
@@ -146,6 +146,7 @@ mod tests {
             FrameHeader { durable: header.number, ..header },
             FrameHeader { next_queue_id: u64::MAX, ..header },
             FrameHeader { first_segment: header.segment + 1, ..header },
+            FrameHeader { first_segment: 0, ..header },
         ] {
             let mut frame = frame.clone();
             impossible.seal(5, 640, &mut frame);

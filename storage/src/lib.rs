@@ -30,9 +30,9 @@
 //! # }
 //! ```
 //!
-//! Architecture invariants: nothing here waits for a clock or for another thread, except that a shard that fills
-//! segments faster than the disk makes them waits for the disk. No file but the log's and the index's is touched. The
-//! log alone is always enough to rebuild everything.
+//! Architecture invariants: nothing here waits for a clock or for another thread, the offline form of an
+//! [attempt](Store::at_once) apart. A change waits for no disk: where one must, it is an [`Attempt::Wait`]. No file but the
+//! log's and the index's is touched. The log alone is always enough to rebuild everything.
 
 mod attempt;
 mod checkpoint;
@@ -46,6 +46,7 @@ mod error;
 mod files;
 mod flush;
 mod frame;
+mod identity;
 mod index;
 mod log;
 mod memory;
@@ -58,6 +59,7 @@ mod rebuild;
 mod reclaim;
 mod recovery;
 mod segment;
+mod segment_notes;
 mod slots;
 mod store;
 mod survey;
@@ -71,6 +73,8 @@ pub use entry::{QueueId, Seq};
 pub use error::{Error, Result};
 pub use files::Files;
 pub use frame::FrameNumber;
+pub use identity::log_ids;
+pub use index::Tree;
 pub use recovery::Recovered;
 pub use store::{Durability, Options, QueueLine, Store, Taken, Totals};
 pub use survey::{Damaged, Survey, Surveyed};

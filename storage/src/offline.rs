@@ -1,9 +1,16 @@
 //! A store that no pump drives: for programs that change queues while no server runs, on one thread, each step in its turn.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use crate::attempt::Attempt;
 use crate::chore::Chore;
 use crate::error::Result;
 use crate::store::Store;
+
+/// What fails and may pass, as for want of a descriptor, is tried again after such a pause, and so often.
+const PAUSE: Duration = Duration::from_millis(100);
+const PAUSES_MAX: u32 = 20;
 
 impl Store {
     /// Makes all that was changed durable, whatever the store's durability, and does what else is due: segments, copying
@@ -25,7 +32,9 @@ impl Store {
                     self.run_chore(chore)?;
                 }
             }
-            if self.wants_reclaim() {
+            // What failed for now is not waited for here, and without it no space may be had back.
+            let goes_on = self.wants_reclaim() && !self.log.is_paused();
+            if goes_on {
                 self.reclaim()?;
             } else if !self.wants_commit() && !self.wants_read_chore() {
                 return Ok(());
@@ -37,12 +46,27 @@ impl Store {
     ///
     /// # Errors
     /// When the disk fails; the caller must stop.
+    ///
+    /// # Panics
+    /// When a chore is at work elsewhere: nothing would come of waiting for it here.
     pub fn at_once<T>(&mut self, mut ask: impl FnMut(&mut Store) -> Result<Attempt<T>>) -> Result<Option<T>> {
+        let mut pauses = 0;
         loop {
             match ask(self)? {
                 Attempt::Done(value) => return Ok(Some(value)),
                 Attempt::NoRoom => return Ok(None),
-                Attempt::Wait => self.settle()?,
+                Attempt::Wait => {
+                    assert!(!self.log.is_at_work(), "a chore is at work elsewhere");
+                    self.settle()?;
+                }
+            }
+            if self.log.is_paused() {
+                pauses += 1;
+                if pauses > PAUSES_MAX {
+                    return Ok(None);
+                }
+                sleep(PAUSE);
+                self.tick();
             }
         }
     }
@@ -72,6 +96,6 @@ impl Store {
 
     fn run_chore(&mut self, mut chore: Chore) -> Result<()> {
         chore.run();
-        self.finish_chore(chore)
+        self.finish_chore(chore).map(|_| ())
     }
 }

@@ -6,7 +6,9 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use crate::entry::{QueueId, Record, Seq, put_bytes, record_bytes};
+use crate::frame::FRAME_HEADER_BYTES;
 use crate::log::Position;
+use crate::segment::SEGMENT_HEADER_BYTES;
 
 /// Messages in a full run. Runs bound what is moved or walked at once, however deep a queue is.
 pub(crate) const RUN_MESSAGES_MAX: usize = 1024;
@@ -32,7 +34,14 @@ impl Place {
         Position { segment: self.segment, offset: self.offset }
     }
 
-    /// The first offset behind the put.
+    /// Whether a put in a segment of so many bytes can be there.
+    pub(crate) fn is_within(&self, segment_bytes: u32) -> bool {
+        let (begin, end) = (SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES, u64::from(segment_bytes));
+        let put = put_bytes(0) as u64 + u64::from(self.body_bytes);
+        u64::from(self.offset) >= begin as u64 && u64::from(self.offset) + put <= end
+    }
+
+    /// The first offset behind the put, which is [within](Self::is_within) its segment.
     pub(crate) fn end(&self) -> u32 {
         self.offset + put_bytes(self.body_bytes as usize) as u32
     }

@@ -8,7 +8,7 @@ use crate::checkpoint::write_directory;
 use crate::codec::Reader;
 use crate::directory::{Located, SegmentDirectory};
 use crate::entry::{Entry, QueueId};
-use crate::index::{Index, IndexError};
+use crate::index::{Index, IndexError, Written};
 use crate::log::Position;
 use crate::queue::{Epoch, Place, Queue};
 use crate::queues::{Queues, UNKNOWN_SLOT};
@@ -160,18 +160,18 @@ impl Rebuild {
         }
     }
 
-    /// Hands the directory of a segment that was walked through to the index, instead of keeping it.
-    pub(crate) fn store_directory(&mut self, segment: u32, index: &Index) {
+    /// Hands the directory of a segment that was walked through to the index, instead of keeping it. Returns what the index
+    /// has then; `None` when it cannot be written.
+    pub(crate) fn store_directory(&mut self, segment: u32, index: &Index, generation: u64) -> Option<Written> {
         let directory = self.directories.pop_back().filter(|directory| directory.segment == segment);
         let directory = directory.unwrap_or_else(|| SegmentDirectory::new(segment));
-        if let Err(IndexError(what)) = write_directory(index, &directory) {
-            ::log::error!("the index cannot be written: {what}");
-        }
+        let written = write_directory(index, &directory, generation);
+        written.map_err(|IndexError(what)| ::log::error!("the index cannot be written: {what}")).ok()
     }
 
-    /// What is missing, once all queues [follow the flushes](Self::follow_flushes): `None` when every queue has its record, in a segment that is still needed, and all messages
-    /// between its head and its next number.
-    pub(crate) fn incomplete(&self, first_segment: u32) -> Option<String> {
+    /// What is missing, once all queues [follow the flushes](Self::follow_flushes): `None` when every queue has its record, in
+    /// a segment that is still needed, and all messages between its head and its next number, before the end of the log.
+    pub(crate) fn incomplete(&self, first_segment: u32, end: Position) -> Option<String> {
         self.queues.iter().find_map(|queue| {
             let name = || String::from_utf8_lossy(&queue.name);
             if queue.name.is_empty() {
@@ -183,8 +183,12 @@ impl Rebuild {
             if let Some(seq) = queue.missing() {
                 return Some(format!("queue \"{}\" lacks message {seq} of {}..{}", name(), queue.head, queue.next));
             }
-            let gone = queue.live().any(|(segment, _)| segment < first_segment);
-            gone.then(|| format!("messages of queue \"{}\" are in segments that are gone", name()))
+            if queue.record_segment > end.segment {
+                return Some(format!("the record of queue \"{}\" is behind the end of the log", name()));
+            }
+            let is_elsewhere = |place: Place| place.segment < first_segment || place.position() >= end;
+            let (seq, _) = queue.upcoming().find(|(_, message)| is_elsewhere(message.place))?;
+            Some(format!("message {seq} of queue \"{}\" is in a part of the log that is gone", name()))
         })
     }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::attempt::Attempt;
 use crate::codec::Reader;
 use crate::directory::Located;
 use crate::entry::{Entry, Record, put_bytes};
@@ -69,8 +70,8 @@ impl Store {
     /// size, copying pays. On a full disk it pays when at most half of the segment lives, and comes out of what is set
     /// aside, at most half of that: else a single message, or a queue's record, would keep the disk full for ever.
     fn wants_copying(&self) -> bool {
-        // Messages that were dropped and not given back yet still count as live.
-        if self.flushing.is_under_way() {
+        // Messages that were dropped and not given back yet still count as live; and what waits for a segment goes first.
+        if self.flushing.is_under_way() || self.log.is_short() {
             return false;
         }
         let Some(oldest) = self.log.oldest_finished().filter(|segment| segment.live_bytes > 0) else {
@@ -110,7 +111,7 @@ impl Store {
             }
         };
         let goes_on = if copying.copied < copying.entries.len() || self.next_frame(&mut copying)? {
-            self.copy_entries(&mut copying)?
+            self.copy_entries(&mut copying)
         } else {
             false
         };
@@ -145,8 +146,8 @@ impl Store {
         Ok(true)
     }
 
-    /// Copies what lives of the next entries. `false`: the disk is full.
-    fn copy_entries(&mut self, copying: &mut Copying) -> Result<bool> {
+    /// Copies what lives of the next entries. `false`: there is no room for more so far.
+    fn copy_entries(&mut self, copying: &mut Copying) -> bool {
         let from = copying.reader.segment();
         let begin = copying.copied;
         let mut reader = Reader::new(&copying.entries[begin..]);
@@ -157,9 +158,9 @@ impl Store {
             let offset = copying.entries_offset + copying.copied as u32;
             let entry = Entry::decode(&mut reader);
             if let Some(entry) = entry
-                && !self.copy(from, offset, &entry)?
+                && self.copy(from, offset, &entry) != Attempt::Done(())
             {
-                return Ok(false);
+                return false;
             }
             // What is no entry is the end of them.
             copying.copied = entry.map_or(copying.entries.len(), |_| copying.entries.len() - reader.remaining());
@@ -167,7 +168,7 @@ impl Store {
                 break;
             }
         }
-        Ok(true)
+        true
     }
 
     /// Elsewhere than on a full disk, copying leaves as much room as sets do.
@@ -175,29 +176,30 @@ impl Store {
         if self.log.is_full() { Purpose::Copy } else { Purpose::Set }
     }
 
-    /// Copies the entry that is at an offset of a segment, if it is still needed. `Ok(false)`: the disk is full.
-    fn copy(&mut self, from: u32, offset: u32, entry: &Entry<'_>) -> Result<bool> {
+    /// Copies the entry that is at an offset of a segment, if it is still needed.
+    fn copy(&mut self, from: u32, offset: u32, entry: &Entry<'_>) -> Attempt<()> {
         match *entry {
             Entry::Record(Record { queue, .. }) => {
                 let Some(slot) = self.queues.find_id(queue) else {
-                    return Ok(true);
+                    return Attempt::Done(());
                 };
                 if self.queues.at(slot).record_segment != from {
-                    return Ok(true);
+                    return Attempt::Done(());
                 }
-                let room = self.log.make_room(self.queues.at(slot).record_bytes(), self.copy_purpose())?;
-                if room {
+                let room = self.log.make_room(self.queues.at(slot).record_bytes(), self.copy_purpose());
+                if room == Attempt::Done(()) {
                     self.rewrite_record(slot);
                 }
-                Ok(room)
+                room
             }
             Entry::Put { queue, seq, flags, body } => {
                 let place = Place { segment: from, offset, body_bytes: body.len() as u32 };
                 if !self.is_live(&Located { queue, slot: UNKNOWN_SLOT, seq, place }) {
-                    return Ok(true);
+                    return Attempt::Done(());
                 }
-                if !self.log.make_room(put_bytes(body.len()), self.copy_purpose())? {
-                    return Ok(false);
+                let room = self.log.make_room(put_bytes(body.len()), self.copy_purpose());
+                if room != Attempt::Done(()) {
+                    return room;
                 }
                 let slot = self.queues.find_id(queue).expect("it is live");
                 let indexed = self.index.is_some();
@@ -205,9 +207,9 @@ impl Store {
                 self.log.sub_live(from, put_bytes(body.len()));
                 self.resident += self.queues.at_mut(slot).move_message(seq, to, flags, body);
                 self.keep_to_budget();
-                Ok(true)
+                Attempt::Done(())
             }
-            Entry::Take { .. } | Entry::Drop { .. } | Entry::Flush => Ok(true),
+            Entry::Take { .. } | Entry::Drop { .. } | Entry::Flush => Attempt::Done(()),
         }
     }
 

@@ -1,5 +1,9 @@
 //! Recovery: from the files of a log, and its index if that agrees, to a store that goes on where the last one was cut.
 
+mod checkpointed;
+pub(crate) mod evidence;
+mod walk;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -8,17 +12,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::checkpoint::{RecordItem, read_located, read_records};
 use crate::disk::{Disk, DiskFile};
-use crate::entry::Entry;
 use crate::error::{Error, Result};
-use crate::frame::FrameNumber;
-use crate::index::{Index, IndexError, Meta, Pages};
-use crate::log::{Log, Position, Tail};
+use crate::index::{Index, IndexError, Meta, Tree};
+use crate::log::{Log, Position, Preparation, Tail};
 use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
 use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_trash, segment_name, segment_number};
+use crate::segment_notes::SegmentNotes;
 use crate::store::{Options, Store};
+use walk::Walk;
 
 /// What recovery found, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +47,6 @@ impl Store {
     /// # Panics
     /// When the segments are too small for the bodies, see [`Options::segment_bytes_min`].
     pub fn open(disk: Arc<dyn Disk>, index: Option<PathBuf>, options: Options) -> Result<(Store, Recovered)> {
-        assert!(options.segment_bytes as usize >= Options::segment_bytes_min(options.body_bytes_max));
         let started = Instant::now();
         let index = index.and_then(|path| match Index::open(&path) {
             Ok(index) => Some(index),
@@ -53,6 +55,27 @@ impl Store {
                 None
             }
         });
+        Store::recover(disk, index, options, started)
+    }
+
+    /// Opens the log in `disk`, or begins one there, with the index in a tree.
+    ///
+    /// # Errors
+    /// See [`open`](Self::open).
+    ///
+    /// # Panics
+    /// See [`open`](Self::open).
+    pub fn open_with_tree(disk: Arc<dyn Disk>, tree: Arc<dyn Tree>, options: Options) -> Result<(Store, Recovered)> {
+        Store::recover(disk, Some(Index::new(tree)), options, Instant::now())
+    }
+
+    fn recover(
+        disk: Arc<dyn Disk>,
+        index: Option<Arc<Index>>,
+        options: Options,
+        started: Instant,
+    ) -> Result<(Store, Recovered)> {
+        assert!(options.segment_bytes as usize >= Options::segment_bytes_min(options.body_bytes_max));
         let (store, frames, from_index) = LogFiles::find(disk, &options)?.recover(index, options)?;
         let totals = store.totals();
         let took = started.elapsed();
@@ -68,39 +91,6 @@ struct LogFiles {
     files: BTreeMap<u32, Arc<dyn DiskFile>>,
     /// Files that an interrupted preparation left.
     unfinished: BTreeMap<u32, Arc<dyn DiskFile>>,
-}
-
-/// Why the index is not believed.
-struct Stale(String);
-
-impl From<IndexError> for Stale {
-    fn from(IndexError(what): IndexError) -> Stale {
-        Stale(what)
-    }
-}
-
-/// What a walk along the frames has made of them.
-struct Walk {
-    rebuild: Rebuild,
-    tail: Tail,
-    /// The oldest segment that the last frame still needs; 0 before the first one.
-    first_segment: u32,
-    /// The last frame that another one vouches for.
-    vouched: FrameNumber,
-    /// The segments that were walked through, each with its last frame.
-    segments: Vec<(u32, FrameNumber)>,
-    frames: u64,
-}
-
-impl Walk {
-    fn new(rebuild: Rebuild, tail: Tail) -> Walk {
-        Walk { rebuild, tail, first_segment: 0, vouched: 0, segments: Vec::new(), frames: 0 }
-    }
-
-    /// The segments whose last frames nobody vouches for: they may be in the page cache only.
-    fn unsynced(&self) -> impl Iterator<Item = u32> {
-        self.segments.iter().filter(|(_, last)| *last > self.vouched).map(|(segment, _)| *segment)
-    }
 }
 
 fn damage(position: Position, what: impl Into<String>) -> Error {
@@ -162,7 +152,7 @@ impl LogFiles {
         found.check_unfinished(log.is_some())?;
         if log.is_none() {
             let header = SegmentHeader { number: 1, log_id, segment_bytes };
-            found.files.insert(1, header.prepare(&*found.disk, None)?);
+            found.files.insert(1, Preparation::at_once(header, &*found.disk)?);
             found.unfinished.remove(&1);
         }
         Ok(found)
@@ -192,12 +182,18 @@ impl LogFiles {
     fn recover(self, index: Option<Arc<Index>>, options: Options) -> Result<(Store, u64, bool)> {
         if let Some(index) = &index {
             match self.load(index)? {
-                Ok((walk, meta)) => return self.finish(walk, Some(meta), Some(Arc::clone(index)), options),
-                Err(Stale(why)) => ::log::debug!("the index is of no use, reading the whole log: {why}"),
+                Ok((walk, meta)) => {
+                    let generation = meta.generation;
+                    return self.finish(walk, Some(meta), generation, Some(Arc::clone(index)), options);
+                }
+                Err(stale) => stale.report(),
             }
         }
-        let walk = self.scan(index.as_deref())?;
-        self.finish(walk, None, index, options)
+        // Not that of any pages that a checkpoint stands on.
+        let meta = index.as_ref().and_then(|index| index.meta().ok().flatten());
+        let generation = meta.map_or(1, |meta| meta.generation + 1);
+        let walk = self.scan(index.as_deref().map(|index| (index, generation)))?;
+        self.finish(walk, None, generation, index, options)
     }
 
     /// A reader of the frames from a position on; `None` when there is no such segment.
@@ -212,83 +208,10 @@ impl LogFiles {
         below.last().unwrap_or(last)..=last
     }
 
-    // ---- from the index ----
-
-    /// Loads the checkpoint and replays what came after it.
-    fn load(&self, index: &Index) -> Result<std::result::Result<(Walk, Meta), Stale>> {
-        let (rebuild, meta) = match self.load_checkpoint(index) {
-            Ok(loaded) => loaded,
-            Err(stale) => return Ok(Err(stale)),
-        };
-        let tail = Tail {
-            position: meta.position,
-            frame: meta.frame - 1,
-            checksum: meta.previous,
-            next_queue_id: meta.next_queue_id,
-        };
-        let first = *self.run_ending_with(meta.position.segment).start();
-        let mut walk = Walk::new(rebuild, tail);
-        self.walk(&mut walk, None)?;
-        walk.rebuild.follow_flushes();
-        if walk.frames == 0 {
-            // Nobody says which segments are needed; whether all that lives is in those that are here, is seen below.
-            walk.first_segment = first;
-        }
-        let stale = if walk.tail.frame < meta.needs_frame {
-            Some(format!("it knows frame {}, and the log ends with {}", meta.needs_frame, walk.tail.frame))
-        } else if walk.first_segment < first {
-            Some("segments are missing".to_string())
-        } else if let Err(error) = self.check_end(&walk) {
-            // If that is so, the whole log says it too, and better.
-            Some(error.to_string())
-        } else {
-            walk.rebuild.incomplete(walk.first_segment)
-        };
-        Ok(match stale {
-            Some(why) => Err(Stale(why)),
-            None => Ok((walk, meta)),
-        })
-    }
-
-    fn load_checkpoint(&self, index: &Index) -> std::result::Result<(Rebuild, Meta), Stale> {
-        let meta = index.meta()?.ok_or_else(|| Stale("there is no checkpoint".into()))?;
-        if meta.log_id != self.log_id {
-            return Err(Stale("it belongs to another log".into()));
-        }
-        let last = meta.position.segment;
-        if !self.files.contains_key(&last) {
-            return Err(Stale(format!("{} is gone", segment_name(last))));
-        }
-        let mut rebuild = Rebuild::new(true);
-        let whole = index.read(Pages::Records(meta.generation), |items| {
-            read_records(items, |item| match item {
-                RecordItem::Record(record, segment) => {
-                    rebuild.apply(&Entry::Record(record), Position { segment, offset: 0 });
-                }
-                RecordItem::Flush(at) => rebuild.know_flush(at),
-            })
-            .is_some()
-        })?;
-        if !whole {
-            return Err(Stale("its records are not whole".into()));
-        }
-        rebuild.end_records();
-        for segment in self.run_ending_with(last) {
-            let whole = index.read(Pages::Directory(segment), |items| {
-                read_located(segment, items, |located| rebuild.locate(&located, meta.position)).is_some()
-            })?;
-            // The oldest segments may be leftovers that the log no longer needs; a message will be missing if not.
-            if !whole && segment == last {
-                return Err(Stale(format!("its directory of {} is not whole", segment_name(segment))));
-            }
-        }
-        Ok((rebuild, meta))
-    }
-
     // ---- from the log alone ----
 
     /// Reads the whole log, and tells the index the directories of finished segments on the way.
-    fn scan(&self, index: Option<&Index>) -> Result<Walk> {
+    fn scan(&self, index: Option<(&Index, u64)>) -> Result<Walk> {
         let Some(last) = self.last_used()? else {
             // Nothing was ever committed: the log begins in the oldest segment that was prepared.
             let segment = *self.files.keys().next().expect("find makes one");
@@ -313,7 +236,7 @@ impl LogFiles {
             let position = Position { segment: first - 1, offset: 0 };
             return Err(damage(position, "the file is missing, or does not begin with a segment's header"));
         }
-        match walk.rebuild.incomplete(walk.first_segment) {
+        match walk.rebuild.incomplete(walk.first_segment, walk.tail.position) {
             Some(what) => Err(damage(walk.tail.position, format!("the log up to here is not complete: {what}"))),
             None => Ok(walk),
         }
@@ -332,7 +255,7 @@ impl LogFiles {
     // ---- both ----
 
     /// Applies the frames behind the walk's tail as long as each continues the one before.
-    fn walk(&self, walk: &mut Walk, index: Option<&Index>) -> Result<()> {
+    fn walk(&self, walk: &mut Walk, index: Option<(&Index, u64)>) -> Result<()> {
         let Some(mut reader) = self.reader(walk.tail.position) else {
             return Ok(());
         };
@@ -345,30 +268,12 @@ impl LogFiles {
             if !next_reader.next()?.is_some_and(|frame| walk.is_continued_by(&frame.header)) {
                 return Ok(());
             }
-            if let Some(index) = index {
-                walk.rebuild.store_directory(reader.segment(), index);
+            if let Some((index, generation)) = index {
+                let written = walk.rebuild.store_directory(reader.segment(), index, generation);
+                walk.contents.extend(written.map(|written| (reader.segment(), written)));
             }
             reader = self.reader(next).expect("it was there just now");
         }
-    }
-
-    /// Tells the end of the log from a hole in it: behind its tail, no frame may say that more was on stable storage.
-    fn check_end(&self, walk: &Walk) -> Result<()> {
-        let missing = walk.tail.frame + 1;
-        let tail = walk.tail.position;
-        let behind = self.files.range(tail.segment + 1..).map(|(segment, _)| start_of(*segment));
-        for position in std::iter::once(tail).chain(behind) {
-            let Some(reader) = self.reader(position) else { continue };
-            if let Some(offset) = reader.find_voucher(missing)? {
-                let witness = segment_name(position.segment);
-                let what = format!(
-                    "frame {missing} is not what was written, although the frame at offset {offset} of {witness} says \
-                     that it was on the disk"
-                );
-                return Err(damage(tail, what));
-            }
-        }
-        Ok(())
     }
 
     /// Makes what was found the state to go on from.
@@ -376,6 +281,7 @@ impl LogFiles {
         mut self,
         walk: Walk,
         meta: Option<Meta>,
+        generation: u64,
         index: Option<Arc<Index>>,
         options: Options,
     ) -> Result<(Store, u64, bool)> {
@@ -390,8 +296,12 @@ impl LogFiles {
         for name in names.iter().filter(|name| is_trash(name)) {
             self.disk.remove(name).map_err(Error::io("unlink", name.as_str()))?;
         }
+        self.note_tail(&walk)?;
         let stray = self.files.keys().copied().filter(|number| !ring.contains(number));
-        for number in stray.chain(self.unfinished.keys().copied()).collect::<Vec<_>>() {
+        let mut unneeded: Vec<u32> = stray.chain(self.unfinished.keys().copied()).collect();
+        // From both ends of the ring's numbers inwards, so that no start finds a gap.
+        unneeded.sort_by_key(|number| if number < ring.start() { i64::from(*number) } else { -i64::from(*number) });
+        for number in unneeded {
             let name = segment_name(number);
             self.disk.remove(&name).map_err(Error::io("unlink", &name))?;
             self.disk.sync_directory().map_err(Error::io("fsync of the directory", &name))?;
@@ -399,7 +309,7 @@ impl LogFiles {
         }
         let segments: VecDeque<Segment> =
             self.files.into_iter().map(|(number, file)| Segment { number, file, live_bytes: 0 }).collect();
-        let Walk { rebuild, mut tail, frames, .. } = walk;
+        let Walk { rebuild, mut tail, frames, contents, .. } = walk;
         tail.next_queue_id = tail.next_queue_id.max(rebuild.next_queue_id());
         let mut log = Log::new(self.disk, self.log_id, self.segment_bytes, &options, segments, tail);
         let (mut queues, directories) = (rebuild.queues, rebuild.directories);
@@ -411,50 +321,25 @@ impl LogFiles {
         }
         queues.name_all();
         let mut store = Store::new(options, log, queues, index);
-        let generation = match (&meta, &store.index) {
-            (Some(meta), _) => meta.generation,
-            // Not below any that the index may still have pages of.
-            (None, Some(index)) => index.meta().ok().flatten().map_or(0, |meta| meta.generation + 1),
-            (None, None) => 0,
-        };
         let below = meta.map_or(tail.position.segment, |meta| meta.position.segment);
-        store.resume(meta, generation, below);
+        store.resume(meta, generation, contents, below);
         if store.index.is_some() {
             store.directories = directories;
         }
         Ok((store, frames, meta.is_some()))
     }
-}
 
-impl Walk {
-    fn is_continued_by(&self, header: &crate::frame::FrameHeader) -> bool {
-        header.number == self.tail.frame + 1 && header.previous == self.tail.checksum
-    }
-
-    /// Applies the next frame if it continues the walk. Returns whether it did.
-    fn step(&mut self, reader: &mut FrameReader) -> Result<bool> {
-        let segment = reader.segment();
-        let Some(frame) = reader.next()?.filter(|frame| self.is_continued_by(&frame.header)) else {
-            return Ok(false);
-        };
-        let header = frame.header;
-        let position = Position { segment, offset: frame.body_offset };
-        if !self.rebuild.apply_frame(frame.body, position) {
-            return Err(damage(position, format!("frame {} is whole, but its entries are not", header.number)));
+    /// Brings the notes in step with where the log goes on: behind the segment before, and not yet in the one behind.
+    fn note_tail(&self, walk: &Walk) -> Result<()> {
+        let tail = walk.tail.position.segment;
+        for (segment, continued) in [(tail - 1, true), (tail, false)] {
+            let Some(file) = self.files.get(&segment).filter(|_| segment >= walk.first_segment) else { continue };
+            let notes = SegmentNotes::new(Arc::clone(file), self.log_id, segment);
+            if notes.read()?.continued != continued {
+                notes.note_continued(continued)?;
+                notes.sync()?;
+            }
         }
-        self.tail = Tail {
-            position: Position { segment, offset: reader.offset() },
-            frame: header.number,
-            checksum: header.checksum,
-            next_queue_id: self.tail.next_queue_id.max(header.next_queue_id),
-        };
-        self.first_segment = self.first_segment.max(header.first_segment);
-        self.vouched = self.vouched.max(header.durable);
-        match self.segments.last_mut().filter(|(last, _)| *last == segment) {
-            Some((_, last_frame)) => *last_frame = header.number,
-            None => self.segments.push((segment, header.number)),
-        }
-        self.frames += 1;
-        Ok(true)
+        Ok(())
     }
 }

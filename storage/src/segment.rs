@@ -4,24 +4,26 @@
 //! follow one upon the other:
 //!
 //! ```text
-//! "rushqlog"  version u32  number u32  log id u64  segment bytes u64  checksum u32   zeros up to 64 bytes
+//! "rushqlog"  version u32  number u32  log id u64  segment bytes u64  checksum u32   notes 16   zeros up to 64 bytes
 //! ```
+//!
+//! The notes are zeros until the segment is in use, see [`segment_notes`](crate::segment_notes).
 
-use std::io;
 use std::sync::Arc;
 
 use crate::codec::Reader;
-use crate::disk::{Disk, DiskFile};
+use crate::disk::DiskFile;
 use crate::error::{Error, Result};
+use crate::frame::FRAME_HEADER_BYTES;
 
 /// Bytes of a segment before its first frame.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 const NAME_MAGIC: &[u8; 8] = b"rushqlog";
 /// 2: a frame's checksum says where it is.
 const VERSION: u32 = 2;
+/// Segments never reach this number, so that one more can always be counted.
+const SEGMENT_END: u32 = 1 << 31;
 const CHECKSUM_AT: usize = 32;
-/// A new segment is filled by writes of this size, each synced: what a commit that comes meanwhile waits for at most.
-const FILL_BYTES: usize = 1 << 18;
 
 /// The name of the segment's file.
 pub(crate) fn segment_name(number: u32) -> String {
@@ -31,15 +33,10 @@ pub(crate) fn segment_name(number: u32) -> String {
 /// The number of the segment in a file of this name; `None` when it is no segment's.
 pub(crate) fn segment_number(name: &str) -> Option<u32> {
     let number = name.strip_suffix(".log")?.parse().ok()?;
-    (segment_name(number) == name).then_some(number)
+    (segment_name(number) == name && (1..SEGMENT_END).contains(&number)).then_some(number)
 }
 
-/// The name of a segment's file that only waits for being unlinked.
-pub(crate) fn trash_name(number: u32) -> String {
-    format!("{number:010}.trash")
-}
-
-/// Whether a file of this name only waits for being unlinked.
+/// Whether a file of this name only waits for being unlinked. Builds of before renamed spares so; this one does not.
 pub(crate) fn is_trash(name: &str) -> bool {
     name.ends_with(".trash")
 }
@@ -62,7 +59,7 @@ pub(crate) struct SegmentHeader {
 }
 
 impl SegmentHeader {
-    fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
+    pub(crate) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
         let mut out = [0; SEGMENT_HEADER_BYTES];
         out[0..8].copy_from_slice(NAME_MAGIC);
         out[8..12].copy_from_slice(&VERSION.to_le_bytes());
@@ -89,54 +86,9 @@ impl SegmentHeader {
         let (magic, version) = (reader.bytes(8)?, reader.u32()?);
         let (number, log_id, segment_bytes, checksum) = (reader.u32()?, reader.u64()?, reader.u64()?, reader.u32()?);
         let good = magic == NAME_MAGIC && version == VERSION && checksum == crc32fast::hash(&bytes[..CHECKSUM_AT]);
-        good.then_some(SegmentHeader { number, log_id, segment_bytes })
-    }
-
-    /// Makes the file of this segment: a `recycled` one is renamed and gets a new header, else a new one is filled with
-    /// zeros. When this returns, file, size and name are on stable storage, so that a commit into it only writes over
-    /// what is there, and never meets a full disk.
-    ///
-    /// # Errors
-    /// What the disk says; a full disk too. A half-made file is removed again.
-    pub(crate) fn prepare(&self, disk: &dyn Disk, recycled: Option<u32>) -> Result<Arc<dyn DiskFile>> {
-        let name = segment_name(self.number);
-        if let Some(old) = recycled {
-            let old = segment_name(old);
-            disk.rename(&old, &name).map_err(Error::io("rename", &old))?;
-            // The name first: were the header first, a crash could leave the old name with the new header.
-            disk.sync_directory().map_err(Error::io("fsync of the directory", &name))?;
-            let file = disk.open(&name).map_err(Error::io("open", &name))?;
-            file.write_at(&self.encode(), 0).map_err(Error::io("write", &name))?;
-            file.sync_data().map_err(Error::io("fdatasync", &name))?;
-            return Ok(file);
-        }
-        let made = self.fill(disk, &name);
-        if made.as_ref().is_err_and(Error::is_full) {
-            match disk.remove(&name) {
-                // There was no room for the name even.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => removed.map_err(Error::io("remove", &name))?,
-            }
-        }
-        made
-    }
-
-    fn fill(&self, disk: &dyn Disk, name: &str) -> Result<Arc<dyn DiskFile>> {
-        let file = disk.create(name).map_err(Error::io("create", name))?;
-        file.reserve(self.segment_bytes).map_err(Error::io("fallocate", name))?;
-        let zeros = vec![0; FILL_BYTES.min(self.segment_bytes as usize)];
-        let mut offset = 0;
-        while offset < self.segment_bytes {
-            let bytes = zeros.len().min((self.segment_bytes - offset) as usize);
-            file.write_at(&zeros[..bytes], offset).map_err(Error::io("write", name))?;
-            offset += bytes as u64;
-            // Piece by piece, so that a commit that comes meanwhile waits for a piece at most, and not for all of it.
-            file.sync_data().map_err(Error::io("fdatasync", name))?;
-        }
-        file.write_at(&self.encode(), 0).map_err(Error::io("write", name))?;
-        file.sync_data().map_err(Error::io("fdatasync", name))?;
-        disk.sync_directory().map_err(Error::io("fsync of the directory", name))?;
-        Ok(file)
+        // Room for a frame, and offsets that another header can be added to.
+        let frames = (SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES) as u64..=1 << 31;
+        (good && frames.contains(&segment_bytes)).then_some(SegmentHeader { number, log_id, segment_bytes })
     }
 }
 

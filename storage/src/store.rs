@@ -134,6 +134,14 @@ pub struct Store {
     pub(crate) scratch: Vec<u8>,
 }
 
+/// The longest name of a queue.
+const NAME_BYTES_MAX: usize = 250;
+
+/// Whether a queue can be called so: 1 to 250 bytes without spaces and control bytes.
+fn is_name(name: &[u8]) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.iter().all(|byte| *byte > b' ' && *byte != 0x7f)
+}
+
 impl Store {
     pub(crate) fn new(options: Options, log: Log, queues: Queues, index: Option<Arc<Index>>) -> Store {
         Store {
@@ -168,8 +176,8 @@ impl Store {
         assert!(body.len() <= self.options.body_bytes_max, "the caller checks the size");
         let found = self.queues.find(name);
         let record = if found.is_none() { record_bytes(name) } else { 0 };
-        if !self.log.make_room(record + put_bytes(body.len()), Purpose::Set)? {
-            return Ok(Attempt::NoRoom);
+        if let Some(held_up) = self.log.make_room(record + put_bytes(body.len()), Purpose::Set).held_up() {
+            return Ok(held_up);
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
         self.follow_flush(slot);
@@ -196,8 +204,8 @@ impl Store {
     /// When the disk fails otherwise; the caller must stop.
     pub fn create(&mut self, name: &[u8]) -> Result<Attempt<()>> {
         if self.queues.find(name).is_none() {
-            if !self.log.make_room(record_bytes(name), Purpose::Set)? {
-                return Ok(Attempt::NoRoom);
+            if let Some(held_up) = self.log.make_room(record_bytes(name), Purpose::Set).held_up() {
+                return Ok(held_up);
             }
             self.create_queue(name);
         }
@@ -214,8 +222,8 @@ impl Store {
     /// When there is such a queue.
     pub fn adopt(&mut self, name: &[u8], sets: u64, gets: u64, next: Seq, stored: u64) -> Result<Attempt<()>> {
         assert!(self.queues.find(name).is_none() && stored < next, "a queue is adopted once, and whole");
-        if !self.log.make_room(record_bytes(name), Purpose::Set)? {
-            return Ok(Attempt::NoRoom);
+        if let Some(held_up) = self.log.make_room(record_bytes(name), Purpose::Set).held_up() {
+            return Ok(held_up);
         }
         let first = next - stored;
         self.add_queue(name, |queue| {
@@ -230,6 +238,7 @@ impl Store {
     }
 
     fn add_queue(&mut self, name: &[u8], set_up: impl FnOnce(&mut Queue)) -> Slot {
+        assert!(is_name(name), "a queue that no command can name could never be emptied: {}", name.escape_ascii());
         let id = self.log.next_queue_id;
         self.log.next_queue_id += 1;
         let mut queue = Queue::new(id, name, self.flushing.epoch);
@@ -256,9 +265,9 @@ impl Store {
             Some(false) => {}
             Some(true) => {}
         }
-        if !self.log.make_room(TAKE_BYTES, Purpose::Take)? {
+        if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
             // Even what is set aside for takes is used up. The message stays.
-            return Ok(Attempt::NoRoom);
+            return Ok(held_up);
         }
         let queue = self.queues.at_mut(slot);
         let (seq, message) = queue.pop().expect("looked at above");
@@ -279,8 +288,8 @@ impl Store {
         let Some(slot) = self.queues.find(name) else {
             return Ok(Attempt::Done(false));
         };
-        if !self.log.make_room(DROP_BYTES, Purpose::Take)? {
-            return Ok(Attempt::NoRoom);
+        if let Some(held_up) = self.log.make_room(DROP_BYTES, Purpose::Drop).held_up() {
+            return Ok(held_up);
         }
         self.follow_flush(slot);
         self.empty(slot);
@@ -329,9 +338,10 @@ impl Store {
         self.log.is_full()
     }
 
-    /// Lets the next set find out whether a full disk has room again.
-    pub fn retry_when_full(&mut self) {
-        self.log.retry_when_full();
+    /// To be called about once a second: chores that failed are tried again, a full disk is looked at anew, and what was
+    /// made ready for a burst is given back little by little.
+    pub fn tick(&mut self) {
+        self.log.tick();
     }
 
     // ---- committing ----

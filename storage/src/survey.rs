@@ -7,7 +7,9 @@
 //! Only frames of the log's last life can be whole there: what a power cut left of an earlier one lies behind the last
 //! frame that somebody vouches for, or it would have been a hole then.
 
-use std::collections::{BTreeMap, HashMap};
+mod surveyed;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::codec::Reader;
@@ -19,9 +21,12 @@ use crate::log::{Position, damage_at};
 use crate::queue::{Place, Queue};
 use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
+use crate::recovery::evidence::End;
 use crate::recovery::is_zero;
 use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number};
 use crate::store::Taken;
+
+pub use surveyed::Surveyed;
 
 /// A part of the log that is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,17 +42,12 @@ pub struct Damaged {
     segment: u32,
 }
 
-/// A queue of a survey.
-#[derive(Debug, Clone, Copy)]
-pub struct Surveyed<'a> {
-    queue: &'a Queue,
-    log_id: u64,
-}
-
 /// What a log holds.
 #[derive(Debug)]
 pub struct Survey {
     files: BTreeMap<u32, Arc<dyn DiskFile>>,
+    /// The files that begin with a header of this log.
+    whole: BTreeSet<u32>,
     log_id: u64,
     segment_bytes: u32,
     rebuild: Rebuild,
@@ -64,6 +64,22 @@ fn start_of(segment: u32) -> Position {
 }
 
 impl Survey {
+    /// What a survey finds where there is no log.
+    #[must_use]
+    pub fn nothing() -> Survey {
+        Survey {
+            files: BTreeMap::new(),
+            whole: BTreeSet::new(),
+            log_id: 0,
+            segment_bytes: 0,
+            rebuild: Rebuild::new(false),
+            damaged: Vec::new(),
+            frames: 0,
+            last: None,
+            first_segment: 0,
+        }
+    }
+
     /// Reads a log.
     ///
     /// # Errors
@@ -94,12 +110,13 @@ impl Survey {
         let mut survey = Survey {
             log_id: most.map_or(0, |header| header.log_id),
             segment_bytes: most.map_or(0, |header| header.segment_bytes.min(largest) as u32),
+            whole: headers
+                .iter()
+                .filter(|(_, header)| most.is_some_and(|most| is_of(header, &most)))
+                .map(|(n, _)| *n)
+                .collect(),
             files,
-            rebuild: Rebuild::new(false),
-            damaged: Vec::new(),
-            frames: 0,
-            last: None,
-            first_segment: 0,
+            ..Survey::nothing()
         };
         survey.check_headers(&headers, &sizes)?;
         survey.walk()?;
@@ -152,6 +169,12 @@ impl Survey {
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// The random number of the log that most of the segments belong to; `None` when no segment has a good header.
+    #[must_use]
+    pub fn log_id(&self) -> Option<u64> {
+        (self.segment_bytes > 0).then_some(self.log_id)
     }
 
     /// Bytes of a segment of this log; 0 when there is none.
@@ -288,6 +311,7 @@ impl Survey {
             self.last = Some((header.number - 1, header.previous));
             position = resumed;
         }
+        self.note_lost_end(position)?;
         let oldest = self.files.keys().next().copied().unwrap_or(0);
         for segment in self.first_segment..oldest {
             if self.frames == 0 {
@@ -295,6 +319,22 @@ impl Survey {
                 break;
             }
             self.damage(Position { segment, offset: 0 }, 0, "the file is missing");
+        }
+        Ok(())
+    }
+
+    /// Notes what is missing behind the last frame, by what the files say.
+    fn note_lost_end(&mut self, tail: Position) -> Result<()> {
+        let whole: BTreeMap<u32, Arc<dyn DiskFile>> = self
+            .files
+            .iter()
+            .filter(|(number, _)| self.whole.contains(number))
+            .map(|(number, file)| (*number, Arc::clone(file)))
+            .collect();
+        let frame = self.last.map_or(0, |(number, _)| number);
+        let end = End { log_id: self.log_id, files: &whole, tail, frame };
+        if let Some((position, what)) = end.find_loss(|number| self.files.contains_key(&number))? {
+            self.damage(position, 0, what);
         }
         Ok(())
     }
@@ -377,57 +417,4 @@ impl Survey {
 
 fn continues(last: Option<(FrameNumber, u32)>, header: &FrameHeader) -> bool {
     last.is_none_or(|(number, checksum)| header.number == number + 1 && header.previous == checksum)
-}
-
-impl Surveyed<'_> {
-    /// Its name. One whose name was lost gets one that no other queue has.
-    #[must_use]
-    pub fn name(&self) -> Vec<u8> {
-        match &*self.queue.name {
-            b"" => format!("repaired-{:016x}-{}", self.log_id, self.queue.id).into_bytes(),
-            name => name.to_vec(),
-        }
-    }
-
-    /// Messages put since the queue was made.
-    #[must_use]
-    pub fn sets(&self) -> u64 {
-        self.queue.sets
-    }
-
-    /// Messages taken since the queue was made.
-    #[must_use]
-    pub fn gets(&self) -> u64 {
-        self.queue.gets
-    }
-
-    /// The number that the next message gets.
-    #[must_use]
-    pub fn next(&self) -> Seq {
-        self.queue.next
-    }
-
-    /// Messages that are there.
-    #[must_use]
-    pub fn stored(&self) -> u64 {
-        self.queue.stored()
-    }
-
-    /// Bytes of their bodies.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.queue.upcoming().map(|(_, message)| u64::from(message.place.body_bytes)).sum()
-    }
-
-    /// Messages that should be there and are not.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.queue.depth() - self.queue.stored()
-    }
-
-    /// Whether its name and all messages are there.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        !self.queue.name.is_empty() && self.lost() == 0
-    }
 }

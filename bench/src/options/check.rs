@@ -1,6 +1,6 @@
 //! What the command line must not say.
 
-use super::Options;
+use super::{Options, Protocol};
 use crate::message;
 
 const TEST_TIME_MAX_SECS: f64 = 24.0 * 60.0 * 60.0;
@@ -28,6 +28,9 @@ impl Options {
         if self.verifies() && size_min < message::STAMP_BYTES {
             let needed = message::STAMP_BYTES;
             return Err(format!("a message that can be verified has at least {needed} bytes, not {size_min}"));
+        }
+        if !self.beside.is_empty() && self.protocol != Protocol::Memcache {
+            return Err(String::from("--beside speaks memcache's protocol alone"));
         }
         if self.restart_command.is_some() && self.restart_after.is_none() && self.test_time.is_none() {
             return Err(String::from("--restart-command needs --test-time, or --restart-after"));
@@ -103,6 +106,9 @@ mod tests {
             parse(line).unwrap_err();
         }
         for line in ["--restart-command x", "--restart-command x --restart-after 6", "-P telnet", "--rate 1 --rush"] {
+            parse(line).unwrap_err();
+        }
+        for line in ["--beside sets -c 2", "--beside nothing", "--beside all --verify", "--beside none -P redis"] {
             parse(line).unwrap_err();
         }
         let prefix = format!("--key-prefix {}", "k".repeat(KEY_PREFIX_MAX + 1));

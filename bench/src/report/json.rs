@@ -1,5 +1,7 @@
 //! Everything about a run as one JSON document. The table and the pages are made from it, so that they say the same.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
@@ -18,16 +20,13 @@ pub(super) fn document(options: &Options, outcome: &Outcome) -> Value {
     let tally = &outcome.tally;
     let both = tally.latency_of_both();
     let ended = |of: fn(&crate::worker::Ended) -> u64| outcome.sum(of);
-    let began = outcome.began.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
-    json!({
-        "rushq_bench": VERSION,
-        "version": env!("CARGO_PKG_VERSION"),
-        "label": options.label,
-        "command_line": std::env::args().collect::<Vec<String>>(),
-        "began_unix_seconds": began,
+    let mut document = head(options, outcome.began);
+    let run = json!({
         "seconds": seconds,
         "configuration": configuration(options),
         "totals": {
+            "messages": tally.messages(),
+            "messages_per_second": tally.messages() as f64 / seconds,
             "ops": tally.ops(),
             "ops_per_second": tally.ops() as f64 / seconds,
             "kb_per_second": (tally.sets.bytes + tally.gets.bytes) as f64 / 1000.0 / seconds,
@@ -55,7 +54,27 @@ pub(super) fn document(options: &Options, outcome: &Outcome) -> Value {
             "sets": distribution(&tally.sets.latency_ns),
             "gets": distribution(&tally.gets.latency_ns),
         },
+    });
+    extend(&mut document, run);
+    document
+}
+
+/// What every document begins with.
+pub(super) fn head(options: &Options, began: SystemTime) -> Value {
+    json!({
+        "rushq_bench": VERSION,
+        "version": env!("CARGO_PKG_VERSION"),
+        "label": options.label,
+        "command_line": std::env::args().collect::<Vec<String>>(),
+        "began_unix_seconds": began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
     })
+}
+
+/// Adds the figures of `more` to an object.
+pub(super) fn extend(document: &mut Value, more: Value) {
+    if let (Value::Object(document), Value::Object(more)) = (document, more) {
+        document.extend(more);
+    }
 }
 
 fn configuration(options: &Options) -> Value {
@@ -100,7 +119,7 @@ fn side(side: &Side, seconds: f64, counts: &[(&str, u64)]) -> Value {
     value
 }
 
-fn latency(histogram: &Histogram<u64>) -> Value {
+pub(super) fn latency(histogram: &Histogram<u64>) -> Value {
     let at = |quantile| milliseconds(histogram.value_at_quantile(quantile));
     json!({
         "avg": histogram.mean() / 1e6,
@@ -119,7 +138,7 @@ fn milliseconds(ns: u64) -> f64 {
 }
 
 /// Percentiles that come closer and closer to 100, and the latency at each.
-fn distribution(histogram: &Histogram<u64>) -> Vec<[f64; 2]> {
+pub(super) fn distribution(histogram: &Histogram<u64>) -> Vec<[f64; 2]> {
     let steps = histogram.iter_quantiles(TICKS_PER_HALF);
     let mut points: Vec<[f64; 2]> = Vec::new();
     for step in steps.filter(|_| !histogram.is_empty()) {

@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 
 pub(crate) type Tick = u64;
-/// The messages of one producer in one queue.
-type Stream = (u32, u32);
+/// The messages of one producer in one queue: the queue, and the producer.
+pub(super) type Stream = (u32, u32);
 
 /// How many messages are received before it is looked again which get is the oldest that is not answered.
 const LOOK_EVERY: u64 = 4096;
@@ -44,6 +44,10 @@ impl Order {
     pub(super) fn consumer(&mut self) -> usize {
         self.consumers.push(Consumer::default());
         self.consumers.len() - 1
+    }
+
+    pub(super) fn now(&self) -> Tick {
+        self.now
     }
 
     pub(super) fn sending(&mut self, consumer: usize) -> Tick {

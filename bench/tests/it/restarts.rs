@@ -3,14 +3,18 @@
 use crate::fake::{Fake, Mischief};
 use crate::program::{Run, bench, command, path};
 
-const LINE: &str = "--verify -c 4 --pipeline 8 --key-maximum 3 --test-time 0.6 --ratio 3:2 --restart-command";
+const LINE: &str = "--verify -c 4 --pipeline 8 --test-time 0.6";
 
 fn restarted(losses: usize) -> Run {
+    restarted_with("--key-maximum 3 --ratio 3:2", losses, None)
+}
+
+fn restarted_with(line: &str, losses: usize, drop_later: Option<u64>) -> Run {
     let fake = Fake::start(Mischief::None);
     let (file, json) = (path("restart"), path("out.json"));
-    fake.restart_at(file.clone(), losses);
-    let mut command = command(&format!("-p {} --hide-histogram {LINE}", fake.port()));
-    command.arg(format!("touch {}", file.display())).arg("--json-out-file").arg(&json);
+    fake.restart_at(file.clone(), losses, drop_later);
+    let mut command = command(&format!("-p {} --hide-histogram {LINE} {line}", fake.port()));
+    command.arg("--restart-command").arg(format!("touch {}", file.display())).arg("--json-out-file").arg(&json);
     let output = command.output().unwrap();
     let document = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     Run {
@@ -37,6 +41,14 @@ fn what_is_lost_at_a_restart_is_found() {
     let missing = run.number("/verify/lost") + run.number("/verify/excused");
     assert!(run.number("/verify/lost") > 0.0 && missing >= 100.0, "{run:#?}");
     assert_eq!(run.code, Some(1));
+}
+
+/// The gets that broke at the restart, most of them of an empty queue, cannot have taken what was sent after it.
+#[test]
+fn what_is_lost_after_a_restart_is_not_excused_by_it() {
+    let run = restarted_with("--key-maximum 0 --ratio 1:9", 0, Some(50));
+    assert!(run.number("/unanswered") > 0.0, "{run:#?}");
+    assert_eq!((run.code, run.number("/verify/lost")), (Some(1), 1.0), "{run:#?}");
 }
 
 #[test]

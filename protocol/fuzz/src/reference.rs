@@ -79,6 +79,8 @@ impl<'a> Outcome<'a> {
 /// A line, and what follows it.
 enum Line<'a> {
     Done(Outcome<'a>),
+    /// Nothing that can be told from a body.
+    Closed(Outcome<'a>),
     /// A body of so many bytes; when it has its end, then this.
     Body(usize, Outcome<'a>),
 }
@@ -87,10 +89,11 @@ enum Line<'a> {
 pub(crate) fn read(input: &[u8], body_bytes_max: usize) -> Found<'_> {
     let mut found = Found { between_commands: true, ..Found::default() };
     let mut at = 0;
+    let mut is_first = true;
     loop {
         found.held_from = at;
         let rest = &input[at..];
-        if rest.first() == Some(&0x80) {
+        if rest.first() == Some(&0x80) || (is_first && is_other_protocol(rest)) {
             return found.closed(input, Outcome::Closed(None));
         }
         let is_get = rest.starts_with(b"get ") || rest.starts_with(b"gets ");
@@ -101,12 +104,17 @@ pub(crate) fn read(input: &[u8], body_bytes_max: usize) -> Found<'_> {
         }
         let Some(newline) = newline else { return found };
         let line = rest[..newline].strip_suffix(b"\r").unwrap_or(&rest[..newline]);
+        if is_request(line, &["HTTP"]) {
+            return found.closed(input, Outcome::Closed(None));
+        }
+        is_first &= line.iter().all(|byte| matches!(byte, b' ' | b'\r'));
         at += newline + 1;
         let (bytes, outcome) = match understand(line) {
             Line::Done(outcome) => {
                 found.push(at, outcome);
                 continue;
             }
+            Line::Closed(outcome) => return found.closed(input, outcome),
             Line::Body(bytes, outcome) => (bytes, outcome),
         };
         // A body that is wanted is held until it is whole; any other goes as it comes.
@@ -125,6 +133,11 @@ pub(crate) fn read(input: &[u8], body_bytes_max: usize) -> Found<'_> {
             }
             [b'\r', b'\n', ..] => {
                 at = end + 2;
+                found.push(at, with_body(outcome, &input[end - bytes..end]));
+            }
+            // The line's end was no more than that either.
+            [b'\n', ..] if line.len() == newline => {
+                at = end + 1;
                 found.push(at, with_body(outcome, &input[end - bytes..end]));
             }
             bad => {
@@ -176,8 +189,16 @@ fn understand(line: &[u8]) -> Line<'_> {
     let is_noreply = |last: &[&[u8]]| last.last().is_some_and(|token| *token == b"noreply");
     let plain = |words| Line::Done(Outcome::Plain(words));
     let bad = |noreply, words| Line::Done(rejected(noreply, words));
+    let closed = |noreply: bool, words| Line::Closed(Outcome::Closed((!noreply).then_some(words)));
+    let swallowed = |bytes, noreply| match body_bytes(bytes) {
+        Ok(bytes) => Line::Body(bytes, rejected(noreply, ERROR)),
+        Err(_) => closed(noreply, ERROR),
+    };
+    // What else stands behind the size: one word at most, which is no number.
+    let is_last = |last: &[&[u8]]| last.is_empty() || (last.len() == 1 && !is_number(last[0]));
+    let lower = tokens.first().map(|word| word.to_ascii_lowercase()).unwrap_or_default();
     match tokens[..] {
-        [b"set", queue, flags, exptime, bytes, ref last @ ..] if last.len() < 2 => {
+        [b"set", queue, flags, exptime, bytes, ref last @ ..] if is_last(last) => {
             let noreply = is_noreply(last);
             let exptime = number(exptime, i32::MIN.into(), i32::MAX.into()).map(|exptime| exptime as i64);
             let flags = number(flags, 0, u32::MAX.into()).filter(|_| flags[0] != b'-').map(|flags| flags as u32);
@@ -185,9 +206,9 @@ fn understand(line: &[u8]) -> Line<'_> {
                 (true, Some(flags), Some(exptime), Ok(bytes)) => {
                     Line::Body(bytes, Outcome::Set { queue, flags, exptime, body: b"", noreply })
                 }
-                (true, Some(_), Some(_), Err(true)) => bad(noreply, BAD_DATA_CHUNK),
+                (true, Some(_), Some(_), Err(true)) => closed(noreply, BAD_DATA_CHUNK),
                 (.., Ok(bytes)) => Line::Body(bytes, rejected(noreply, BAD_FORMAT)),
-                _ => bad(noreply, BAD_FORMAT),
+                _ => closed(noreply, BAD_FORMAT),
             }
         }
         [b"get" | b"gets", _, ..] => {
@@ -195,15 +216,6 @@ fn understand(line: &[u8]) -> Line<'_> {
             match queues.iter().all(|name| is_name(name)) {
                 true => Line::Done(Outcome::Get { queues, with_number }),
                 false => bad(false, BAD_FORMAT),
-            }
-        }
-        [b"add" | b"replace" | b"append" | b"prepend", _, _, _, bytes, ref last @ ..]
-        | [b"cas", _, _, _, bytes, _, ref last @ ..]
-            if last.len() < 2 =>
-        {
-            match body_bytes(bytes) {
-                Ok(bytes) => Line::Body(bytes, rejected(is_noreply(last), ERROR)),
-                Err(_) => bad(is_noreply(last), ERROR),
             }
         }
         [b"delete", queue, ref last @ ..] if last.len() < 3 => {
@@ -247,8 +259,60 @@ fn understand(line: &[u8]) -> Line<'_> {
         [b"quit"] => plain("quit"),
         [b"db_checkpoint"] => plain("db_checkpoint"),
         [b"db_archive"] => plain("db_archive"),
-        _ => bad(false, ERROR),
+        _ => match (lower.as_slice(), &tokens[..]) {
+            (b"set" | b"add" | b"replace" | b"append" | b"prepend", [_, _, _, _, bytes, last @ ..])
+            | (b"cas", [_, _, _, _, bytes, _, last @ ..])
+                if is_last(last) && tokens[0] != b"set" =>
+            {
+                swallowed(bytes, is_noreply(last))
+            }
+            (b"ms", [_, _, bytes, ..]) if is_number(bytes) => swallowed(bytes, false),
+            (b"ms", [_, _, flags @ ..]) => match flags.iter().find(|flag| flag[0] == b'S') {
+                Some(size) => swallowed(&size[1..], false),
+                None => closed(false, ERROR),
+            },
+            (b"put", [_, _, _, _, bytes]) => swallowed(bytes, false),
+            (b"set" | b"add" | b"replace" | b"append" | b"prepend" | b"cas" | b"ms" | b"put", _) => {
+                closed(false, ERROR)
+            }
+            _ => bad(false, ERROR),
+        },
     }
+}
+
+/// The words that other protocols begin with.
+const OTHERS: &str = "SSH- AMQP CONNECT STOMP HTTP/ GIOP";
+const OTHERS_AND_A_SPACE: &str = "PROXY EHLO HELO USER PASS NICK";
+
+/// Whether a connection that begins so is for another kind of server.
+fn is_other_protocol(input: &[u8]) -> bool {
+    let newline = input.iter().position(|byte| *byte == b'\n').filter(|newline| *newline <= LINE_BYTES_MAX);
+    let line = &input[..newline.unwrap_or(input.len())];
+    let text = String::from_utf8_lossy(line);
+    let begins = OTHERS.split(' ').any(|word| text.starts_with(word))
+        || OTHERS_AND_A_SPACE.split(' ').any(|word| text.starts_with(&format!("{word} ")))
+        || text.starts_with("  V2");
+    let binary = |byte: u8| (byte < b' ' && byte != b'\t' && byte != b'\r') || byte > b'~';
+    let without_return = line.strip_suffix(b"\r").unwrap_or(line);
+    begins
+        || line.first().is_some_and(|first| binary(*first))
+        || line[..line.len().min(4)].contains(&0)
+        || (line.len() > 1 && line[0] == b'*' && line[1].is_ascii_digit())
+        || (newline.is_some() && is_request(without_return, &["HTTP", "RTSP", "SIP", "ICAP"]))
+}
+
+/// Whether a line ends in a space, one of the names, and a version.
+fn is_request(line: &[u8], names: &[&str]) -> bool {
+    // As it is said in Latin-1, in which all bytes are letters.
+    let text: String = line.iter().map(|byte| char::from(*byte)).collect();
+    let Some((_, last)) = text.trim_end_matches(' ').rsplit_once(' ') else { return false };
+    let Some((name, version)) = last.split_once('/') else { return false };
+    let digit = |digit: &str| digit.len() == 1 && digit.as_bytes()[0].is_ascii_digit();
+    names.contains(&name) && (digit(version) || version.split_once('.').is_some_and(|(a, b)| digit(a) && digit(b)))
+}
+
+fn is_number(token: &[u8]) -> bool {
+    number(token, i64::MIN.into(), i64::MAX.into()).is_some()
 }
 
 fn is_name(token: &[u8]) -> bool {
@@ -263,7 +327,7 @@ fn number(token: &[u8], least: i128, most: i128) -> Option<i128> {
 
 /// The size of a body. The error: whether it is a number below 0.
 fn body_bytes(token: &[u8]) -> Result<usize, bool> {
-    match number(token, i32::MIN.into(), i128::from(i32::MAX) - 2) {
+    match number(token, i64::MIN.into(), 1 << 32) {
         Some(bytes) => usize::try_from(bytes).map_err(|_| true),
         None => Err(false),
     }

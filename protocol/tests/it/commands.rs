@@ -1,5 +1,7 @@
 //! What the protocol's commands look like.
 
+use protocol::{Command, Parse, Parser, Queues};
+
 use crate::transcript::check;
 
 #[test]
@@ -24,6 +26,24 @@ fn get() {
     let name = "q".repeat(250);
     let line = ["get", &name, &name].join(" ");
     check(format!("{line}\r\n"), &[&line]);
+}
+
+/// What is left of a get's line can be kept after each of its names, and gives the others.
+#[test]
+fn the_names_of_a_get_can_be_taken_up_again_where_they_were_left() {
+    for line in ["get a bb c\r\n", "gets a bb c\n", "get  a   bb c  \r\n", "  get a bb c \n"] {
+        let wanted = [&b"a"[..], b"bb", b"c"];
+        let (used, parsed) = Parser::new(0).next(line.as_bytes());
+        let Parse::Command(Command::Get { mut queues, .. }) = parsed else { panic!("{parsed:?}") };
+        for done in 0..=wanted.len() {
+            let rest = &line.as_bytes()[used - queues.rest_bytes()..used];
+            assert!(rest.ends_with(b"\n"), "{line:?}");
+            let mut resumed = Queues::resume(rest);
+            assert_eq!(resumed, queues, "{line:?}");
+            assert_eq!(resumed.by_ref().collect::<Vec<_>>(), wanted[done..], "{line:?}");
+            queues.next();
+        }
+    }
 }
 
 #[test]
@@ -52,8 +72,9 @@ fn the_rest() {
 }
 
 #[test]
-fn a_line_may_end_in_a_bare_newline_but_a_body_may_not() {
+fn a_line_may_end_in_a_bare_newline_and_then_its_body_may_too() {
     check("get q\nstats\nset q 0 0 1\nx\r\n", &["get q", "Stats", r#"set q 0 0 "x""#]);
+    check("set q 0 0 1\nx\nget q\nquit\n", &[r#"set q 0 0 "x""#, "get q", "Quit"]);
     check("get q\r\r\n", &["CLIENT_ERROR bad command line format"]);
 }
 

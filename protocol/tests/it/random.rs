@@ -69,12 +69,22 @@ impl Random {
 struct Script {
     input: Vec<u8>,
     wanted: Vec<String>,
+    closed: bool,
 }
 
 impl Script {
-    fn line(&mut self, random: &mut Random, line: &str) {
+    /// Returns what a body behind it may end in.
+    fn line(&mut self, random: &mut Random, line: &str) -> &'static [&'static str] {
         self.input.extend_from_slice(line.as_bytes());
-        self.input.extend_from_slice(random.pick(&["\r\n", "\r\n", "\n", " \r\n"]).as_bytes());
+        let end = random.pick(&["\r\n", "\r\n", "\n", " \r\n"]);
+        self.input.extend_from_slice(end.as_bytes());
+        if end == "\n" { &["\r\n", "\n"] } else { &["\r\n"] }
+    }
+
+    fn closed(&mut self, noreply: bool, reply: &str) {
+        self.rejected(noreply, reply);
+        self.wanted.last_mut().expect("just pushed").push_str(", close");
+        self.closed = true;
     }
 
     fn rejected(&mut self, noreply: bool, reply: &str) {
@@ -95,9 +105,9 @@ impl Script {
                 let len = random.below(BODY_BYTES_MAX + 1);
                 let body = random.body(len);
                 let noreply = random.pick(&["", " noreply"]);
-                self.line(random, &format!("set {name} {flags} {exptime} {len}{noreply}"));
+                let ends = self.line(random, &format!("set {name} {flags} {exptime} {len}{noreply}"));
                 self.input.extend_from_slice(&body);
-                self.input.extend_from_slice(b"\r\n");
+                self.input.extend_from_slice(random.pick(ends).as_bytes());
                 let name = name.as_bytes().escape_ascii();
                 self.wanted.push(format!("set {name} {flags} {exptime} \"{}\"{noreply}", body.escape_ascii()));
             }
@@ -126,15 +136,19 @@ impl Script {
         let name = random.name();
         let len = random.below(2 * BODY_BYTES_MAX);
         let body = random.body(len);
-        match random.below(7) {
+        match random.below(8) {
             0 => {
-                let line = random.pick(&["", "x", "get", "set q 0 0", "stats foo", "verbosity", "delete"]);
+                let line = random.pick(&["", "x", "get", "stats foo", "verbosity", "delete"]);
                 self.line(random, line);
                 self.rejected(false, "ERROR");
             }
             1 => {
-                let word = random.pick(&["add", "replace", "append", "prepend"]);
-                self.line(random, &format!("{word} {name} 0 0 {len}{last}"));
+                let (word, noreply) = match random.pick(&["add", "replace", "append", "prepend", "SET", "ms"]) {
+                    "ms" => ("ms", false),
+                    word => (word, noreply),
+                };
+                let middle = if word == "ms" { "" } else { "0 0 " };
+                self.line(random, &format!("{word} {name} {middle}{len}{last}"));
                 self.input.extend_from_slice(&body);
                 self.swallowed_end(random);
                 self.rejected(noreply, "ERROR");
@@ -161,7 +175,17 @@ impl Script {
             }
             4 => {
                 self.line(random, &format!("set {name} 0 0 -1{last}"));
-                self.rejected(noreply, "CLIENT_ERROR bad data chunk");
+                self.closed(noreply, "CLIENT_ERROR bad data chunk");
+            }
+            6 => {
+                let (size, reply) = match random.below(4) {
+                    0 => ("", "ERROR"),
+                    1 => ("1 2", "ERROR"),
+                    _ => (random.pick(&["x", "4294967297"]), "CLIENT_ERROR bad command line format"),
+                };
+                let last = if reply == "ERROR" { "" } else { last };
+                self.line(random, &format!("set {name} 0 0 {size}{last}"));
+                self.closed(noreply && !last.is_empty(), reply);
             }
             5 => {
                 let len = BODY_BYTES_MAX + 1 + random.below(2000);
@@ -173,9 +197,12 @@ impl Script {
             }
             _ => {
                 let len = len % BODY_BYTES_MAX;
-                self.line(random, &format!("set {name} 0 0 {len}{last}"));
+                let ends = self.line(random, &format!("set {name} 0 0 {len}{last}"));
                 self.input.extend_from_slice(&body[..len.min(body.len())]);
-                let junk = random.pick(&["\n", "x\n", "\rx\r\n", "get x\r\n", "\r\r\n"]);
+                let junk = match random.pick(&["\n", "x\n", "\rx\r\n", "get x\r\n", "\r\r\n"]) {
+                    "\n" if ends.contains(&"\n") => "x\n",
+                    junk => junk,
+                };
                 self.input.extend_from_slice(junk.as_bytes());
                 self.rejected(noreply, "CLIENT_ERROR bad data chunk");
             }
@@ -186,7 +213,10 @@ impl Script {
 fn script(random: &mut Random) -> Script {
     let mut script = Script::default();
     for _ in 0..1 + random.below(8) {
-        if random.one_in(2) {
+        if script.closed {
+            // What comes behind must not matter.
+            script.input.extend_from_slice(b"flush_all\r\n");
+        } else if random.one_in(2) {
             script.bad(random);
         } else {
             script.good(random);
@@ -216,7 +246,7 @@ fn garbage_comes_out_the_same_however_it_is_cut() {
                 0 => input.truncate(at),
                 1 if !input.is_empty() => input[at] = random.below(256) as u8,
                 2 if !input.is_empty() => drop(input.remove(at)),
-                _ => input.insert(at, *b"\r\n -9\x80".get(random.below(6)).unwrap_or(&0)),
+                _ => input.insert(at, *b"\r\n -9\x80*\x16".get(random.below(8)).unwrap_or(&0)),
             }
         }
         check_cuts(&input);

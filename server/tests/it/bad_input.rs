@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::process::{Launch, wait_until};
+use crate::process::{Launch, Server, wait_until};
 use crate::transcript::{run, run_on};
 
 #[test]
@@ -25,10 +25,6 @@ fn unknown_commands() {
 #[test]
 fn wrong_number_of_tokens() {
     run(r"
-        > set $q 0 0
-        < ERROR
-        > set
-        < ERROR
         > get
         < ERROR
         > gets
@@ -66,8 +62,131 @@ fn commands_that_a_queue_does_not_have() {
         > get x
         > cas $q 0 0 5 77 noreply
         > get x
-        > add $q 0 0 many
+        > ms $q 11 T0 F7
+        > flush_all\r\n
         < ERROR
+        > ms $q S11
+        > flush_all\r\n
+        < ERROR
+        > SET $q 0 0 11
+        > flush_all\r\n
+        < ERROR
+        > put 0 0 60 11
+        > flush_all\r\n
+        < ERROR
+        > get $q
+        < END
+    ");
+}
+
+/// Sends it to a server that has a message, in one write and in single bytes. The answer and a close must come, and the
+/// message must still be there: nothing of what was sent behind may have run.
+#[track_caller]
+fn closes(server: &Server, sent: &[u8], answer: &str) {
+    let mut other = server.connect();
+    for size in [sent.len(), 1] {
+        let mut client = server.connect();
+        for piece in sent.chunks(size) {
+            if client.try_send(piece).is_err() {
+                break;
+            }
+        }
+        client.expect(answer);
+        client.expect_close();
+        assert_eq!(other.figure("curr_items"), 1, "{} was run", sent.escape_ascii());
+    }
+}
+
+/// What any web page can have a browser send to a port of the machine that it runs on.
+#[test]
+fn other_protocols_are_closed_and_nothing_of_theirs_is_run() {
+    let server = Launch::new().start();
+    assert_eq!(server.connect().set("q", b"kept"), "STORED");
+    let requests: [&[u8]; 9] = [
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nflush_all\r\n",
+        b"OPTIONS / HTTP/1.0\nget q\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nflush_all\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\nflush_all\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\nflush_all\r\n",
+        b"AMQP\x00\x00\x09\x01\r\nflush_all\r\n",
+        b"\x80\x00\x00\x01\r\nflush_all\r\n",
+        b"*2\r\n$4\r\nECHO\r\n$9\r\nflush_all\r\n",
+        b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\nflush_all\r\n",
+    ];
+    for request in requests {
+        closes(&server, request, "");
+    }
+    // A request on a connection that has been of use is closed too.
+    closes(&server, b"get nothing\r\nGET /q HTTP/1.1\r\n\r\nflush_all\r\n", "END\r\n");
+    assert_eq!(server.connect().get("q").as_deref(), Some(&b"kept"[..]));
+}
+
+#[test]
+fn a_store_whose_size_is_not_known_is_answered_and_closed() {
+    let server = Launch::new().start();
+    assert_eq!(server.connect().set("q", b"kept"), "STORED");
+    for (line, answer) in [
+        ("set q 0 0 4294967297", "CLIENT_ERROR bad command line format\r\n"),
+        ("set q 0 0 99999999999999999999999", "CLIENT_ERROR bad command line format\r\n"),
+        ("set q 0 0 five", "CLIENT_ERROR bad command line format\r\n"),
+        ("set q 0 0 5x", "CLIENT_ERROR bad command line format\r\n"),
+        ("set q 0 0 five noreply", ""),
+        ("set q 0 0 -1", "CLIENT_ERROR bad data chunk\r\n"),
+        ("set q 0 0", "ERROR\r\n"),
+        ("set", "ERROR\r\n"),
+        ("set my queue 0 0 9", "ERROR\r\n"),
+        ("add q 0 0 many", "ERROR\r\n"),
+        ("cas q 0 0 9", "ERROR\r\n"),
+        ("ms q T0", "ERROR\r\n"),
+    ] {
+        closes(&server, format!("{line}\r\nflush_all\r\nget q\r\n").as_bytes(), answer);
+    }
+    assert_eq!(server.connect().get("q").as_deref(), Some(&b"kept"[..]));
+}
+
+/// nc sends what is typed, and a line that is typed ends in a bare newline.
+#[test]
+fn the_first_example_of_the_readme_works_as_it_is_typed() {
+    let readme = include_str!("../../../README.md");
+    let (_, example) = readme.split_once("```\n$ nc 127.0.0.1 22201\n").expect("its first example is of nc");
+    let (example, _) = example.split_once("```").unwrap();
+    let server = Launch::new().start();
+    let mut client = server.connect();
+    let lines: Vec<&str> = example.lines().collect();
+    let (set, body, get) = (lines[0], lines[1], lines[3]);
+    for typed in [set, body] {
+        client.send(format!("{typed}\n"));
+    }
+    let mut came = vec![client.line()];
+    client.send(format!("{get}\n"));
+    came.extend((0..3).map(|_| client.line()));
+    client.send("quit\n");
+    client.expect_close();
+    let [stored, value, again, end] = &came[..] else { unreachable!("four lines") };
+    assert_eq!(lines, [set, body, stored, get, value, again, end, "quit"]);
+    assert!(set.starts_with("set ") && get.starts_with("get ") && stored == "STORED", "{came:?}");
+}
+
+#[test]
+fn what_is_typed_into_nc() {
+    run(r"
+        >| set $q 0 0 5\nhello\nset $q 0 0 11\nget x\nget x\nset $q 0 0 1\nx\r\n
+        < STORED
+        < STORED
+        < STORED
+        >| get $q $q $q\n
+        < VALUE $q 0 5
+        < hello
+        < VALUE $q 0 11
+        <| get x\nget x\r\n
+        < VALUE $q 0 1
+        < x
+        < END
+        >| set $q 0 0 5\nhello, world\n
+        < CLIENT_ERROR bad data chunk
+        > set $q 0 0 5
+        >| hello\n
+        < CLIENT_ERROR bad data chunk
         > get $q
         < END
     ");
@@ -122,14 +241,6 @@ fn numbers() {
         > set $q 0 soon 5
         > get x
         < CLIENT_ERROR bad command line format
-        > set $q 0 0 five
-        < CLIENT_ERROR bad command line format
-        > set $q 0 0 5x
-        < CLIENT_ERROR bad command line format
-        > set $q 0 0 99999999999999999999999
-        < CLIENT_ERROR bad command line format
-        > set $q 0 0 -1
-        < CLIENT_ERROR bad data chunk
         > get $q
         < END
     ");

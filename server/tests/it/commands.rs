@@ -223,20 +223,6 @@ fn gets_adds_the_number_of_the_message() {
 }
 
 #[test]
-fn gets_numbers_grow_and_are_never_used_again() {
-    let server = Launch::new().start();
-    let mut client = server.connect();
-    let mut number = || {
-        assert_eq!(client.set("q", b"x"), "STORED");
-        let line = client.command("gets q");
-        client.expect("x\r\nEND\r\n");
-        line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()
-    };
-    let numbers: Vec<u64> = (0..5).map(|_| number()).collect();
-    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
-}
-
-#[test]
 fn delete_drops_messages_and_counters() {
     run(r"
         > delete $q

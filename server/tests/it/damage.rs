@@ -208,6 +208,53 @@ fn a_missing_segment() {
     assert!(gone.windows(2).all(|pair| pair[1] == pair[0] + 1), "all of them in one piece: {gone:?}");
 }
 
+/// The files of the log, oldest first.
+fn segments(server: &Server) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(log_of(server)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// Prepared segments with higher numbers are there.
+#[test]
+fn the_newest_segment_that_was_used_is_missing() {
+    let gone = damaged(|server| {
+        let (path, _) = find(server, MESSAGES - 1);
+        assert!(segments(server).last() > Some(&path), "a segment is prepared behind it");
+        fs::remove_file(&path).unwrap();
+        path
+    });
+    assert!(gone.contains(&(MESSAGES - 1)) && gone.len() < 60, "{gone:?}");
+}
+
+#[test]
+fn the_newest_segments_are_missing_all_of_them() {
+    let gone = damaged(|server| {
+        let (path, _) = find(server, MESSAGES - 1);
+        segments(server).iter().filter(|file| **file >= path).for_each(|file| fs::remove_file(file).unwrap());
+        path
+    });
+    assert!(gone.contains(&(MESSAGES - 1)) && gone.len() < 60, "{gone:?}");
+}
+
+/// Nothing but the header says so when the index is gone too.
+#[test]
+fn a_torn_end_is_damage_when_a_clean_stop_wrote_more() {
+    let mut server = filled();
+    server.start();
+    server.terminate();
+    let (path, at) = find(&server, MESSAGES - 1);
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    let rest = fs::metadata(&path).unwrap().len() - at;
+    file.write_all_at(&vec![0; rest as usize], at).unwrap();
+    remove_index(&server);
+    server.launch().clone().refused().assert_one_line(&[file_name(&path), "--repair", "--check"]);
+    assert!(!check(&server).status.success());
+    server.set_arguments(&["--repair"]);
+    server.start();
+    assert_eq!(gone(&server), [MESSAGES - 1]);
+}
+
 #[test]
 fn a_segment_that_was_cut_short() {
     let gone = damaged(|server| {

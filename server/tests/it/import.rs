@@ -1,12 +1,17 @@
 //! Moving over from another server.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Output, Stdio};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Output, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::client::write_set;
-use crate::process::{Launch, Server};
+use crate::process::{Launch, Server, wait_until};
 
 fn import(launch: &Launch, from: SocketAddr, arguments: &[&str]) -> Output {
     let from = from.to_string();
@@ -105,22 +110,43 @@ fn a_message_that_is_too_large_is_given_back() {
     assert_eq!(launch.start().connect().get("q").as_deref(), Some(&b"small"[..]));
 }
 
-/// A server that says what the script says: one answer for each line that it reads.
-fn scripted(script: Vec<(&'static str, &'static str)>) -> (SocketAddr, JoinHandle<()>) {
+/// Lines that a server reads, and what it says to each.
+type Script = Vec<(&'static str, &'static str)>;
+
+/// A server that says what the script says.
+fn scripted(script: Script) -> (SocketAddr, JoinHandle<()>) {
+    scripted_connections(vec![script])
+}
+
+/// The same with a script for each connection, all of which are open until the end.
+fn scripted_connections(scripts: Vec<Script>) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let mut stream = BufReader::new(stream);
-        for (expected, answer) in script {
-            let mut line = String::new();
-            stream.read_line(&mut line).unwrap();
-            assert_eq!(line, format!("{expected}\r\n"));
-            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        let mut streams = Vec::new();
+        for script in scripts {
+            let (stream, _) = listener.accept().unwrap();
+            let mut stream = BufReader::new(stream);
+            for (expected, answer) in script {
+                let mut line = String::new();
+                stream.read_line(&mut line).unwrap();
+                assert_eq!(line, format!("{expected}\r\n"));
+                stream.get_mut().write_all(answer.as_bytes()).unwrap();
+            }
+            streams.push(stream);
         }
-        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "nothing else is asked");
+        for mut stream in streams {
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0, "nothing else is asked");
+        }
     });
     (address, server)
+}
+
+/// The one line on standard error of an import that failed.
+fn failure(output: &Output) -> String {
+    let error = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(!output.status.success() && error.lines().count() == 1, "{output:?}");
+    error
 }
 
 /// Byte for byte what kestrel 2 answers: it has no `stats queue`, and takes it for `stats`.
@@ -158,4 +184,175 @@ fn the_other_server_goes_away() {
     assert_eq!(error.lines().count(), 1, "{error}");
     server.join().unwrap();
     assert_eq!(launch.start().connect().get("q").as_deref(), Some(&b"one"[..]));
+}
+
+#[test]
+fn names_that_no_command_can_say_stay_where_they_are() {
+    let (address, server) = scripted(vec![
+        ("stats queue", "STAT  3/2\r\nSTAT a\tb 1/0\r\nSTAT c\rd 1/0\r\nSTAT good 1/0\r\nEND\r\n"),
+        ("get good", "VALUE good 0 3\r\none\r\nEND\r\n"),
+        ("get good", "END\r\n"),
+    ]);
+    let launch = Launch::new();
+    let output = import(&launch, address, &[]);
+    let error = failure(&output);
+    assert!(error.contains("3 queues were left") && error.contains("\"\", \"a\\tb\", \"c\\rd\""), "{error}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("moved 1 messages of 1 queues"), "{output:?}");
+    server.join().unwrap();
+    let started = launch.start();
+    assert_eq!(started.connect().queue_counters().len(), 1);
+    assert_eq!(started.connect().get("good").as_deref(), Some(&b"one"[..]));
+}
+
+#[test]
+fn a_message_of_another_queue_is_given_back() {
+    let (address, server) = scripted_connections(vec![
+        vec![("stats queue", "STAT a 1/0\r\nEND\r\n"), ("get a", "VALUE b 5 3\r\none\r\nEND\r\n")],
+        vec![("set a 5 0 3", ""), ("one", "STORED\r\n")],
+    ]);
+    let launch = Launch::new();
+    let error = failure(&import(&launch, address, &[]));
+    assert!(error.contains("queue a: ") && error.contains("queue \"b\"") && error.contains("back there"), "{error}");
+    server.join().unwrap();
+    assert!(launch.start().connect().queue_counters().is_empty());
+}
+
+#[test]
+fn what_is_no_message_is_not_stored() {
+    for (answer, words) in [
+        ("VALUE q -1 3\r\none\r\nEND\r\n", "\"VALUE q -1 3\" in the answer to a get"),
+        ("VALUE q 0 99999999999\r\none\r\nEND\r\n", "\"VALUE q 0 99999999999\" in the answer"),
+        ("VALUE q 0 3\r\nlonger\r\nEND\r\n", "longer than the 3 bytes"),
+        ("STORED\r\n", "\"STORED\" in the answer to a get"),
+    ] {
+        let (address, server) = scripted(vec![("stats queue", "STAT q 1/0\r\nEND\r\n"), ("get q", answer)]);
+        let launch = Launch::new();
+        let error = failure(&import(&launch, address, &[]));
+        assert!(error.contains(words) && error.contains("queue q"), "{error}");
+        // It may have closed its connection with what it did not read.
+        let _ = server.join();
+        assert!(launch.start().connect().queue_counters().is_empty());
+    }
+}
+
+/// A message that came is kept, whatever comes behind it.
+#[test]
+fn a_message_without_an_end_behind_it_is_kept() {
+    let (address, server) = scripted(vec![
+        ("stats queue", "STAT q 2/0\r\nEND\r\n"),
+        ("get q", "VALUE q 0 3\r\none\r\nVALUE q 0 3\r\ntwo\r\nEND\r\n"),
+    ]);
+    let launch = Launch::new();
+    let error = failure(&import(&launch, address, &[]));
+    assert!(error.contains("\"VALUE q 0 3\" where a get's END was due"), "{error}");
+    let _ = server.join();
+    assert_eq!(launch.start().connect().get("q").as_deref(), Some(&b"one"[..]));
+}
+
+/// Sends a piece over and over until the other side is gone; tells of each.
+fn flood(mut stream: TcpStream, piece: &[u8], sent: &Sender<usize>) {
+    while stream.write_all(piece).is_ok() {
+        // The test does not count any more.
+        let _ = sent.send(piece.len());
+        if piece.is_empty() {
+            // Until the other side is gone.
+            let _ = stream.read(&mut [0]);
+            return;
+        }
+    }
+}
+
+/// A server that answers the listing, and the first get with `head`; then `piece` follows without an end. Whatever comes on
+/// other connections is read and forgotten.
+fn endless(head: &'static str, piece: Vec<u8>) -> (SocketAddr, Receiver<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, sent) = channel();
+    thread::spawn(move || {
+        let mut stream = BufReader::new(listener.accept().unwrap().0);
+        thread::spawn(move || {
+            for other in listener.incoming() {
+                let mut other = other.unwrap();
+                thread::spawn(move || io::copy(&mut other, &mut io::sink()));
+            }
+        });
+        for answer in ["STAT q 1/0\r\nEND\r\n", head] {
+            stream.read_line(&mut String::new()).unwrap();
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+        flood(stream.into_inner(), &piece, &sender);
+    });
+    (address, sent)
+}
+
+/// An import as a child process, and its most memory so far in bytes.
+struct Importing(Child);
+
+impl Importing {
+    fn start(launch: &Launch, from: SocketAddr) -> Importing {
+        Importing(launch.clone().with(&["--import", &from.to_string()]).spawn())
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// SIGTERM ends it within three seconds; what it said.
+    fn stop(mut self) -> String {
+        kill(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGTERM).unwrap();
+        let mut ended = None;
+        wait_until("SIGTERM ends the import", Duration::from_secs(3), || {
+            ended = self.0.try_wait().unwrap();
+            ended.is_some()
+        });
+        assert!(ended.is_some_and(|status| status.code() == Some(1)), "{ended:?}");
+        io::read_to_string(self.0.stderr.take().unwrap()).unwrap()
+    }
+}
+
+impl Drop for Importing {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// It is handed back as it comes, and a signal ends that.
+#[test]
+fn a_message_without_an_end_is_not_held_in_memory() {
+    const SENT: usize = 200 << 20;
+    let (address, sent) = endless("VALUE q 0 2147480000\r\n", vec![b'x'; 1 << 20]);
+    let launch = Launch::new();
+    let importing = Importing::start(&launch, address);
+    assert!(
+        sent.iter()
+            .scan(0, |sum, bytes| {
+                *sum += bytes;
+                Some(*sum)
+            })
+            .any(|sum| sum >= SENT),
+        "it went away"
+    );
+    let memory = importing.memory_bytes();
+    assert!(memory < (SENT / 2) as u64, "{memory} bytes of memory");
+    let error = importing.stop();
+    assert!(error.contains("-B allows") && error.contains("stopped by a signal amid an answer"), "{error}");
+}
+
+#[test]
+fn a_line_without_an_end_has_one() {
+    let (address, _sent) = endless("STAT ", vec![b'x'; 1 << 10]);
+    let error = failure(&import(&Launch::new(), address, &[]));
+    assert!(error.contains("a line of more than 2048 bytes"), "{error}");
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_the_rest_of_a_message() {
+    let (address, sent) = endless("VALUE q 0 10\r\n", vec![]);
+    let importing = Importing::start(&Launch::new(), address);
+    sent.recv().unwrap();
+    let error = importing.stop();
+    assert!(error.contains("stopped by a signal") && error.contains("under way is lost"), "{error}");
 }

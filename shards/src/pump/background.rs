@@ -2,17 +2,21 @@
 //! and in the mode that acknowledges after the write, the fdatasync that follows once a second.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use glommio::timer::sleep;
 use storage::Chore;
 
-use super::{Pump, fatal, reactor_turn};
+use super::{Pump, fatal};
 use crate::node::Node;
 
 /// How long a written frame waits for its fdatasync at most, in the mode that acknowledges after the write; and how
 /// often a full disk is looked at again.
 const TICK: Duration = Duration::from_secs(1);
+/// A chore that takes so long finds the disk slow: most take a few milliseconds.
+const SLOW_CHORE: Duration = Duration::from_millis(250);
+/// How long the last checkpoint may take on a slow disk.
+const SLOW_CHECKPOINT_MAX: Duration = Duration::from_secs(1);
 /// How often the end of the last checkpoint is looked for when the shard stops.
 const STOP_POLL: Duration = Duration::from_millis(1);
 
@@ -22,6 +26,7 @@ pub(super) fn spawn(pump: &Rc<Pump>, checkpoint_interval: Option<Duration>) {
     glommio::spawn_local(index(Rc::clone(pump))).detach();
     glommio::spawn_local(reclaim(Rc::clone(pump))).detach();
     glommio::spawn_local(tick(Rc::clone(pump))).detach();
+    glommio::spawn_local(syncs(Rc::clone(pump))).detach();
     if let Some(interval) = checkpoint_interval {
         glommio::spawn_local(checkpoints(Rc::clone(pump), interval)).detach();
     }
@@ -29,12 +34,14 @@ pub(super) fn spawn(pump: &Rc<Pump>, checkpoint_interval: Option<Duration>) {
 
 /// Runs a chore on another thread.
 async fn run(pump: &Pump, mut chore: Chore) {
-    let chore = glommio::executor()
+    let (chore, took) = glommio::executor()
         .spawn_blocking(move || {
+            let began = Instant::now();
             chore.run();
-            chore
+            (chore, began.elapsed())
         })
         .await;
+    pump.disk_is_slow.set(took >= SLOW_CHORE);
     pump.with_node(|node| node.finish_chore(chore).unwrap_or_else(|error| fatal(&error)));
 }
 
@@ -65,7 +72,7 @@ async fn index(pump: Rc<Pump>) {
         while pump.with_node(Node::wants_checkpoint_step) {
             match pump.with_node(Node::index_chore) {
                 Some(chore) => run(&pump, chore).await,
-                None => reactor_turn().await,
+                None => pump.turns.next().await,
             }
         }
     }
@@ -76,7 +83,7 @@ async fn reclaim(pump: Rc<Pump>) {
         pump.reclaim_due.wait().await;
         while let Some(copied) = pump.with_node(|node| node.reclaim().unwrap_or_else(|error| fatal(&error))) {
             pump.acknowledged.reached(copied).await;
-            reactor_turn().await;
+            pump.turns.next().await;
         }
     }
 }
@@ -84,8 +91,15 @@ async fn reclaim(pump: Rc<Pump>) {
 async fn tick(pump: Rc<Pump>) {
     loop {
         sleep(TICK).await;
+        pump.with_node(Node::tick);
+    }
+}
+
+/// Makes durable what was acknowledged after its write, once a second. A slow disk holds up nothing but this.
+async fn syncs(pump: Rc<Pump>) {
+    loop {
+        sleep(TICK).await;
         sync(&pump).await;
-        pump.with_node(|node| node.shard().store().retry_when_full());
     }
 }
 
@@ -110,8 +124,10 @@ async fn sync(pump: &Pump) {
     pump.with_node(|node| node.finish_sync(&sync));
 }
 
-/// Commits and syncs everything, then writes a checkpoint.
+/// Commits and syncs everything, then writes a checkpoint; on a slow disk only as much of it as fits into a second, since the
+/// log says the same.
 pub(super) async fn finish(pump: &Pump) {
+    let began = Instant::now();
     let wanted = pump.with_node(Node::request_checkpoint);
     loop {
         pump.commit_due.notify();
@@ -119,6 +135,13 @@ pub(super) async fn finish(pump: &Pump) {
         pump.acknowledged.reached(pump.changed()).await;
         sync(pump).await;
         if pump.with_node(|node| node.shard().store().checkpoints_finished()) >= wanted {
+            return;
+        }
+        if pump.disk_is_slow.get() && began.elapsed() >= SLOW_CHECKPOINT_MAX {
+            log::warn!(
+                "shard {}: the disk is slow, so the stop leaves the checkpoint: the next start reads more of the log",
+                pump.me
+            );
             return;
         }
         sleep(STOP_POLL).await;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures_lite::future::yield_now;
 use storage::{Commit, CommitTimes};
 
-use super::{Pump, fatal, note_applied};
+use super::{Pump, fatal};
 use crate::commit_policy::{CommitMode, CommitPolicy};
 use crate::hash::ShardId;
 use crate::slow_commits::SlowCommits;
@@ -22,7 +22,7 @@ pub(super) async fn run(pump: Rc<Pump>, mode: CommitMode) {
         yield_now().await;
         loop {
             let begun = pump.with_node(|node| {
-                note_applied(node);
+                pump.note_applied(node);
                 node.begin_commit()
             });
             let Some(mut commit) = begun else { break };

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::mem;
 use std::task::{Poll, Waker};
 
 use storage::FrameNumber;
@@ -67,6 +68,34 @@ impl Acknowledged {
                 return Poll::Ready(());
             }
             self.waiting.borrow_mut().push((frame, context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// A count that grows, and who waits for it to grow.
+#[derive(Debug, Default)]
+pub(super) struct Growing {
+    count: Cell<u64>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Growing {
+    /// Notes the count, and wakes those who wait if it has grown.
+    pub(super) fn note(&self, count: u64) {
+        if self.count.replace(count) != count {
+            mem::take(&mut *self.waiting.borrow_mut()).into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Waits until the count is beyond this.
+    pub(super) async fn beyond(&self, count: u64) {
+        poll_fn(|context| {
+            if self.count.get() > count {
+                return Poll::Ready(());
+            }
+            self.waiting.borrow_mut().push(context.waker().clone());
             Poll::Pending
         })
         .await;

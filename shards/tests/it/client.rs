@@ -46,6 +46,10 @@ pub(crate) struct Client {
     /// The number of what it has sent last.
     pub(crate) round: u64,
     pub(crate) pending: Vec<Pending>,
+    /// Operations that were not asked for yet, since the first one waits for its shard's disk; and after how many retries it
+    /// was tried.
+    pub(crate) stalled: Vec<(usize, Op)>,
+    pub(crate) tried_at: u64,
     /// Operations whose outcomes come from other shards, and have not come yet.
     pub(crate) forwarded: usize,
     /// The frame that must be safe before the replies go.
@@ -56,7 +60,8 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(shard: usize, gather: GatherId) -> Client {
         let woken = Arc::new(Flag(AtomicBool::new(false)));
-        Client { shard, gather, round: 0, pending: Vec::new(), forwarded: 0, wanted: 0, woken }
+        let (pending, stalled) = (Vec::new(), Vec::new());
+        Client { shard, gather, round: 0, pending, stalled, tried_at: 0, forwarded: 0, wanted: 0, woken }
     }
 
     /// Has it look for its outcomes once, although nobody has woken it.
@@ -65,7 +70,7 @@ impl Client {
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.pending.is_empty()
+        !self.pending.is_empty() || !self.stalled.is_empty()
     }
 
     /// Hands over the replies to all that was sent, in order, if all are there and may be told.
@@ -76,7 +81,7 @@ impl Client {
                 return None;
             }
             let mut missing = self.pending.iter_mut().filter(|pending| pending.outcome.is_none());
-            for outcome in node.outcomes(self.gather) {
+            while let Some(outcome) = node.next_outcome(self.gather) {
                 missing.next().expect("an outcome for each operation").outcome = Some(outcome);
             }
             assert!(missing.next().is_none(), "each operation has its outcome");

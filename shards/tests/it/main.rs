@@ -6,6 +6,7 @@
 mod client;
 mod counts;
 mod history;
+mod ownership;
 mod setup;
 mod simulate;
 mod simulated_shard;

@@ -16,6 +16,8 @@ pub(crate) enum Step {
     Send,
     /// A shard takes a packet out of a channel.
     Receive,
+    /// A shard applies operations of others.
+    Serve,
     Commit,
     Sync,
     Segments,
@@ -26,10 +28,11 @@ pub(crate) enum Step {
     Checkpoint,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step::Client,
     Step::Send,
     Step::Receive,
+    Step::Serve,
     Step::Commit,
     Step::Sync,
     Step::Segments,

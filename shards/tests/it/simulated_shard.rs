@@ -76,7 +76,7 @@ impl SimulatedShard {
             Step::Index => self.step_index()?,
             Step::Reclaim => self.step_reclaim()?,
             Step::Checkpoint => mem::drop(self.node.request_checkpoint()),
-            Step::Client | Step::Receive | Step::Leave => unreachable!("these are steps of others"),
+            Step::Client | Step::Receive | Step::Serve | Step::Leave => unreachable!("these are steps of others"),
         }
         Ok(())
     }

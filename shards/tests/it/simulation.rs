@@ -1,6 +1,7 @@
 //! The simulation: shards, the channels between them, and clients. One step at a time, and after each what must hold.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::mem;
 use std::path::PathBuf;
 use std::slice;
 
@@ -31,8 +32,8 @@ pub(crate) struct Simulation<'a> {
     shards: Vec<SimulatedShard>,
     /// From a shard, to a shard.
     channels: Vec<Vec<VecDeque<Packet>>>,
-    /// Whose operations are on their way from a shard to a shard, in their order.
-    under_way: Vec<Vec<VecDeque<Address>>>,
+    /// Whose operations are on their way: by the shard they come from, and where their outcomes go on it.
+    under_way: HashMap<(usize, shards::Address), Address>,
     clients: Vec<Client>,
     rounds: u64,
     bodies: u64,
@@ -47,7 +48,7 @@ impl<'a> Simulation<'a> {
             indexes,
             shards: Vec::new(),
             channels: Vec::new(),
-            under_way: Vec::new(),
+            under_way: HashMap::new(),
             clients: Vec::new(),
             rounds: 0,
             bodies: 0,
@@ -69,7 +70,7 @@ impl<'a> Simulation<'a> {
         }
         let none = |_| (0..shards).map(|_| VecDeque::new()).collect();
         self.channels = (0..shards).map(none).collect();
-        self.under_way = (0..shards).map(|_| (0..shards).map(|_| VecDeque::new()).collect()).collect();
+        self.under_way.clear();
         self.clients.clear();
         for _ in 0..self.setup.clients {
             let shard = self.random.below(u64::from(shards)) as usize;
@@ -131,11 +132,15 @@ impl<'a> Simulation<'a> {
         match step {
             Step::Client => {
                 let client = self.random.below(self.clients.len() as u64) as usize;
-                if self.clients[client].is_waiting() { self.look_for_replies(client) } else { self.send(client) }
+                if self.clients[client].is_waiting() { self.go_on(client) } else { self.send(client) }
             }
             Step::Receive => {
                 let (from, to) = (self.any_shard(), self.any_shard());
                 self.receive(from, to)
+            }
+            Step::Serve => {
+                let shard = self.any_shard();
+                self.serve(shard)
             }
             Step::Leave => {
                 let client = self.random.below(self.clients.len() as u64) as usize;
@@ -160,33 +165,48 @@ impl<'a> Simulation<'a> {
         let shard = &mut self.shards[at];
         let result = f(shard);
         shard.due.add(shard.node.take_due());
+        let mut unsent = Vec::new();
         while let Some((to, packet)) = shard.node.next_packet() {
             let channel = &mut self.channels[at][to.index()];
-            channel.push_back(packet);
-            assert!(channel.len() <= CHANNEL_BATCHES, "the channel from {at} to {to} overflows");
-            self.counts.packets += 1;
+            if channel.len() < CHANNEL_BATCHES {
+                channel.push_back(packet);
+                self.counts.packets += 1;
+            } else {
+                unsent.push((to, packet));
+            }
         }
+        unsent.into_iter().for_each(|(to, packet)| shard.node.keep_packet(to, packet));
         result
     }
 
     /// A shard takes the next packet from another one.
     fn receive(&mut self, from: usize, to: usize) -> Result<()> {
         let Some(packet) = self.channels[from][to].pop_front() else { return Ok(()) };
-        if let Packet::Request(batch) = &packet {
-            for op in batch.ops() {
-                let op = owned(op);
-                let address = self.under_way[from][to].pop_front().expect("somebody has sent it");
-                let applied = self.shards[to].history.apply(op.clone());
-                // It may have gone.
-                let client = self.clients.iter_mut().find(|client| client.round == address.round);
-                let Some(client) = client else { continue };
-                let pending = &mut client.pending[address.slot];
-                assert_eq!((pending.owner, &pending.op), (to, &op), "operations arrive in their order");
-                assert_eq!(pending.applied, None, "an operation arrives once");
-                pending.applied = Some(applied);
-            }
+        self.with_shard(to, |shard| shard.node.receive(ShardId(from as u16), packet));
+        Ok(())
+    }
+
+    /// A shard applies a few operations of others.
+    fn serve(&mut self, at: usize) -> Result<()> {
+        if !mem::take(&mut self.shards[at].due.serve) {
+            return Ok(());
         }
-        self.with_shard(to, |shard| shard.node.receive(ShardId(from as u16), packet))
+        let mut served = Vec::new();
+        let result = self.with_shard(at, |shard| {
+            shard.node.serve_step(|from, address, op, _| served.push((from.index(), address, owned(op))))
+        });
+        for (from, address, op) in served {
+            let applied = self.shards[at].history.apply(op.clone());
+            let address = self.under_way.remove(&(from, address)).expect("it was sent, and is applied once");
+            // It may have gone.
+            let client = self.clients.iter_mut().find(|client| client.round == address.round);
+            let Some(client) = client else { continue };
+            let pending = &mut client.pending[address.slot];
+            assert_eq!((pending.owner, &pending.op), (at, &op), "the operation that was sent");
+            assert_eq!(pending.applied, None, "an operation is applied once");
+            pending.applied = Some(applied);
+        }
+        result.map(|_| ())
     }
 
     // ---- clients ----
@@ -243,25 +263,53 @@ impl<'a> Simulation<'a> {
     fn submit(&mut self, number: usize, ops: Vec<(usize, Op)>) -> Result<()> {
         self.rounds += 1;
         self.clients[number].round = self.rounds;
-        for (slot, (owner, op)) in ops.into_iter().enumerate() {
+        self.resume(number, ops)
+    }
+
+    /// Goes on with a client's operations, as far as its shard's disk lets it.
+    fn resume(&mut self, number: usize, ops: Vec<(usize, Op)>) -> Result<()> {
+        let mut ops = VecDeque::from(ops);
+        while let Some((owner, op)) = ops.pop_front() {
             let client = &self.clients[number];
-            let (at, gather, round) = (client.shard, client.gather, client.round);
-            self.counts.operations += 1;
+            let (at, gather, round, slot) = (client.shard, client.gather, client.round, client.pending.len());
             let (mut applied, mut outcome) = (None, None);
             if owner == at {
-                applied = Some(self.shards[at].history.apply(op.clone()));
-                let mut wanted = self.clients[number].wanted;
-                outcome = Some(self.with_shard(at, |shard| shard.node.apply(borrowed(&op), &mut wanted))?);
+                let mut wanted = client.wanted;
+                outcome = self.with_shard(at, |shard| shard.node.apply(borrowed(&op), &mut wanted))?;
+                if outcome.is_none() {
+                    self.counts.stalled += 1;
+                    ops.push_front((owner, op));
+                    self.clients[number].tried_at = self.shards[at].node.retries();
+                    break;
+                }
                 self.clients[number].wanted = wanted;
+                applied = Some(self.shards[at].history.apply(op.clone()));
             } else {
-                self.under_way[at][owner].push_back(Address { round, slot });
+                let address = shards::Address { gather, slot: client.forwarded as u32 };
+                let before = self.under_way.insert((at, address), Address { round, slot });
+                assert!(before.is_none(), "two outcomes for one place");
                 self.with_shard(at, |shard| shard.node.push(gather, ShardId(owner as u16), borrowed(&op)));
                 self.counts.forwarded += 1;
                 self.clients[number].forwarded += 1;
             }
+            self.counts.operations += 1;
             self.clients[number].pending.push(Pending { owner, op, applied, outcome });
         }
+        self.clients[number].stalled = ops.into();
         self.clients[number].begin_to_wait();
+        Ok(())
+    }
+
+    /// A client goes on with what has stalled, when that is worth another try, or looks for its replies.
+    fn go_on(&mut self, number: usize) -> Result<()> {
+        let client = &mut self.clients[number];
+        if client.stalled.is_empty() {
+            return self.look_for_replies(number);
+        }
+        if self.shards[client.shard].node.retries() > client.tried_at {
+            let ops = mem::take(&mut client.stalled);
+            return self.resume(number, ops);
+        }
         Ok(())
     }
 
@@ -299,7 +347,7 @@ impl<'a> Simulation<'a> {
         self.clients.iter().all(|client| !client.is_waiting())
             && self.shards.iter_mut().all(|shard| shard.left().is_empty())
             && self.channels.iter().flatten().all(VecDeque::is_empty)
-            && self.under_way.iter().flatten().all(VecDeque::is_empty)
+            && self.under_way.is_empty()
     }
 
     fn run_all_tasks(&mut self) -> Result<()> {
@@ -310,10 +358,11 @@ impl<'a> Simulation<'a> {
             for from in 0..self.shards.len() {
                 self.receive(from, at)?;
             }
+            self.serve(at)?;
         }
         for client in 0..self.clients.len() {
             if self.clients.get(client).is_some_and(Client::is_waiting) {
-                self.look_for_replies(client)?;
+                self.go_on(client)?;
             }
         }
         Ok(())

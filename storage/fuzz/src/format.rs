@@ -18,7 +18,7 @@ pub(crate) fn segment_name(number: u32) -> String {
 pub(crate) fn segment_number(name: &str) -> Option<u32> {
     let digits =
         name.strip_suffix(".log").filter(|it| it.len() == 10 && it.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok()
+    digits.parse().ok().filter(|number| (1..1 << 31).contains(number))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -55,7 +55,30 @@ impl SegmentHeader {
             && u32_at(header, 8) == VERSION
             && u32_at(header, 32) == crc32fast::hash(&header[..32]);
         let (number, log_id, segment_bytes) = (u32_at(header, 12), u64_at(header, 16), u64_at(header, 24));
+        let good = good && (112..=1 << 31).contains(&segment_bytes);
         good.then_some(SegmentHeader { number, log_id, segment_bytes })
+    }
+}
+
+/// What a segment's header notes behind its checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Notes {
+    /// The next segment was begun.
+    pub(crate) continued: bool,
+    /// A frame that was on stable storage.
+    pub(crate) durable: u64,
+}
+
+impl Notes {
+    pub(crate) fn read(image: &[u8], log_id: u64, segment: u32) -> Notes {
+        let checksum = |of: &[u8]| {
+            let id = [log_id.to_le_bytes().as_slice(), &segment.to_le_bytes(), of].concat();
+            crc32fast::hash(&id)
+        };
+        let continued = u32_at(image, 36) == checksum(b"c").max(1);
+        let durable = u64_at(image, 40);
+        let is_right = u32_at(image, 48) == checksum(&durable.to_le_bytes()) && durable < NUMBER_END;
+        Notes { continued, durable: if is_right { durable } else { 0 } }
     }
 }
 
@@ -124,7 +147,7 @@ impl<'a> Frame<'a> {
         let possible = frame.durable < frame.number
             && frame.number < NUMBER_END
             && frame.next_queue_id < NUMBER_END
-            && frame.first_segment <= frame.segment;
+            && (1..=frame.segment).contains(&frame.first_segment);
         let good = possible && frame.segment == segment && frame.checksum == checksum(log_id, offset, bytes);
         good.then_some(frame)
     }

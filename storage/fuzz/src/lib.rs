@@ -8,11 +8,13 @@ mod damage;
 mod disk;
 mod forge;
 mod format;
+mod index_damage;
 mod life;
 mod opening;
 mod reference;
 mod script;
 mod state;
+mod tree;
 
 use std::sync::atomic::AtomicUsize;
 
@@ -55,6 +57,14 @@ pub fn recovery_holds(data: &[u8]) {
     let (mut images, history) = life::live(script);
     let damaged = damage::damage(&mut images, damages);
     opening::holds(&images, damaged, Some(&history));
+}
+
+/// A log that is whole, with an index that is damaged or forged behind a `!`.
+pub fn index_holds(data: &[u8]) {
+    let (script, damages) = Script(data).split(b'!');
+    let (images, indexes) = life::live_indexed(script);
+    let (pairs, damaged) = index_damage::damage(&indexes, damages);
+    opening::holds_with_index(&images, &pairs, damaged);
 }
 
 /// A log that is forged, and perhaps damaged behind a `~`.

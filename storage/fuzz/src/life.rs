@@ -2,8 +2,9 @@
 //!
 //! The script's letters: `p` puts, with a queue and a size; `y` puts a body that was copied from the log itself, with a
 //! queue and which frame, counted from the last; `t` takes, `k` makes a queue, `x` deletes it, `f` flushes it, each with
-//! a queue; `F` flushes all of them; `c` commits, `b` writes a commit that only the next `c` finishes, `s` syncs; `r` reclaims, `g` does what
-//! segments need, `o` opens the log anew. A `W` in front acknowledges after the write.
+//! a queue; `F` flushes all of them; `c` commits, `b` writes a commit that only the next `c` finishes, `s` syncs; `r`
+//! reclaims, `g` does what segments need, `o` opens the log anew. With an index, `j` asks for a checkpoint, `i` does a piece
+//! of it, and `J` asks for one and does all of it. A `W` in front acknowledges after the write.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::format::{self, SegmentHeader};
 use super::options;
 use super::script::Script;
 use super::state::{Message, State};
+use super::tree::{MemoryTree, Pairs};
 
 /// A script that would take longer than this is cut.
 const STEPS_MAX: usize = 400;
@@ -39,6 +41,9 @@ pub(crate) struct History {
 #[derive(Debug)]
 struct Life {
     disk: MemoryDisk,
+    tree: Option<MemoryTree>,
+    /// What the index had after each checkpoint that was asked for or finished.
+    indexes: Vec<Pairs>,
     options: Options,
     store: Store,
     history: History,
@@ -117,27 +122,53 @@ fn name(byte: u8) -> Vec<u8> {
 }
 
 /// Lives through a script. Returns what is on the disk then, and what was written.
-pub(crate) fn live(mut script: Script<'_>) -> (Images, History) {
-    let durability = match script.0.first() {
-        Some(b'W') => Durability::Written,
-        _ => Durability::Synced,
-    };
-    let options = Options { durability, ..options() };
-    // The first segment is made here, so that the log has an id that does not change from run to run.
-    let header = SegmentHeader { number: 1, log_id: format::LOG_ID, segment_bytes: options.segment_bytes.into() };
-    let disk = MemoryDisk::new(&Images::from([(format::segment_name(1), header.segment())]));
-    let store = Store::open(Arc::new(disk.clone()), None, options).expect("an empty log").0;
-    let (history, now) = (History::default(), Model::default());
-    let mut life = Life { disk, options, store, history, now, commit: None, puts: 0 };
-    for _ in 0..STEPS_MAX {
-        let Some(letter) = script.next() else { break };
-        life.step(letter, &mut script);
-    }
-    life.forget_unwritten();
+pub(crate) fn live(script: Script<'_>) -> (Images, History) {
+    let life = Life::through(script, None);
     (life.disk.images(), life.history)
 }
 
+/// Lives through a script with an index. Returns what is on the disk then, and what the index had at some moments, the last
+/// of which is the end.
+pub(crate) fn live_indexed(script: Script<'_>) -> (Images, Vec<Pairs>) {
+    let mut life = Life::through(script, Some(MemoryTree::default()));
+    life.note_index();
+    (life.disk.images(), life.indexes)
+}
+
+fn open(disk: &MemoryDisk, tree: Option<&MemoryTree>, options: Options) -> Store {
+    let disk = Arc::new(disk.clone());
+    let opened = match tree {
+        Some(tree) => Store::open_with_tree(disk, Arc::new(tree.clone()), options),
+        None => Store::open(disk, None, options),
+    };
+    opened.expect("nothing was damaged").0
+}
+
 impl Life {
+    fn through(mut script: Script<'_>, tree: Option<MemoryTree>) -> Life {
+        let durability = match script.0.first() {
+            Some(b'W') => Durability::Written,
+            _ => Durability::Synced,
+        };
+        let options = Options { durability, ..options() };
+        // The first segment is made here, so that the log has an id that does not change from run to run.
+        let header = SegmentHeader { number: 1, log_id: format::LOG_ID, segment_bytes: options.segment_bytes.into() };
+        let disk = MemoryDisk::new(&Images::from([(format::segment_name(1), header.segment())]));
+        let store = open(&disk, tree.as_ref(), options);
+        let (history, now, indexes) = (History::default(), Model::default(), Vec::new());
+        let mut life = Life { disk, tree, indexes, options, store, history, now, commit: None, puts: 0 };
+        for _ in 0..STEPS_MAX {
+            let Some(letter) = script.next() else { break };
+            life.step(letter, &mut script);
+        }
+        life.forget_unwritten();
+        life
+    }
+
+    fn note_index(&mut self) {
+        self.indexes.extend(self.tree.as_ref().map(MemoryTree::pairs));
+    }
+
     fn step(&mut self, letter: u8, script: &mut Script<'_>) {
         match letter {
             b'p' => {
@@ -163,12 +194,7 @@ impl Life {
                 self.begin_commit();
                 self.finish_commit();
             }
-            b's' => {
-                if let Some(sync) = self.store.begin_sync() {
-                    sync.run().expect("the disk is good");
-                    self.store.finish_sync(&sync);
-                }
-            }
+            b's' => self.sync(),
             b'r' => drop(self.store.reclaim().expect("the disk is good")),
             b'g' => {
                 if let Some(mut chore) = self.store.segment_chore() {
@@ -177,7 +203,38 @@ impl Life {
                 }
             }
             b'o' => self.open_anew(),
+            b'j' => {
+                self.note_index();
+                self.store.request_checkpoint();
+            }
+            b'i' => self.index_step(),
+            b'J' => {
+                self.store.request_checkpoint();
+                // Frames that the checkpoint needs are made durable on the way.
+                while self.store.wants_checkpoint_step() || self.store.wants_commit() {
+                    self.begin_commit();
+                    self.finish_commit();
+                    self.sync();
+                    self.index_step();
+                }
+                self.note_index();
+            }
             _ => {}
+        }
+    }
+
+    fn sync(&mut self) {
+        if let Some(sync) = self.store.begin_sync() {
+            sync.run().expect("the disk is good");
+            self.store.finish_sync(&sync);
+        }
+    }
+
+    /// Does a piece of a checkpoint, if there is one.
+    fn index_step(&mut self) {
+        if let Some(mut chore) = self.store.index_chore() {
+            chore.run();
+            self.store.finish_chore(chore).expect("the disk is good");
         }
     }
 
@@ -250,7 +307,6 @@ impl Life {
         for (op, _) in &self.history.ops {
             self.now.apply(op);
         }
-        let disk = Arc::new(self.disk.clone());
-        self.store = Store::open(disk, None, self.options).expect("nothing was damaged").0;
+        self.store = open(&self.disk, self.tree.as_ref(), self.options);
     }
 }

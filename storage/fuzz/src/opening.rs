@@ -10,6 +10,7 @@ use super::disk::{Images, MemoryDisk};
 use super::life::History;
 use super::reference;
 use super::state::{Message, State};
+use super::tree::{MemoryTree, Pairs};
 use super::{ALLOCATED, options};
 
 /// No start needs more at once for logs as small as these, nor a larger piece of it, whatever their headers claim: windows
@@ -73,6 +74,29 @@ pub(crate) fn holds(images: &Images, damaged: Damaged, history: Option<&History>
         goes_on(&disk, left.state);
     }
     assert_eq!(State::drain(&mut store).expect("it was whole when it was opened"), state);
+}
+
+/// Opens a log that is whole with an index of which nothing is known: it is believed or not, and what is opened is what the log
+/// says. An index that is forged may say otherwise, and still nothing panics.
+pub(crate) fn holds_with_index(images: &Images, pairs: &Pairs, damaged: Damaged) {
+    let wanted = reference::read(images, &options()).expect("the log is whole").state;
+    let (disk, tree) = (MemoryDisk::new(images), MemoryTree::new(pairs));
+    let opened = Store::open_with_tree(Arc::new(disk.clone()), Arc::new(tree.clone()), options());
+    let (mut store, recovered) = opened.expect("the log is whole");
+    let drained = State::drain(&mut store);
+    if damaged == Damaged::Knowingly {
+        // What copying forward reads may be damaged, by what the index says of it.
+        drop(store.at_once(|store| store.put(b"a", 7, b"put into what was forged")).and_then(|_| store.close()));
+        return;
+    }
+    assert_eq!(drained.expect("the log is whole"), wanted, "from index: {}", recovered.from_index);
+    if damaged == Damaged::Not {
+        assert_eq!(recovered.from_index, pairs.contains_key(b"c".as_slice()), "the index is of use");
+    }
+    // With what this start made of the index, the next checkpoint is a good one.
+    let open = || Store::open_with_tree(Arc::new(MemoryDisk::new(images)), Arc::new(tree.clone()), options());
+    drop(store);
+    open().expect("it was opened before").0.close().expect("the disk is good");
 }
 
 /// An error that says where to look.

@@ -8,7 +8,7 @@ use storage::Options;
 
 use super::disk::Images;
 use super::format::{
-    Entry, FRAME_HEADER_BYTES, Frame, NUMBER_END, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number,
+    Entry, FRAME_HEADER_BYTES, Frame, NUMBER_END, Notes, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number,
 };
 use super::state::{Message, Queue, State};
 
@@ -45,14 +45,18 @@ struct Told<'a> {
 struct Files<'a> {
     log_id: u64,
     segments: BTreeMap<u32, &'a [u8]>,
+    /// The numbers of all that are there, with a header or without.
+    numbers: BTreeSet<u32>,
 }
 
 /// Reads a log.
 pub(crate) fn read(images: &Images, options: &Options) -> Result<Found, Why> {
-    let (mut files, mut unfinished) = (Files { log_id: 0, segments: BTreeMap::new() }, Vec::new());
+    let (mut files, mut unfinished) =
+        (Files { log_id: 0, segments: BTreeMap::new(), numbers: BTreeSet::new() }, Vec::new());
     let mut log: Option<(u64, u64)> = None;
     for (name, image) in images {
         let Some(number) = segment_number(name) else { continue };
+        files.numbers.insert(number);
         match SegmentHeader::read(image) {
             Some(header) if header.number == number && header.segment_bytes == image.len() as u64 => {
                 if *log.get_or_insert((header.log_id, header.segment_bytes)) != (header.log_id, header.segment_bytes) {
@@ -136,6 +140,7 @@ impl<'a> Files<'a> {
                 return Err(format!("frame {missing} is missing"));
             }
         }
+        self.is_the_end(at, missing - 1)?;
         if last.is_some() && needed < run.start {
             return Err(format!("segment {needed} is missing"));
         }
@@ -148,6 +153,26 @@ impl<'a> Files<'a> {
         let is_at_its_end = in_frames.chain(in_queues).any(|number| number > NUMBER_END / 2);
         let is_impossible = is_at_its_end || told.values().any(|queue| queue.contradicts);
         Ok(Found { state, frames: frames.len() as u64, ambiguous, is_impossible })
+    }
+
+    /// Nothing may say that there was more than the frames up to one, which is in segment `at`.
+    fn is_the_end(&self, at: u32, frame: u64) -> Result<(), Why> {
+        if frame == 0 && !self.segments.contains_key(&1) {
+            return Err("the first segment is missing".into());
+        }
+        let notes = |segment: u32| Notes::read(self.segments[&segment], self.log_id, segment);
+        if notes(at).continued && !self.segments.contains_key(&(at + 1)) {
+            return Err(format!("segment {} was begun and is missing", at + 1));
+        }
+        let newest = *self.segments.keys().next_back().expect("one at least");
+        if let Some(gap) = (at + 1..newest).find(|number| !self.numbers.contains(number)) {
+            return Err(format!("segment {gap} was made and is missing"));
+        }
+        let durable = self.segments.keys().map(|segment| notes(*segment).durable).max();
+        if durable > Some(frame) {
+            return Err(format!("frame {} is missing", frame + 1));
+        }
+        Ok(())
     }
 
     /// The segments without a gap that end with `last`.

@@ -13,7 +13,9 @@
 //! - A segment leaves the ring at the front only, when nothing in it is live; its file is touched only after a frame
 //!   that says so (`first segment`) is durable. So a take always outlives the put that it takes.
 
+mod preparation;
 mod ring;
+mod supply;
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -27,9 +29,13 @@ use crate::error::Error;
 use crate::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameNumber};
 use crate::queue::Place;
 use crate::segment::{SEGMENT_HEADER_BYTES, Segment, segment_name};
+use crate::segment_notes::SegmentNotes;
 use crate::store::{Durability, Options};
 
-pub(crate) use ring::{Preparation, Purpose};
+pub(crate) use preparation::Preparation;
+pub(crate) use ring::Purpose;
+pub(crate) use supply::FileWork;
+use supply::Supply;
 
 /// A frame is sealed before it grows beyond this or the largest commit, so that recovery and copying never hold much more in memory.
 const FRAME_BYTES_MAX: usize = 1 << 20;
@@ -75,6 +81,8 @@ pub(crate) struct Log {
     /// An empty frame is wanted, to say what is in its header.
     frame_wanted: bool,
     sealed: Vec<SealedFrame>,
+    /// Of the segment before the active one, until the first frame of this one is sealed.
+    left: Option<SegmentNotes>,
     previous: u32,
     pub(crate) next_queue_id: QueueId,
     committing: bool,
@@ -84,12 +92,7 @@ pub(crate) struct Log {
     written_position: Position,
     /// The first segment that was written to since the last sync.
     unsynced: u32,
-    /// Segments that left the ring, and the frame that must be durable before their files are touched.
-    leaving: VecDeque<(u32, FrameNumber)>,
-    /// Segments whose files may be written over.
-    recyclable: VecDeque<u32>,
-    preparing: Option<Arc<Preparation>>,
-    full: bool,
+    supply: Supply,
     spare_buffers: Vec<Vec<u8>>,
 }
 
@@ -118,6 +121,7 @@ impl Log {
             filling_number: tail.frame + 1,
             frame_wanted: false,
             sealed: Vec::new(),
+            left: None,
             previous: tail.checksum,
             next_queue_id: tail.next_queue_id,
             committing: false,
@@ -125,10 +129,7 @@ impl Log {
             durable: tail.frame,
             written_position: tail.position,
             unsynced: tail.position.segment,
-            leaving: VecDeque::new(),
-            recyclable: VecDeque::new(),
-            preparing: None,
-            full: false,
+            supply: Supply::default(),
             spare_buffers: Vec::new(),
         }
     }
@@ -139,6 +140,7 @@ impl Log {
     fn advance(&mut self) {
         assert!(self.spares() > 0);
         self.seal();
+        self.left = Some(self.notes(self.active));
         self.active += 1;
         self.tail = SEGMENT_HEADER_BYTES as u32;
     }
@@ -195,7 +197,8 @@ impl Log {
         let offset = u64::from(self.tail);
         self.tail += bytes.len() as u32;
         assert!(self.tail <= self.segment_bytes, "a frame stays within its segment");
-        self.sealed.push(SealedFrame { segment: self.active, file, offset, bytes });
+        let begins_behind = self.left.take();
+        self.sealed.push(SealedFrame { segment: self.active, file, offset, bytes, begins_behind });
         self.filling_number += 1;
     }
 
@@ -292,6 +295,17 @@ impl Log {
     /// Up to where the log is on the disk, in the sense that a read finds it.
     pub(crate) fn written_position(&self) -> Position {
         self.written_position
+    }
+
+    /// The notes of a segment of the ring.
+    fn notes(&self, segment: u32) -> SegmentNotes {
+        let file = &self.segment(segment).expect("it is in the ring").file;
+        SegmentNotes::new(Arc::clone(file), self.id, segment)
+    }
+
+    /// The notes of the newest segment that was written to.
+    pub(crate) fn notes_of_written(&self) -> SegmentNotes {
+        self.notes(self.written_position.segment.max(self.first()))
     }
 
     /// Up to where a segment is on the disk, in the sense that a read finds it.

@@ -166,6 +166,28 @@ fn an_index_of_a_later_log_is_not_believed() {
     assert!(!recovered.from_index);
 }
 
+/// An index of another format is no index, whatever is in its directory, and there is a good one afterwards.
+#[test]
+fn an_index_of_an_earlier_version_is_made_anew() {
+    let scratch = Scratch::new("earlier");
+    let mut random = Random::new(1);
+    let disk = CrashDisk::default();
+    let index = scratch.path(1);
+    let (mut driver, _) = Driver::open(&disk, Some(index.clone()), options(Durability::Synced, 0)).unwrap();
+    live(&mut driver, 300, 60, &mut random);
+    driver.checkpoint().unwrap();
+    let earlier = scratch.path(2);
+    copy_directory(&index, &earlier);
+    std::fs::remove_file(earlier.join("format")).unwrap();
+    let (mut driver, recovered) = driver.crash(Crash::Kill, Some(earlier), &mut random).unwrap();
+    assert!(!recovered.from_index);
+    live(&mut driver, 300, 60, &mut random);
+    driver.checkpoint().unwrap();
+    let index = driver.index.clone();
+    let (_, recovered) = driver.crash(Crash::Kill, index, &mut random).unwrap();
+    assert!(recovered.from_index);
+}
+
 /// A directory that goes when the test has passed.
 #[derive(Debug)]
 pub(crate) struct Scratch(pub(crate) PathBuf);

@@ -44,6 +44,9 @@ pub(crate) enum Fault {
     Write { after_bytes: usize },
     /// An fdatasync fails.
     Sync,
+    /// Making, opening, renaming or unlinking a file fails, setting room aside for one, or syncing the directory, with this
+    /// error number.
+    Name { errno: i32 },
 }
 
 #[derive(Debug, Clone, Default)]
@@ -59,8 +62,10 @@ struct State {
     crashed: bool,
     /// The write that the crash came upon.
     in_flight: Option<(Inode, Write)>,
-    /// Writes or syncs until the fault strikes.
+    /// Operations of its kind until the fault strikes.
     fault: Option<(u64, Fault)>,
+    /// What fails all the time.
+    always: Option<Fault>,
     bytes_max: Option<usize>,
     files_max: Option<usize>,
     reads: u64,
@@ -125,6 +130,9 @@ impl State {
     }
 
     fn fault(&mut self, kind: impl Fn(Fault) -> bool) -> Option<Fault> {
+        if let Some(always) = self.always.filter(|fault| kind(*fault)) {
+            return Some(always);
+        }
         let (left, fault) = self.fault.as_mut().filter(|(_, fault)| kind(*fault))?;
         if *left > 0 {
             *left -= 1;
@@ -133,6 +141,14 @@ impl State {
         let fault = *fault;
         self.fault = None;
         Some(fault)
+    }
+
+    /// An operation on a name, which may fail.
+    fn name_operation(&mut self) -> io::Result<()> {
+        match self.fault(|fault| matches!(fault, Fault::Name { .. })) {
+            Some(Fault::Name { errno }) => Err(io::Error::from_raw_os_error(errno)),
+            _ => Ok(()),
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -165,6 +181,11 @@ impl CrashDisk {
         self.0.lock().unwrap()
     }
 
+    /// Counts an operation of what crashes together with this disk.
+    pub(crate) fn operate(&self) -> io::Result<()> {
+        self.state().operation()
+    }
+
     /// Operations that change something, so far.
     pub(crate) fn operations(&self) -> u64 {
         self.state().operations
@@ -191,9 +212,19 @@ impl CrashDisk {
         self.state().crashed
     }
 
-    /// Lets the write or sync fail that comes after `after` others.
+    /// Lets the operation of the fault's kind fail that comes after `after` others.
     pub(crate) fn fail(&self, after: u64, fault: Fault) {
         self.state().fault = Some((after, fault));
+    }
+
+    /// Whether the fault that [`fail`](Self::fail) set has struck.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.state().fault.is_none()
+    }
+
+    /// Lets every operation of a kind fail.
+    pub(crate) fn fail_always(&self, fault: Option<Fault>) {
+        self.state().always = fault;
     }
 
     /// All files together take no more than so many bytes.
@@ -342,6 +373,7 @@ impl Disk for CrashDisk {
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
         state.operation()?;
+        state.name_operation()?;
         if state.files_max.is_some_and(|max| state.names.len() >= max) {
             return Err(ErrorKind::StorageFull.into());
         }
@@ -352,10 +384,11 @@ impl Disk for CrashDisk {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let state = self.state();
+        let mut state = self.state();
         if state.crashed {
             return Err(io::Error::other("the machine is down"));
         }
+        state.name_operation()?;
         let inode = *state.names.get(name).ok_or_else(|| not_found(name))?;
         Ok(Arc::new(CrashFile(self.clone(), inode)))
     }
@@ -363,6 +396,7 @@ impl Disk for CrashDisk {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
         state.operation()?;
+        state.name_operation()?;
         if !state.names.contains_key(from) {
             return Err(not_found(from));
         }
@@ -373,6 +407,7 @@ impl Disk for CrashDisk {
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state();
         state.operation()?;
+        state.name_operation()?;
         if !state.names.contains_key(name) {
             return Err(not_found(name));
         }
@@ -383,6 +418,7 @@ impl Disk for CrashDisk {
     fn sync_directory(&self) -> io::Result<()> {
         let mut state = self.state();
         state.operation()?;
+        state.name_operation()?;
         state.unsynced_names.clear();
         state.durable_names = state.names.clone();
         Ok(())
@@ -429,7 +465,7 @@ impl DiskFile for CrashFile {
             }
             return Err(error);
         }
-        if let Some(Fault::Write { after_bytes }) = state.fault(|fault| fault != Fault::Sync) {
+        if let Some(Fault::Write { after_bytes }) = state.fault(|fault| matches!(fault, Fault::Write { .. })) {
             state.write(self.1, written.prefix(after_bytes.min(bytes.len())));
             return Err(io::Error::from_raw_os_error(5));
         }
@@ -442,6 +478,10 @@ impl DiskFile for CrashFile {
         }
         state.write(self.1, written);
         if full { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn reserve(&self, _bytes: u64) -> io::Result<()> {
+        self.0.state().name_operation()
     }
 
     fn sync_data(&self) -> io::Result<()> {

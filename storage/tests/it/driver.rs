@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use storage::{
-    Attempt, Chore, Commit, Durability, Error, FrameNumber, Options, Recovered, Result, Store, Survey, Sync,
+    Attempt, Chore, Commit, Durability, Error, FrameNumber, Options, Recovered, Result, Store, Survey, Sync, Totals,
 };
 
 use crate::crash_disk::CrashDisk;
+use crate::crash_tree::CrashTree;
 use crate::expected::{Expected, Op, drain, surveyed};
 use crate::random::Random;
 
@@ -45,6 +46,8 @@ pub(crate) struct Driver {
     pub(crate) disk: CrashDisk,
     pub(crate) options: Options,
     pub(crate) index: Option<PathBuf>,
+    /// Instead of an index in files.
+    pub(crate) tree: Option<CrashTree>,
     pub(crate) store: Store,
     /// What the store shows now.
     pub(crate) now: Expected,
@@ -57,6 +60,8 @@ pub(crate) struct Driver {
     sync: Option<(Slow<Sync>, FrameNumber)>,
     segment_chore: Option<Slow<Chore>>,
     index_chore: Option<Slow<Chore>>,
+    /// How often an operation had to wait for a segment.
+    pub(crate) waits: u64,
     read_chore: Option<Slow<Chore>>,
     /// A take that has to wait for a read is given up, and the queue's next one finds what was read.
     pub(crate) takes_give_up: bool,
@@ -66,12 +71,29 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn open(disk: &CrashDisk, index: Option<PathBuf>, options: Options) -> Result<(Driver, Recovered)> {
-        let (mut store, recovered) = Store::open(Arc::new(disk.clone()), index.clone(), options)?;
+        let opened = Store::open(Arc::new(disk.clone()), index.clone(), options)?;
+        Ok(Driver::with(disk, index, None, opened, options))
+    }
+
+    /// Opens it with an index that crashes with the disk.
+    pub(crate) fn open_with_tree(disk: &CrashDisk, tree: CrashTree, options: Options) -> Result<(Driver, Recovered)> {
+        let opened = Store::open_with_tree(Arc::new(disk.clone()), Arc::new(tree.clone()), options)?;
+        Ok(Driver::with(disk, None, Some(tree), opened, options))
+    }
+
+    fn with(
+        disk: &CrashDisk,
+        index: Option<PathBuf>,
+        tree: Option<CrashTree>,
+        (mut store, recovered): (Store, Recovered),
+        options: Options,
+    ) -> (Driver, Recovered) {
         store.let_reads_wait();
         let driver = Driver {
             disk: disk.clone(),
             options,
             index,
+            tree,
             acknowledged: store.acknowledged(),
             synced: store.acknowledged(),
             store,
@@ -82,11 +104,12 @@ impl Driver {
             sync: None,
             segment_chore: None,
             index_chore: None,
+            waits: 0,
             read_chore: None,
             takes_give_up: false,
             may_be_full: false,
         };
-        Ok((driver, recovered))
+        (driver, recovered)
     }
 
     /// Applies a change to the store and to what is expected, and holds them against each other. Returns whether the
@@ -94,26 +117,26 @@ impl Driver {
     pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
         let before = self.store.totals();
         let done = match &op {
-            Op::Put { name, flags, body } => self.store.at_once(|s| s.put(&[*name], *flags, body))?.is_some(),
-            Op::Create { name } => self.store.at_once(|s| s.create(&[*name]))?.is_some(),
+            Op::Put { name, flags, body } => self.ask(|s| s.put(&[*name], *flags, body))?.is_some(),
+            Op::Create { name } => self.ask(|s| s.create(&[*name]))?.is_some(),
             Op::Delete { name } => {
-                let there = self.now.queues.contains_key(name);
-                assert_eq!(self.store.delete(&[*name])?, Attempt::Done(there));
-                there
+                let there = self.ask(|s| s.delete(&[*name]))?;
+                assert_eq!(there, Some(self.now.queues.contains_key(name)), "a delete is never refused");
+                there == Some(true)
             }
-            Op::Flush { name } => self.store.at_once(|s| s.flush(&[*name]))?.is_some(),
-            Op::FlushAll => self.store.at_once(Store::flush_all)?.is_some(),
+            Op::Flush { name } => self.ask(|s| s.flush(&[*name]))?.is_some(),
+            Op::FlushAll => self.ask(Store::flush_all)?.is_some(),
             Op::Take { name } => {
                 let taken = match self.store.take(&[*name])? {
-                    Attempt::Done(taken) => taken,
-                    Attempt::NoRoom => None,
                     Attempt::Wait if self.takes_give_up => {
                         assert_eq!(self.store.totals().messages, before.messages);
                         return Ok(false);
                     }
+                    Attempt::Done(taken) => taken,
+                    Attempt::NoRoom => None,
                     Attempt::Wait => {
                         while self.step_read_chore()? {}
-                        self.store.at_once(|s| s.take(&[*name]))?.flatten()
+                        self.ask(|s| s.take(&[*name]))?.flatten()
                     }
                 };
                 let mut after = self.now.clone();
@@ -130,12 +153,41 @@ impl Driver {
         if done {
             self.now.apply(&op);
             self.ops.push((op, self.store.changed()));
+        } else if matches!(op, Op::Flush { .. } | Op::FlushAll) {
+            panic!("{op:?} is refused: {:?}", self.store.totals());
         } else if matches!(op, Op::Put { .. } | Op::Create { .. }) {
             assert!(self.may_be_full && self.store.is_full(), "refused with room to spare");
             assert_eq!(self.store.totals().messages, before.messages, "refused, and yet there");
             assert_eq!(self.store.totals().queues, before.queues);
         }
         Ok(done)
+    }
+
+    /// Asks until the answer is no longer that it must wait; a wait is for the segment chore that is at work or due. `None`:
+    /// there is no room.
+    fn ask<T>(&mut self, mut ask: impl FnMut(&mut Store) -> Result<Attempt<T>>) -> Result<Option<T>> {
+        loop {
+            let seen = |store: &Store| (store.changed(), Totals { resident_bytes: 0, ..store.totals() });
+            let before = seen(&self.store);
+            match ask(&mut self.store)? {
+                Attempt::Done(value) => return Ok(Some(value)),
+                Attempt::NoRoom => return Ok(None),
+                Attempt::Wait => {
+                    self.waits += 1;
+                    assert_eq!(seen(&self.store), before, "it waits, and did something");
+                    if self.read_chore.is_some() || self.store.wants_read_chore() {
+                        self.step_read_chore()?;
+                        continue;
+                    }
+                    if self.segment_chore.is_none() && !self.store.wants_segment_chore() {
+                        // A chore has failed for now, and the next second is waited for.
+                        self.store.tick();
+                        assert!(self.store.wants_segment_chore(), "it waits for nothing");
+                    }
+                    self.step_segment_chore()?;
+                }
+            }
+        }
     }
 
     pub(crate) fn put(&mut self, name: u8, body: &[u8]) -> Result<bool> {
@@ -335,14 +387,11 @@ impl Driver {
     /// Crashes, and opens the store again. `index` is what is left of the index; a copy is used, as it is now.
     pub(crate) fn crash(self, how: Crash, index: Option<PathBuf>, random: &mut Random) -> Result<(Driver, Recovered)> {
         let index = index.map(|index| copy_of(&index));
-        let (disk, safe) = (self.disk.clone(), self.safe(how));
+        let (disk, tree, safe) = (self.disk.clone(), self.tree.clone(), self.safe(how));
         println!("{how:?} of {:?} after {} operations", self.options.durability, disk.operations());
         let history = self.into_history();
-        match how {
-            Crash::Kill => disk.kill(random),
-            Crash::PowerCut => disk.cut_power(random),
-        }
-        history.reopen(&disk, how, index, safe, random)
+        crash(&disk, tree.as_ref(), how, random);
+        history.reopen(&disk, how, index, tree, safe, random)
     }
 
     /// How many of the changes must have survived.
@@ -356,6 +405,18 @@ impl Driver {
 
     fn into_history(self) -> History {
         History { options: self.options, base: self.base, ops: self.ops.into_iter().map(|(op, _)| op).collect() }
+    }
+}
+
+fn crash(disk: &CrashDisk, tree: Option<&CrashTree>, how: Crash, random: &mut Random) {
+    match how {
+        Crash::Kill => disk.kill(random),
+        Crash::PowerCut => disk.cut_power(random),
+    }
+    match (tree, how) {
+        (Some(tree), Crash::Kill) => tree.kill(random),
+        (Some(tree), Crash::PowerCut) => tree.cut_power(random),
+        (None, _) => {}
     }
 }
 
@@ -397,6 +458,7 @@ impl History {
         disk: &CrashDisk,
         how: Crash,
         index: Option<PathBuf>,
+        tree: Option<CrashTree>,
         safe: usize,
         random: &mut Random,
     ) -> Result<(Driver, Recovered)> {
@@ -405,23 +467,32 @@ impl History {
         // Recovery may be cut too, and be killed more than once.
         while random.chance(3) {
             disk.crash_at(disk.operations() + 1 + random.below(6));
-            let opened = Store::open(Arc::new(disk.clone()), index.as_deref().map(copy_of), options);
+            let opened = match &tree {
+                Some(tree) => Store::open_with_tree(Arc::new(disk.clone()), Arc::new(tree.clone()), options),
+                None => Store::open(Arc::new(disk.clone()), index.as_deref().map(copy_of), options),
+            };
             if let Err(Error::Damage { .. }) = opened {
                 return Err(opened.err().unwrap());
             }
             drop(opened);
             // What a process that was killed had acknowledged need not survive a power cut before the next start.
-            match how {
-                Crash::PowerCut if random.chance(2) => disk.cut_power(random),
-                _ => disk.kill(random),
-            }
+            let again = if how == Crash::PowerCut && random.chance(2) { how } else { Crash::Kill };
+            crash(disk, tree.as_ref(), again, random);
         }
         let survey = Survey::read(disk)?;
         let files = disk.files();
-        let (mut driver, recovered) = Driver::open(disk, index, options)?;
-        // Without the index and on a copy of the disk, so that nothing is changed here.
+        // On a copy of the disk, so that nothing is changed here: without the index, and with it.
         let mut copy = Store::open(Arc::new(disk.fork()), None, options)?.0;
         let found = drain(&mut copy);
+        if let Some(tree) = &tree {
+            let disk = disk.fork();
+            let opened = Store::open_with_tree(Arc::new(disk.clone()), Arc::new(tree.fork(&disk)), options);
+            assert_eq!(drain(&mut opened?.0), found, "the index says what the log says");
+        }
+        let (mut driver, recovered) = match tree {
+            Some(tree) => Driver::open_with_tree(disk, tree, options)?,
+            None => Driver::open(disk, index, options)?,
+        };
         assert!(survey.is_whole(), "{:?} in {files:?}", survey.damaged());
         assert_eq!(surveyed(&survey), found, "a survey finds what a start does");
         let sets: u64 = found.values().map(|queue| queue.sets + (queue.gets << 32)).sum();

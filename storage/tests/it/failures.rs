@@ -142,7 +142,7 @@ fn a_full_disk_goes_on_when_there_is_room() {
         disk.set_bytes_max(None);
         disk.set_files_max(None);
         assert!(!driver.put(b'a', b"nobody has looked yet").unwrap());
-        driver.store.retry_when_full();
+        driver.store.tick();
         assert!(driver.put(b'a', b"now").unwrap());
         driver.may_be_full = false;
         for _ in 0..100 {
@@ -171,21 +171,31 @@ fn deletes_and_flushes_make_room_on_a_full_disk() {
     }
 }
 
+/// When takes have used up what is set aside for them, and nothing comes back before the next sync.
 #[test]
-fn a_preparation_that_comes_late_leaves_the_segment_alone() {
-    let mut random = Random::new(1);
-    let disk = CrashDisk::default();
-    let mut driver = open(&disk);
-    for n in 0..100 {
-        driver.put(b'a', &[n; 300]).unwrap();
-        driver.commit().unwrap();
-        // The chore is begun here and runs when the store has long helped itself.
-        if n % 33 == 0 {
-            driver.step_segment_chore().unwrap();
+fn deletes_and_flushes_are_done_when_even_takes_are_refused() {
+    const QUEUES: u8 = 10;
+    for op in [Op::Delete { name: b'a' }, Op::Flush { name: b'a' }, Op::FlushAll] {
+        let disk = CrashDisk::default();
+        disk.set_bytes_max(Some(8 * SEGMENT_BYTES));
+        let (mut driver, _) = Driver::open(&disk, None, options(Durability::Written, 1000)).unwrap();
+        driver.may_be_full = true;
+        for name in b'b'..b'b' + QUEUES {
+            assert!(driver.put(name, b"one of many").unwrap());
         }
+        fill(&mut driver, &[1; 100]);
+        while driver.take(b'a').unwrap() {
+            while driver.step_commit().unwrap() {}
+        }
+        let left = driver.now.queues[&b'a'].messages.len();
+        assert!(left > 0, "without a sync, the gets must come to an end");
+        assert!(driver.apply(op.clone()).unwrap(), "{op:?} on a full disk with {left} messages");
+        driver.now.check(&driver.store);
+        driver.settle().unwrap();
+        assert!(driver.put(b'a', &[2; 500]).unwrap(), "there is room again after {op:?}");
+        driver.commit().unwrap();
+        driver.crash(Crash::PowerCut, None, &mut Random::new(1)).unwrap();
     }
-    driver.step_segment_chore().unwrap();
-    driver.crash(Crash::Kill, None, &mut random).unwrap();
 }
 
 /// What a killed process had only begun to make durable is made durable before it is built upon.

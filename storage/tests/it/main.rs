@@ -2,15 +2,20 @@
 //! failing and full disks, and with damaged files. `ROUNDS=` makes the random tests longer, `SEED=` repeats one round.
 #![allow(clippy::unwrap_used, missing_docs)] // a test may panic, and says what it is by its name
 
+mod checkpoints;
 mod commits;
 mod crash;
 mod crash_disk;
+mod crash_tree;
 mod damage;
 mod driver;
 mod expected;
 mod failures;
 mod flush;
+mod missing;
 mod model;
+mod names;
 mod random;
 mod reads;
 mod seeds;
+mod supply;

@@ -53,6 +53,7 @@ fn live(driver: &mut Driver, random: &mut Random) {
 
 #[test]
 fn a_store_is_its_model_through_restarts() {
+    let mut waits = 0;
     for_seeds(120, |seed| {
         let mut random = Random::new(seed);
         let disk = CrashDisk::default();
@@ -67,6 +68,7 @@ fn a_store_is_its_model_through_restarts() {
                 check_bounds(&mut driver);
             }
             driver.commit().unwrap();
+            waits += driver.waits;
             // With everything committed, a crash is a clean end; the next life has another budget.
             driver = driver.crash(Crash::PowerCut, None, &mut random).unwrap().0;
         }
@@ -74,6 +76,8 @@ fn a_store_is_its_model_through_restarts() {
         check_drained(&mut driver);
         driver.crash(Crash::PowerCut, None, &mut random).unwrap();
     });
+    assert!(waits > 0, "no operation ever had to wait for a segment");
+    println!("{waits} waits for a segment");
 }
 
 #[test]

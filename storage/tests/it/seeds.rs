@@ -30,3 +30,8 @@ fn damaged_logs_are_opened_as_they_were_or_not_at_all() {
 fn forged_logs_are_opened_as_they_read_or_not_at_all() {
     each_seed("frames", fuzz::frames_hold);
 }
+
+#[test]
+fn damaged_and_forged_indexes_are_believed_or_not_and_nothing_else() {
+    each_seed("index", fuzz::index_holds);
+}

@@ -1,0 +1,208 @@
+//! The server's figures and their names, once: what `stats`, `stats cores` and the log say.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+use protocol::reply;
+use shards::{Counters, Figures, Totals};
+
+use crate::connection::Connections;
+
+/// Where a figure comes from.
+#[derive(Clone, Copy)]
+enum Of {
+    /// The shards; the server's is their sum.
+    Shard(fn(&Figures) -> u64),
+    /// The server as a whole.
+    Server(fn(&Connections) -> u64),
+    /// A cache. A queue does none of this, so it is always 0; monitors look for it nevertheless, and one of them takes a
+    /// server that does not name its `cas_*` for one that is down.
+    Cache,
+}
+
+use Of::{Cache, Server, Shard};
+
+/// A figure's name in `stats`, its name in `stats cores`, and the figure. An empty name: it is not said there.
+///
+/// In `stats` memcacheQ's names come first, in its order, and behind them memcached's. Such an answer has to leave in one
+/// segment of the network, so ours are those that an operator looks at.
+const FIGURES: [(&str, &str, Of); 52] = [
+    ("curr_connections", "connections", Shard(|shard| shard.curr_connections)),
+    ("total_connections", "total_connections", Shard(|shard| shard.counters.connections)),
+    ("connection_structures", "", Shard(|shard| shard.curr_connections)),
+    ("get_cmds", "", Shard(|shard| shard.counters.gets)),
+    ("get_hits", "", Shard(|shard| shard.counters.get_hits)),
+    ("set_cmds", "", Shard(|shard| shard.counters.sets)),
+    ("set_hits", "", Shard(|shard| shard.counters.set_hits)),
+    ("bytes_read", "", Shard(|shard| shard.counters.bytes_read)),
+    ("bytes_written", "", Shard(|shard| shard.counters.bytes_written)),
+    ("threads", "", Shard(|_| 1)),
+    ("cmd_get", "", Shard(|shard| shard.counters.gets)),
+    ("cmd_set", "", Shard(|shard| shard.counters.sets)),
+    ("cmd_flush", "", Shard(|shard| shard.counters.flushes)),
+    ("cmd_touch", "", Cache),
+    ("get_misses", "", Shard(|shard| shard.counters.gets.saturating_sub(shard.counters.get_hits))),
+    ("delete_hits", "", Shard(|shard| shard.counters.delete_hits)),
+    ("delete_misses", "", Shard(|shard| shard.counters.delete_misses)),
+    ("incr_hits", "", Cache),
+    ("incr_misses", "", Cache),
+    ("decr_hits", "", Cache),
+    ("decr_misses", "", Cache),
+    ("cas_hits", "", Cache),
+    ("cas_misses", "", Cache),
+    ("cas_badval", "", Cache),
+    ("touch_hits", "", Cache),
+    ("touch_misses", "", Cache),
+    ("bytes", "", Shard(|shard| shard.totals.live_bytes)),
+    ("curr_items", "messages", Shard(|shard| shard.totals.messages)),
+    ("total_items", "", Shard(|shard| shard.counters.set_hits)),
+    ("evictions", "", Cache),
+    ("reclaimed", "", Cache),
+    ("limit_maxbytes", "", Server(|server| server.settings().memory_bytes as u64)),
+    ("max_connections", "", Server(|server| server.settings().connections_max as u64)),
+    ("rejected_connections", "", Shard(|shard| shard.counters.rejected_connections)),
+    ("listen_disabled_num", "", Shard(|shard| shard.counters.listen_disabled)),
+    ("accepting_conns", "", Server(|server| u64::from(server.limit().is_open()))),
+    ("draining", "", Server(|server| u64::from(server.is_draining()))),
+    ("queues", "queues", Shard(|shard| shard.totals.queues)),
+    ("set_refused", "", Shard(|shard| shard.counters.sets.saturating_sub(shard.counters.set_hits))),
+    ("resident_bytes", "resident_bytes", Shard(|shard| shard.totals.resident_bytes)),
+    ("log_bytes", "log_bytes", Shard(|shard| shard.totals.log_bytes)),
+    ("log_live_bytes", "log_live_bytes", Shard(|shard| shard.totals.live_bytes)),
+    ("log_bytes_written", "", Shard(|shard| shard.counters.log_bytes_written)),
+    ("commands", "commands", Shard(|shard| shard.counters.commands)),
+    ("forwarded", "forwarded", Shard(|shard| shard.counters.forwarded)),
+    ("", "served", Shard(|shard| shard.counters.served)),
+    ("commits", "commits", Shard(|shard| shard.counters.commits)),
+    ("", "commits_inline", Shard(|shard| shard.counters.commits_inline)),
+    ("", "fsync_p50_us", Shard(|shard| shard.fsync_p50_us)),
+    ("", "fsync_p99_us", Shard(|shard| shard.fsync_p99_us)),
+    ("", "checkpoints", Shard(|shard| shard.checkpoints)),
+    ("shards_full", "full", Shard(|shard| u64::from(shard.full))),
+];
+
+/// The server's figures, one line each.
+pub(crate) fn stats(server: &Connections, figures: &[Figures], out: &mut Vec<u8>) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let usage = getrusage(UsageWho::RUSAGE_SELF);
+    let seconds = |time: Option<TimeVal>| {
+        let time = time.unwrap_or(TimeVal::new(0, 0));
+        format!("{}.{:06}", time.tv_sec(), time.tv_usec())
+    };
+    reply::stat(out, "pid", std::process::id());
+    reply::stat(out, "uptime", server.uptime().as_secs());
+    reply::stat(out, "time", now);
+    reply::stat(out, "version", env!("CARGO_PKG_VERSION"));
+    reply::stat(out, "pointer_size", usize::BITS);
+    reply::stat(out, "rusage_user", seconds(usage.ok().map(|usage| usage.user_time())));
+    reply::stat(out, "rusage_system", seconds(usage.ok().map(|usage| usage.system_time())));
+    numbers(out, |of| match of {
+        Shard(figure) => figures.iter().map(figure).sum(),
+        Server(figure) => figure(server),
+        Cache => 0,
+    });
+}
+
+/// Writes what `value` says of the figures that `stats` has.
+fn numbers(out: &mut Vec<u8>, value: impl Fn(Of) -> u64) {
+    for (name, _, of) in FIGURES.into_iter().filter(|(name, ..)| !name.is_empty()) {
+        reply::stat(out, name, value(of));
+    }
+    reply::end(out);
+}
+
+/// A line for each shard and figure.
+pub(crate) fn cores(figures: &[Figures], out: &mut Vec<u8>) {
+    for (number, shard) in figures.iter().enumerate() {
+        for (_, name, of) in FIGURES {
+            if let (false, Shard(figure)) = (name.is_empty(), of) {
+                reply::stat(out, format_args!("{number}:{name}"), figure(shard));
+            }
+        }
+    }
+    reply::end(out);
+}
+
+/// A line for the log about what happened since `before`, and what is counted now.
+pub(crate) fn since(before: &Counters, figures: &[Figures]) -> (String, Counters) {
+    let (mut counters, mut totals, mut open) = (Counters::default(), Totals::default(), 0);
+    for shard in figures {
+        counters.add(&shard.counters);
+        totals.add(&shard.totals);
+        open += shard.curr_connections;
+    }
+    let line = format!(
+        "statistics: {open} connections, {} queues, {} messages waiting; since the last: {} sets, {} stored, {} gets, \
+         {} taken, {} commits",
+        totals.queues,
+        totals.messages,
+        counters.sets.saturating_sub(before.sets),
+        counters.set_hits.saturating_sub(before.set_hits),
+        counters.gets.saturating_sub(before.gets),
+        counters.get_hits.saturating_sub(before.get_hits),
+        counters.commits.saturating_sub(before.commits),
+    );
+    (line, counters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Ethernet carries of TCP over IPv6 in one piece, with timestamps.
+    const SEGMENT_BYTES: usize = 1428;
+    /// All that is before the numbers, at its longest: time, version and the like.
+    const TEXTS_BYTES: usize = 180;
+
+    /// npm's memcached loses lines of an answer that comes in two pieces.
+    #[test]
+    fn an_answer_to_stats_fits_in_one_segment_also_after_a_trillion_messages() {
+        const MANY: u64 = 999_999_999_999;
+        let counters = Counters {
+            connections: MANY,
+            rejected_connections: 999_999_999,
+            listen_disabled: 9_999_999,
+            commands: MANY,
+            forwarded: MANY,
+            gets: MANY,
+            sets: MANY,
+            delete_hits: 999_999_999,
+            delete_misses: 999_999_999,
+            flushes: 9_999_999,
+            bytes_read: MANY,
+            bytes_written: MANY,
+            commits: MANY,
+            log_bytes_written: MANY,
+            ..Counters::default()
+        };
+        let totals = Totals {
+            queues: 9_999_999,
+            messages: 9_999_999_999,
+            resident_bytes: MANY,
+            log_bytes: MANY,
+            live_bytes: MANY,
+        };
+        let shard = Figures { counters, totals, curr_connections: 99_999, full: true, ..Figures::default() };
+        // Hits and misses are as long as each other at their worst.
+        let hits = Figures { counters: Counters { get_hits: MANY, set_hits: MANY, ..counters }, ..shard };
+        let mut out = Vec::new();
+        numbers(&mut out, |of| match of {
+            Shard(figure) => figure(&shard).max(figure(&hits)),
+            Server(_) => MANY >> 10,
+            Cache => 0,
+        });
+        assert!(out.len() + TEXTS_BYTES <= SEGMENT_BYTES, "{} bytes", out.len() + TEXTS_BYTES);
+    }
+
+    #[test]
+    fn a_name_is_said_once() {
+        for name in [|(stats, ..): (&'static str, &'static str, Of)| stats, |(_, cores, _)| cores] {
+            let mut names: Vec<&str> = FIGURES.into_iter().map(name).filter(|name| !name.is_empty()).collect();
+            let all = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), all);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Outcomes of other shards.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+use super::Pump;
+use crate::op::Outcome;
+use crate::router::GatherId;
+
+/// The outcomes that one connection gets from other shards.
+#[derive(Debug)]
+pub struct Gather {
+    pub(super) pump: Rc<Pump>,
+    pub(super) id: GatherId,
+}
+
+impl Gather {
+    /// Waits until the outcomes of all operations are there. They may be told at once: their shards have waited until
+    /// they are safe.
+    pub async fn complete(&self) {
+        poll_fn(|context| match self.pump.node.borrow_mut().is_complete(self.id, context.waker()) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+
+    /// Takes the first outcome, in the order in which the operations were pushed. `None`: there is no more.
+    ///
+    /// # Panics
+    /// When [`complete`](Self::complete) was not awaited before.
+    #[must_use]
+    pub fn next(&self) -> Option<Outcome> {
+        self.pump.node.borrow_mut().next_outcome(self.id)
+    }
+}
+
+impl Drop for Gather {
+    fn drop(&mut self) {
+        self.pump.node.borrow_mut().close(self.id);
+    }
+}

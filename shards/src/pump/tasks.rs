@@ -1,0 +1,94 @@
+//! The tasks of a pump that carry operations and outcomes, and begin the shard's turns.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use futures_lite::future::yield_now;
+use glommio::channels::shared_channel::ConnectedReceiver;
+use glommio::spawn_local;
+
+use super::Pump;
+use super::links::Receivers;
+use crate::hash::ShardId;
+use crate::node::{Node, Packet};
+
+pub(super) fn spawn(pump: &Rc<Pump>, receivers: Receivers) {
+    for (from, receiver) in (0..).map(ShardId).zip(receivers) {
+        if let Some(receiver) = receiver {
+            spawn_local(receive(Rc::clone(pump), from, receiver)).detach();
+        }
+    }
+    spawn_local(take_turns(Rc::clone(pump))).detach();
+    spawn_local(serve(Rc::clone(pump))).detach();
+    spawn_local(send(Rc::clone(pump))).detach();
+    spawn_local(resend(Rc::clone(pump))).detach();
+    spawn_local(time_turns(Rc::clone(pump))).detach();
+}
+
+/// Carries outboxes to their shards. It runs behind the connections that were ready with it, so a batch holds what all
+/// of them have for a shard.
+async fn send(pump: Rc<Pump>) {
+    loop {
+        pump.send_due.wait().await;
+        pump.with_node(Node::send_batches);
+    }
+}
+
+/// Sends what a full channel had no room for.
+async fn resend(pump: Rc<Pump>) {
+    loop {
+        pump.resend_due.wait().await;
+        pump.turns.next().await;
+        pump.with_node(|_| {});
+    }
+}
+
+/// Begins the shard's turns.
+async fn take_turns(pump: Rc<Pump>) {
+    loop {
+        pump.turns.look().await;
+        pump.begin_turn(Instant::now());
+        pump.turns.go_on();
+    }
+}
+
+/// Applies the operations of other shards, a piece at a time.
+async fn serve(pump: Rc<Pump>) {
+    loop {
+        pump.serve_due.wait().await;
+        while pump.serve_step() {
+            if pump.turns.is_spent(Instant::now()) {
+                pump.turns.next().await;
+            } else {
+                yield_now().await;
+            }
+        }
+    }
+}
+
+/// Says when operations were applied, as far as it is not said before: once for all connections that had their turn at
+/// once, since a clock costs as much as a queue.
+async fn time_turns(pump: Rc<Pump>) {
+    loop {
+        pump.applied.wait().await;
+        pump.note_applied(&mut pump.node.borrow_mut());
+    }
+}
+
+/// Takes what another shard sends. It awaits nothing but its channel: a receiver that is polled along with other things
+/// leaves a waker behind each time.
+async fn receive(pump: Rc<Pump>, from: ShardId, receiver: ConnectedReceiver<Packet>) {
+    while let Some(packet) = receiver.recv().await {
+        pump.with_node(|node| {
+            let is_serving = node.is_serving();
+            node.receive(from, packet);
+            // Another task goes on with what is more than a piece, and with what came behind it.
+            if !is_serving {
+                pump.apply_others(node);
+            }
+        });
+        if pump.turns.is_spent(Instant::now()) {
+            pump.turns.next().await;
+        }
+    }
+}

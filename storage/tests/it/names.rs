@@ -1,0 +1,28 @@
+//! Names that no command can say have no queue: it could be neither emptied nor removed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use storage::{Durability, Store};
+
+use crate::crash_disk::CrashDisk;
+use crate::driver::{Driver, options};
+
+#[test]
+fn a_name_that_cannot_be_said_is_refused_however_it_comes() {
+    let long = [b'x'; 251];
+    for name in [&b""[..], b"a\tb", b"a\r", b"a b", b"\x7f", &long] {
+        for way in ["put", "create", "adopt"] {
+            let mut store =
+                Driver::open(&CrashDisk::default(), None, options(Durability::Synced, 1000)).unwrap().0.store;
+            let ask = |store: &mut Store| match way {
+                "put" => store.put(name, 0, b"body").map(drop),
+                "create" => store.create(name).map(drop),
+                _ => store.adopt(name, 0, 0, 1, 0).map(drop),
+            };
+            let outcome = catch_unwind(AssertUnwindSafe(|| ask(&mut store)));
+            assert!(outcome.is_err(), "{way} of {}", name.escape_ascii());
+        }
+    }
+    let mut store = Driver::open(&CrashDisk::default(), None, options(Durability::Synced, 1000)).unwrap().0.store;
+    assert!(store.at_once(|store| store.create(&long[1..])).unwrap().is_some());
+}
