@@ -6,6 +6,7 @@ use storage::{Attempt, Chore, Durability, Store, Taken};
 
 use crate::crash_disk::CrashDisk;
 use crate::driver::options;
+use crate::flush::put_only;
 
 const BODY_BYTES: usize = 500;
 const DEPTH: u32 = 40;
@@ -165,7 +166,7 @@ fn copying_forward_waits_for_the_disk() {
         assert_took(store.take(b"a").unwrap(), number);
     }
     for number in 0..200 {
-        put(&mut store, b"c", number);
+        put_only(&mut store, b"c", &body(number));
         while let Some(mut commit) = store.begin_commit() {
             commit.run().unwrap();
             store.finish_commit(commit);
@@ -191,7 +192,7 @@ fn copying_forward_waits_for_the_disk() {
         assert!(store.wants_reclaim(), "and goes on then");
         reads += 1;
     }
-    assert!(reads > 2 && disk.reads() == before + reads, "{reads} reads");
+    assert!(reads >= 2 && disk.reads() == before + reads, "{reads} reads");
     let totals = store.totals();
     assert!(totals.log_bytes <= 2 * totals.live_bytes + 3 * (16 << 10), "{totals:?}");
 }
