@@ -185,6 +185,11 @@ fn copying_forward_waits_for_the_disk() {
                 store.finish_commit(commit);
             }
         }
+        if let Some(mut chore) = store.segment_chore() {
+            chore.run();
+            store.finish_chore(chore).unwrap();
+            continue;
+        }
         let Some(mut chore) = store.read_chore() else { break };
         assert!(!store.wants_reclaim(), "it has nothing to do before that is read");
         chore.run();
