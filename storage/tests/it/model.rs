@@ -192,18 +192,18 @@ fn queues_that_are_emptied_together_are_read_back_together() {
     let (disk, mut random) = (CrashDisk::default(), Random::new(64));
     let (mut driver, _) = Driver::open(&disk, None, options(Durability::Synced, BUDGET)).unwrap();
     for n in 0..400u32 {
-        for number in 0..QUEUES as u8 {
-            driver.put(b'a' + number, &n.to_le_bytes().repeat(100)).unwrap();
+        for name in (b'a'..).take(QUEUES) {
+            driver.put(name, &n.to_le_bytes().repeat(100)).unwrap();
         }
         driver.commit().unwrap();
     }
     let before = (disk.reads(), disk.bytes_read());
     let mut waiting = [400; QUEUES];
     while let Some(most) = waiting.iter().max().filter(|most| **most > 0) {
-        let near: Vec<usize> = (0..QUEUES).filter(|it| waiting[*it] > 0 && waiting[*it] + 4 >= *most).collect();
-        let number = random.pick(&near);
-        assert!(driver.take(b'a' + number as u8).unwrap());
-        waiting[number] -= 1;
+        let near: Vec<usize> = (0..QUEUES).filter(|name| waiting[*name] > 0 && waiting[*name] + 4 >= *most).collect();
+        let name = random.pick(&near);
+        assert!(driver.take(b'a' + name as u8).unwrap());
+        waiting[name] -= 1;
         assert!(driver.store.totals().resident_bytes <= BUDGET as u64);
     }
     let (reads, bytes) = (disk.reads() - before.0, disk.bytes_read() - before.1);

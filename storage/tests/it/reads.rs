@@ -6,6 +6,7 @@ use storage::{Attempt, Chore, Durability, Store, Taken};
 
 use crate::crash_disk::CrashDisk;
 use crate::driver::options;
+use crate::flush::put_only;
 
 const BODY_BYTES: usize = 500;
 const DEPTH: u32 = 40;
@@ -165,7 +166,7 @@ fn copying_forward_waits_for_the_disk() {
         assert_took(store.take(b"a").unwrap(), number);
     }
     for number in 0..200 {
-        put(&mut store, b"c", number);
+        put_only(&mut store, b"c", &body(number));
         while let Some(mut commit) = store.begin_commit() {
             commit.run().unwrap();
             store.finish_commit(commit);
@@ -184,6 +185,11 @@ fn copying_forward_waits_for_the_disk() {
                 store.finish_commit(commit);
             }
         }
+        if let Some(mut chore) = store.segment_chore() {
+            chore.run();
+            store.finish_chore(chore).unwrap();
+            continue;
+        }
         let Some(mut chore) = store.read_chore() else { break };
         assert!(!store.wants_reclaim(), "it has nothing to do before that is read");
         chore.run();
@@ -191,7 +197,7 @@ fn copying_forward_waits_for_the_disk() {
         assert!(store.wants_reclaim(), "and goes on then");
         reads += 1;
     }
-    assert!(reads > 2 && disk.reads() == before + reads, "{reads} reads");
+    assert!(reads >= 2 && disk.reads() == before + reads, "{reads} reads");
     let totals = store.totals();
     assert!(totals.log_bytes <= 2 * totals.live_bytes + 3 * (16 << 10), "{totals:?}");
 }
