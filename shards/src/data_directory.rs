@@ -164,6 +164,13 @@ impl DataDirectory {
         if inventory.is_whole() {
             return Ok(None);
         }
+        if let Some(foreign) = inventory::foreign(&self.path, &layout, &inventory) {
+            let path = foreign.display();
+            return Err(DirectoryError(format!(
+                "{path} holds a log that was not made in this data directory; nothing was changed; move it elsewhere, and start with \
+                 --repair again"
+            )));
+        }
         self.begin_changes()?;
         let aside = self.path.join(format!("damaged-{}", layout.generation));
         let set_aside = set_aside(&aside, &inventory.logs)

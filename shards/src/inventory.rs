@@ -141,6 +141,14 @@ pub(crate) fn take(directory: &Path, layout: &Layout) -> io::Result<Inventory> {
     Ok(Inventory { logs, missing })
 }
 
+/// A log that is none of those that the layout names. What is in it belongs elsewhere.
+pub(crate) fn foreign(directory: &Path, layout: &Layout, inventory: &Inventory) -> Option<PathBuf> {
+    let Logs::Made(made) = &layout.logs else { return None };
+    let is_foreign = |log: &Survey| log.log_id().is_some_and(|id| !made.contains(&Some(id)));
+    let paths = shard_paths(directory, layout).into_iter().zip(&inventory.logs);
+    paths.into_iter().find(|(_, log)| is_foreign(log)).map(|(path, _)| path.join("log"))
+}
+
 /// The ids of logs that are there, as they are written into a layout.
 pub(crate) fn made(inventory: &Inventory) -> Logs {
     Logs::Made(inventory.logs.iter().map(Survey::log_id).collect())

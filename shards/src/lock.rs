@@ -126,3 +126,41 @@ fn holder(path: &Path) -> Option<String> {
     file.read_to_string(&mut holder).ok()?;
     Some(holder.trim().to_string()).filter(|holder| !holder.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_changes_or_some_look() {
+        let path = std::env::temp_dir().join(format!("rushq-lock-{}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        let lock = Lock::exclusive(&path).unwrap();
+        assert!(matches!(Lock::exclusive(&path), Err(LockError::Taken(None))));
+        assert!(matches!(Lock::shared(&path), Err(LockError::Taken(None))));
+        let signature = Signature::write(&path).unwrap();
+        let id = std::process::id().to_string();
+        assert!(matches!(Lock::exclusive(&path), Err(LockError::Taken(Some(holder))) if holder == id));
+        fs::remove_file(path.join(FILE)).unwrap();
+        assert!(matches!(Lock::shared(&path), Err(LockError::Taken(None))));
+        drop((lock, signature));
+
+        let (one, _other) = (Lock::shared(&path).unwrap(), Lock::shared(&path).unwrap());
+        assert!(matches!(Lock::exclusive(&path), Err(LockError::Taken(None))));
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0, "to look makes nothing");
+        drop(one);
+        fs::remove_dir(&path).unwrap();
+    }
+
+    /// A file with another name elsewhere may be another program's.
+    #[test]
+    fn a_hard_link_is_not_signed() {
+        let path = std::env::temp_dir().join(format!("rushq-signature-{}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("elsewhere"), "as it was").unwrap();
+        fs::hard_link(path.join("elsewhere"), path.join(FILE)).unwrap();
+        assert!(matches!(Signature::write(&path), Err(LockError::Io(_))));
+        assert_eq!(fs::read(path.join("elsewhere")).unwrap(), b"as it was");
+        fs::remove_dir_all(&path).unwrap();
+    }
+}

@@ -61,8 +61,16 @@ pub(crate) fn move_all(sources: &[Survey], targets: &mut [Store]) -> Result<Move
     let mut unsettled = 0;
     for source in sources {
         for queue in source.queues() {
-            let name = queue.name();
-            let target = &mut targets[owner_of(&name, targets.len() as u16).index()];
+            let shards = targets.len() as u16;
+            let mut name = queue.name();
+            if targets[owner_of(&name, shards).index()].has_queue(&name) {
+                // As where an earlier build took a directory without its layout for new, with other owners of the queues.
+                let (taken, spare) = (name, queue.spare_name());
+                let (taken, new) = (String::from_utf8_lossy(&taken), String::from_utf8_lossy(&spare));
+                log::warn!("queue {taken} is in the logs of two shards: one of them is now called {new}");
+                name = spare;
+            }
+            let target = &mut targets[owner_of(&name, shards).index()];
             let (sets, gets, next, stored) = (queue.sets(), queue.gets(), queue.next(), queue.stored());
             let room = target.at_once(|target| target.adopt(&name, sets, gets, next, stored))?;
             room.ok_or(MoveError::Full)?;

@@ -195,4 +195,23 @@ mod tests {
         }
         fs::remove_dir_all(&path).expect("it is ours");
     }
+
+    #[test]
+    fn what_is_open_for_reading_alone_is_not_changed() {
+        let path = std::env::temp_dir().join(format!("rushq-read-only-files-{}", std::process::id()));
+        assert_eq!(Files::read_only(&path).list().unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!path.exists(), "nothing is made");
+        let files = Files::open(&path).unwrap();
+        files.create("a").unwrap().write_at(b"as it was", 0).unwrap();
+        let files = Files::read_only(&path);
+        let file = files.open("a").unwrap();
+        file.write_at(b"otherwise", 0).unwrap_err();
+        files.create("b").unwrap_err();
+        files.rename("a", "b").unwrap_err();
+        files.remove("a").unwrap_err();
+        let mut found = [0; 9];
+        assert_eq!((file.read_at(&mut found, 0).unwrap(), &found), (9, b"as it was"));
+        assert_eq!(files.list().unwrap(), ["a"]);
+        fs::remove_dir_all(&path).unwrap();
+    }
 }

@@ -71,6 +71,12 @@ impl Store {
         }
     }
 
+    /// Whether there is a queue of this name.
+    #[must_use]
+    pub fn has_queue(&self, name: &[u8]) -> bool {
+        self.queues.find(name).is_some()
+    }
+
     /// Settles everything, and writes a checkpoint.
     ///
     /// # Errors

@@ -237,6 +237,54 @@ fn logs_that_changed_places_are_refused_and_repaired() {
     take(&server, 0, 30);
 }
 
+/// A log from elsewhere in the place of one is neither taken for it nor removed.
+#[test]
+fn a_log_from_elsewhere_is_refused_and_stays() {
+    let mut server = small().start();
+    put(&server, 0, 30);
+    server.terminate();
+    let mut other = small().start();
+    put(&other, 0, 30);
+    other.terminate();
+    let (log, aside) = (server.directory().join("data-1/shard-001/log"), server.directory().with_file_name("aside"));
+    fs::rename(&log, &aside).unwrap();
+    fs::rename(other.directory().join("data-1/shard-001/log"), &log).unwrap();
+    server.launch().clone().refused().assert_one_line(&["shard-001/log", "another log"]);
+    let repair = server.launch().clone().with(&["-B", "1024", "--repair"]);
+    repair.refused().assert_one_line(&["shard-001/log", "not made in this data directory", "elsewhere"]);
+    assert_eq!(names(&log), names(&aside));
+    fs::rename(&log, other.directory().join("data-1/shard-001/log")).unwrap();
+    fs::rename(&aside, &log).unwrap();
+    for server in [&mut server, &mut other] {
+        server.start();
+        take(server, 0, 30);
+    }
+}
+
+/// As after a build before took a directory of two shards without its layout for a new one of three: messages of before
+/// are in the logs of two shards, and newer ones in all three. A move finds all of them.
+#[test]
+fn queues_in_the_logs_of_two_shards_keep_all_messages() {
+    let mut server = small().start();
+    put(&server, 0, 50);
+    server.terminate();
+    let mut three = small().shards(3).start();
+    put(&three, 0, 50);
+    three.terminate();
+    fs::rename(three.directory().join("data-1/shard-002"), server.directory().join("data-1/shard-002")).unwrap();
+    fs::write(server.directory().join("layout"), "rushq 1\nshards 3\ngeneration 1\n").unwrap();
+    server.set_shards(3);
+    server.start();
+    let there = server.connect().figure("curr_items");
+    assert!(there > 50, "{there}: no queue is in two logs");
+    server.terminate();
+    server.set_shards(2);
+    server.start();
+    assert!(server.said().iter().any(|line| line.contains("two shards: one of them is now called repaired-")));
+    take(&server, 0, 50);
+    assert_eq!(server.connect().figure("curr_items"), there - 50);
+}
+
 fn check(launch: &Launch) -> Output {
     launch.clone().command().arg("--check").stdin(Stdio::null()).output().unwrap()
 }

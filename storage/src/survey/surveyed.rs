@@ -15,9 +15,15 @@ impl Surveyed<'_> {
     #[must_use]
     pub fn name(&self) -> Vec<u8> {
         match &*self.queue.name {
-            b"" => format!("repaired-{:016x}-{}", self.log_id, self.queue.id).into_bytes(),
+            b"" => self.spare_name(),
             name => name.to_vec(),
         }
+    }
+
+    /// A name that no other queue has, for one whose own is lost or taken.
+    #[must_use]
+    pub fn spare_name(&self) -> Vec<u8> {
+        format!("repaired-{:016x}-{}", self.log_id, self.queue.id).into_bytes()
     }
 
     /// Messages put since the queue was made.
