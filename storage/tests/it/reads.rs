@@ -15,7 +15,12 @@ fn body(number: u32) -> Vec<u8> {
 }
 
 fn put(store: &mut Store, name: &[u8], number: u32) {
-    assert_eq!(store.at_once(|store| store.put(name, 0, &body(number))).unwrap(), Some(()));
+    while store.put(name, 0, &body(number)).unwrap() == Attempt::Wait {
+        // It waits for a segment, and nothing else is to be done meanwhile.
+        let mut chore = store.segment_chore().expect("it waits for that");
+        chore.run();
+        store.finish_chore(chore).unwrap();
+    }
 }
 
 /// A store of queues `a` and `b`, with so much memory, on a disk where every read has to wait from now on.
@@ -191,7 +196,7 @@ fn copying_forward_waits_for_the_disk() {
         assert!(store.wants_reclaim(), "and goes on then");
         reads += 1;
     }
-    assert!(reads > 2 && disk.reads() == before + reads, "{reads} reads");
+    assert!(reads >= 2 && disk.reads() == before + reads, "{reads} reads");
     let totals = store.totals();
     assert!(totals.log_bytes <= 2 * totals.live_bytes + 3 * (16 << 10), "{totals:?}");
 }
