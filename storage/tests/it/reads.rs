@@ -180,6 +180,11 @@ fn copying_forward_waits_for_the_disk() {
     disk.set_reads_wait(true);
     let (mut reads, before) = (0, disk.reads());
     for _ in 0..1000 {
+        // What is copied needs room.
+        while let Some(mut chore) = store.segment_chore() {
+            chore.run();
+            store.finish_chore(chore).unwrap();
+        }
         while store.wants_reclaim() {
             let reads = disk.reads();
             store.reclaim().unwrap();
@@ -196,7 +201,7 @@ fn copying_forward_waits_for_the_disk() {
         assert!(store.wants_reclaim(), "and goes on then");
         reads += 1;
     }
-    assert!(reads >= 2 && disk.reads() == before + reads, "{reads} reads");
+    assert!(reads > 2 && disk.reads() == before + reads, "{reads} reads");
     let totals = store.totals();
     assert!(totals.log_bytes <= 2 * totals.live_bytes + 3 * (16 << 10), "{totals:?}");
 }
