@@ -18,7 +18,9 @@ use crate::index::{Index, IndexError, Meta, Tree};
 use crate::log::{Log, Position, Preparation, Tail};
 use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
-use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_trash, segment_name, segment_number};
+use crate::segment::{
+    FIRST_SEGMENT, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_trash, segment_name, segment_number,
+};
 use crate::segment_notes::SegmentNotes;
 use crate::store::{Options, Store};
 use walk::Walk;
@@ -151,9 +153,9 @@ impl LogFiles {
         let mut found = LogFiles { disk, log_id, segment_bytes: segment_bytes as u32, files, unfinished };
         found.check_unfinished(log.is_some())?;
         if log.is_none() {
-            let header = SegmentHeader { number: 1, log_id, segment_bytes };
-            found.files.insert(1, Preparation::at_once(header, &*found.disk)?);
-            found.unfinished.remove(&1);
+            let header = SegmentHeader { number: FIRST_SEGMENT, log_id, segment_bytes };
+            found.files.insert(FIRST_SEGMENT, Preparation::at_once(header, &*found.disk)?);
+            found.unfinished.remove(&FIRST_SEGMENT);
         }
         Ok(found)
     }
@@ -161,6 +163,10 @@ impl LogFiles {
     /// Tells a file whose preparation was interrupted from a damaged one: that one holds frames.
     fn check_unfinished(&self, log_is_known: bool) -> Result<()> {
         for (&number, file) in &self.unfinished {
+            if !log_is_known && number != FIRST_SEGMENT {
+                // A log begins with the first; this one was being prepared while others held all there was.
+                return Err(damage(Position { segment: number, offset: 0 }, "the segments before it are missing"));
+            }
             let was_in_use = if log_is_known {
                 let start = start_of(number).offset;
                 let reader = FrameReader::new(Arc::clone(file), self.log_id, number, self.segment_bytes, start);

@@ -18,6 +18,8 @@ use crate::frame::FRAME_HEADER_BYTES;
 
 /// Bytes of a segment before its first frame.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
+/// The number of the segment that a log begins with.
+pub(crate) const FIRST_SEGMENT: u32 = 1;
 const NAME_MAGIC: &[u8; 8] = b"rushqlog";
 /// 2: a frame's checksum says where it is.
 const VERSION: u32 = 2;

@@ -23,7 +23,7 @@ use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
 use crate::recovery::evidence::End;
 use crate::recovery::is_zero;
-use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number};
+use crate::segment::{FIRST_SEGMENT, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number};
 use crate::store::Taken;
 
 pub use surveyed::Surveyed;
@@ -266,7 +266,10 @@ impl Survey {
                     // Nothing tells the log's id, so no frame can be told from anything else: the whole file is unknown.
                     let file = &self.files[&number];
                     let is_new = is_zero(&**file, u64::from(header_bytes));
-                    if !is_new.map_err(Error::io("read", segment_name(number)))? {
+                    if number != FIRST_SEGMENT {
+                        // A log begins with the first; this one was being prepared while others held all there was.
+                        self.damage(position, 0, "the segments before it are missing");
+                    } else if !is_new.map_err(Error::io("read", segment_name(number)))? {
                         let what = "the file does not begin with a segment's header of this version";
                         self.damage(position, sizes[&number] as u32, what);
                     }

@@ -150,7 +150,8 @@ fn a_cut_end_is_named_after_a_clean_stop() {
 fn a_log_of_an_earlier_version_opens() {
     lives(Durability::Synced, |what, left| {
         let old = left.disk.fork();
-        for name in old.files() {
+        // A segment that is being prepared has no header yet.
+        for name in old.files().into_iter().filter(|name| old.content(name).len() >= 64) {
             (36..64).for_each(|offset| old.damage(&name, offset, |_| 0));
         }
         let left = Left { tree: left.tree.fork(&old), disk: old, all: left.all };
@@ -169,7 +170,7 @@ fn newest_used(disk: &CrashDisk) -> String {
     let is_used = |name: &String| {
         let number: u32 = name.trim_end_matches(".log").parse().unwrap();
         let content = disk.content(name);
-        content[64..].starts_with(b"rqF1") && content[96..100] == number.to_le_bytes()
+        content.len() >= 100 && content[64..].starts_with(b"rqF1") && content[96..100] == number.to_le_bytes()
     };
     disk.files().into_iter().rfind(is_used).unwrap()
 }

@@ -16,7 +16,12 @@ fn body(number: u32) -> Vec<u8> {
 }
 
 fn put(store: &mut Store, name: &[u8], number: u32) {
-    assert_eq!(store.at_once(|store| store.put(name, 0, &body(number))).unwrap(), Some(()));
+    while store.put(name, 0, &body(number)).unwrap() == Attempt::Wait {
+        // It waits for a segment, and nothing else is to be done meanwhile.
+        let mut chore = store.segment_chore().expect("it waits for that");
+        chore.run();
+        store.finish_chore(chore).unwrap();
+    }
 }
 
 /// A store of queues `a` and `b`, with so much memory, on a disk where every read has to wait from now on.
@@ -176,6 +181,11 @@ fn copying_forward_waits_for_the_disk() {
     disk.set_reads_wait(true);
     let (mut reads, before) = (0, disk.reads());
     for _ in 0..1000 {
+        // What is copied needs room.
+        while let Some(mut chore) = store.segment_chore() {
+            chore.run();
+            store.finish_chore(chore).unwrap();
+        }
         while store.wants_reclaim() {
             let reads = disk.reads();
             store.reclaim().unwrap();
