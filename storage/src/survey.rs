@@ -69,6 +69,7 @@ impl Survey {
     pub fn nothing() -> Survey {
         Survey {
             files: BTreeMap::new(),
+            whole: BTreeSet::new(),
             log_id: 0,
             segment_bytes: 0,
             rebuild: Rebuild::new(false),
