@@ -4,6 +4,7 @@
 # load on another; rounds go by turns over the servers, so that a slow minute is nobody's alone. Prints a table of medians,
 # and writes a page with plots. CASES and SERVERS choose, separated by commas; BASELINE is whom the others are compared to.
 # Usage: scripts/bench.sh [seconds] [rounds] [directory]; 3 s and 3 rounds of all take about seven minutes.
+case "${1:-}" in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit ;; esac
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -2,6 +2,7 @@
 # Clients that others wrote, against a fresh rushq with two shards: alone, and all of them at once on one queue.
 # Installs what it needs: as root from Debian, and into a scratch folder from PyPI and npm.
 # Usage: scripts/clients.sh [rushq binary]
+case "${1:-}" in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit ;; esac
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)/clients"
 cd "$here/../.."

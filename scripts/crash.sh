@@ -2,6 +2,8 @@
 # The long forms of the crash tests, against a release build: kill -9 under load in both modes with one to three shards
 # while checkpoints, copying forward and moves to another number of shards go on; kills in the middle of checkpoints, and of
 # moves; and power cuts on an ext4 in an image file (as root). Each number can be set from outside; it takes about an hour.
+# Usage: [RUSHQ_KILLS=n] [RUSHQ_CHECKPOINT_KILLS=n] [RUSHQ_MOVE_KILLS=n] [RUSHQ_MOVED_MESSAGES=n] [RUSHQ_POWER_CUTS=n] scripts/crash.sh
+case "${1:-}" in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit ;; esac
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Fuzzes the parser, responses, recovery, frames and the index, each for so many seconds (600). Starts from the seeds in
 # */fuzz/corpus, and from what earlier runs have found, which is kept under target/fuzz. An input that fails is named.
+# Usage: scripts/fuzz.sh [seconds]
+case "${1:-}" in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit ;; esac
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

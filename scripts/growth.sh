@@ -2,8 +2,9 @@
 # What becomes of the throughput as one thing grows, step by step ten times as much: waiting messages, connections, queues,
 # bytes of a body. Prints a table for each, for the durable default and for -N: medians of ROUNDS (3) rounds of
 # SECONDS_EACH (1) s, taken by turns. Server and load have a core each, and what fills the queues before a step is not
-# counted. On a machine that others use too, the server's CPU time for an operation says more than what it got done.
+# counted. On a machine that others use too, the server's CPU time for an answer says more than what it got done.
 # Usage: scripts/growth.sh [backlog|connections|queues|bodies ...]; all four take about ten minutes and 12 GB of disk.
+case "${1:-}" in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit ;; esac
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/servers.sh
@@ -26,7 +27,7 @@ stop_both() {
 
 # head_of_table WHAT [WITH_MB]
 head_of_table() {
-    local columns="ops/s | to the step before | p99 ms | cpu us/op |${2:+ MB/s |}" line="---:|---:|---:|---:|${2:+---:|}"
+    local columns="messages/s | to the step before | p99 ms | cpu us |${2:+ MB/s |}" line="---:|---:|---:|---:|${2:+---:|}"
     echo
     echo "| $1 | $columns -N $columns"
     echo "|---:|$line$line"
@@ -41,7 +42,7 @@ column() {
 # step VALUE WITH_MB OPTION...: the row of a table.
 declare -A before=()
 step() {
-    local value="$1" mb="$2" row="| $1 |" ops
+    local value="$1" mb="$2" row="| $1 |" messages
     shift 2
     for mode in "${modes[@]}"; do
         : >"$work/$mode.rounds"
@@ -54,11 +55,11 @@ step() {
         done
     done
     for mode in "${modes[@]}"; do
-        ops="$(column 1 "$mode")"
-        row+="$(awk -v ops="$ops" -v before="${before[$mode]:-0}" -v p99="$(column 2 "$mode")" -v cpu="$(column 4 "$mode")" \
-            'BEGIN { printf " %.0f | %s | %.2f | %.2f |", ops, before ? sprintf("%.2f", ops / before) : "", p99, cpu }')"
+        messages="$(column 1 "$mode")"
+        row+="$(awk -v messages="$messages" -v before="${before[$mode]:-0}" -v p99="$(column 2 "$mode")" -v cpu="$(column 4 "$mode")" \
+            'BEGIN { printf " %.0f | %s | %.2f | %.2f |", messages, before ? sprintf("%.2f", messages / before) : "", p99, cpu }')"
         [ -z "$mb" ] || row+="$(printf " %.0f |" "$(column 3 "$mode")")"
-        before[$mode]="$ops"
+        before[$mode]="$messages"
     done
     echo "$row"
 }

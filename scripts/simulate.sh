@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # The long run of the simulator: ROUNDS times as many seeds as `cargo test -p shards` has, some minutes with the default.
 # Says at each ten thousandth seed how far it is, and which seed failed. SEED=n runs that one only.
+# Usage: [ROUNDS=n] [SEED=n] scripts/simulate.sh
+case "${1:-}" in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit ;; esac
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -33,9 +33,12 @@ impl Live {
 }
 
 fn line(second: &Second) -> String {
-    let (ops, misses) = (second.sets + second.gets, second.gets - second.hits);
+    let (messages, misses) = (second.sets + second.hits, second.gets - second.hits);
     let p99_ms = second.p99_ns as f64 / 1e6;
-    let mut words = format!("{ops} ops/s, {} hits, {misses} misses, p99 {p99_ms:.3} ms", second.hits);
+    let mut words = format!(
+        "{messages} messages/s: {} sets, {} hits; {misses} misses, p99 {p99_ms:.3} ms",
+        second.sets, second.hits
+    );
     for (count, what) in [(second.refused, "refused"), (second.errors, "errors")] {
         if count > 0 {
             words += &format!(", {count} {what}");
@@ -61,6 +64,6 @@ mod tests {
             p99_ns: 1_234_000,
             max_ns: 2,
         };
-        assert_eq!(line(&second), "19 ops/s, 7 hits, 2 misses, p99 1.234 ms, 4 errors");
+        assert_eq!(line(&second), "17 messages/s: 10 sets, 7 hits; 2 misses, p99 1.234 ms, 4 errors");
     }
 }

@@ -49,6 +49,11 @@ impl Tally {
         self.gets.done - self.hits
     }
 
+    /// Messages that came into a queue or out of one: what a queue server is for.
+    pub(crate) fn messages(&self) -> u64 {
+        self.sets.done + self.hits
+    }
+
     /// What was refused or failed is no operation done, however fast the answer was.
     pub(crate) fn ops(&self) -> u64 {
         self.sets.done + self.gets.done
@@ -164,6 +169,7 @@ mod tests {
         other.error(false, b"ERROR");
         tally.add(&other);
         assert_eq!((tally.ops(), tally.misses(), tally.errors(), tally.answers()), (28, 2, 2, 31));
+        assert_eq!(tally.messages(), 26);
         assert_eq!((tally.gets.bytes, tally.first_error.as_deref()), (100, Some("SERVER_ERROR no")));
     }
 

@@ -37,6 +37,10 @@ pub const FLUSH_ALL_NOT_ALLOWED: &[u8] = b"CLIENT_ERROR flush_all not allowed\r\
 pub const NO_ROOM: &[u8] = b"SERVER_ERROR out of memory, no room on the disk\r\n";
 /// A request over UDP that is more than one datagram.
 pub const MULTI_PACKET_REQUEST: &[u8] = b"SERVER_ERROR multi-packet request not supported\r\n";
+/// A command whose answer may be of any length, by UDP.
+pub const NOT_BY_UDP: &[u8] = b"SERVER_ERROR not allowed by UDP, use TCP\r\n";
+/// An answer that takes more datagrams than a request may bring about.
+pub const TOO_LONG_FOR_UDP: &[u8] = b"SERVER_ERROR answer too long for UDP, use TCP\r\n";
 
 /// More than a value's line takes beside the queue's name: its words, spaces, three numbers and both line ends.
 const VALUE_OVERHEAD_BYTES: usize = 72;

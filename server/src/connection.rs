@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use futures_lite::AsyncWrite;
 use futures_lite::future::yield_now;
 use glommio::timer::sleep;
+use log::log_enabled;
 use nix::sys::socket;
 use shards::pump::ShardHandle;
 use socket2::Socket;
@@ -24,6 +25,7 @@ use socket2::Socket;
 use crate::conversation::Conversation;
 use crate::drain::Drain;
 use crate::patience::Patience;
+use crate::peer::Peer;
 use crate::places::{Limit, Place};
 use crate::readiness::{self, Readiness, WatchedSocket};
 use crate::session::Step;
@@ -261,16 +263,29 @@ impl Connection {
         match self.serve().await {
             Ok(()) if self.open.stops().is_some() => self.deliver().await,
             Ok(()) => {}
-            Err(error) => log::debug!("a connection ended: {error}"),
+            Err(error) => log::debug!("{}: the connection ended: {error}", self.conversation.session.peer),
         }
         // What is on its way to the client still arrives.
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Waits until the client has its replies: the kernel takes those back that are on their way when a socket is closed
-    /// whose input was not read, or comes later.
+    /// Ends the connection of a client that may have sent more, or be at it.
+    async fn close(&mut self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)?;
+        self.release_buffers();
+        self.deliver().await;
+        Ok(())
+    }
+
+    /// Waits until the client has its replies, or reads no more. The kernel takes those back that are on their way when a
+    /// socket is closed whose input was not read, or comes later.
     async fn deliver(&mut self) {
+        let mut patience = Patience::new(Instant::now(), self.open.settings.stop_timeout);
         while !self.socket.is_delivered() {
+            let unsent = [(self.seat, readiness::unsent(self.socket.as_raw_fd()))];
+            if !patience.lasts(Instant::now(), 1, unsent.into_iter()) {
+                break;
+            }
             sleep(STOP_LOOK).await;
         }
         self.socket.discard_input(&mut self.open.read_buffer.borrow_mut());
@@ -293,7 +308,7 @@ impl Connection {
                 self.conversation.answered(&self.open);
                 match step {
                     Step::NeedInput => break,
-                    Step::Close => return Ok(()),
+                    Step::Close => return self.close().await,
                     Step::RoundFull | Step::Control(_) | Step::Stalled if self.is_to_leave() => return Ok(()),
                     Step::Stalled => self.conversation.wait_for_disk(&self.open).await,
                     Step::RoundFull | Step::Control(_) => self.open.handle.pass().await,
@@ -333,6 +348,7 @@ impl Connection {
             Poll::Ready(Ok(n)) => {
                 self.conversation.session.counters.bytes_read += n as u64;
                 self.more_is_ready = n == buffer.len();
+                self.note_peer();
                 self.conversation.read_at(server.readiness.looked_at());
                 Poll::Ready(Ok(Some(self.step(&buffer[..n]))))
             }
@@ -356,7 +372,7 @@ impl Connection {
         // From here on the client is waited for.
         self.note_activity();
         let out = mem::take(&mut self.conversation.session.out);
-        trace::replies(&out);
+        trace::replies(self.conversation.session.peer, &out);
         let mut sent = 0;
         self.send_waited = false;
         while sent < out.len() {
@@ -374,6 +390,14 @@ impl Connection {
         session.out = out;
         session.out.clear();
         Ok(())
+    }
+
+    /// Looks at who the client is, if the log will say it. Once the client has gone the kernel does not tell any more.
+    fn note_peer(&mut self) {
+        let peer = &mut self.conversation.session.peer;
+        if log_enabled!(log::Level::Debug) && matches!(peer, Peer::Unknown) {
+            *peer = Peer::of(&self.socket);
+        }
     }
 
     fn note_activity(&self) {

@@ -186,6 +186,8 @@ async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
     while stop.quiet() < usize::from(settings.shards) {
         sleep(STOP_POLL).await;
     }
+    let totals = handle.with_shard(|shard| shard.store().totals());
+    stop.add_waiting(totals.queues, totals.messages);
     handle.stop().await;
 }
 
@@ -200,7 +202,7 @@ fn serve(
     glommio::spawn_local(Rc::clone(connections.readiness()).run(connections.handle().clone())).detach();
     let handle = connections.handle().clone();
     glommio::spawn_local(Rc::clone(connections.tasks()).run(async move || handle.next_turn().await)).detach();
-    if let Some(socket) = sockets.tcp {
+    for socket in sockets.tcp {
         let listener = listener::listen(socket, connections.readiness())?;
         tasks.push(glommio::spawn_local(listener::accept(listener, Rc::clone(connections))));
     }
@@ -212,7 +214,7 @@ fn serve(
             Rc::clone(connections),
         )));
     }
-    if let Some(socket) = sockets.udp {
+    for socket in sockets.udp {
         let serving = udp::serve(socket, connections).map_err(|error| format!("UDP cannot be served: {error}"))?;
         tasks.push(glommio::spawn_local(serving));
     }

@@ -35,7 +35,7 @@ pub(crate) fn run(settings: &Settings, source: &str, queues: &[String]) -> Resul
     let directory = DataDirectory::lock(&settings.directory).map_err(|e| e.to_string())?;
     if let Some(identity) = &settings.identity {
         directory.give_to(identity.uid(), identity.gid()).map_err(|e| e.to_string())?;
-        identity.assume()?;
+        identity.assume(settings.core_files)?;
     }
     let opened = directory.open(settings.shards, settings.storage).map_err(|e| e.to_string())?;
     let mut import = Import {

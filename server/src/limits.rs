@@ -1,5 +1,6 @@
 //! What the machine allows, checked before anything is begun. Each refusal is one line with its remedy.
 
+use std::fs;
 use std::panic;
 use std::path::Path;
 use std::sync::mpsc::channel;
@@ -8,6 +9,7 @@ use std::thread;
 use glommio::{LocalExecutorBuilder, Placement};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use nix::sys::sysinfo::sysinfo;
 use nix::unistd::Pid;
 
 use crate::settings::Settings;
@@ -16,6 +18,10 @@ use crate::settings::Settings;
 const MEMLOCK_BYTES_MIN: u64 = 512 << 10;
 /// Where the kernel describes the cores.
 const TOPOLOGY: &str = "/sys/devices/system/cpu";
+/// What the kernel lets a process have at most, whatever its limits.
+const OPEN_FILES_MAX: &str = "/proc/sys/fs/nr_open";
+/// The limit of a container, as seen from within it.
+const CONTAINER_MEMORY: &str = "/sys/fs/cgroup/memory.max";
 /// Open files besides the connections: the log's segments, the index, rings and event descriptors of a shard.
 const FILES_PER_SHARD: u64 = 64;
 const FILES_OF_THE_PROCESS: u64 = 64;
@@ -25,6 +31,14 @@ pub(crate) fn allowed_cores() -> Result<Vec<usize>, String> {
     let set = sched_getaffinity(Pid::from_raw(0)).map_err(|e| format!("the allowed cores cannot be read: {e}"))?;
     let cores: Vec<usize> = (0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect();
     Ok(cores)
+}
+
+/// The memory that this process can have: the machine's, or what its container allows.
+pub(crate) fn memory_bytes() -> Result<u64, String> {
+    let machine = sysinfo().map_err(|error| format!("the machine's memory cannot be read: {error}"))?.ram_total();
+    // "max" where there is no limit, and no file outside of a container.
+    let container = fs::read_to_string(CONTAINER_MEMORY).ok().and_then(|bytes| bytes.trim().parse().ok());
+    Ok(container.map_or(machine, |bytes: u64| bytes.min(machine)))
 }
 
 /// Raises what may be raised, and refuses what will not do.
@@ -44,7 +58,16 @@ pub(crate) fn check(settings: &Settings) -> Result<(), String> {
             MEMLOCK_BYTES_MIN >> 10
         ));
     }
-    let wanted = settings.connections_max as u64 + FILES_PER_SHARD * u64::from(settings.shards) + FILES_OF_THE_PROCESS;
+    let wanted = (settings.connections_max as u64)
+        .saturating_add(FILES_PER_SHARD * u64::from(settings.shards) + FILES_OF_THE_PROCESS);
+    let possible = fs::read_to_string(OPEN_FILES_MAX).ok().and_then(|files| files.trim().parse().ok());
+    if possible.is_some_and(|possible: u64| wanted > possible) {
+        return Err(format!(
+            "-c {} needs {wanted} open files, and no process can have more than {} (sysctl fs.nr_open); make -c smaller",
+            settings.connections_max,
+            possible.unwrap_or_default()
+        ));
+    }
     // As far as it goes: each segment of a backlog is an open file, and a backlog has no limit but the disk.
     let (_, most) = limit(Resource::RLIMIT_NOFILE)?;
     let files = raise(Resource::RLIMIT_NOFILE, most.max(wanted))?;
@@ -102,8 +125,7 @@ fn try_io_uring() -> Result<(), String> {
         let _ = trying.join();
         return Ok(());
     };
-    let forbidden =
-        std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").is_ok_and(|value| value.trim() != "0");
+    let forbidden = fs::read_to_string("/proc/sys/kernel/io_uring_disabled").is_ok_and(|value| value.trim() != "0");
     Err(if forbidden {
         format!("io_uring is switched off ({error}): run `sysctl kernel.io_uring_disabled=0`")
     } else {

@@ -7,33 +7,44 @@
 //! Architecture invariants: `connection` has the only loop that awaits a client's stream, and `udp` the only one that
 //! awaits datagrams; `session` alone turns commands into operations and outcomes into replies, and touches no socket.
 
+mod addresses;
 mod check;
 mod connection;
 mod control;
 mod conversation;
 mod daemon;
 mod drain;
+mod entry;
 mod executors;
+mod fault;
 mod figures;
 mod greeting;
 mod handover;
 mod import;
+mod keeper;
 mod limits;
 mod listener;
+mod logging;
 mod options;
+mod paths;
 mod patience;
+mod peer;
 mod pid_file;
 mod places;
 mod privileges;
 mod readiness;
+mod retrying;
 mod server;
 mod session;
 mod settings;
+mod signals;
 mod sockets;
 mod stop;
 mod tasks;
 mod trace;
 mod udp;
+mod unix_socket;
+mod uring_enter;
 
 use std::process::ExitCode;
 
@@ -52,6 +63,10 @@ fn main() -> ExitCode {
     match run(&options) {
         Ok(code) => code,
         Err(what) => {
+            // A daemon's standard error is gone once it listens.
+            if logging::has_file() {
+                log::error!("{what}");
+            }
             eprintln!("rushq: {what}");
             ExitCode::FAILURE
         }
@@ -60,8 +75,8 @@ fn main() -> ExitCode {
 
 /// What the options ask this process to be. An error is one line for the operator.
 fn run(options: &Options) -> Result<ExitCode, String> {
-    if let Some(path) = &options.keep_pid_file {
-        pid_file::keep(path)?;
+    if options.kept.is_any() {
+        options.kept.keep()?;
         return Ok(ExitCode::SUCCESS);
     }
     let settings = Settings::new(options)?;
@@ -70,7 +85,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(source) = &options.import {
-        options.start_logging();
+        logging::start(options, settings.log_file.as_deref(), settings.identity.as_ref())?;
         import::run(&settings, source, &options.import_queue)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -83,7 +98,8 @@ fn run(options: &Options) -> Result<ExitCode, String> {
             Role::Daemon(daemon) => starting = Some(daemon),
         }
     }
-    options.start_logging();
+    logging::start(options, settings.log_file.as_deref(), settings.identity.as_ref())?;
+    fault::end_with_one_line(settings.core_files);
     for letter in options.without_effect() {
         log::warn!("{letter} is for memcacheQ's Berkeley DB and has no effect here");
     }

@@ -7,6 +7,8 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Parser, ValueEnum};
 use shards::CommitMode;
 
+use crate::keeper::Kept;
+
 /// A persistent message queue server that speaks the memcache text protocol: set appends to a queue, get takes from it.
 #[derive(Parser, Debug)]
 #[command(name = "rushq", version, args_override_self = true, disable_help_flag = true, disable_version_flag = true)]
@@ -29,9 +31,10 @@ pub(crate) struct Options {
     #[arg(help_heading = "Who gets in")]
     pub(crate) unix_mask: u32,
 
-    /// Address or host name to listen on
-    #[arg(short = 'l', long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = "Who gets in")]
-    pub(crate) listen: String,
+    /// Address or host name to listen on, with :PORT for another port; several have commas between them, or -l again
+    #[arg(short = 'l', long, value_name = "ADDRESS", default_value = "127.0.0.1", value_delimiter = ',')]
+    #[arg(help_heading = "Who gets in")]
+    pub(crate) listen: Vec<String>,
 
     /// Simultaneous connections
     #[arg(short = 'c', long, value_name = "N", default_value = "1024", help_heading = "Who gets in")]
@@ -39,7 +42,7 @@ pub(crate) struct Options {
 
     /// Seconds after which a connection is closed that neither sends nor takes anything; 0 is never
     #[arg(long, value_name = "SECONDS", default_value = "0", help_heading = "Who gets in")]
-    pub(crate) idle_timeout: u64,
+    pub(crate) idle_timeout: u32,
 
     /// Data directory
     #[arg(short = 'H', long, value_name = "DIR", default_value = "rushq-data", help_heading = "Messages")]
@@ -67,7 +70,7 @@ pub(crate) struct Options {
 
     /// Seconds between checkpoints, besides those that a growing log causes; 0: only those
     #[arg(short = 'C', long, value_name = "SECONDS", default_value = "300", help_heading = "Messages")]
-    pub(crate) checkpoint_seconds: u64,
+    pub(crate) checkpoint_seconds: u32,
 
     /// Remove log files that are no longer needed; rushq always does
     #[arg(short = 'R', long, help_heading = "Messages")]
@@ -105,7 +108,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = "Process")]
     pub(crate) stop_timeout: u64,
 
-    /// Raise the limit of core files as far as it goes
+    /// Raise the limit of core files as far as it goes; with -u, processes of that user can then read the memory, too
     #[arg(short = 'r', long, help_heading = "Process")]
     pub(crate) core_files: bool,
 
@@ -131,7 +134,11 @@ pub(crate) struct Options {
 
     /// Seconds between statistics in the log; 0 is never
     #[arg(short = 'S', long, value_name = "SECONDS", default_value = "0", help_heading = "Log and help")]
-    pub(crate) statistics_seconds: u64,
+    pub(crate) statistics_seconds: u32,
+
+    /// File that the log is appended to, opened again at SIGHUP [default: standard error]
+    #[arg(long, value_name = "FILE", help_heading = "Log and help")]
+    pub(crate) log_file: Option<PathBuf>,
 
     /// Print the license
     #[arg(short = 'i', long, help_heading = "Log and help")]
@@ -148,9 +155,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     berkeley_db: BerkeleyDb,
 
-    /// Removes this file when standard input ends: what rushq starts itself as, see `pid_file`.
-    #[arg(long, hide = true, value_name = "FILE")]
-    pub(crate) keep_pid_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) kept: Kept,
 }
 
 /// What memcacheQ hands to Berkeley DB.
@@ -201,15 +207,6 @@ fn octal(digits: &str) -> Result<u32, String> {
     mask.ok_or_else(|| "it is octal, 0 to 0777".to_string())
 }
 
-/// What is logged at a verbosity.
-pub(crate) fn log_level(verbosity: u32) -> log::LevelFilter {
-    match verbosity {
-        0 => log::LevelFilter::Info,
-        1 => log::LevelFilter::Debug,
-        _ => log::LevelFilter::Trace,
-    }
-}
-
 impl Options {
     /// Parses the process's command line; prints and exits when it asks for help or the like, or is wrong.
     pub(crate) fn from_command_line() -> Options {
@@ -230,16 +227,6 @@ impl Options {
         let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         eprintln!("rushq: {what}; rushq --help lists all options");
         process::exit(1)
-    }
-
-    /// Starts the log on standard error: RUST_LOG decides, else -v and -vv, and later the command `verbosity`.
-    pub(crate) fn start_logging(&self) {
-        let everything_of_ours = "warn,rushq=trace,shards=trace,storage=trace";
-        let environment = env_logger::Env::default().default_filter_or(everything_of_ours);
-        env_logger::Builder::from_env(environment).format_target(false).init();
-        if std::env::var_os("RUST_LOG").is_none() {
-            log::set_max_level(log_level(u32::from(self.verbose)));
-        }
     }
 
     /// The letters of the options that were given and have no effect.
@@ -294,6 +281,13 @@ pub(crate) mod tests {
     #[test]
     fn the_last_of_two_counts() {
         assert_eq!(parse("-p 1 -p 2 -N -N").port, Some(2));
+    }
+
+    /// But addresses add up, as memcached has it.
+    #[test]
+    fn addresses_add_up() {
+        assert_eq!(parse("-l a,b:1 -l [::1]").listen, ["a", "b:1", "[::1]"]);
+        assert_eq!(parse("").listen, ["127.0.0.1"]);
     }
 
     #[test]

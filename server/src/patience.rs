@@ -1,4 +1,5 @@
-//! How long a stop waits for clients: as long as they read what they are sent, and no longer than the operator says.
+//! How long a stop, or the end of a connection, waits for clients: as long as they read what they were sent, and no longer
+//! than the operator says.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 /// How long a client may take nothing before it counts as one that does not read.
 const STALL: Duration = Duration::from_secs(4);
 
-/// A stop's patience with the clients that are still there.
+/// The patience with clients that are still there.
 #[derive(Debug)]
 pub(crate) struct Patience {
     until: Instant,
@@ -15,12 +16,12 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// A stop that begins `now` and waits for `most` at the most.
+    /// To wait from `now` on, for `most` at the most.
     pub(crate) fn new(now: Instant, most: Duration) -> Patience {
         Patience { until: now + most, seen: HashMap::new() }
     }
 
-    /// Whether to wait on, for `open` clients. `unsent`: by seat, the bytes that a client's socket still holds for it. A
+    /// Whether to wait on for `open` clients. `unsent`: by seat, the bytes that a client's socket still holds for it. A
     /// client of which there are none waits for the server, and not the server for it.
     pub(crate) fn lasts(&mut self, now: Instant, open: usize, unsent: impl Iterator<Item = (usize, usize)>) -> bool {
         let mut stalled = 0;

@@ -38,16 +38,17 @@ impl Identity {
         self.gid.as_raw()
     }
 
-    /// Becomes that user, for good.
+    /// Becomes that user, for good. Other processes of that user cannot look into this one's memory, where messages are,
+    /// unless `core_files` asks for core files, which hold them too.
     ///
     /// # Errors
     /// One line.
-    pub(crate) fn assume(&self) -> Result<(), String> {
+    pub(crate) fn assume(&self, core_files: bool) -> Result<(), String> {
         let failed = |error: nix::errno::Errno| format!("-u {}: {error}; nothing was started", self.name);
         let name = CString::new(self.name.as_str()).map_err(|error| error.to_string())?;
         // The groups first: afterwards this process may not change them any more.
         initgroups(&name, self.gid).and_then(|()| setgid(self.gid)).and_then(|()| setuid(self.uid)).map_err(failed)?;
-        // The kernel writes no core of a process that changed its user, unless it asks for it.
-        prctl::set_dumpable(true).map_err(failed)
+        // The one flag says both: whether the kernel writes a core, and whether a process of the same user may attach.
+        prctl::set_dumpable(core_files).map_err(failed)
     }
 }

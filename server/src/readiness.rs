@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::mem;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -253,6 +253,12 @@ pub(crate) fn unsent(socket: RawFd) -> usize {
 impl AsRawFd for WatchedSocket {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_fd().as_raw_fd()
+    }
+}
+
+impl AsFd for WatchedSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

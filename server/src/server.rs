@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use sd_notify::NotifyState;
-use shards::DataDirectory;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::Signals;
+use shards::{DataDirectory, Durability};
 
+use crate::addresses::Endpoint;
 use crate::daemon::Starting;
 use crate::drain::Drain;
 use crate::executors::Executors;
+use crate::keeper::OwnFiles;
 use crate::limits;
 use crate::pid_file::PidFile;
 use crate::settings::Settings;
+use crate::signals::Signals;
 use crate::sockets::Sockets;
 use crate::stop::Stop;
+use crate::unix_socket::SocketFile;
 
 /// Serves until a signal ends it. `starting`: whom to tell that it listens, when it is a daemon.
 ///
@@ -23,26 +25,29 @@ use crate::stop::Stop;
 pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<(), String> {
     limits::check(&settings)?;
     // Before anything slow, so that whoever starts the server hears of it at once; and no signal is lost from here on.
-    let mut signals =
-        Signals::new([SIGTERM, SIGINT, SIGUSR1, SIGUSR2]).map_err(|e| format!("signals cannot be handled: {e}"))?;
+    let mut signals = Signals::hold()?;
     let mut sockets = Sockets::bind(&settings)?;
-    settings.tcp = sockets.tcp_address();
+    settings.tcp = bound(&sockets);
     let settings = Arc::new(settings);
     let directory = DataDirectory::lock(&settings.directory).map_err(|e| e.to_string())?;
+    let mut own_files = OwnFiles::default();
     if let Some(unix) = &settings.unix {
-        sockets.bind_unix(unix, settings.identity.as_ref())?;
+        let (socket, file) = SocketFile::bind(unix, settings.identity.as_ref())?;
+        own_files.socket = Some(file);
+        sockets.add_unix(socket, unix.path.clone());
     }
-    let mut pid_file = settings.pid_file.as_deref().map(PidFile::write).transpose()?;
+    own_files.pid_file = settings.pid_file.as_deref().map(|path| PidFile::write("-P", path)).transpose()?;
     if let Some(identity) = &settings.identity {
         directory.give_to(identity.uid(), identity.gid()).map_err(|e| e.to_string())?;
-        pid_file.as_mut().map(PidFile::start_keeper).transpose()?;
-        identity.assume()?;
+        own_files.start_keeper()?;
+        identity.assume(settings.core_files)?;
     }
 
     if settings.repair {
         repair(&directory, &settings)?;
     }
     let opened = directory.open(settings.shards, settings.storage).map_err(|e| e.to_string())?;
+    say_what_starts(&settings);
     for (shard, (_, recovered)) in opened.iter().enumerate() {
         let source = if recovered.from_index { "index and log" } else { "log" };
         let (queues, messages, took) = (recovered.queues, recovered.messages, recovered.took);
@@ -50,24 +55,47 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     }
     let (stop, drain) = (Arc::new(Stop::default()), Arc::new(Drain::default()));
     let shards = opened.into_iter().map(|(shard, _)| shard).collect();
-    let addresses = sockets.addresses();
+    let addresses = sockets.addresses().join(", ");
     let executors = Executors::start(shards, sockets.split(settings.shards), &settings, &stop, &drain)?;
-    for address in addresses {
-        log::info!("listening on {address}");
-    }
+    log::info!("listening on {addresses}");
     tell_service_manager(NotifyState::Ready);
     starting.map(Starting::ready).transpose()?;
 
-    let signal = wait_for_end(&mut signals, &drain);
+    signals.receive()?;
+    let signal = signals.wait_for_end(&drain);
     log::info!("signal {signal}: finishing what was read");
     tell_service_manager(NotifyState::Stopping);
     std::thread::spawn(move || {
-        wait_for_end(&mut signals, &drain);
+        signals.wait_for_end(&drain);
         log::warn!("second signal: exiting at once");
         std::process::exit(1);
     });
     stop.begin();
-    executors.join()
+    executors.join()?;
+    let (queues, messages) = stop.waiting();
+    log::info!("stopped: {messages} messages wait in {queues} queues");
+    Ok(())
+}
+
+/// The TCP addresses as they are bound.
+fn bound(sockets: &Sockets) -> Vec<Endpoint> {
+    let bound = sockets.tcp_addresses().into_iter();
+    bound.map(|address| Endpoint { address, may_be_missing: false }).collect()
+}
+
+/// The line by which an operator knows which server this is.
+fn say_what_starts(settings: &Settings) {
+    let durability = match settings.storage.durability {
+        Durability::Synced => "a reply follows the fdatasync of its commit",
+        Durability::Written => "-N: a reply follows the write, a power cut may cost the last second",
+    };
+    log::info!(
+        "rushq {}: data directory {}, {} shards, {} MB of bodies in memory; {durability}",
+        env!("CARGO_PKG_VERSION"),
+        settings.directory.display(),
+        settings.shards,
+        settings.memory_bytes >> 20,
+    );
 }
 
 /// Makes the best of a damaged data directory.
@@ -85,18 +113,6 @@ fn repair(directory: &DataDirectory, settings: &Settings) -> Result<(), String> 
     let (queues, messages) = (repaired.moved.queues, repaired.moved.messages);
     log::warn!("repaired: {messages} messages in {queues} queues are whole, and go on");
     Ok(())
-}
-
-/// Waits for a signal that ends the server, and obeys the others meanwhile. Returns its number.
-fn wait_for_end(signals: &mut Signals, drain: &Drain) -> i32 {
-    for signal in signals.forever() {
-        match signal {
-            SIGUSR1 => drain.set(true),
-            SIGUSR2 => drain.set(false),
-            ending => return ending,
-        }
-    }
-    unreachable!("the signals are never closed")
 }
 
 /// Tells systemd, where it has started this process and wants to know.

@@ -11,6 +11,8 @@ use protocol::{Command, Parse, Parser, Queues, reply};
 use shards::{Counters, Op, Outcome, ShardId, Taken};
 
 use crate::greeting::{self, Greetings};
+use crate::logging;
+use crate::peer::Peer;
 use crate::trace;
 
 /// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
@@ -121,6 +123,8 @@ pub(crate) struct Rules {
 /// One client's state.
 #[derive(Debug)]
 pub(crate) struct Session {
+    /// Named in the log.
+    pub(crate) peer: Peer,
     parser: Parser,
     rules: Rules,
     greetings: Greetings,
@@ -149,6 +153,7 @@ enum Unfinished {
 impl Session {
     pub(crate) fn new(rules: Rules) -> Session {
         Session {
+            peer: Peer::Unknown,
             parser: Parser::new(rules.body_bytes_max),
             rules,
             greetings: Greetings::default(),
@@ -184,7 +189,7 @@ impl Session {
                     self.counters.commands += 1;
                     let rest_bytes = queues.rest_bytes();
                     self.unfinished = Some(Unfinished::Get { with_number, rest_bytes });
-                    trace::command(&input[done..done + used]);
+                    trace::command(self.peer, &input[done..done + used]);
                     done += used - rest_bytes;
                     continue;
                 }
@@ -205,7 +210,7 @@ impl Session {
                 return (done, Step::Stalled);
             }
             if used > 0 {
-                trace::command(&input[done..done + used]);
+                trace::command(self.peer, &input[done..done + used]);
             }
             done += used;
             if let Some(step) = step {
@@ -285,7 +290,7 @@ impl Session {
                 self.say(&text);
             }
             Command::Verbosity { level, noreply } => {
-                set_verbosity(level);
+                logging::set_verbosity_by_client(level);
                 if !noreply {
                     self.say(reply::OK);
                 }
@@ -489,10 +494,6 @@ fn write(
         (reply, outcome) => unreachable!("{reply:?} cannot answer {outcome:?}"),
     };
     text.into_iter().for_each(|text| out.extend_from_slice(text));
-}
-
-fn set_verbosity(level: u32) {
-    log::set_max_level(crate::options::log_level(level));
 }
 
 #[cfg(test)]

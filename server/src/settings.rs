@@ -1,14 +1,16 @@
 //! What the options come to, checked, and the same for all shards.
 
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use shards::pump::PumpOptions;
 use shards::{CommitMode, Durability};
 
+use crate::addresses::{Endpoint, endpoints};
 use crate::limits;
+use crate::logging;
 use crate::options::Options;
+use crate::paths::{absolute, refuse_own_name};
 use crate::privileges::Identity;
 use crate::session::Rules;
 
@@ -33,8 +35,8 @@ pub(crate) struct UnixSocket {
 /// The server's settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) tcp: Option<SocketAddr>,
-    pub(crate) udp: Option<SocketAddr>,
+    pub(crate) tcp: Vec<Endpoint>,
+    pub(crate) udp: Vec<Endpoint>,
     pub(crate) unix: Option<UnixSocket>,
     pub(crate) directory: PathBuf,
     pub(crate) shards: u16,
@@ -46,12 +48,13 @@ pub(crate) struct Settings {
     pub(crate) stop_timeout: Duration,
     pub(crate) flush_all: bool,
     pub(crate) zend_greeting: bool,
-    pub(crate) verbosity: u8,
     pub(crate) daemon: bool,
     pub(crate) core_files: bool,
     /// Who the process becomes; `None`: it stays who it is.
     pub(crate) identity: Option<Identity>,
     pub(crate) pid_file: Option<PathBuf>,
+    /// `None`: the log goes to standard error.
+    pub(crate) log_file: Option<PathBuf>,
     /// Whether to go on with what is whole of a damaged log.
     pub(crate) repair: bool,
     pub(crate) statistics_interval: Option<Duration>,
@@ -77,24 +80,32 @@ impl Settings {
         if options.connections == 0 {
             return Err("-c 0 would serve nobody; it is 1 or more".to_string());
         }
-        if options.commit_kilobytes == 0 {
-            return Err("-L 0 would commit nothing; it is 1 or more".to_string());
-        }
+        let memory_bytes = sizes(options, limits::memory_bytes()?)?;
         // memcacheQ's rule: a Unix socket alone means no network, unless a port is asked for.
         let port = options.port.or_else(|| options.unix_socket.is_none().then_some(PORT));
-        let tcp = port.map(|port| address(&options.listen, port)).transpose()?;
-        let udp = (options.udp_port > 0).then(|| address(&options.listen, options.udp_port)).transpose()?;
+        let tcp = endpoints(&options.listen, port)?;
+        let udp = match options.udp_port {
+            0 => Vec::new(),
+            port => endpoints(&options.listen, Some(port))?,
+        };
+        let directory = absolute(&options.home, "-H")?;
         let unix = match &options.unix_socket {
-            Some(path) => Some(UnixSocket { path: absolute(path, "-s")?, mask: options.unix_mask }),
+            Some(path) => Some(UnixSocket { path: beside_own_names(path, "-s", &directory)?, mask: options.unix_mask }),
             None => None,
         };
-        let seconds = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
-        let memory_bytes = options.memory.saturating_mul(1 << 20);
+        let file =
+            |path: Option<&Path>, option| path.map(|path| beside_own_names(path, option, &directory)).transpose();
+        let pid_file = file(options.pid_file.as_deref(), "-P")?;
+        let log_file = file(options.log_file.as_deref(), "--log-file")?;
+        if let Some(path) = log_file.as_ref().filter(|path| pid_file.as_ref() == Some(*path)) {
+            return Err(format!("-P and --log-file are both {}; name another file by one of them", path.display()));
+        }
+        let seconds = |seconds: u32| (seconds > 0).then(|| Duration::from_secs(seconds.into()));
         Ok(Settings {
             tcp,
             udp,
             unix,
-            directory: absolute(&options.home, "-H")?,
+            directory,
             shards,
             cores,
             connections_max: options.connections,
@@ -102,11 +113,11 @@ impl Settings {
             stop_timeout: stop_timeout(options.stop_timeout)?,
             flush_all: !options.no_flush_all,
             zend_greeting: !options.no_zend_greeting,
-            verbosity: options.verbose,
             daemon: options.daemon,
             core_files: options.core_files,
             identity: options.user.as_deref().map(Identity::of).transpose()?.flatten(),
-            pid_file: options.pid_file.as_deref().map(|path| absolute(path, "-P")).transpose()?,
+            pid_file,
+            log_file,
             repair: options.repair,
             statistics_interval: seconds(options.statistics_seconds),
             memory_bytes,
@@ -119,7 +130,7 @@ impl Settings {
                 segment_bytes: segment_bytes(options)?,
                 memory_bytes: memory_bytes / usize::from(shards),
                 body_bytes_max: options.body_bytes,
-                commit_bytes_max: options.commit_kilobytes.saturating_mul(1 << 10),
+                commit_bytes_max: options.commit_kilobytes << 10,
             },
         })
     }
@@ -130,12 +141,12 @@ impl Settings {
         Rules { body_bytes_max, flush_all: self.flush_all, zend_greeting: self.zend_greeting }
     }
 
-    /// Every option's long name and value, for `stats settings`.
+    /// Every option's long name and value that is in force, for `stats settings`.
     pub(crate) fn list(&self) -> Vec<(&'static str, String)> {
         let on = |on: bool| if on { "on" } else { "off" }.to_string();
         let seconds = |interval: Option<Duration>| interval.map_or(0, |interval| interval.as_secs()).to_string();
         let path = |path: Option<&PathBuf>| path.map_or_else(|| "none".to_string(), |path| path.display().to_string());
-        let listen = self.tcp.or(self.udp).map_or_else(|| "none".to_string(), |address| address.ip().to_string());
+        let port = |endpoints: &[Endpoint]| endpoints.first().map_or(0, |endpoint| endpoint.address.port()).to_string();
         let mask = self.unix.as_ref().map_or_else(|| "none".to_string(), |unix| format!("{:04o}", unix.mask));
         let commit = match self.pump.commit {
             CommitMode::Auto => "auto",
@@ -143,11 +154,11 @@ impl Settings {
             CommitMode::Thread => "thread",
         };
         vec![
-            ("port", self.tcp.map_or(0, |address| address.port()).to_string()),
-            ("udp_port", self.udp.map_or(0, |address| address.port()).to_string()),
+            ("port", port(&self.tcp)),
+            ("udp_port", port(&self.udp)),
             ("unix_socket", path(self.unix.as_ref().map(|unix| &unix.path))),
             ("unix_mask", mask),
-            ("listen", listen),
+            ("listen", listen_words(if self.tcp.is_empty() { &self.udp } else { &self.tcp })),
             ("connections", self.connections_max.to_string()),
             ("idle_timeout", seconds(self.idle_timeout)),
             ("stop_timeout", self.stop_timeout.as_secs().to_string()),
@@ -168,10 +179,23 @@ impl Settings {
             ("pid_file", path(self.pid_file.as_ref())),
             ("core_files", on(self.core_files)),
             ("repair", on(self.repair)),
-            ("verbose", self.verbosity.to_string()),
+            ("verbose", logging::verbosity().to_string()),
             ("statistics_seconds", seconds(self.statistics_interval)),
+            ("log_file", path(self.log_file.as_ref())),
         ]
     }
+}
+
+/// Addresses with commas between them, with their ports where these differ.
+fn listen_words(endpoints: &[Endpoint]) -> String {
+    let addresses = || endpoints.iter().map(|endpoint| endpoint.address);
+    let mut ports = addresses().map(|address| address.port());
+    let first = ports.next();
+    let words: Vec<String> = match ports.all(|port| Some(port) == first) {
+        true => addresses().map(|address| address.ip().to_string()).collect(),
+        false => addresses().map(|address| address.to_string()).collect(),
+    };
+    if words.is_empty() { "none".to_string() } else { words.join(",") }
 }
 
 fn stop_timeout(seconds: u64) -> Result<Duration, String> {
@@ -181,24 +205,44 @@ fn stop_timeout(seconds: u64) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
-/// The first address of a host at a port.
-fn address(host: &str, port: u16) -> Result<SocketAddr, String> {
-    let unknown = |why: String| format!("-l {host}: {why}; give an address or a host name of this machine");
-    let mut addresses = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
-    addresses.next().ok_or_else(|| unknown("no address has this name".to_string()))
+/// The path of a file that does not take the place of one of rushq's own.
+fn beside_own_names(path: &Path, option: &str, data: &Path) -> Result<PathBuf, String> {
+    let path = absolute(path, option)?;
+    refuse_own_name(&path, option, data)?;
+    Ok(path)
 }
 
-/// A path that stays right when the working directory changes, as it does in a daemon.
-fn absolute(path: &Path, option: &str) -> Result<PathBuf, String> {
-    std::path::absolute(path).map_err(|error| format!("{option} {}: {error}", path.display()))
+/// Checks the sizes that must fit in the machine's memory. Returns that of `-m` in bytes.
+fn sizes(options: &Options, machine_bytes: u64) -> Result<usize, String> {
+    let (memory, commit) = (options.memory as u64, options.commit_kilobytes as u64);
+    let (machine_megabytes, machine_kilobytes) = (machine_bytes >> 20, machine_bytes >> 10);
+    if memory > machine_megabytes {
+        let as_bytes = memory >> 20;
+        let remedy = match (1..=machine_megabytes).contains(&as_bytes) {
+            true => format!("-m counts megabytes: for {memory} bytes it is -m {as_bytes}"),
+            false => "-m counts megabytes".to_string(),
+        };
+        return Err(format!("-m {memory} is more than this machine's memory, {machine_megabytes} megabytes; {remedy}"));
+    }
+    if commit == 0 {
+        return Err("-L 0 would commit nothing; it is 1 or more".to_string());
+    }
+    if commit > machine_kilobytes {
+        return Err(format!("-L {commit} is more than this machine's memory, {machine_kilobytes} kilobytes"));
+    }
+    Ok(options.memory << 20)
 }
 
 fn segment_bytes(options: &Options) -> Result<u32, String> {
     let body = options.body_bytes;
+    let most = shards::Options::body_bytes_max_in(SEGMENT_BYTES_MAX as u32);
+    if !(1..=most).contains(&body) {
+        return Err(format!("-B {body} is not possible; it is 1 to {most}"));
+    }
     let least = shards::Options::segment_bytes_min(body);
     let bytes = options.segment_bytes.unwrap_or(SEGMENT_BYTES.max(least));
     if bytes > SEGMENT_BYTES_MAX {
-        return Err(format!("segments of {bytes} bytes are not possible; make -B or --segment-bytes smaller"));
+        return Err(format!("--segment-bytes {bytes} is not possible; it is {SEGMENT_BYTES_MAX} at most"));
     }
     if bytes < least {
         return Err(format!("--segment-bytes {bytes} is too small for -B {body}; it takes {least} or more"));
@@ -215,11 +259,15 @@ mod tests {
         Settings::new(&parse(line)).expect("good")
     }
 
+    fn addresses(endpoints: &[Endpoint]) -> Vec<String> {
+        endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect()
+    }
+
     #[test]
     fn defaults_are_safe_and_local() {
         let settings = settings("");
-        assert_eq!(settings.tcp.expect("TCP").to_string(), "127.0.0.1:22201");
-        assert!(settings.udp.is_none() && settings.unix.is_none());
+        assert_eq!(addresses(&settings.tcp), ["127.0.0.1:22201"]);
+        assert!(settings.udp.is_empty() && settings.unix.is_none());
         assert_eq!(settings.storage.durability, Durability::Synced);
         assert_eq!(usize::from(settings.shards), settings.cores.len());
     }
@@ -231,9 +279,10 @@ mod tests {
 
     #[test]
     fn a_unix_socket_alone_means_no_network() {
-        assert!(settings("-s /tmp/s").tcp.is_none());
-        assert_eq!(settings("-s /tmp/s -p 1").tcp.expect("asked for").port(), 1);
-        assert_eq!(settings("-U 2").udp.expect("asked for").port(), 2);
+        assert!(settings("-s /tmp/s").tcp.is_empty());
+        assert_eq!(addresses(&settings("-s /tmp/s -p 1").tcp), ["127.0.0.1:1"]);
+        assert_eq!(addresses(&settings("-s /tmp/s -l 127.0.0.1,127.0.0.2:3").tcp), ["127.0.0.2:3"]);
+        assert_eq!(addresses(&settings("-U 2").udp), ["127.0.0.1:2"]);
     }
 
     #[test]
@@ -250,6 +299,14 @@ mod tests {
             ("-t 0", "-t"),
             ("-c 0", "-c"),
             ("-L 0", "-L"),
+            ("-L 18446744073709551615", "-L"),
+            ("-B 0", "-B"),
+            ("-B 18446744073709551615", "-B"),
+            ("--segment-bytes 18446744073709551615", "--segment-bytes"),
+            ("-P data/layout -H data", "-P"),
+            ("-s data/lock -H data", "-s"),
+            ("-P file --log-file ./file", "--log-file"),
+            ("--log-file data/data-1/log -H data", "--log-file"),
             ("--stop-timeout 0", "--stop-timeout"),
             ("--stop-timeout 99999999999999", "--stop-timeout"),
             ("--segment-bytes 1000", "-B"),
@@ -261,6 +318,17 @@ mod tests {
             let error = Settings::new(&parse(line)).expect_err(line);
             assert!(error.contains(named), "{error}");
         }
+    }
+
+    #[test]
+    fn memory_that_the_machine_cannot_have_is_refused() {
+        let sizes = |line: &str| sizes(&parse(line), 24_000 << 20);
+        assert_eq!(sizes("-m 24000"), Ok(24_000 << 20));
+        let error = sizes("-m 24001").expect_err("too much");
+        assert!(error.contains("24000 megabytes") && error.ends_with("-m counts megabytes"), "{error}");
+        let error = sizes("-m 1073741824").expect_err("bytes");
+        assert!(error.ends_with("for 1073741824 bytes it is -m 1024"), "{error}");
+        sizes("-m 18446744073709551615").expect_err("too much, and no number wraps around");
     }
 
     #[test]

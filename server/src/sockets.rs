@@ -1,31 +1,26 @@
 //! The sockets, bound before anything slow is begun and before the rights of root are given up. Each shard has its own
-//! on the same port, and the kernel spreads the connections over them. A Unix socket can be bound once only: the first
-//! shard accepts for all.
+//! on the same addresses and ports, and the kernel spreads the connections over them. A Unix socket can be bound once
+//! only: the first shard accepts for all.
 
-use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener as StdListener, UdpSocket as StdUdpSocket};
-use std::os::unix::fs::{FileTypeExt, lchown};
-use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
-use nix::sys::stat::{Mode, umask};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
-use crate::privileges::Identity;
-use crate::settings::{Settings, UnixSocket};
+use crate::addresses::Endpoint;
+use crate::retrying::with_patience;
+use crate::settings::Settings;
 
-/// How long another server may still be in the way.
-const PATIENCE: Duration = Duration::from_secs(2);
-const PATIENCE_STEP: Duration = Duration::from_millis(10);
+/// How often a free port is looked for that all addresses have.
+const FREE_PORT_TRIES: usize = 16;
 
 /// All sockets of the server, bound, none of them listening.
 #[derive(Debug)]
 pub(crate) struct Sockets {
-    tcp: Vec<Socket>,
-    udp: Vec<Socket>,
+    /// For each address, one for each shard.
+    tcp: Vec<Vec<Socket>>,
+    udp: Vec<Vec<Socket>>,
     unix: Option<Socket>,
     unix_path: Option<PathBuf>,
 }
@@ -33,8 +28,8 @@ pub(crate) struct Sockets {
 /// A shard's sockets.
 #[derive(Debug)]
 pub(crate) struct ShardSockets {
-    pub(crate) tcp: Option<Socket>,
-    pub(crate) udp: Option<Socket>,
+    pub(crate) tcp: Vec<Socket>,
+    pub(crate) udp: Vec<Socket>,
     /// The first shard's alone.
     pub(crate) unix: Option<Socket>,
 }
@@ -46,61 +41,39 @@ impl Sockets {
     /// One line, when an address is taken or not this machine's.
     pub(crate) fn bind(settings: &Settings) -> Result<Sockets, String> {
         let shards = usize::from(settings.shards);
-        let tcp = settings.tcp.map(|address| bind(address, Type::STREAM, shards)).transpose()?;
-        let udp = settings.udp.map(|address| bind(address, Type::DGRAM, shards)).transpose()?;
-        Ok(Sockets { tcp: tcp.unwrap_or_default(), udp: udp.unwrap_or_default(), unix: None, unix_path: None })
+        let tcp = bind_all(&settings.tcp, Type::STREAM, shards)?;
+        let udp = bind_all(&settings.udp, Type::DGRAM, shards)?;
+        Ok(Sockets { tcp, udp, unix: None, unix_path: None })
     }
 
-    /// Binds the Unix socket, in the place of one that nobody listens on any more. The data directory is locked, so no
-    /// other server does the same meanwhile for the same reason.
-    ///
-    /// # Errors
-    /// One line, when somebody listens there, or something else than a socket is in the way.
-    pub(crate) fn bind_unix(&mut self, unix: &UnixSocket, owner: Option<&Identity>) -> Result<(), String> {
-        let path = &unix.path;
-        let refused = |error: io::Error| format!("-s {}: {error}; name another by -s", path.display());
-        remove_stale(path)?;
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(refused)?;
-        // Made with its mask, not changed to it later: nobody gets in between. This thread is the only one.
-        let before = umask(Mode::from_bits_truncate(!unix.mask & 0o777));
-        let bound = SockAddr::unix(path).and_then(|address| socket.bind(&address));
-        umask(before);
-        bound.map_err(refused)?;
-        self.unix_path = Some(path.clone());
+    /// Adds the Unix socket.
+    pub(crate) fn add_unix(&mut self, socket: Socket, path: PathBuf) {
         self.unix = Some(socket);
-        if let Some(owner) = owner {
-            lchown(path, Some(owner.uid()), Some(owner.gid())).map_err(refused)?;
-        }
-        Ok(())
+        self.unix_path = Some(path);
     }
 
-    /// The TCP address, with its port when any free one was asked for.
-    pub(crate) fn tcp_address(&self) -> Option<SocketAddr> {
-        local(&self.tcp)
+    /// The TCP addresses, with their port when any free one was asked for.
+    pub(crate) fn tcp_addresses(&self) -> Vec<SocketAddr> {
+        self.tcp.iter().filter_map(|sockets| local(sockets)).collect()
     }
 
-    /// What the server can be reached at, in words; the TCP address comes last.
+    /// What the server can be reached at, in words; the TCP addresses come last.
     pub(crate) fn addresses(&self) -> Vec<String> {
-        let unix = self.unix_path.as_ref().map(|path| path.display().to_string());
-        let udp = local(&self.udp).map(|address| format!("udp {address}"));
-        let tcp = local(&self.tcp).map(|address| address.to_string());
-        [unix, udp, tcp].into_iter().flatten().collect()
+        let unix = self.unix_path.iter().map(|path| path.display().to_string());
+        let udp = self.udp.iter().filter_map(|sockets| local(sockets)).map(|address| format!("udp {address}"));
+        let tcp = self.tcp_addresses().into_iter().map(|address| address.to_string());
+        unix.chain(udp).chain(tcp).collect()
     }
 
-    /// Gives each shard its own. What is left is removed from the file system when it is dropped.
-    pub(crate) fn split(&mut self, shards: u16) -> Vec<ShardSockets> {
-        let (mut tcp, mut udp) = (self.tcp.drain(..), self.udp.drain(..));
-        let unix = &mut self.unix;
-        (0..shards).map(|_| ShardSockets { tcp: tcp.next(), udp: udp.next(), unix: unix.take() }).collect()
-    }
-}
-
-impl Drop for Sockets {
-    fn drop(&mut self) {
-        if let Some(path) = &self.unix_path {
-            // Where this process may not, the next start finds it stale.
-            let _ = fs::remove_file(path);
-        }
+    /// Gives each shard its own.
+    pub(crate) fn split(self, shards: u16) -> Vec<ShardSockets> {
+        let Sockets { tcp, udp, mut unix, .. } = self;
+        let mut tcp: Vec<_> = tcp.into_iter().map(Vec::into_iter).collect();
+        let mut udp: Vec<_> = udp.into_iter().map(Vec::into_iter).collect();
+        let each = |of_address: &mut Vec<std::vec::IntoIter<Socket>>| {
+            of_address.iter_mut().filter_map(Iterator::next).collect::<Vec<Socket>>()
+        };
+        (0..shards).map(|_| ShardSockets { tcp: each(&mut tcp), udp: each(&mut udp), unix: unix.take() }).collect()
     }
 }
 
@@ -109,83 +82,166 @@ fn local(sockets: &[Socket]) -> Option<SocketAddr> {
     sockets.first()?.local_addr().ok()?.as_socket()
 }
 
-/// Binds one socket for each shard to an address.
-fn bind(address: SocketAddr, kind: Type, shards: usize) -> Result<Vec<Socket>, String> {
+/// Binds to all addresses. Those that want any free port get the same one.
+fn bind_all(endpoints: &[Endpoint], kind: Type, shards: usize) -> Result<Vec<Vec<Socket>>, String> {
+    let mut tries = FREE_PORT_TRIES;
+    loop {
+        match bind_with_one_port(endpoints, kind, shards) {
+            Ok(bound) => return Ok(bound),
+            // The port that was free at the first address is taken at another one.
+            Err(Refusal { is_in_use: true, had_free_port: true, .. }) if tries > 0 => tries -= 1,
+            Err(refusal) => return Err(refusal.line),
+        }
+    }
+}
+
+/// Why an address cannot be had.
+#[derive(Debug)]
+struct Refusal {
+    line: String,
+    is_in_use: bool,
+    /// The port was chosen by the kernel.
+    had_free_port: bool,
+}
+
+fn bind_with_one_port(endpoints: &[Endpoint], kind: Type, shards: usize) -> Result<Vec<Vec<Socket>>, Refusal> {
+    let mut bound: Vec<Vec<Socket>> = Vec::new();
+    let mut free_port = None;
+    let mut missing = None;
+    // An IPv6 socket for all addresses takes those of IPv4 as well, unless they have a socket of their own.
+    let only_v6 = endpoints.iter().any(|endpoint| endpoint.address.is_ipv4());
+    for endpoint in endpoints {
+        let wants_any = endpoint.address.port() == 0;
+        let mut address = endpoint.address;
+        address.set_port(if wants_any { free_port.unwrap_or(0) } else { address.port() });
+        match bind(address, only_v6, kind, shards) {
+            Ok(sockets) => {
+                if wants_any {
+                    free_port = local(&sockets).map(|address| address.port());
+                }
+                bound.push(sockets);
+            }
+            Err(error) => {
+                let refusal = Refusal {
+                    line: refusal(address, kind, &error),
+                    is_in_use: error.kind() == ErrorKind::AddrInUse,
+                    had_free_port: wants_any && free_port.is_some(),
+                };
+                if !endpoint.may_be_missing || !is_not_ours(&error) {
+                    return Err(refusal);
+                }
+                log::debug!("{}", refusal.line);
+                missing = Some(refusal);
+            }
+        }
+    }
+    match missing {
+        Some(refusal) if bound.is_empty() => Err(refusal),
+        _ => Ok(bound),
+    }
+}
+
+/// Whether the machine does not have the address, or not its family.
+fn is_not_ours(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32)
+}
+
+/// The line for the operator, with the remedy that fits.
+fn refusal(address: SocketAddr, kind: Type, error: &io::Error) -> String {
     let (option, protocol) = if kind == Type::STREAM { ("-p", "TCP") } else { ("-U", "UDP") };
-    let refused = |error: io::Error| {
-        let (ip, port) = (address.ip(), address.port());
-        format!(
-            "cannot listen on {ip} {protocol} port {port}: {error}; stop what is there, or choose by -l and {option}"
-        )
+    let (ip, port) = (address.ip(), address.port());
+    let remedy = if is_not_ours(error) {
+        "this machine does not have that address: name one of its own by -l (`ip address` lists them), or 0.0.0.0 for \
+         all"
+        .to_string()
+    } else if error.kind() == ErrorKind::PermissionDenied {
+        format!("choose a port from 1024 on by {option}, or start as root and give -u")
+    } else if error.kind() == ErrorKind::AddrInUse {
+        format!("stop what is there, or choose by -l and {option}")
+    } else {
+        format!("choose by -l and {option}")
     };
+    format!("cannot listen on {ip} {protocol} port {port}: {error}; {remedy}")
+}
+
+/// Binds one socket for each shard to an address.
+fn bind(address: SocketAddr, only_v6: bool, kind: Type, shards: usize) -> io::Result<Vec<Socket>> {
     if address.port() != 0 {
         // Without SO_REUSEPORT first: with it, a second server on the port would be let in, and get half the clients.
-        let probe = || match kind {
-            Type::STREAM => StdListener::bind(address).map(drop),
-            _ => StdUdpSocket::bind(address).map(drop),
+        let probe = || match (kind, address.is_ipv6() && only_v6) {
+            (Type::STREAM, false) => StdListener::bind(address).map(drop),
+            (_, false) => StdUdpSocket::bind(address).map(drop),
+            (_, true) => new_socket(address, true, kind).and_then(|socket| {
+                // As StdListener does: what a server that has gone has closed does not count.
+                socket.set_reuse_address(kind == Type::STREAM)?;
+                socket.bind(&address.into())
+            }),
         };
-        let in_use = |probed: &io::Result<()>| matches!(probed, Err(error) if error.kind() == io::ErrorKind::AddrInUse);
-        with_patience(probe, in_use).map_err(refused)?;
+        let in_use = |probed: &io::Result<()>| matches!(probed, Err(error) if error.kind() == ErrorKind::AddrInUse);
+        with_patience(probe, in_use)?;
     }
     let mut sockets: Vec<Socket> = Vec::new();
     for _ in 0..shards {
         // Any free port: the one that the first socket got.
-        let first = sockets.first().map(Socket::local_addr).transpose().map_err(refused)?;
-        let address = first.unwrap_or_else(|| address.into());
-        let socket = Socket::new(address.domain(), kind, None).map_err(refused)?;
-        socket.set_reuse_port(true).and_then(|()| socket.bind(&address)).map_err(refused)?;
+        let first = sockets.first().map(Socket::local_addr).transpose()?;
+        let socket = new_socket(address, only_v6, kind)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&first.unwrap_or_else(|| address.into()))?;
         sockets.push(socket);
     }
     Ok(sockets)
 }
 
-/// Tries until nobody is in the way any more, for a while. The kernel takes the io_uring of a process that was killed apart
-/// after its end, so its sockets outlive it by some milliseconds: a restart that comes at once must not fail by that.
-fn with_patience<T>(mut attempt: impl FnMut() -> T, is_in_the_way: impl Fn(&T) -> bool) -> T {
-    let began = Instant::now();
-    loop {
-        let tried = attempt();
-        if !is_in_the_way(&tried) || began.elapsed() >= PATIENCE {
-            return tried;
-        }
-        sleep(PATIENCE_STEP);
+fn new_socket(address: SocketAddr, only_v6: bool, kind: Type) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    if address.is_ipv6() && only_v6 {
+        socket.set_only_v6(true)?;
     }
-}
-
-/// Makes way for a socket at `path`, if what is there was left by a server that has gone.
-fn remove_stale(path: &Path) -> Result<(), String> {
-    let refused = |why: &str| Err(format!("-s {}: {why}; name another by -s", path.display()));
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return refused(&error.to_string()),
-        Ok(there) if !there.file_type().is_socket() => return refused("it is there already, and is no socket"),
-        Ok(_) => {}
-    }
-    match with_patience(|| StdUnixStream::connect(path), Result::is_ok) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-        Err(error) => return refused(&error.to_string()),
-        Ok(_) => return refused("a server listens there"),
-    }
-    fs::remove_file(path).or_else(|error| refused(&error.to_string()))
+    Ok(socket)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_port_that_is_taken_is_refused_and_named() {
-        let taken = StdListener::bind("127.0.0.1:0").expect("a free port");
-        let address = taken.local_addr().expect("an address");
-        let error = bind(address, Type::STREAM, 1).expect_err("it is taken");
-        assert!(error.contains(&address.port().to_string()) && error.contains("-p"), "{error}");
+    fn endpoints(addresses: &[&str]) -> Vec<Endpoint> {
+        let parse = |address: &&str| Endpoint { address: address.parse().expect("good"), may_be_missing: false };
+        addresses.iter().map(parse).collect()
     }
 
     #[test]
-    fn all_shards_get_the_same_free_port() {
-        let address = "127.0.0.1:0".parse().expect("an address");
-        let sockets = bind(address, Type::DGRAM, 3).expect("a free port");
-        let ports: Vec<_> = sockets.iter().map(|socket| socket.local_addr().expect("bound").as_socket()).collect();
-        assert!(ports.len() == 3 && ports.iter().all(|port| *port == ports[0]), "{ports:?}");
+    fn a_port_that_is_taken_is_refused_and_named() {
+        let taken = StdListener::bind("127.0.0.1:0").expect("a free port");
+        let address = taken.local_addr().expect("an address").to_string();
+        let error = bind_all(&endpoints(&[&address]), Type::STREAM, 1).expect_err("it is taken");
+        assert!(
+            error.contains(&address[10..]) && error.contains("-p") && error.contains("stop what is there"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_refused_with_the_remedy_that_fits() {
+        let error = bind_all(&endpoints(&["192.0.2.1:0"]), Type::STREAM, 1).expect_err("it is for documentation");
+        assert!(error.contains("192.0.2.1") && error.contains("ip address") && !error.contains("stop"), "{error}");
+    }
+
+    #[test]
+    fn an_address_of_a_name_may_be_missing_but_not_all() {
+        let mut two = endpoints(&["192.0.2.1:0", "127.0.0.1:0"]);
+        two[0].may_be_missing = true;
+        assert_eq!(bind_all(&two, Type::STREAM, 1).expect("one is there").len(), 1);
+        bind_all(&two[..1], Type::STREAM, 1).expect_err("none is there");
+        two[0].may_be_missing = false;
+        bind_all(&two, Type::STREAM, 1).expect_err("it was asked for by number");
+    }
+
+    #[test]
+    fn all_shards_and_addresses_get_the_same_free_port() {
+        let bound = bind_all(&endpoints(&["127.0.0.1:0", "127.0.0.2:0"]), Type::DGRAM, 3).expect("a free port");
+        assert_eq!(bound.len(), 2);
+        let port = |socket: &Socket| socket.local_addr().expect("bound").as_socket().expect("of the network").port();
+        let ports: Vec<u16> = bound.iter().flatten().map(port).collect();
+        assert!(ports.len() == 6 && ports.iter().all(|port| *port == ports[0]), "{ports:?}");
     }
 }

@@ -19,15 +19,19 @@ use socket2::Socket;
 
 use crate::connection::Connections;
 use crate::conversation::Conversation;
-use crate::session::Step;
+use crate::peer::Peer;
+use crate::session::{Control, Step};
+use crate::trace;
 
 const HEADER_BYTES: usize = 8;
 /// Of an answer, header included: what passes most networks in one piece.
 const DATAGRAM_BYTES_MAX: usize = 1400;
 /// The largest datagram there is.
 const READ_BYTES: usize = 64 << 10;
-/// An answer that is longer is not gathered: sequence numbers have 16 bits, and nobody gets so many datagrams in a row.
-const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Of an answer. A sender can be forged, and then its victim gets the answer: what a small request can bring about is
+/// bounded.
+const ANSWER_DATAGRAMS_MAX: usize = 8;
+const ANSWER_BYTES_MAX: usize = ANSWER_DATAGRAMS_MAX * (DATAGRAM_BYTES_MAX - HEADER_BYTES);
 /// Requests that a shard has under way; while there are more, the kernel drops what comes.
 const UNDER_WAY_MAX: usize = 1024;
 /// How long receiving pauses when it fails, or when too many requests are under way.
@@ -112,9 +116,10 @@ pub(crate) fn serve(socket: Socket, server: &Rc<Connections>) -> io::Result<impl
             under_way.set(under_way.get() + 1);
             tasks.spawn(async move {
                 let answer = match request {
-                    Ok(request) => answer(&server, &request).await,
+                    Ok(request) => answer(&server, Peer::Udp(from), &request).await,
                     Err(()) => reply::MULTI_PACKET_REQUEST.to_vec(),
                 };
+                trace::replies(Peer::Udp(from), &answer);
                 let sent = send(&sender, from, id, &answer);
                 server.handle().with_shard(|shard| shard.counters.bytes_written += sent);
                 under_way.set(under_way.get() - 1);
@@ -124,9 +129,10 @@ pub(crate) fn serve(socket: Socket, server: &Rc<Connections>) -> io::Result<impl
 }
 
 /// Does what is in a request, and returns what is to be said.
-async fn answer(server: &Rc<Connections>, request: &[u8]) -> Vec<u8> {
+async fn answer(server: &Rc<Connections>, peer: Peer, request: &[u8]) -> Vec<u8> {
     let open = server.open();
     let mut conversation = Conversation::new(&open);
+    conversation.session.peer = peer;
     let mut answer = Answer::default();
     conversation.session.counters.bytes_read += request.len() as u64;
     let mut step = conversation.step(&open, request);
@@ -137,15 +143,17 @@ async fn answer(server: &Rc<Connections>, request: &[u8]) -> Vec<u8> {
             answer.0.append(&mut conversation.session.out);
         }
         if let Step::Control(control) = step {
-            if conversation.answer(control, &open, &mut answer).await.is_err() {
-                return reply::TOO_LARGE.to_vec();
+            if is_listing(control) {
+                answer.0.extend_from_slice(reply::NOT_BY_UDP);
+            } else if conversation.answer(control, &open, &mut answer).await.is_err() {
+                return reply::TOO_LONG_FOR_UDP.to_vec();
             }
             answer.0.append(&mut conversation.session.out);
         }
         // Nothing waits between here and the datagrams.
         conversation.answered(&open);
         if answer.0.len() > ANSWER_BYTES_MAX {
-            return reply::TOO_LARGE.to_vec();
+            return reply::TOO_LONG_FOR_UDP.to_vec();
         }
         match step {
             Step::Control(_) | Step::RoundFull => open.handle().pass().await,
@@ -157,6 +165,15 @@ async fn answer(server: &Rc<Connections>, request: &[u8]) -> Vec<u8> {
             Step::NeedInput | Step::Close => return answer.0,
         }
         step = conversation.step(&open, &[]);
+    }
+}
+
+/// Whether the answer to a command grows with what the server has. A checkpoint's and a reset's are a word, and those of
+/// plain `stats` are bounded.
+fn is_listing(control: Control) -> bool {
+    match control {
+        Control::StatsQueue | Control::StatsCores | Control::StatsLatency | Control::StatsSettings => true,
+        Control::Stats | Control::StatsReset | Control::Checkpoint => false,
     }
 }
 

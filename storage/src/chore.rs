@@ -9,7 +9,6 @@ use crate::disk::Disk;
 use crate::error::{Error, Failure, Result};
 use crate::index::{Index, IndexError};
 use crate::log::{FileWork, Preparation};
-use crate::reader::FrameReader;
 use crate::store::Store;
 
 /// Work that a store has for another thread: slow, and nothing waits for it. Run it, then give it to
@@ -22,7 +21,6 @@ pub struct Chore(Kind);
 enum Kind {
     Prepare(Preparation, Arc<dyn Disk>, Option<Failure>),
     Unlink(String, Arc<dyn Disk>, Option<Failure>),
-    Load(FrameReader, Option<Error>),
     Index { index: Arc<Index>, work: IndexWork, failed: Option<IndexFailure> },
 }
 
@@ -67,7 +65,6 @@ impl Chore {
                 };
                 *failed = unlink().map_err(Error::io("unlink", name.as_str())).err().map(Failure::of_name);
             }
-            Kind::Load(reader, failed) => *failed = reader.load().err(),
             Kind::Index { index, work, failed } => *failed = write_index(index, work).err(),
         }
     }
@@ -78,17 +75,16 @@ impl Store {
     /// segment is prepared by many of them, each with one wait for the disk.
     pub fn segment_chore(&mut self) -> Option<Chore> {
         let disk = Arc::clone(self.disk());
-        Some(Chore(match self.log.begin_file_work() {
-            Some(FileWork::Prepare(preparation)) => Kind::Prepare(preparation, disk, None),
-            Some(FileWork::Unlink(name)) => Kind::Unlink(name, disk, None),
-            None => Kind::Load(self.begin_load()?, None),
+        Some(Chore(match self.log.begin_file_work()? {
+            FileWork::Prepare(preparation) => Kind::Prepare(preparation, disk, None),
+            FileWork::Unlink(name) => Kind::Unlink(name, disk, None),
         }))
     }
 
     /// Whether [`segment_chore`](Self::segment_chore) has something to hand out.
     #[must_use]
     pub fn wants_segment_chore(&self) -> bool {
-        self.log.wants_chore() || self.wants_load()
+        self.log.wants_chore()
     }
 
     /// The next piece of a checkpoint, if one is due or under way. One at a time.
@@ -112,8 +108,6 @@ impl Store {
                 return Ok(!self.log.is_short());
             }
             Kind::Unlink(name, _, failed) => self.log.finish_unlink(name, failed)?,
-            Kind::Load(_, Some(error)) => return Err(error),
-            Kind::Load(reader, None) => self.finish_load(reader),
             Kind::Index { failed: Some(IndexFailure::Disk(error)), .. } => return Err(error),
             Kind::Index { failed: Some(IndexFailure::Index(IndexError(what))), .. } => {
                 ::log::error!("the index fails and is given up, the next start reads the whole log: {what}");

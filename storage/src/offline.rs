@@ -33,7 +33,7 @@ impl Store {
             let goes_on = self.wants_reclaim() && !self.log.is_paused();
             if goes_on {
                 self.reclaim()?;
-            } else if !self.wants_commit() && !self.wants_segment_chore() {
+            } else if !self.wants_commit() {
                 return Ok(());
             }
         }

@@ -38,6 +38,10 @@ impl FrameReader {
         FrameReader { file, log_id, segment, segment_bytes, offset, window: Vec::new(), window_offset: offset }
     }
 
+    pub(crate) fn file(&self) -> &Arc<dyn DiskFile> {
+        &self.file
+    }
+
     pub(crate) fn segment(&self) -> u32 {
         self.segment
     }
@@ -47,17 +51,11 @@ impl FrameReader {
         self.offset
     }
 
-    /// The bytes at `offset` that are in memory, at most `bytes` and fewer at the end of the segment.
-    fn in_memory(&self, offset: u32, bytes: usize) -> Option<&[u8]> {
-        let bytes = bytes.min((self.segment_bytes - offset) as usize);
-        let start = offset.checked_sub(self.window_offset)? as usize;
-        self.window.get(start..start.checked_add(bytes)?)
-    }
-
     /// The bytes at `offset`, at most `bytes` and fewer at the end of the segment.
     fn bytes(&mut self, offset: u32, bytes: usize) -> Result<&[u8]> {
         let bytes = bytes.min((self.segment_bytes - offset) as usize);
-        if self.in_memory(offset, bytes).is_none() {
+        let start = offset.checked_sub(self.window_offset).map_or(usize::MAX, |start| start as usize);
+        if start > self.window.len() || self.window.len() - start < bytes {
             let room = (self.segment_bytes - offset) as usize;
             self.window.resize(bytes.max(WINDOW_BYTES).min(room), 0);
             self.window_offset = offset;
@@ -76,32 +74,6 @@ impl FrameReader {
     fn window_at(&mut self, offset: u32) -> Result<&[u8]> {
         self.bytes(offset, FRAME_HEADER_BYTES)?;
         Ok(&self.window[(offset - self.window_offset) as usize..])
-    }
-
-    /// Has the frame at an offset that was read before come next.
-    pub(crate) fn go_back(&mut self, offset: u32) {
-        assert!(offset <= self.offset);
-        self.offset = offset;
-    }
-
-    /// Brings the next frame into memory, whole or not, so that [`next`](Self::next) reads nothing.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub(crate) fn load(&mut self) -> Result<()> {
-        let offset = self.offset;
-        self.next()?;
-        self.offset = offset;
-        Ok(())
-    }
-
-    /// Whether [`next`](Self::next) would read nothing.
-    pub(crate) fn is_loaded(&self) -> bool {
-        let Some(bytes) = self.in_memory(self.offset, FRAME_HEADER_BYTES) else { return false };
-        match self.possible(self.offset, FrameHeader::decode(bytes)) {
-            Some(header) => self.in_memory(self.offset, header.frame_bytes()).is_some(),
-            None => true,
-        }
     }
 
     /// The next frame, if a whole one of this segment is there.
@@ -124,14 +96,10 @@ impl FrameReader {
 
     /// The next frame's header, whole or not.
     fn header_at(&mut self, offset: u32) -> Result<Option<FrameHeader>> {
+        let (segment, segment_bytes) = (self.segment, self.segment_bytes);
         let header = FrameHeader::decode(self.bytes(offset, FRAME_HEADER_BYTES)?);
-        Ok(self.possible(offset, header))
-    }
-
-    /// A header that a frame of this segment at `offset` may have.
-    fn possible(&self, offset: u32, header: Option<FrameHeader>) -> Option<FrameHeader> {
-        let room = (self.segment_bytes - offset) as usize;
-        header.filter(|header| header.segment == self.segment && header.frame_bytes() <= room)
+        Ok(header
+            .filter(|header| header.segment == segment && header.frame_bytes() <= (segment_bytes - offset) as usize))
     }
 
     fn is_whole(&mut self, offset: u32, header: &FrameHeader) -> Result<bool> {

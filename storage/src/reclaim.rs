@@ -46,43 +46,7 @@ impl Store {
     /// Whether [`reclaim`](Self::reclaim) has something to do.
     #[must_use]
     pub fn wants_reclaim(&self) -> bool {
-        self.flushing.is_under_way() || self.oldest_is_done() || (self.wants_copying() && self.copying_is_loaded())
-    }
-
-    /// Whether the frame that is copied next is in memory.
-    fn copying_is_loaded(&self) -> bool {
-        let oldest = self.log.oldest_finished().map(|segment| segment.number);
-        self.copying
-            .as_ref()
-            .is_some_and(|copying| Some(copying.reader.segment()) == oldest && copying.reader.is_loaded())
-    }
-
-    /// Whether [`begin_load`](Self::begin_load) has something.
-    pub(crate) fn wants_load(&self) -> bool {
-        self.log.is_free() && self.wants_copying() && !self.copying_is_loaded()
-    }
-
-    /// What has to read the frame that is copied next, off the shard's thread. It comes back by
-    /// [`finish_load`](Self::finish_load).
-    pub(crate) fn begin_load(&mut self) -> Option<FrameReader> {
-        if !self.wants_load() {
-            return None;
-        }
-        let oldest = self.log.oldest_finished()?;
-        let reader = match self.copying.take() {
-            Some(copying) if copying.reader.segment() == oldest.number => copying.reader,
-            _ => {
-                let (file, start) = (Arc::clone(&oldest.file), SEGMENT_HEADER_BYTES as u32);
-                FrameReader::new(file, self.log.id(), oldest.number, self.log.segment_bytes(), start)
-            }
-        };
-        self.log.begin_reading();
-        Some(reader)
-    }
-
-    pub(crate) fn finish_load(&mut self, reader: FrameReader) {
-        self.log.finish_reading();
-        self.copying = Some(Copying { reader });
+        self.flushing.is_under_way() || self.oldest_is_done() || self.wants_copying()
     }
 
     fn oldest_is_done(&self) -> bool {
@@ -112,13 +76,21 @@ impl Store {
 
     /// Copies what lives in one frame of the oldest segment. Returns whether there is more to copy.
     fn copy_forward(&mut self) -> Result<bool> {
-        if !self.wants_copying() || !self.copying_is_loaded() {
+        if !self.wants_copying() {
             return Ok(false);
         }
-        let Some(mut copying) = self.copying.take() else {
+        let Some(oldest) = self.log.oldest_finished() else {
             return Ok(false);
         };
-        let number = copying.reader.segment();
+        let number = oldest.number;
+        let mut copying = match self.copying.take() {
+            Some(copying) if copying.reader.segment() == number => copying,
+            _ => {
+                oldest.file.will_need(0, u64::from(self.log.segment_bytes()));
+                let (file, start) = (Arc::clone(&oldest.file), SEGMENT_HEADER_BYTES as u32);
+                Copying { reader: FrameReader::new(file, self.log.id(), number, self.log.segment_bytes(), start) }
+            }
+        };
         let at = copying.reader.offset();
         let Some(frame) = copying.reader.next()? else {
             // Everything that lives is in frames, and all of them were copied: unless one of them is unreadable.
@@ -130,8 +102,9 @@ impl Store {
         for candidate in candidates {
             if self.copy(number, candidate, body) != Attempt::Done(()) {
                 // The frame is looked at again; what was copied of it lives elsewhere by then.
-                copying.reader.go_back(at);
-                self.copying = Some(copying);
+                let (file, segment_bytes) = (Arc::clone(copying.reader.file()), self.log.segment_bytes());
+                let reader = FrameReader::new(file, self.log.id(), number, segment_bytes, at);
+                self.copying = Some(Copying { reader });
                 return Ok(false);
             }
         }

@@ -65,7 +65,7 @@ pub(super) struct Step {
     pub(super) times: Option<u64>,
     /// The first answer begins with this.
     pub(super) answer: &'static [u8],
-    /// Lines of the answers to `bytes`, if they are without an end.
+    /// Lines of the answers to `bytes`.
     pub(super) lines: u64,
     /// It is the load that the client is measured beside, and not the preparation of one.
     pub(super) is_load: bool,
@@ -106,7 +106,8 @@ impl Plan {
                     0 => set(out, number / 2),
                     _ => append_get(out, name(number / 2)),
                 };
-                vec![once(BURST_REQUESTS, 1, burst, b"STORED", true)]
+                // STORED, or VALUE with the body's line and END: two in the mean.
+                vec![once(BURST_REQUESTS, 1, burst, (b"STORED", 2), true)]
             }
             Load::Errors => vec![stream(|out, _| out.extend_from_slice(b"x\r\n"), b"ERROR")],
         };
@@ -139,12 +140,13 @@ fn once(
     requests: usize,
     times: u64,
     append: impl Fn(&mut Vec<u8>, usize),
-    answer: &'static [u8],
+    (answer, lines_each): (&'static [u8], u64),
     is_load: bool,
 ) -> Step {
     let mut bytes = Vec::new();
     (0..requests).for_each(|number| append(&mut bytes, number));
-    Step { bytes, requests: requests as u64, times: Some(times), answer, lines: 0, is_load }
+    let requests = requests as u64;
+    Step { bytes, requests, times: Some(times), answer, lines: requests * lines_each, is_load }
 }
 
 /// Queues are filled, and then emptied: a queue server hands each body out once.
@@ -153,8 +155,8 @@ fn large<'a>(name: impl Fn(usize) -> &'a str) -> Vec<Step> {
     let fill = |out: &mut Vec<u8>, number: usize| append_set(out, name(number), "", &body);
     let take = |out: &mut Vec<u8>, number: usize| append_get(out, name(number));
     vec![
-        once(LARGE_QUEUES, LARGE_ROUNDS, fill, b"STORED", false),
-        once(LARGE_QUEUES, LARGE_ROUNDS, take, b"VALUE", true),
+        once(LARGE_QUEUES, LARGE_ROUNDS, fill, (b"STORED", 1), false),
+        once(LARGE_QUEUES, LARGE_ROUNDS, take, (b"VALUE", 3), true),
     ]
 }
 

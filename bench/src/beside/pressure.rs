@@ -17,6 +17,8 @@ use crate::usage;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 const EVENTS_MAX: usize = 64;
+/// How long the end waits for the answers to what was sent; connections are reset then.
+const ENDING_MAX: Duration = Duration::from_secs(2);
 /// How often the thread looks for the end when nothing comes.
 const TICK_MS: u8 = 20;
 /// Asked behind the requests of a step that has an end: its answer is the last.
@@ -53,9 +55,10 @@ struct Line {
     /// The beginning of what was received since the step began.
     first: Vec<u8>,
     waits_to_send: bool,
-    /// Requests of the steps that are done.
-    requests: u64,
-    /// Lines of answers to what is streamed.
+    /// The mark is sent behind the requests that were begun, and then nothing more.
+    is_ending: bool,
+    is_ended: bool,
+    /// Lines of the load's answers.
     answers: u64,
 }
 
@@ -97,24 +100,40 @@ impl<'a> Pressure<'a> {
         if !is_prepared {
             self.begin();
         }
-        let mut events = [EpollEvent::empty(); EVENTS_MAX];
         while !self.gate.is_over() {
-            let ready = match self.epoll.wait(&mut events, TICK_MS) {
-                Err(nix::Error::EINTR) => 0,
-                ready => ready.map_err(no_epoll)?,
-            };
-            for event in &events[..ready] {
-                self.turn(event.data() as usize)?;
-            }
+            self.turn_all()?;
         }
         self.pause();
         for line in &self.lines {
-            let step = &self.plan.steps[line.step];
-            self.pressed.requests += line.requests + line.answers * step.requests / step.lines.max(1);
+            let load = self.plan.steps.iter().find(|step| step.is_load);
+            self.pressed.requests += load.map_or(0, |step| line.answers * step.requests / step.lines);
         }
         let cpu = usage::of_this_thread() - cpu_before;
         self.pressed.cpu_share = cpu.as_secs_f64() / began.elapsed().as_secs_f64().max(1e-9);
+        self.end();
         Ok(self.pressed)
+    }
+
+    /// Waits for a while until all that was sent is answered, so that the queues can be removed.
+    fn end(&mut self) {
+        let end = Instant::now() + ENDING_MAX;
+        self.lines.iter_mut().for_each(|line| line.is_ending = true);
+        while self.lines.iter().any(|line| !line.is_ended) && Instant::now() < end {
+            // The measurement is over: what goes wrong now is none of it.
+            if self.turn_all().is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for sockets, and serves those that are ready.
+    fn turn_all(&mut self) -> Result<(), String> {
+        let mut events = [EpollEvent::empty(); EVENTS_MAX];
+        let ready = match self.epoll.wait(&mut events, TICK_MS) {
+            Err(nix::Error::EINTR) => 0,
+            ready => ready.map_err(no_epoll)?,
+        };
+        events[..ready].iter().try_for_each(|event| self.turn(event.data() as usize))
     }
 
     fn begin(&mut self) {
@@ -132,13 +151,15 @@ impl<'a> Pressure<'a> {
         let step = &self.plan.steps[line.step];
         let bytes = line.receive(&mut self.buffer, step)?;
         self.pressed.bytes_received += bytes as u64;
-        match step.times {
-            None => line.answers += memchr_iter(b'\n', &self.buffer[..bytes]).count() as u64,
-            Some(times) if line.is_answered() => {
-                line.requests += if step.is_load { times * step.requests } else { 0 };
+        if line.is_ending {
+            line.is_ended |= line.is_answered();
+        } else {
+            if step.is_load {
+                line.answers += memchr_iter(b'\n', &self.buffer[..bytes]).count() as u64;
+            }
+            if line.is_answered() {
                 self.next_step(number);
             }
-            Some(_) => {}
         }
         let line = &mut self.lines[number];
         self.pressed.bytes_sent += line.send(&self.plan.steps[line.step])?;
@@ -176,7 +197,7 @@ impl Line {
         let socket = TcpStream::connect_timeout(address, CONNECT_TIMEOUT)?;
         socket.set_nodelay(true)?;
         socket.set_nonblocking(true)?;
-        // At the end, megabytes of requests are on their way, and the next load does not have to wait for them.
+        // At the end there may be megabytes of requests on their way, which the next load does not have to wait for.
         setsockopt(&socket, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 })?;
         Ok(Line {
             socket,
@@ -187,7 +208,8 @@ impl Line {
             tail: Vec::new(),
             first: Vec::new(),
             waits_to_send: true,
-            requests: 0,
+            is_ending: false,
+            is_ended: false,
             answers: 0,
         })
     }
@@ -219,7 +241,7 @@ impl Line {
             if !self.is_marking && self.sent == block.len() {
                 self.round += 1;
                 self.sent = 0;
-                self.is_marking = step.times == Some(self.round);
+                self.is_marking = step.times == Some(self.round) || self.is_ending;
                 // The others have their turn.
                 break;
             }

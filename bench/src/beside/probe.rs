@@ -20,8 +20,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 const READ_BYTES: usize = 64 * 1024;
 /// The share of the time that is not counted at first.
 const WARM_UP: f64 = 0.1;
-/// Preparing a load takes time that is not counted; the whole ends after so many times what is counted.
-const PREPARATION_MAX: u32 = 10;
+/// Preparing a load takes time that is not counted; the whole ends after so many times what is counted, and this.
+const PREPARATIONS_MAX: u32 = 10;
+const PREPARATION_MAX: Duration = Duration::from_secs(30);
 
 /// What the client felt.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl Probe {
 
     fn run(mut self, time: Duration, gate: &Gate) -> Result<Felt, String> {
         let warm_up = time.mul_f64(WARM_UP);
-        let end = Instant::now() + (time + warm_up) * PREPARATION_MAX;
+        let end = Instant::now() + (time + warm_up) * PREPARATIONS_MAX + PREPARATION_MAX;
         let mut felt = Felt { latency_ns: tally::latencies(), took: Duration::ZERO, waited: None };
         let mut warmed = Duration::ZERO;
         let mut waited_before = None;

@@ -18,8 +18,8 @@ pub(super) fn of_one(document: &Value) -> String {
     let course = &document["course"];
     body += &plot::over_time(
         "Throughput",
-        "operations per second",
-        &[per_second(course, "sets"), per_second(course, "gets"), per_second(course, "misses")],
+        "per second",
+        &[per_second(course, "sets"), per_second(course, "hits"), per_second(course, "misses")],
         false,
     );
     let over = |name: &str, field: &str| Line {
@@ -45,10 +45,10 @@ pub(super) fn of_several(comparison: &Comparison, documents: &[Value]) -> String
         let values = |of: fn(&super::several::Row) -> f64| -> Vec<(String, f64)> {
             case.rows.iter().map(|row| (row.server.clone(), of(row))).collect()
         };
-        body += &plot::bars("Throughput", "operations per second", &values(|row| row.ops_per_second));
+        body += &plot::bars("Throughput", "messages per second", &values(|row| row.messages_per_second));
         body += &plot::bars("99th percentile", "ms", &values(|row| row.p99_ms));
         if case.rows.iter().any(|row| row.server_us.is_some()) {
-            body += &plot::bars("Server", "us of CPU time per operation", &values(|row| row.server_us.unwrap_or(0.0)));
+            body += &plot::bars("Server", "us of CPU time per answer", &values(|row| row.server_us.unwrap_or(0.0)));
         }
         let lines: Vec<Line> = case.rows.iter().map(|row| both(&documents[row.document], &row.server)).collect();
         body += &plot::percentiles("Latency of gets by percentile", "ms", &lines);
@@ -94,7 +94,10 @@ pub(super) fn of_several_beside(comparison: &beside::Comparison) -> String {
 fn summary(document: &Value) -> String {
     let mut out = String::from("<dl>");
     let entries = [
-        ("operations per second", format!("{:.0}", number(document, "/totals/ops_per_second"))),
+        ("messages per second", format!("{:.0}", number(document, "/totals/messages_per_second"))),
+        ("sets per second", format!("{:.0}", number(document, "/sets/per_second"))),
+        ("hits per second", format!("{:.0}", number(document, "/gets/hits_per_second"))),
+        ("misses per second", format!("{:.0}", number(document, "/gets/misses_per_second"))),
         ("p50 ms", format!("{:.3}", number(document, "/totals/latency_ms/p50"))),
         ("p99 ms", format!("{:.3}", number(document, "/totals/latency_ms/p99"))),
         ("max ms", format!("{:.3}", number(document, "/totals/latency_ms/max"))),
@@ -170,6 +173,10 @@ mod tests {
         check(&page);
         assert!(page.contains("&lt;b&gt;x") && page.contains("SERVER_ERROR &lt;no&gt;"));
         assert_eq!(page.matches("<svg").count(), 3);
+        // 10 sets, 3 hits and 2 misses a second: what found nothing is no message.
+        let headline = "<dt>messages per second</dt><dd>13</dd></div><div><dt>sets per second</dt><dd>10</dd></div>\
+                        <div><dt>hits per second</dt><dd>3</dd></div><div><dt>misses per second</dt><dd>2</dd>";
+        assert!(page.contains(headline), "{page}");
         assert!(page.contains("prefers-color-scheme"));
     }
 

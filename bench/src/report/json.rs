@@ -25,6 +25,8 @@ pub(super) fn document(options: &Options, outcome: &Outcome) -> Value {
         "seconds": seconds,
         "configuration": configuration(options),
         "totals": {
+            "messages": tally.messages(),
+            "messages_per_second": tally.messages() as f64 / seconds,
             "ops": tally.ops(),
             "ops_per_second": tally.ops() as f64 / seconds,
             "kb_per_second": (tally.sets.bytes + tally.gets.bytes) as f64 / 1000.0 / seconds,

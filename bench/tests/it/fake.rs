@@ -25,6 +25,8 @@ pub(crate) enum Mischief {
     Corrupt(u64),
     /// Answers nobody for a while.
     Stall(u64, Duration),
+    /// The same at each set that is so many after the last.
+    StallEach(u64, Duration),
     Refuse,
     Fail,
     /// Closes the connection.
@@ -75,9 +77,9 @@ impl Fake {
         self.store().queues.entry(queue.as_bytes().to_vec()).or_default().push_back(body.into());
     }
 
-    /// Hangs up on all clients once `file` is there, loses so many messages, and then commits this fault at the set that
-    /// comes so many sets later.
-    pub(crate) fn restart_at(&self, file: PathBuf, losses: usize, fault: Option<(fn(u64) -> Mischief, u64)>) {
+    /// Hangs up on all clients once `file` is there, loses so many messages, and drops the one that comes so many sets
+    /// later.
+    pub(crate) fn restart_at(&self, file: PathBuf, losses: usize, drop_later: Option<u64>) {
         let fake = self.clone();
         thread::spawn(move || {
             while !file.exists() {
@@ -91,8 +93,8 @@ impl Fake {
                 let queue = store.queues.values_mut().find(|queue| !queue.is_empty()).unwrap();
                 queue.pop_front();
             }
-            if let Some((mischief, later)) = fault {
-                store.mischief = mischief(store.sets + later);
+            if let Some(later) = drop_later {
+                store.mischief = Mischief::Drop(store.sets + later);
             }
         });
     }
@@ -142,7 +144,22 @@ impl Store {
     fn command(&mut self, input: &[u8], output: &mut Vec<u8>) -> Option<usize> {
         let newline = memchr(b'\n', input)?;
         let mut words = input[..newline - 1].split(|byte| *byte == b' ');
-        let (verb, queue) = (words.next()?, words.next()?);
+        let verb = words.next()?;
+        let answer: Option<&[u8]> = match verb {
+            b"version" => Some(b"VERSION fake\r\n"),
+            b"get" | b"set" | b"delete" => None,
+            _ => Some(b"ERROR\r\n"),
+        };
+        if let Some(answer) = answer {
+            output.extend_from_slice(answer);
+            return Some(newline + 1);
+        }
+        let queue = words.next()?;
+        if verb == b"delete" {
+            self.queues.remove(queue);
+            output.extend_from_slice(b"DELETED\r\n");
+            return Some(newline + 1);
+        }
         if verb == b"get" {
             if let Some(body) = self.queues.get_mut(queue).and_then(VecDeque::pop_front) {
                 write!(output, "VALUE {} 0 {}\r\n", str::from_utf8(queue).unwrap(), body.len()).unwrap();
@@ -154,7 +171,12 @@ impl Store {
         }
         let bytes: usize = str::from_utf8(words.nth(2)?).unwrap().parse().unwrap();
         let start = newline + 1;
+        let is_silent = words.next() == Some(b"noreply");
         let body = input.get(start..start + bytes + 2)?;
+        if is_silent {
+            self.set(queue, &body[..bytes]);
+            return Some(start + bytes + 2);
+        }
         output.extend_from_slice(match self.mischief {
             Mischief::Refuse => b"NOT_STORED\r\n",
             Mischief::Fail => b"SERVER_ERROR <b>out of memory</b>\r\n",
@@ -195,6 +217,10 @@ impl Store {
                 true
             }
             Mischief::Stall(at, time) if at == number => {
+                thread::sleep(time);
+                true
+            }
+            Mischief::StallEach(after, time) if number.is_multiple_of(after) => {
                 thread::sleep(time);
                 true
             }

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test, as the test itself would")]
 
+mod beside;
 mod fake;
 mod faults;
 mod files;
 mod open_loop;
 mod program;
 mod restarts;
+mod scripts;
 mod words;

@@ -9,10 +9,10 @@ fn restarted(losses: usize) -> Run {
     restarted_with("--key-maximum 3 --ratio 3:2", losses, None)
 }
 
-fn restarted_with(line: &str, losses: usize, fault: Option<(fn(u64) -> Mischief, u64)>) -> Run {
+fn restarted_with(line: &str, losses: usize, drop_later: Option<u64>) -> Run {
     let fake = Fake::start(Mischief::None);
     let (file, json) = (path("restart"), path("out.json"));
-    fake.restart_at(file.clone(), losses, fault);
+    fake.restart_at(file.clone(), losses, drop_later);
     let mut command = command(&format!("-p {} --hide-histogram {LINE} {line}", fake.port()));
     command.arg("--restart-command").arg(format!("touch {}", file.display())).arg("--json-out-file").arg(&json);
     let output = command.output().unwrap();
@@ -46,7 +46,7 @@ fn what_is_lost_at_a_restart_is_found() {
 /// The gets that broke at the restart, most of them of an empty queue, cannot have taken what was sent after it.
 #[test]
 fn what_is_lost_after_a_restart_is_not_excused_by_it() {
-    let run = restarted_with("--key-maximum 0 --ratio 1:9", 0, Some((Mischief::Drop, 50)));
+    let run = restarted_with("--key-maximum 0 --ratio 1:9", 0, Some(50));
     assert!(run.number("/unanswered") > 0.0, "{run:#?}");
     assert_eq!((run.code, run.number("/verify/lost")), (Some(1), 1.0), "{run:#?}");
 }

@@ -115,6 +115,28 @@ fn only_the_server_and_the_pump_name_glommio() {
     }
 }
 
+/// The crates that are built for these arguments of `cargo build`, each with its features.
+fn built(arguments: &[&str]) -> BTreeSet<String> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["tree", "--offline", "--locked", "--edges", "normal,build", "--prefix", "none"]);
+    let output = command.args(["--format", "{p} {f}"]).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| String::from(line.trim_end_matches("(*)").trim())).filter(|line| !line.is_empty()).collect()
+}
+
+/// A feature more for one of them would build the crate, and all that is made of it, once more for the other.
+#[test]
+fn the_server_and_the_benchmark_are_one_build() {
+    let all = built(&["--workspace"]);
+    for package in ["rushq", "rushq-bench"] {
+        let alone = built(&["-p", package]);
+        assert!(alone.len() > 20, "{alone:?}");
+        let other: Vec<&String> = alone.difference(&all).collect();
+        assert!(other.is_empty(), "built again for {package} alone: {other:?}");
+    }
+}
+
 #[test]
 fn the_visible_top_level() {
     let output = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().unwrap();

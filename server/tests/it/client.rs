@@ -4,6 +4,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use socket2::SockRef;
+
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -21,6 +23,18 @@ pub(crate) struct Value {
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Client {
         Client::over(TcpStream::connect(address).unwrap())
+    }
+
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        self.stream.get_ref().local_addr().unwrap()
+    }
+
+    /// Ends the connection by a reset, in the middle of what the server has to say, and returns whose it was.
+    pub(crate) fn reset(mut self) -> SocketAddr {
+        let address = self.local_address();
+        assert_eq!(self.command("verbosity 1"), "OK");
+        SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
+        address
     }
 
     pub(crate) fn over(stream: TcpStream) -> Client {

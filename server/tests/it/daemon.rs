@@ -4,14 +4,14 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User};
 
 use crate::client::Client;
-use crate::process::{Launch, wait_until};
+use crate::process::{Launch, end, the_one_that_runs, wait_until};
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -54,15 +54,21 @@ impl Daemon {
         line.split_whitespace().map(String::from).collect()
     }
 
-    fn is_running(&self) -> bool {
-        let state = fs::read_to_string(self.proc("status")).ok();
-        state.is_some_and(|status| !status.contains("State:\tZ"))
+    /// Its child.
+    fn keeper(&self) -> u32 {
+        let children = fs::read_to_string(self.proc(&format!("task/{}/children", self.pid))).unwrap();
+        children.trim().parse().unwrap()
     }
 
     fn terminate(self) {
         kill(Pid::from_raw(self.pid.cast_signed()), Signal::SIGTERM).unwrap();
-        wait_until("the daemon's end", EVENT_TIMEOUT, || !self.is_running());
+        wait_until("the daemon's end", EVENT_TIMEOUT, || !is_running(self.pid));
     }
+}
+
+fn is_running(pid: u32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{pid}/status")).ok();
+    state.is_some_and(|status| !status.contains("State:\tZ"))
 }
 
 impl Drop for Daemon {
@@ -129,6 +135,72 @@ fn the_pid_file_must_be_writable() {
     let launch = Launch::new();
     let nowhere = launch.scratch().join("no-such-directory").join("pid");
     launch.with(&["-P", nowhere.to_str().unwrap()]).refused().assert_one_line(&["-P", nowhere.to_str().unwrap()]);
+}
+
+fn pid_argument(pid_file: &Path) -> [&str; 2] {
+    ["-P", pid_file.to_str().unwrap()]
+}
+
+/// Two configurations that name one file: stopping the second by it would end the first.
+#[test]
+fn the_pid_file_of_a_server_that_runs_is_not_overwritten() {
+    let launch = Launch::new();
+    let pid_file = launch.scratch().join("pid");
+    let mut first = launch.with(&pid_argument(&pid_file)).start();
+    let second = Launch::new().with(&[&["-d"], &pid_argument(&pid_file)[..]].concat());
+    second.refused().assert_one_line(&["-P", pid_file.to_str().unwrap(), &first.pid().to_string()]);
+    assert_eq!(fs::read_to_string(&pid_file).unwrap(), format!("{}\n", first.pid()));
+    // What a kill leaves is replaced, as a memcacheQ's is.
+    first.kill_9();
+    assert!(pid_file.exists());
+    first.start();
+    assert_eq!(fs::read_to_string(&pid_file).unwrap(), format!("{}\n", first.pid()));
+    first.terminate();
+    assert!(!pid_file.exists());
+}
+
+/// Of all that start at once, one runs.
+#[test]
+fn starts_that_race_for_one_pid_file() {
+    let scratch = Launch::new();
+    let pid_file = scratch.scratch().join("pid");
+    for before in [None, Some("1\n")] {
+        if let Some(stale) = before {
+            fs::write(&pid_file, stale).unwrap();
+        }
+        let launches = || Launch::new().shards(1).with(&pid_argument(&pid_file));
+        let (server, said) = the_one_that_runs((0..6).map(|_| launches()).collect());
+        assert_eq!(fs::read_to_string(&pid_file).unwrap(), format!("{}\n", server.id()));
+        assert!(said.iter().all(|line| line.contains("-P")), "{said:#?}");
+        end(server);
+        assert!(!pid_file.exists());
+    }
+}
+
+#[test]
+fn a_pid_file_takes_the_place_of_no_other_file() {
+    let mut server = Launch::new().start();
+    assert_eq!(server.connect().set("q", b"x"), "STORED");
+    server.terminate();
+    let data = server.directory().to_path_buf();
+    let own = ["layout", "lock", "data-1/pid", "layout.new", "damaged-1/pid"];
+    for path in own.map(|name| data.join(name)) {
+        let (before, refusal) = (fs::read(&path).ok(), server.launch().clone().with(&pid_argument(&path)).refused());
+        refusal.assert_one_line(&["-P", path.to_str().unwrap(), "own"]);
+        assert_eq!(fs::read(&path).ok(), before);
+    }
+    let other = server.launch().scratch().join("other");
+    let link = server.launch().scratch().join("link");
+    fs::write(&other, "precious").unwrap();
+    std::os::unix::fs::symlink(&other, &link).unwrap();
+    let with = |path: &Path| server.launch().clone().with(&pid_argument(path));
+    with(&other).refused().assert_one_line(&["-P", "no process id"]);
+    with(&link).refused().assert_one_line(&["-P", "symbolic link"]);
+    with(&data).refused().assert_one_line(&["-P", "no file"]);
+    assert_eq!(fs::read(&other).unwrap(), b"precious");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    server.start();
+    assert_eq!(server.connect().get("q").as_deref(), Some(&b"x"[..]));
 }
 
 /// Another server that has written it since keeps it.
@@ -230,6 +302,87 @@ fn the_pid_file_goes_even_when_the_daemon_is_killed() {
     assert_eq!(owner(&socket), User::from_name("nobody").unwrap().unwrap().uid.as_raw());
     kill(Pid::from_raw(daemon.pid.cast_signed()), Signal::SIGKILL).unwrap();
     wait_until("the file's removal", EVENT_TIMEOUT, || !pid_file.exists());
+    fs::remove_dir_all(&public).unwrap();
+}
+
+/// The keeper looks at what it removes: not by way of a link, and only what is the server's own.
+#[test]
+fn the_keeper_removes_the_own_files_only() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can start a server that becomes nobody");
+        return;
+    }
+    let (launch, public) = launch_for_others();
+    let (pid_file, target) = (public.join("rushq.pid"), public.join("target"));
+    let daemon = Daemon::start(&launch, &pid_file, &["-u", "nobody"]);
+    let held = fs::read(&pid_file).unwrap();
+    fs::remove_file(&pid_file).unwrap();
+    fs::write(&target, &held).unwrap();
+    std::os::unix::fs::symlink(&target, &pid_file).unwrap();
+    let keeper = daemon.keeper();
+    daemon.terminate();
+    wait_until("the keeper's end", EVENT_TIMEOUT, || !is_running(keeper));
+    assert!(fs::symlink_metadata(&pid_file).unwrap().is_symlink());
+    assert_eq!(fs::read(&target).unwrap(), held);
+    fs::remove_dir_all(&public).unwrap();
+}
+
+/// Root's directory: nobody cannot remove anything there.
+#[test]
+fn the_unix_socket_goes_with_a_server_that_has_become_another_user() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can start a server that becomes nobody");
+        return;
+    }
+    let (launch, public) = launch_for_others();
+    let (socket, pid_file) = (public.join("socket"), public.join("rushq.pid"));
+    let arguments = ["-u", "nobody", "-s", socket.to_str().unwrap()];
+    let left = || {
+        let names = fs::read_dir(&public).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name != "data").collect::<Vec<String>>()
+    };
+    let daemon = Daemon::start(&launch, &pid_file, &arguments);
+    assert_eq!(left().len(), 3, "{:?}", left());
+    // It decides itself when it ends, whatever the group is signalled.
+    let keeper = Pid::from_raw(daemon.keeper().cast_signed());
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1] {
+        kill(keeper, signal).unwrap();
+    }
+    daemon.terminate();
+    wait_until("the removal of all", EVENT_TIMEOUT, || left().is_empty());
+    let daemon = Daemon::start(&launch, &pid_file, &arguments);
+    kill(Pid::from_raw(daemon.pid.cast_signed()), Signal::SIGKILL).unwrap();
+    wait_until("the removal of all", EVENT_TIMEOUT, || left().is_empty());
+    fs::remove_dir_all(&public).unwrap();
+}
+
+/// Whether another process of nobody's can look into a server's memory.
+fn is_open_to_nobody(pid: u32) -> bool {
+    let read = |file: &str| {
+        let nobody = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"];
+        let read = Command::new("setpriv").args(nobody).args(["cat", &format!("/proc/{pid}/{file}")]).output().unwrap();
+        read.status.success() && !read.stdout.is_empty()
+    };
+    // maps is what ptrace's rules let a debugger read; environ lies in the memory itself.
+    let seen = [read("maps"), read("environ")];
+    assert_eq!(seen[0], seen[1]);
+    seen[0]
+}
+
+#[test]
+fn the_memory_of_a_server_with_u_is_closed_to_its_user_but_with_r() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can start a server that becomes nobody");
+        return;
+    }
+    let (launch, public) = launch_for_others();
+    let pid_file = public.join("rushq.pid");
+    for (more, expected) in [(&[][..], false), (&["-r"][..], true)] {
+        let daemon = Daemon::start(&launch, &pid_file, &[&["-u", "nobody"], more].concat());
+        assert_eq!(is_open_to_nobody(daemon.pid), expected, "with {more:?}");
+        daemon.terminate();
+        wait_until("the file's removal", EVENT_TIMEOUT, || !pid_file.exists());
+    }
     fs::remove_dir_all(&public).unwrap();
 }
 

@@ -173,6 +173,13 @@ impl Launch {
         Server { launch: self, running: None }
     }
 
+    /// Starts a server whose log is elsewhere: when it listens must be seen there.
+    pub(crate) fn start_silent(self) -> Server {
+        let mut child = self.spawn();
+        let stderr = lines_of(child.stderr.take().unwrap());
+        Server { launch: self, running: Some(Running { child, stderr, said: Vec::new(), addresses: Vec::new() }) }
+    }
+
     /// Starts a server that must refuse to run, and returns what it said.
     pub(crate) fn refused(self) -> Refusal {
         let mut child = self.spawn();
@@ -205,7 +212,7 @@ impl Launch {
         let mut words = self.through.clone();
         words.push(binary());
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).args(["-l", "127.0.0.1", "-t", &self.shards.to_string()]);
+        command.args(&words[1..]).args(["-t", &self.shards.to_string()]);
         if let Some(port) = self.port {
             command.args(["-p", &port.to_string()]);
         }
@@ -246,61 +253,39 @@ struct Running {
     child: Child,
     stderr: Receiver<String>,
     said: Vec<String>,
-    address: SocketAddr,
+    /// Of TCP.
+    addresses: Vec<SocketAddr>,
 }
 
 impl Server {
-    /// Starts on the data that is there, or returns why it would not.
-    pub(crate) fn try_start(&mut self) -> Result<(), Refusal> {
+    /// Starts on the data that is there and returns how long it took to listen.
+    pub(crate) fn start(&mut self) -> Duration {
+        self.try_start().unwrap_or_else(|refusal| panic!("ended before it listened: {}", refusal.stderr))
+    }
+
+    /// The same, or why it would not.
+    pub(crate) fn try_start(&mut self) -> Result<Duration, Refusal> {
         assert!(self.running.is_none(), "already running");
+        let began = Instant::now();
         let mut child = self.launch.spawn();
         let stderr = lines_of(child.stderr.take().unwrap());
-        let address = "0.0.0.0:0".parse().unwrap();
-        let running = self.running.insert(Running { child, stderr, said: Vec::new(), address });
+        // From here on Drop takes care of the child, whatever goes wrong.
+        let running = self.running.insert(Running { child, stderr, said: Vec::new(), addresses: Vec::new() });
         loop {
-            match running.stderr.recv_timeout(START_TIMEOUT) {
+            let left = START_TIMEOUT.saturating_sub(began.elapsed());
+            match running.stderr.recv_timeout(left) {
                 Ok(line) => {
-                    let listening = line.split_once("listening on ").map(|(_, address)| address.parse().unwrap());
+                    let listening = line.split_once("listening on ").map(|(_, addresses)| String::from(addresses));
                     running.said.push(line);
-                    if let Some(address) = listening {
-                        running.address = address;
-                        return Ok(());
-                    }
+                    let Some(addresses) = listening else { continue };
+                    running.addresses = addresses.split(", ").filter_map(|address| address.parse().ok()).collect();
+                    return Ok(began.elapsed());
                 }
                 Err(RecvTimeoutError::Timeout) => panic!("not listening after {START_TIMEOUT:?}: {:#?}", running.said),
                 Err(RecvTimeoutError::Disconnected) => {
                     let Running { mut child, said, .. } = self.running.take().unwrap();
                     return Err(Refusal { status: child.wait().unwrap(), stderr: said.join("\n") });
                 }
-            }
-        }
-    }
-
-    /// Starts on the data that is there and returns how long it took to listen.
-    pub(crate) fn start(&mut self) -> Duration {
-        assert!(self.running.is_none(), "already running");
-        let began = Instant::now();
-        let mut child = self.launch.spawn();
-        let stderr = lines_of(child.stderr.take().unwrap());
-        let address = "0.0.0.0:0".parse().unwrap();
-        // From here on Drop takes care of the child, whatever goes wrong.
-        let running = self.running.insert(Running { child, stderr, said: Vec::new(), address });
-        loop {
-            let left = START_TIMEOUT.saturating_sub(began.elapsed());
-            match running.stderr.recv_timeout(left) {
-                Ok(line) => {
-                    let listening = line.split_once("listening on ").map(|(_, address)| String::from(address));
-                    running.said.push(line);
-                    // The TCP address comes last.
-                    match listening.as_ref().map(|address| address.parse()) {
-                        Some(Ok(address)) => running.address = address,
-                        Some(Err(_)) if self.launch.port.is_none() => {}
-                        _ => continue,
-                    }
-                    return began.elapsed();
-                }
-                Err(RecvTimeoutError::Timeout) => panic!("not listening after {START_TIMEOUT:?}: {:#?}", running.said),
-                Err(RecvTimeoutError::Disconnected) => panic!("ended before it listened: {:#?}", running.said),
             }
         }
     }
@@ -345,19 +330,36 @@ impl Server {
 
     /// SIGTERM, and the exit with 0 that it must lead to.
     pub(crate) fn terminate(&mut self) {
-        self.signal(Signal::SIGTERM);
+        self.end_by(Signal::SIGTERM);
+    }
+
+    /// A signal, and the exit with 0 that it must lead to.
+    pub(crate) fn end_by(&mut self, signal: Signal) {
+        self.signal(signal);
         let status = wait_for_exit(&mut self.running.as_mut().unwrap().child, STOP_TIMEOUT);
-        let Some(status) = status else { panic!("still running {STOP_TIMEOUT:?} after SIGTERM") };
-        assert_eq!(status.code(), Some(0), "exit after SIGTERM: {status}");
-        self.running = None;
+        let Some(status) = status else { panic!("still running {STOP_TIMEOUT:?} after {signal}") };
+        assert_eq!(status.code(), Some(0), "exit after {signal}: {status}");
+        let rest = self.running.take().unwrap().stderr;
+        let fault = rest.iter().find(|line| line.contains("panicked") || line.contains("cannot go on"));
+        assert_eq!(fault, None, "after {signal}");
+    }
+
+    /// Whether the process has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.running.as_mut().is_some_and(|running| running.child.try_wait().unwrap().is_none())
     }
 
     pub(crate) fn connect(&self) -> Client {
         Client::connect(self.address())
     }
 
+    /// The first TCP address.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.running.as_ref().unwrap().address
+        self.addresses()[0]
+    }
+
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.running.as_ref().unwrap().addresses
     }
 
     /// Waits for a line of the server's log that contains this.
@@ -418,6 +420,58 @@ impl Drop for Server {
             eprintln!("the server {end} ({status:?}) and said:\n{}", running.said.join("\n"));
         }
     }
+}
+
+/// Starts a server that may run or refuse to.
+pub(crate) fn refusal_or_running(launch: Launch) -> Result<Server, Refusal> {
+    let mut server = launch.later();
+    server.try_start().map(|_| server)
+}
+
+/// Starts several servers at once that want the same thing, of which one must run. Returns that, and what the others have
+/// said, a line each.
+pub(crate) fn the_one_that_runs(launches: Vec<Launch>) -> (Child, Vec<String>) {
+    let mut children: Vec<(Child, Receiver<String>)> = launches
+        .iter()
+        .map(|launch| {
+            let mut child = launch.spawn();
+            let stderr = lines_of(child.stderr.take().unwrap());
+            (child, stderr)
+        })
+        .collect();
+    let mut running = Vec::new();
+    let mut refusals = Vec::new();
+    for (mut child, stderr) in children.drain(..) {
+        let mut said: Vec<String> = Vec::new();
+        let listens = loop {
+            match stderr.recv_timeout(START_TIMEOUT) {
+                Ok(line) if line.contains("listening on ") => break true,
+                Ok(line) => said.push(line),
+                Err(_) => break false,
+            }
+        };
+        if listens {
+            running.push((child, said));
+        } else {
+            assert_ne!(child.wait().unwrap().code(), Some(0), "{said:#?}");
+            refusals.extend(said.pop());
+        }
+    }
+    let count = running.len();
+    let winner = running.pop();
+    running.into_iter().for_each(|(mut child, _)| child.kill().and_then(|()| child.wait().map(drop)).unwrap());
+    let (mut winner, _) = winner.unwrap_or_else(|| panic!("none runs: {refusals:#?}"));
+    if count != 1 {
+        winner.kill().unwrap();
+        panic!("{count} of {} run", launches.len());
+    }
+    (winner, refusals)
+}
+
+/// SIGTERM, and the end that follows.
+pub(crate) fn end(mut server: Child) {
+    kill(Pid::from_raw(server.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert!(wait_for_exit(&mut server, STOP_TIMEOUT).is_some_and(|status| status.success()));
 }
 
 fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {

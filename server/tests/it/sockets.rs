@@ -8,7 +8,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::process::{Launch, Server};
+use nix::sys::signal::Signal;
+
+use crate::process::{Launch, Server, end, the_one_that_runs};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Long enough for an answer that must not come to come.
@@ -89,7 +91,7 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     server.start();
     assert_eq!(converse(&path, "verbosity 0\r\nquit\r\n"), "OK\r\n");
     let other = Launch::new().without_port().with(&["-s", path.to_str().unwrap()]);
-    other.refused().assert_one_line(&[path.to_str().unwrap(), "-s", "listens"]);
+    other.refused().assert_one_line(&[path.to_str().unwrap(), "-s", "runs", &server.pid().to_string()]);
     assert_eq!(converse(&path, "verbosity 0\r\nquit\r\n"), "OK\r\n");
     server.terminate();
     assert!(!path.exists(), "gone with a clean end");
@@ -103,6 +105,92 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     let refusal = launch.clone().without_port().with(&["-s", file.to_str().unwrap()]).refused();
     refusal.assert_one_line(&["no socket", "-s"]);
     assert_eq!(fs::read(&file).unwrap(), b"precious");
+}
+
+fn unix_argument(path: &Path) -> [&str; 2] {
+    ["-s", path.to_str().unwrap()]
+}
+
+/// Of all that start at once with one socket, one runs: at a socket that a kill has left, and where there is none.
+#[test]
+fn starts_that_race_for_one_unix_socket() {
+    let scratch = Launch::new();
+    let path = socket_of(&scratch);
+    for is_stale in [false, true, true, true] {
+        let mut stale = None;
+        if is_stale {
+            let mut left = Launch::new().shards(1).without_port().with(&unix_argument(&path)).start();
+            left.kill_9();
+            stale = Some(left);
+            assert!(path.exists());
+        }
+        let launch = || Launch::new().shards(1).without_port().with(&unix_argument(&path));
+        let (server, said) = the_one_that_runs((0..6).map(|_| launch()).collect());
+        assert!(said.iter().all(|line| line.contains("-s ")), "{said:#?}");
+        let pid = server.id().to_string();
+        assert!(converse(&path, "stats\r\nquit\r\n").contains(&format!("STAT pid {pid}\r\n")));
+        end(server);
+        assert!(!path.exists(), "gone with a clean end");
+        drop(stale);
+    }
+}
+
+/// The end of a server leaves the socket alone that another program has at its path by then.
+#[test]
+fn a_unix_socket_of_another_program_stays() {
+    let (mut server, path) = on_unix_socket(Launch::new(), &[]);
+    fs::remove_file(&path).unwrap();
+    let other = UnixListener::bind(&path).unwrap();
+    server.terminate();
+    assert!(fs::metadata(&path).unwrap().file_type().is_socket());
+    UnixStream::connect(&path).unwrap();
+    drop(other);
+}
+
+/// What another user has left is not rushq's to remove.
+#[test]
+fn a_stale_unix_socket_of_another_user_stays() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can make another user's socket");
+        return;
+    }
+    let launch = Launch::new();
+    let path = socket_of(&launch);
+    drop(UnixListener::bind(&path).unwrap());
+    std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
+    let refusal = launch.clone().without_port().with(&unix_argument(&path)).refused();
+    refusal.assert_one_line(&["-s", "user 12345"]);
+    assert!(fs::metadata(&path).unwrap().file_type().is_socket());
+    assert!(!launch.scratch().join("s.lock").exists());
+    std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+    launch.without_port().with(&unix_argument(&path)).start().terminate();
+}
+
+/// While the queues are recovered the socket is bound and nothing listens on it: it is not stale for that.
+#[test]
+fn a_unix_socket_is_not_stale_while_its_server_starts() {
+    let launch = Launch::new();
+    let path = socket_of(&launch);
+    let mut server = launch.with(&unix_argument(&path)).without_port().start();
+    server.signal(Signal::SIGSTOP);
+    // It does not accept; the lock says that it lives.
+    fs::remove_file(&path).unwrap();
+    let refusal = Launch::new().without_port().with(&unix_argument(&path)).refused();
+    refusal.assert_one_line(&["-s", &server.pid().to_string(), "runs"]);
+    server.signal(Signal::SIGCONT);
+    server.terminate();
+}
+
+#[test]
+fn a_unix_socket_takes_no_name_of_rushqs_own() {
+    let mut server = Launch::new().start();
+    server.terminate();
+    for name in ["lock", "layout", "data-1/socket"] {
+        let path = server.directory().join(name);
+        let refusal = server.launch().clone().without_port().with(&unix_argument(&path)).refused();
+        refusal.assert_one_line(&["-s", "own"]);
+    }
+    server.start();
 }
 
 /// A port that was free a moment ago.
@@ -179,12 +267,39 @@ fn udp_answers_with_the_header_of_the_request() {
 #[test]
 fn udp_answers_are_cut_at_1400_bytes() {
     let (server, address) = with_udp();
-    let body: Vec<u8> = (0..20_000).map(|number| b'a' + (number % 23) as u8).collect();
+    let body: Vec<u8> = (0..11_000).map(|number| b'a' + (number % 23) as u8).collect();
     assert_eq!(server.connect().set("large", &body), "STORED");
     let client = Udp::new(address);
     client.send([77, 0, 1, 0], b"get large\r\n");
-    let expected = [b"VALUE large 0 20000\r\n", &body[..], b"\r\nEND\r\n"].concat();
+    let expected = [b"VALUE large 0 11000\r\n", &body[..], b"\r\nEND\r\n"].concat();
     assert_eq!(client.answer(77), expected);
+}
+
+/// A sender can be forged, so a small request must not bring about a flood.
+#[test]
+fn udp_answers_are_bounded() {
+    let (server, address) = with_udp();
+    let mut over_tcp = server.connect();
+    for number in 0..1000 {
+        assert_eq!(over_tcp.set(&format!("a-queue-with-some-name-{number}"), b"x"), "STORED");
+    }
+    let client = Udp::new(address);
+    for (id, listing) in (0..).zip(["stats queue", "stats cores", "stats latency", "stats settings"]) {
+        assert_eq!(client.request(id, &format!("{listing}\r\n")), "SERVER_ERROR not allowed by UDP, use TCP\r\n");
+    }
+    assert!(client.request(10, "stats\r\n").contains("STAT queues 1000\r\n"));
+    assert_eq!(client.request(11, "stats reset\r\n"), "RESET\r\n");
+    let too_long = "SERVER_ERROR answer too long for UDP, use TCP\r\n";
+    assert_eq!(over_tcp.set("large", &[b'x'; 11_200]), "STORED");
+    assert_eq!(client.request(12, "get large\r\n"), too_long);
+    assert_eq!(client.request(13, &"stats\r\n".repeat(100)), too_long);
+    assert_eq!(client.request(14, &"x\r\n".repeat(10_000)), too_long);
+    // What comes before and behind a listing is done and answered.
+    let mixed = client.request(15, "version\r\nstats queue\r\nversion\r\n");
+    assert_eq!(
+        mixed.lines().map(|line| line.split(' ').next().unwrap()).collect::<Vec<_>>(),
+        ["VERSION", "SERVER_ERROR", "VERSION"]
+    );
 }
 
 #[test]

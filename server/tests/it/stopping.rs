@@ -1,7 +1,8 @@
 //! A clean stop beside clients that are reading, slowly or not at all: a message is either with its client, or still there.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,9 +11,9 @@ use crate::process::{Launch, Server};
 
 const QUEUE: &str = "letters";
 
-/// A server with so many messages in a queue, and room for the connections that test it.
-fn filled(arguments: &[&str], messages: usize, body_bytes: usize) -> Server {
-    let server = Launch::new().with(arguments).segment_bytes(16 << 20).start();
+/// A server with so many messages in a queue.
+fn filled(launch: Launch, messages: usize, body_bytes: usize) -> Server {
+    let server = launch.segment_bytes(16 << 20).start();
     let mut client = server.connect();
     for number in 0..messages {
         let mut set = Vec::new();
@@ -34,19 +35,20 @@ fn number_of(body: &[u8]) -> usize {
     std::str::from_utf8(&body[..8]).unwrap().parse().unwrap()
 }
 
-/// Asks for all messages at once.
-fn ask(server: &Server, gets: &str) -> TcpStream {
+fn connect(server: &Server) -> TcpStream {
     let stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let mut writer = stream.try_clone().unwrap();
-    let gets = gets.to_owned();
-    // It may be more than the server reads before it has sent the first replies.
-    thread::spawn(move || drop(std::io::Write::write_all(&mut writer, gets.as_bytes())));
     stream
 }
 
+/// Sends all of it, which may be more than the server reads before it has sent the first replies.
+fn ask(mut stream: impl Write + Send + 'static, gets: &str) {
+    let gets = gets.to_owned();
+    thread::spawn(move || drop(stream.write_all(gets.as_bytes())));
+}
+
 /// Reads so many bytes a second until the server closes, or a reset: then what it has sent before must be here.
-fn read_slowly(stream: &mut TcpStream, bytes_per_second: usize) -> Vec<u8> {
+fn read_slowly(stream: &mut impl Read, bytes_per_second: usize) -> Vec<u8> {
     let (mut came, began) = (Vec::new(), Instant::now());
     let mut piece = vec![0; 64 << 10];
     loop {
@@ -77,9 +79,22 @@ fn numbers(mut came: &[u8]) -> Vec<usize> {
 
 /// Stops the server while a client reads all messages, at so many bytes a second. Each of them must have come to the
 /// client, in order, or wait behind the last of those after the next start.
-fn nothing_is_lost(messages: usize, body_bytes: usize, gets: &str, bytes_per_second: usize, stop_seconds: u64) {
-    let mut server = filled(&["-m", "16"], messages, body_bytes);
-    let mut stream = ask(&server, gets);
+fn nothing_is_lost(messages: usize, body_bytes: usize, gets: &str, bytes_per_second: usize) {
+    let server = filled(Launch::new(), messages, body_bytes);
+    let stream = connect(&server);
+    nothing_is_lost_on(server, stream.try_clone().unwrap(), stream, messages, body_bytes, gets, bytes_per_second);
+}
+
+fn nothing_is_lost_on(
+    mut server: Server,
+    writer: impl Write + Send + 'static,
+    mut stream: impl Read + Send + 'static,
+    messages: usize,
+    body_bytes: usize,
+    gets: &str,
+    bytes_per_second: usize,
+) {
+    ask(writer, gets);
     let mut first = vec![0; body_bytes];
     stream.read_exact(&mut first).unwrap();
     let began = Instant::now();
@@ -98,28 +113,51 @@ fn nothing_is_lost(messages: usize, body_bytes: usize, gets: &str, bytes_per_sec
     let all: Vec<usize> = came.iter().chain(&left).copied().collect();
     assert_eq!(all, (0..messages).collect::<Vec<_>>(), "{} came and {} were left", came.len(), left.len());
     assert!(!came.is_empty() && !left.is_empty(), "the stop came when all was over");
-    assert!(took < Duration::from_secs(stop_seconds), "the stop took {took:?}");
+    assert!(took < Duration::from_secs(20), "the stop took {took:?}");
 }
 
 /// It takes the client longer than a client is given that reads nothing.
 #[test]
 fn a_client_that_reads_slowly_loses_nothing() {
-    nothing_is_lost(60, 500_000, &format!("get {QUEUE}\r\n").repeat(60), 2_000_000, 20);
+    nothing_is_lost(60, 500_000, &format!("get {QUEUE}\r\n").repeat(60), 2_000_000);
+}
+
+#[test]
+fn on_a_unix_socket_too() {
+    let launch = Launch::new();
+    let socket = launch.scratch().join("s");
+    let server = filled(launch.with(&["-s", socket.to_str().unwrap()]), 60, 500_000);
+    let stream = UnixStream::connect(&socket).unwrap();
+    let gets = format!("get {QUEUE}\r\n").repeat(60);
+    nothing_is_lost_on(server, stream.try_clone().unwrap(), stream, 60, 500_000, &gets, 2_000_000);
+}
+
+/// A connection that the server closes, while its client has not read yet what came before and sends on and on.
+#[test]
+fn replies_before_a_close_arrive() {
+    let server = filled(Launch::new(), 20, 500_000);
+    let mut stream = connect(&server);
+    let junk = format!("set {QUEUE} 0 0 x\r\n{}", "flush_all\r\n".repeat(1_000_000));
+    ask(stream.try_clone().unwrap(), &(format!("get {QUEUE}\r\n").repeat(20) + &junk));
+    let came = read_slowly(&mut stream, 5_000_000);
+    assert_eq!(numbers(&came), (0..20).collect::<Vec<_>>());
+    assert!(came.ends_with(b"END\r\nCLIENT_ERROR bad command line format\r\n"), "{} bytes", came.len());
 }
 
 /// More input than a read takes, so that there is some that was not read: it must not cut off the replies.
 #[test]
 fn a_client_that_has_asked_for_more_than_was_read_loses_nothing() {
     let get = format!("get {QUEUE}{:100}\r\n", "");
-    nothing_is_lost(3000, 10_000, &get.repeat(3000), 4_000_000, 20);
+    nothing_is_lost(3000, 10_000, &get.repeat(3000), 4_000_000);
 }
 
 /// A get that has begun to be answered is answered to its end: a client that reads a part of an answer has nothing.
 #[test]
 fn a_get_of_many_names_is_answered_whole() {
     let get = format!("get{}\r\n", format!(" {QUEUE}").repeat(20));
-    let mut server = filled(&["-m", "16"], 60, 500_000);
-    let mut stream = ask(&server, &get.repeat(3));
+    let mut server = filled(Launch::new(), 60, 500_000);
+    let mut stream = connect(&server);
+    ask(stream.try_clone().unwrap(), &get.repeat(3));
     let mut first = vec![0; 500_000];
     stream.read_exact(&mut first).unwrap();
     let reader = thread::spawn(move || [first, read_slowly(&mut stream, 4_000_000)].concat());
@@ -133,7 +171,7 @@ fn a_get_of_many_names_is_answered_whole() {
 
 #[test]
 fn a_client_that_keeps_up_is_answered_all_that_was_read() {
-    let mut server = filled(&[], 0, 0);
+    let mut server = filled(Launch::new(), 0, 0);
     let mut client = server.connect();
     let mut sets = Vec::new();
     (0..3000).for_each(|number| write_set(&mut sets, QUEUE, &body(number, 10)));
@@ -149,8 +187,9 @@ fn a_client_that_keeps_up_is_answered_all_that_was_read() {
 
 /// How long a stop takes beside a client that has asked for all and reads at this rate.
 fn stop_beside(arguments: &[&str], bytes_per_second: Option<usize>) -> Duration {
-    let mut server = filled(arguments, 60, 500_000);
-    let mut stream = ask(&server, &format!("get {QUEUE}\r\n").repeat(60));
+    let mut server = filled(Launch::new().with(arguments), 60, 500_000);
+    let mut stream = connect(&server);
+    ask(stream.try_clone().unwrap(), &format!("get {QUEUE}\r\n").repeat(60));
     let mut first = vec![0; 500_000];
     stream.read_exact(&mut first).unwrap();
     let reader = bytes_per_second.map(|rate| {

@@ -29,8 +29,6 @@ pub(crate) enum FileWork {
 enum AtWork {
     Preparation,
     Unlink,
-    /// A segment that is copied forward is being read.
-    Reading,
 }
 
 /// What there is besides the segments in the ring.
@@ -135,13 +133,14 @@ impl Log {
             || supply.unlink_again.is_some()
             || supply.resting.is_some()
             || supply.recyclable.len() > self.recyclable_max();
-        self.is_free() && (something || self.wants_segment() || self.has_excess())
+        let is_free = supply.at_work.is_none() && !supply.paused;
+        is_free && (something || self.wants_segment() || self.has_excess())
     }
 
     /// The next piece of work on the files, off the shard's thread. It comes back by
     /// [`finish_preparation`](Self::finish_preparation) or [`finish_unlink`](Self::finish_unlink), and `None` until then.
     pub(crate) fn begin_file_work(&mut self) -> Option<FileWork> {
-        if !self.is_free() {
+        if self.supply.at_work.is_some() || self.supply.paused {
             return None;
         }
         self.recycle();
@@ -277,21 +276,6 @@ impl Log {
     /// Whether what waits for a segment would have to wait on.
     pub(crate) fn is_short(&self) -> bool {
         self.supply.short && !self.supply.tried
-    }
-
-    /// Notes that a segment is being read: reading and preparing take turns, so that a slow disk has one of them to do.
-    pub(crate) fn begin_reading(&mut self) {
-        assert!(self.is_free(), "one piece of work at a time");
-        self.supply.at_work = Some(AtWork::Reading);
-    }
-
-    pub(crate) fn finish_reading(&mut self) {
-        assert_eq!(self.supply.at_work.take(), Some(AtWork::Reading), "it was handed out");
-    }
-
-    /// Whether a piece of work on the files may begin.
-    pub(crate) fn is_free(&self) -> bool {
-        self.supply.at_work.is_none() && !self.supply.paused
     }
 
     /// Whether a piece of work on the files is under way.

@@ -181,14 +181,6 @@ impl Driver {
         Ok(self.store.totals().messages < before)
     }
 
-    /// Gives space back. What is copied forward was read by a chore: nothing here waits for the disk.
-    fn reclaim(&mut self) -> Result<bool> {
-        let before = self.disk.reads();
-        let more = self.store.reclaim()?;
-        assert_eq!(self.disk.reads(), before, "the disk is read where nothing waits for it");
-        Ok(more)
-    }
-
     // ---- the slow parts, each in three steps that others come between ----
 
     pub(crate) fn step_commit(&mut self) -> Result<bool> {
@@ -274,7 +266,7 @@ impl Driver {
     pub(crate) fn settle(&mut self) -> Result<()> {
         for _ in 0..10_000 {
             self.commit()?;
-            let mut more = self.reclaim()?;
+            let mut more = self.store.reclaim()?;
             more |= self.step_segment_chore()? | self.step_index_chore()?;
             more |= self.store.wants_checkpoint_step() | self.store.wants_commit() | self.store.wants_reclaim();
             more |= self.store.wants_segment_chore();
@@ -349,7 +341,7 @@ impl Driver {
                 self.step_index_chore()?;
             }
             95..99 => {
-                self.reclaim()?;
+                self.store.reclaim()?;
             }
             _ => {
                 self.store.request_checkpoint();
