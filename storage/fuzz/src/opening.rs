@@ -118,7 +118,7 @@ fn goes_on(disk: &MemoryDisk, mut expected: State) {
     // The store that was opened first is not to notice.
     let disk = MemoryDisk::new(&disk.images());
     let (mut store, _) = open(&disk, options()).expect("it was opened before");
-    let new: Vec<u8> = b"not there before".to_vec();
+    let new: Vec<u8> = b"not-there-before".to_vec();
     let names: Vec<Vec<u8>> = expected.0.keys().take(1).cloned().chain([new]).collect();
     for name in names {
         let body = [b"put into ", name.as_slice()].concat();

@@ -27,7 +27,7 @@ fn open(disk: &CrashDisk, index: Option<PathBuf>) -> Store {
 }
 
 fn name(number: u32) -> Vec<u8> {
-    format!("queue {number}").into_bytes()
+    format!("queue-{number}").into_bytes()
 }
 
 fn put(store: &mut Store, number: u32) {
@@ -146,7 +146,7 @@ fn a_flush_of_all_queues_happens_or_does_not() {
             let mut random = Random::new(crash_at);
             let disk = CrashDisk::default();
             let (mut driver, _) = Driver::open(&disk, None, options(durability, 1000)).unwrap();
-            for queue in 0..=255 {
+            for queue in b'!'..=b'~' {
                 driver.put(queue, b"some message").unwrap();
             }
             driver.settle().unwrap();

@@ -188,7 +188,7 @@ fn queues_that_are_emptied_together_are_read_back_together() {
     let (mut driver, _) = Driver::open(&disk, None, options(Durability::Synced, BUDGET)).unwrap();
     for n in 0..400u32 {
         for name in 0..QUEUES as u8 {
-            driver.put(name, &n.to_le_bytes().repeat(100)).unwrap();
+            driver.put(b'0' + name, &n.to_le_bytes().repeat(100)).unwrap();
         }
         driver.commit().unwrap();
     }
@@ -197,7 +197,7 @@ fn queues_that_are_emptied_together_are_read_back_together() {
     while let Some(most) = waiting.iter().max().filter(|most| **most > 0) {
         let near: Vec<usize> = (0..QUEUES).filter(|name| waiting[*name] > 0 && waiting[*name] + 4 >= *most).collect();
         let name = random.pick(&near);
-        assert!(driver.take(name as u8).unwrap());
+        assert!(driver.take(b'0' + name as u8).unwrap());
         waiting[name] -= 1;
         assert!(driver.store.totals().resident_bytes <= BUDGET as u64);
     }
