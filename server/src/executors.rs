@@ -22,8 +22,9 @@ use crate::sockets::ShardSockets;
 use crate::stop::Stop;
 use crate::udp;
 
-/// Threads beside each shard's own, for: a commit or sync, the log's files, the index, and waiting for the stop.
-const BLOCKING_THREADS: usize = 4;
+/// Threads beside each shard's own, for: a commit, a sync, the log's files, the index, waiting for the stop, and reads of
+/// bodies, so that three slow ones hold up none of these.
+const BLOCKING_THREADS: usize = 8;
 /// How long a shard may take to start, recovery apart.
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// How often a shard that stops looks whether the others are as far.

@@ -49,6 +49,8 @@ pub struct Due {
     pub reclaim: bool,
     /// [`Node::segment_chore`], until it gives nothing more.
     pub segments: bool,
+    /// [`Node::read_chore`], until it gives nothing more.
+    pub reads: bool,
     /// [`Node::index_chore`], as long as [`Node::wants_checkpoint_step`].
     pub index: bool,
 }
@@ -61,6 +63,7 @@ impl Due {
         self.serve |= other.serve;
         self.reclaim |= other.reclaim;
         self.segments |= other.segments;
+        self.reads |= other.reads;
         self.index |= other.index;
     }
 }
@@ -334,6 +337,7 @@ impl Node {
         let store = self.shard.store();
         self.due.reclaim |= store.wants_reclaim();
         self.due.segments |= store.wants_segment_chore();
+        self.due.reads |= store.wants_read_chore();
         self.due.index |= store.wants_checkpoint_step();
     }
 
@@ -362,6 +366,11 @@ impl Node {
     /// The next piece of work on the log's files. One at a time.
     pub fn segment_chore(&mut self) -> Option<Chore> {
         self.shard.store().segment_chore()
+    }
+
+    /// The next read of the log that an operation or a reclaim waits for. Several may be under way at a time.
+    pub fn read_chore(&mut self) -> Option<Chore> {
+        self.shard.store().read_chore()
     }
 
     /// Whether a checkpoint can go on.
@@ -407,6 +416,7 @@ impl Node {
             return Ok(None);
         }
         self.shard.store().reclaim()?;
+        self.due.reads |= self.shard.store().wants_read_chore();
         self.due.commit = true;
         Ok(Some(self.changed()))
     }

@@ -9,6 +9,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Failure, Result};
 use crate::index::{Index, IndexError};
 use crate::log::{FileWork, Preparation};
+use crate::reads::Read;
 use crate::store::Store;
 
 /// Work that a store has for another thread: slow, and nothing waits for it. Run it, then give it to
@@ -21,6 +22,7 @@ pub struct Chore(Kind);
 enum Kind {
     Prepare(Preparation, Arc<dyn Disk>, Option<Failure>),
     Unlink(String, Arc<dyn Disk>, Option<Failure>),
+    Read(Read),
     Index { index: Arc<Index>, work: IndexWork, failed: Option<IndexFailure> },
 }
 
@@ -65,6 +67,7 @@ impl Chore {
                 };
                 *failed = unlink().map_err(Error::io("unlink", name.as_str())).err().map(Failure::of_name);
             }
+            Kind::Read(read) => read.run(),
             Kind::Index { index, work, failed } => *failed = write_index(index, work).err(),
         }
     }
@@ -85,6 +88,23 @@ impl Store {
     #[must_use]
     pub fn wants_segment_chore(&self) -> bool {
         self.log.wants_chore()
+    }
+
+    /// Lets a take or a reclaim leave reads of what is on the disk only to a [`read_chore`](Self::read_chore), and wait for
+    /// it. Else they read by themselves, however long that takes.
+    pub fn let_reads_wait(&mut self) {
+        self.reads.may_wait = true;
+    }
+
+    /// The next read of the log that something waits for, if there is one. Several may be under way at a time.
+    pub fn read_chore(&mut self) -> Option<Chore> {
+        Some(Chore(Kind::Read(self.reads.begin()?)))
+    }
+
+    /// Whether [`read_chore`](Self::read_chore) has something to hand out.
+    #[must_use]
+    pub fn wants_read_chore(&self) -> bool {
+        self.reads.are_wanted()
     }
 
     /// The next piece of a checkpoint, if one is due or under way. One at a time.
@@ -108,6 +128,7 @@ impl Store {
                 return Ok(!self.log.is_short());
             }
             Kind::Unlink(name, _, failed) => self.log.finish_unlink(name, failed)?,
+            Kind::Read(read) => self.reads.finish(read, &self.log)?,
             Kind::Index { failed: Some(IndexFailure::Disk(error)), .. } => return Err(error),
             Kind::Index { failed: Some(IndexFailure::Index(IndexError(what))), .. } => {
                 ::log::error!("the index fails and is given up, the next start reads the whole log: {what}");

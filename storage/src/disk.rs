@@ -60,6 +60,12 @@ pub trait DiskFile: Debug + Send + Sync {
     /// What the operating system says.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// The same if it is done without waiting for the disk; `None` if it is not, or if that cannot be told.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn read_in_memory(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>>;
+
     /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! [`Disk`] on a real file system.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, PosixFadviseAdvice, fallocate, posix_fadvise};
+use rustix::io::{Errno as ReadErrno, ReadWriteFlags};
 
 use crate::disk::{Disk, DiskFile};
 
@@ -110,6 +111,22 @@ impl DiskFile for RealFile {
         Ok(done)
     }
 
+    fn read_in_memory(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        let mut done = 0;
+        while done < buffer.len() {
+            let rest = &mut [IoSliceMut::new(&mut buffer[done..])];
+            match rustix::io::preadv2(&self.0, rest, offset + done as u64, ReadWriteFlags::NOWAIT) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(ReadErrno::INTR) => {}
+                // It is not in the page cache, or this file system cannot tell.
+                Err(ReadErrno::AGAIN | ReadErrno::OPNOTSUPP | ReadErrno::INVAL | ReadErrno::NOSYS) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Some(done))
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.0.write_all_at(bytes, offset)
     }
@@ -152,5 +169,30 @@ impl DiskFile for RealFile {
     fn will_need(&self, offset: u64, bytes: u64) {
         // A hint; there is nothing to do when it is refused.
         let _ = posix_fadvise(&self.0, offset as i64, bytes as i64, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the file system can tell is its own matter; what it says must be what is there.
+    #[test]
+    fn what_is_read_in_memory_is_what_is_read() {
+        let path = std::env::temp_dir().join(format!("rushq-files-{}", std::process::id()));
+        let files = Files::open(&path).expect("a directory");
+        let file = files.create("file").expect("a file");
+        let bytes: Vec<u8> = (0..100_000u32).map(|n| (n % 251) as u8).collect();
+        file.write_at(&bytes, 0).expect("it can be written");
+        for (offset, room, there) in [(0, 100_000, 100_000), (5000, 300, 300), (99_000, 5000, 1000), (200_000, 10, 0)] {
+            let mut buffer = vec![0; room];
+            let read = file.read_in_memory(&mut buffer, offset).expect("it can be read");
+            println!("{offset}: {read:?}");
+            if let Some(read) = read {
+                assert_eq!((read, &buffer[..read]), (there, &bytes[(offset as usize).min(100_000)..][..there]));
+            }
+            assert_eq!(file.read_at(&mut buffer, offset).expect("it can be read"), there);
+        }
+        fs::remove_dir_all(&path).expect("it is ours");
     }
 }

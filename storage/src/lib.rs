@@ -54,6 +54,7 @@ mod offline;
 mod queue;
 mod queues;
 mod reader;
+mod reads;
 mod rebuild;
 mod reclaim;
 mod recovery;

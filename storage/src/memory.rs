@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::log::{Position, damage_at};
 use crate::queue::{Place, Queue, resident_bytes};
 use crate::queues::Slot;
-use crate::segment::segment_name;
 use crate::store::Store;
 
 /// Read ahead for one queue at once, in bytes; less under a small budget.
@@ -81,11 +80,12 @@ impl Store {
         }
     }
 
-    /// Brings the bodies at the head of a queue into memory, beginning with one that is not.
+    /// Brings the bodies at the head of a queue into memory, beginning with one that is not. `false`: another thread has to
+    /// read it first.
     ///
     /// # Errors
     /// When the log cannot be read, or does not hold what it should.
-    pub(crate) fn read_ahead(&mut self, slot: Slot) -> Result<()> {
+    pub(crate) fn read_ahead(&mut self, slot: Slot) -> Result<bool> {
         let bytes_max = READ_AHEAD_BYTES.min(self.options.memory_bytes / 8);
         let mut wanted = Vec::with_capacity(READ_AHEAD_MESSAGES);
         let mut bytes = 0;
@@ -99,11 +99,14 @@ impl Store {
         let mut filled = 0;
         while filled < wanted.len() {
             let puts = &wanted[filled..];
-            let in_window = self.has_window(puts)?;
+            let Some(in_window) = self.has_window(puts)? else { return Ok(filled > 0) };
             if !in_window && filled == 0 {
                 self.will_need(puts[puts.len() - 1].1);
             }
             let (n, result) = if in_window { self.fill_from_window(slot, puts) } else { self.fill_alone(slot, puts) };
+            if n == 0 && result.is_ok() {
+                return Ok(filled > 0);
+            }
             filled += n;
             match result {
                 // Whoever takes it is told. Those before it are good, and can be had.
@@ -115,24 +118,26 @@ impl Store {
                 break;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Whether the first of these puts is in a window; reads one that is worth it.
-    fn has_window(&mut self, puts: &[(Seq, Place)]) -> Result<bool> {
+    /// Whether the first of these puts is in a window; reads one that is worth it. `None`: another thread has to read it
+    /// first.
+    fn has_window(&mut self, puts: &[(Seq, Place)]) -> Result<Option<bool>> {
         let place = puts[0].1;
         if self.windows.get(place).is_some() {
-            return Ok(true);
+            return Ok(Some(true));
         }
         if !self.windows.is_worth_reading(puts.iter().map(|(_, place)| *place)) {
-            return Ok(false);
+            return Ok(Some(false));
         }
         let segment = self.log.segment(place.segment).ok_or_else(|| damage_at(place, "the segment is gone"))?;
-        self.windows.read(place, self.log.written_end(place.segment), |bytes, offset| {
-            segment.file.read_at(bytes, offset).map_err(|e| Error::io("read", segment_name(place.segment))(e))
-        })?;
+        let written_end = self.log.written_end(place.segment);
+        if !self.windows.read(place, written_end, |bytes, offset| self.reads.read(segment, bytes, offset))? {
+            return Ok(None);
+        }
         self.will_need(place);
-        Ok(self.windows.get(place).is_some())
+        Ok(Some(self.windows.get(place).is_some()))
     }
 
     /// Gives the leading messages their bodies that are in windows. Returns how many, and what is wrong with the next.
@@ -148,13 +153,15 @@ impl Store {
         (puts.len(), Ok(()))
     }
 
-    /// Gives the leading messages their bodies by one read for them alone. Returns how many, and what is wrong with the
-    /// next.
+    /// Gives the leading messages their bodies by one read for them alone. Returns how many, none when another thread has
+    /// to read them first, and what is wrong with the next.
     fn fill_alone(&mut self, slot: Slot, puts: &[(Seq, Place)]) -> (usize, Result<()>) {
         let puts = &puts[..=contiguous(puts)];
         let (first, last) = (puts[0].1, puts[puts.len() - 1].1);
-        if let Err(error) = self.read(first, last) {
-            return (0, Err(error));
+        match self.read(first, last) {
+            Ok(true) => {}
+            Ok(false) => return (0, Ok(())),
+            Err(error) => return (0, Err(error)),
         }
         let queue = self.queues.at_mut(slot);
         for (at, (seq, place)) in puts.iter().enumerate() {
@@ -175,18 +182,16 @@ impl Store {
         }
     }
 
-    /// Reads the puts from `first` to `last`, which are in the same segment, into the scratch buffer.
-    fn read(&mut self, first: Place, last: Place) -> Result<()> {
+    /// Reads the puts from `first` to `last`, which are in the same segment, into the scratch buffer. `false`: another
+    /// thread has to do it first.
+    fn read(&mut self, first: Place, last: Place) -> Result<bool> {
         assert!(self.log.is_written(last), "a body that left memory is on the disk");
         let bytes = last.end() - first.offset;
         self.scratch.resize(bytes as usize, 0);
         let segment = self.log.segment(first.segment).ok_or_else(|| damage_at(first, "the segment is gone"))?;
-        let read = segment
-            .file
-            .read_at(&mut self.scratch, u64::from(first.offset))
-            .map_err(|e| Error::io("read", segment_name(first.segment))(e))?;
-        self.scratch.truncate(read);
-        Ok(())
+        let read = self.reads.read(segment, &mut self.scratch, u64::from(first.offset))?;
+        self.scratch.truncate(read.unwrap_or(0));
+        Ok(read.is_some())
     }
 }
 

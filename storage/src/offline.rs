@@ -21,6 +21,9 @@ impl Store {
     pub fn settle(&mut self) -> Result<()> {
         loop {
             self.commit_all()?;
+            while let Some(chore) = self.read_chore() {
+                self.run_chore(chore)?;
+            }
             while let Some(chore) = self.segment_chore() {
                 self.run_chore(chore)?;
             }
@@ -33,7 +36,7 @@ impl Store {
             let goes_on = self.wants_reclaim() && !self.log.is_paused();
             if goes_on {
                 self.reclaim()?;
-            } else if !self.wants_commit() {
+            } else if !self.wants_commit() && !self.wants_read_chore() {
                 return Ok(());
             }
         }

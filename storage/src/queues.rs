@@ -169,10 +169,9 @@ impl Queues {
 
     /// Adds a queue whose name and id are new.
     pub(crate) fn add(&mut self, queue: Queue) -> Slot {
-        let (hash, id) = (self.hash_name(&queue.name), queue.id);
-        let slot = self.slots.add(queue);
+        let hash = self.hash_name(&queue.name);
+        let slot = self.add_unnamed(queue);
         self.by_name.insert(Named { hash, slot }, |named| named.slot == slot);
-        self.by_id.insert(Numbered { id, slot }, |numbered| numbered.id == id);
         slot
     }
 
@@ -181,5 +180,37 @@ impl Queues {
         self.by_name.remove(spread(self.hash_name(&queue.name)), |named| named.slot == slot);
         self.by_id.remove(hash_id(queue.id), |numbered| numbered.slot == slot);
         queue
+    }
+}
+
+/// What only recovery does: it knows queues by their ids, and of some it never learns the name.
+impl Queues {
+    /// Adds a queue whose id is new, and which is not found by its name before [`name_all`](Self::name_all).
+    pub(crate) fn add_unnamed(&mut self, queue: Queue) -> Slot {
+        let id = queue.id;
+        let slot = self.slots.add(queue);
+        self.by_id.insert(Numbered { id, slot }, |numbered| numbered.id == id);
+        slot
+    }
+
+    /// Removes a queue that is not found by its name, if it is there.
+    pub(crate) fn remove_unnamed(&mut self, id: QueueId) {
+        if let Some(slot) = self.find_id(id) {
+            self.by_id.remove(hash_id(id), |numbered| numbered.slot == slot);
+            self.slots.remove(slot);
+        }
+    }
+
+    /// Makes all queues found by their names, all of which are different.
+    pub(crate) fn name_all(&mut self) {
+        // As many as fall to each, by chance a few more.
+        let each = self.len() / PARTS;
+        self.by_name.0.iter_mut().for_each(|part| part.reserve(each + each / 16, Named::hash));
+        for slot in 0..self.slots() {
+            if let Some(queue) = self.get(slot) {
+                let hash = self.hash_name(&queue.name);
+                self.by_name.insert(Named { hash, slot }, |named| named.slot == slot);
+            }
+        }
     }
 }

@@ -38,10 +38,6 @@ impl FrameReader {
         FrameReader { file, log_id, segment, segment_bytes, offset, window: Vec::new(), window_offset: offset }
     }
 
-    pub(crate) fn file(&self) -> &Arc<dyn DiskFile> {
-        &self.file
-    }
-
     pub(crate) fn segment(&self) -> u32 {
         self.segment
     }
@@ -67,6 +63,21 @@ impl FrameReader {
         }
         let start = (offset - self.window_offset) as usize;
         Ok(&self.window[start..(start + bytes).min(self.window.len())])
+    }
+
+    /// What [`next`](Self::next) has to read: where, and how many bytes. `None`: nothing.
+    pub(crate) fn missing(&self) -> Option<(u32, usize)> {
+        let room = (self.segment_bytes - self.offset) as usize;
+        let here = self.offset.checked_sub(self.window_offset).and_then(|at| self.window.get(at as usize..));
+        let here = here.unwrap_or_default();
+        let header = FrameHeader::decode(here).filter(|header| header.frame_bytes() <= room);
+        let bytes = header.map_or(FRAME_HEADER_BYTES.min(room), |header| header.frame_bytes());
+        (here.len() < bytes).then(|| (self.offset, bytes.max(WINDOW_BYTES).min(room)))
+    }
+
+    /// Gives it the bytes of the segment from an offset on.
+    pub(crate) fn supply(&mut self, offset: u32, bytes: Vec<u8>) {
+        (self.window, self.window_offset) = (bytes, offset);
     }
 
     /// What is in memory from `offset` on, at least a frame's header unless the file ends: read anew only when it is

@@ -1,6 +1,8 @@
 //! Making queues out of entries: the part of recovery that knows what an entry means.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use smallvec::SmallVec;
 
 use crate::checkpoint::write_directory;
 use crate::codec::Reader;
@@ -9,14 +11,14 @@ use crate::entry::{Entry, QueueId};
 use crate::index::{Index, IndexError, Written};
 use crate::log::Position;
 use crate::queue::{Epoch, Place, Queue};
-use crate::queues::UNKNOWN_SLOT;
+use crate::queues::{Queues, UNKNOWN_SLOT};
 
 /// The queues so far. Entries may come again, and records and directories of a checkpoint may know more than the
 /// entries that are applied over them: nothing ever goes back.
 #[derive(Debug)]
 pub(crate) struct Rebuild {
     /// A queue that has no name yet is one whose record comes later in the log, or was dropped later.
-    pub(crate) queues: HashMap<QueueId, Queue>,
+    pub(crate) queues: Queues,
     /// Directories of the segments that were walked through, if an index wants them.
     pub(crate) directories: VecDeque<SegmentDirectory>,
     indexed: bool,
@@ -31,7 +33,7 @@ pub(crate) struct Rebuild {
 impl Rebuild {
     pub(crate) fn new(indexed: bool) -> Rebuild {
         Rebuild {
-            queues: HashMap::new(),
+            queues: Queues::default(),
             directories: VecDeque::new(),
             indexed,
             known: vec![Position::default()],
@@ -59,7 +61,7 @@ impl Rebuild {
             Entry::Record(record) => {
                 let queue = self.queue(record.queue);
                 if queue.name.is_empty() {
-                    queue.name = record.name.into();
+                    queue.name = SmallVec::from_slice(record.name);
                 }
                 queue.raise_head(record.head);
                 queue.next = queue.next.max(record.next);
@@ -88,7 +90,7 @@ impl Rebuild {
                 }
             }
             Entry::Drop { queue } => {
-                self.queues.remove(&queue);
+                self.queues.remove_unnamed(queue);
             }
             Entry::Flush => {
                 self.flushed_at = at;
@@ -103,7 +105,9 @@ impl Rebuild {
     /// The queue of this id as the last flush has left it, made if there is none.
     fn queue(&mut self, id: QueueId) -> &mut Queue {
         let (known, epoch, flushed_at) = (&self.known, self.epoch, self.flushed_at);
-        let queue = self.queues.entry(id).or_insert_with(|| Queue::new(id, b"", epoch));
+        let slot = self.queues.find_id(id);
+        let slot = slot.unwrap_or_else(|| self.queues.add_unnamed(Queue::new(id, b"", epoch)));
+        let queue = self.queues.at_mut(slot);
         follow_flush(queue, known, epoch, flushed_at);
         queue
     }
@@ -121,9 +125,11 @@ impl Rebuild {
 
     /// Has all queues follow the last flush of all of them. They count from 0 again.
     pub(crate) fn follow_flushes(&mut self) {
-        for queue in self.queues.values_mut() {
-            follow_flush(queue, &self.known, self.epoch, self.flushed_at);
-            queue.epoch = 0;
+        for slot in 0..self.queues.slots() {
+            if let Some(queue) = self.queues.get_mut(slot) {
+                follow_flush(queue, &self.known, self.epoch, self.flushed_at);
+                queue.epoch = 0;
+            }
         }
         (self.known, self.epoch, self.flushed_at) = (vec![Position::default()], 0, Position::default());
     }
@@ -138,8 +144,8 @@ impl Rebuild {
     /// Notes a put that a directory of the checkpoint at `checkpoint` knows. One of a queue that has no record was
     /// dropped since.
     pub(crate) fn locate(&mut self, located: &Located, checkpoint: Position) {
-        if let Some(queue) = self.queues.get_mut(&located.queue) {
-            queue.place(located.seq, located.place);
+        if let Some(slot) = self.queues.find_id(located.queue) {
+            self.queues.at_mut(slot).place(located.seq, located.place);
         }
         // That segment goes on filling, and its directory with it; what is behind the checkpoint is replayed.
         let place = located.place;
@@ -166,29 +172,29 @@ impl Rebuild {
     /// What is missing, once all queues [follow the flushes](Self::follow_flushes): `None` when every queue has its record, in
     /// a segment that is still needed, and all messages between its head and its next number, before the end of the log.
     pub(crate) fn incomplete(&self, first_segment: u32, end: Position) -> Option<String> {
-        self.queues.values().find_map(|queue| {
-            let name = String::from_utf8_lossy(&queue.name);
+        self.queues.iter().find_map(|queue| {
+            let name = || String::from_utf8_lossy(&queue.name);
             if queue.name.is_empty() {
                 return Some(format!("queue number {} has no record", queue.id));
             }
             if queue.record_segment < first_segment {
-                return Some(format!("queue \"{name}\" has no record in the segments that are left"));
+                return Some(format!("queue \"{}\" has no record in the segments that are left", name()));
             }
             if let Some(seq) = queue.missing() {
-                return Some(format!("queue \"{name}\" lacks message {seq} of {}..{}", queue.head, queue.next));
+                return Some(format!("queue \"{}\" lacks message {seq} of {}..{}", name(), queue.head, queue.next));
             }
             if queue.record_segment > end.segment {
-                return Some(format!("the record of queue \"{name}\" is behind the end of the log"));
+                return Some(format!("the record of queue \"{}\" is behind the end of the log", name()));
             }
             let is_elsewhere = |place: Place| place.segment < first_segment || place.position() >= end;
             let (seq, _) = queue.upcoming().find(|(_, message)| is_elsewhere(message.place))?;
-            Some(format!("message {seq} of queue \"{name}\" is in a part of the log that is gone"))
+            Some(format!("message {seq} of queue \"{}\" is in a part of the log that is gone", name()))
         })
     }
 
     /// One more than the highest id that was seen.
     pub(crate) fn next_queue_id(&self) -> QueueId {
-        self.queues.keys().max().map_or(1, |id| id + 1)
+        self.queues.iter().map(|queue| queue.id + 1).max().unwrap_or(1)
     }
 }
 

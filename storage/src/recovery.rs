@@ -16,7 +16,6 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::index::{Index, IndexError, Meta, Tree};
 use crate::log::{Log, Position, Preparation, Tail};
-use crate::queues::Queues;
 use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
 use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_trash, segment_name, segment_number};
@@ -313,15 +312,14 @@ impl LogFiles {
         let Walk { rebuild, mut tail, frames, contents, .. } = walk;
         tail.next_queue_id = tail.next_queue_id.max(rebuild.next_queue_id());
         let mut log = Log::new(self.disk, self.log_id, self.segment_bytes, &options, segments, tail);
-        let mut queues = Queues::default();
-        let directories = rebuild.directories;
-        for (_, queue) in rebuild.queues {
+        let (mut queues, directories) = (rebuild.queues, rebuild.directories);
+        for queue in queues.iter() {
             log.add_live(queue.record_segment, queue.record_bytes());
             for (segment, bytes) in queue.live() {
                 log.add_live(segment, bytes);
             }
-            queues.add(queue);
         }
+        queues.name_all();
         let mut store = Store::new(options, log, queues, index);
         let below = meta.map_or(tail.position.segment, |meta| meta.position.segment);
         store.resume(meta, generation, contents, below);

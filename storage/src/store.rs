@@ -17,6 +17,7 @@ use crate::log::{Log, Purpose};
 use crate::memory::Hand;
 use crate::queue::{Message, Place, Queue, resident_bytes};
 use crate::queues::{Queues, Slot};
+use crate::reads::Reads;
 use crate::reclaim::Copying;
 use crate::windows::Windows;
 
@@ -129,6 +130,7 @@ pub struct Store {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) copying: Option<Copying>,
     pub(crate) windows: Windows,
+    pub(crate) reads: Reads,
     pub(crate) scratch: Vec<u8>,
 }
 
@@ -153,6 +155,7 @@ impl Store {
             checkpoint: Checkpoint::default(),
             copying: None,
             windows: Windows::new(options.memory_bytes),
+            reads: Reads::default(),
             scratch: Vec::new(),
             options,
             queues,
@@ -230,12 +233,13 @@ impl Store {
         Ok(Attempt::Done(()))
     }
 
+    /// A queue that is adopted may have any name: what was once stored under it is moved, and not lost.
     fn create_queue(&mut self, name: &[u8]) -> Slot {
+        assert!(is_name(name), "a queue that no command can name could never be emptied: {}", name.escape_ascii());
         self.add_queue(name, |_| {})
     }
 
     fn add_queue(&mut self, name: &[u8], set_up: impl FnOnce(&mut Queue)) -> Slot {
-        assert!(is_name(name), "a queue that no command can name could never be emptied: {}", name.escape_ascii());
         let id = self.log.next_queue_id;
         self.log.next_queue_id += 1;
         let mut queue = Queue::new(id, name, self.flushing.epoch);
@@ -258,7 +262,8 @@ impl Store {
         let in_memory = self.queues.at(slot).head_message().map(|message| message.body.is_some());
         match in_memory {
             None => return Ok(Attempt::Done(None)),
-            Some(false) => self.read_ahead(slot)?,
+            Some(false) if !self.read_ahead(slot)? => return Ok(Attempt::Wait),
+            Some(false) => {}
             Some(true) => {}
         }
         if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {

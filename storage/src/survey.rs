@@ -18,7 +18,7 @@ use crate::entry::{Entry, QueueId, Seq, put_bytes};
 use crate::error::{Error, Result};
 use crate::frame::{FrameHeader, FrameNumber};
 use crate::log::{Position, damage_at};
-use crate::queue::Place;
+use crate::queue::{Place, Queue};
 use crate::reader::FrameReader;
 use crate::rebuild::Rebuild;
 use crate::recovery::evidence::End;
@@ -139,11 +139,13 @@ impl Survey {
     /// A name has one queue at a time. So of two, the older one was dropped, and what said so was in a damaged part.
     fn drop_namesakes(&mut self) {
         let mut newest: HashMap<Box<[u8]>, QueueId> = HashMap::new();
-        for queue in self.rebuild.queues.values().filter(|queue| !queue.name.is_empty()) {
+        for queue in self.rebuild.queues.iter().filter(|queue| !queue.name.is_empty()) {
             let newest = newest.entry(Box::from(&*queue.name)).or_insert(queue.id);
             *newest = queue.id.max(*newest);
         }
-        self.rebuild.queues.retain(|id, queue| newest.get(&*queue.name).is_none_or(|newest| newest == id));
+        let is_older = |queue: &&Queue| newest.get(&*queue.name).is_some_and(|newest| *newest != queue.id);
+        let older: Vec<QueueId> = self.rebuild.queues.iter().filter(is_older).map(|queue| queue.id).collect();
+        older.into_iter().for_each(|id| self.rebuild.queues.remove_unnamed(id));
     }
 
     fn is_contiguous_below(&self, segment: u32) -> bool {
@@ -183,7 +185,7 @@ impl Survey {
 
     /// All queues that exist, in no order.
     pub fn queues(&self) -> impl Iterator<Item = Surveyed<'_>> {
-        let queues = self.rebuild.queues.values().filter(|queue| !queue.name.is_empty() || queue.stored() > 0);
+        let queues = self.rebuild.queues.iter().filter(|queue| !queue.name.is_empty() || queue.stored() > 0);
         queues.map(|queue| Surveyed { queue, log_id: self.log_id })
     }
 

@@ -1,6 +1,8 @@
 //! Windows on the log: pieces that were read lately, so that queues whose messages lie among each other's are read back
 //! together, and not each message by a read of its own.
 
+use std::mem;
+
 use crate::error::Result;
 use crate::queue::Place;
 
@@ -30,6 +32,8 @@ pub(crate) struct Windows {
     windows_max: usize,
     /// The one that was used last is first.
     windows: Vec<Window>,
+    /// The buffer of one that made room, for the next.
+    spare: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -54,7 +58,7 @@ impl Windows {
         let bytes = (share / WINDOWS_MIN).min(WINDOW_BYTES_MAX);
         let bytes = if bytes < WINDOW_BYTES_MIN { 0 } else { bytes };
         let windows_max = share.checked_div(bytes).unwrap_or(0).min(WINDOWS_MAX);
-        Windows { bytes: bytes as u32, windows_max, windows: Vec::new() }
+        Windows { bytes: bytes as u32, windows_max, windows: Vec::new(), spare: Vec::new() }
     }
 
     /// The bytes of a put, if they are here.
@@ -74,18 +78,27 @@ impl Windows {
         self.windows.len() * (self.bytes + self.bytes / OVERLAP_SHARE) as usize
     }
 
-    /// Whether so many of a queue's next puts begin in the same window as the first that it is worth its read.
+    /// Whether so many of a queue's next puts begin in the same window as the first that it is worth its read, and the first
+    /// does not end behind it.
     pub(crate) fn is_worth_reading(&self, puts: impl Iterator<Item = Place>) -> bool {
         if self.bytes == 0 {
             return false;
         }
-        let mut keys = puts.map(|place| (place.segment, place.offset / self.bytes)).peekable();
-        let first = keys.peek().copied();
+        let key = |place: Place| (place.segment, place.offset / self.bytes);
+        let mut puts = puts.peekable();
+        let Some(first) = puts.peek().copied() else { return false };
+        let window_end =
+            key(first).1.saturating_mul(self.bytes).saturating_add(self.bytes + self.bytes / OVERLAP_SHARE);
+        if first.end() > window_end {
+            return false;
+        }
+        let (keys, first) = (puts.map(key), Some(key(first)));
         keys.take_while(|key| Some(*key) == first).count() >= self.bytes.div_ceil(BYTES_FOR_A_READ) as usize
     }
 
     /// Reads the window that a put begins in, by a function that reads its segment at an offset, in place of the one that
-    /// was used longest ago. The segment is written up to `written_end`; what is behind that is not looked at.
+    /// was used longest ago. The segment is written up to `written_end`; what is behind that is not looked at. `false`: the
+    /// function says that it cannot be read yet, and nothing was changed.
     ///
     /// # Errors
     /// When the segment cannot be read.
@@ -93,21 +106,22 @@ impl Windows {
         &mut self,
         place: Place,
         written_end: u32,
-        read_at: impl FnOnce(&mut [u8], u64) -> Result<usize>,
-    ) -> Result<()> {
+        read_at: impl FnOnce(&mut [u8], u64) -> Result<Option<usize>>,
+    ) -> Result<bool> {
         let number = place.offset / self.bytes;
-        let is_same = |window: &Window| (window.segment, window.number) == (place.segment, number);
-        let old = self.windows.iter().position(is_same);
-        let old = old.or_else(|| self.windows.len().checked_sub(1).filter(|last| last + 1 == self.windows_max));
-        let mut bytes = old.map(|at| self.windows.remove(at).bytes).unwrap_or_default();
         let offset = number * self.bytes;
         let end = offset.saturating_add(self.bytes + self.bytes / OVERLAP_SHARE).min(written_end);
         assert!(place.offset < end, "a body that left memory is on the disk");
-        bytes.resize((end - offset) as usize, 0);
-        let read = read_at(&mut bytes, u64::from(offset))?;
+        self.spare.resize((end - offset) as usize, 0);
+        let Some(read) = read_at(&mut self.spare, u64::from(offset))? else { return Ok(false) };
+        let is_same = |window: &Window| (window.segment, window.number) == (place.segment, number);
+        let old = self.windows.iter().position(is_same);
+        let old = old.or_else(|| self.windows.len().checked_sub(1).filter(|last| last + 1 == self.windows_max));
+        let freed = old.map(|at| self.windows.remove(at).bytes).unwrap_or_default();
+        let mut bytes = mem::replace(&mut self.spare, freed);
         bytes.truncate(read);
         self.windows.insert(0, Window { segment: place.segment, number, offset, bytes });
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -134,9 +148,9 @@ mod tests {
             for (at, to) in (offset as u32..).zip(bytes.iter_mut()) {
                 *to = if at < written_end { byte(at) } else { 0 };
             }
-            Ok(bytes.len())
+            Ok(Some(bytes.len()))
         };
-        windows.read(place, written_end, fill).expect("it can be read");
+        assert!(windows.read(place, written_end, fill).expect("it can be read"));
     }
 
     #[track_caller]
@@ -157,6 +171,17 @@ mod tests {
         assert_has(&mut windows, first);
         assert_eq!(windows.windows.len(), 1, "it has replaced itself");
         assert_eq!(windows.get(place(2, 100)), None, "another segment");
+    }
+
+    #[test]
+    fn a_read_that_is_not_done_yet_changes_nothing() {
+        let mut windows = Windows::new(MEMORY_BYTES);
+        for number in 0..8 {
+            read(&mut windows, place(1, number * BYTES), u32::MAX);
+        }
+        assert!(!windows.read(place(2, 0), u32::MAX, |_, _| Ok(None)).expect("nothing failed"));
+        assert_eq!(windows.get(place(2, 0)), None);
+        (0..8).for_each(|number| assert_has(&mut windows, place(1, number * BYTES)));
     }
 
     #[test]
@@ -196,6 +221,8 @@ mod tests {
         assert!(!large.is_worth_reading(puts(15, 100)), "too few");
         assert!(!large.is_worth_reading(puts(16, 20_000)), "too few of them in the first one's window");
         assert!(Windows::new(MEMORY_BYTES).is_worth_reading(puts(1, 0)));
+        let crosses = Place { body_bytes: 3000, ..place(1, BYTES - 1) };
+        assert!(!Windows::new(MEMORY_BYTES).is_worth_reading([crosses].into_iter()), "it ends behind the window");
         assert!(!Windows::new(1000).is_worth_reading(puts(1000, 100)), "there are none");
     }
 }

@@ -22,6 +22,7 @@ const STOP_POLL: Duration = Duration::from_millis(1);
 
 pub(super) fn spawn(pump: &Rc<Pump>, checkpoint_interval: Option<Duration>) {
     glommio::spawn_local(segments(Rc::clone(pump))).detach();
+    glommio::spawn_local(reads(Rc::clone(pump))).detach();
     glommio::spawn_local(index(Rc::clone(pump))).detach();
     glommio::spawn_local(reclaim(Rc::clone(pump))).detach();
     glommio::spawn_local(tick(Rc::clone(pump))).detach();
@@ -50,6 +51,17 @@ async fn segments(pump: Rc<Pump>) {
         loop {
             let Some(chore) = pump.with_node(Node::segment_chore) else { break };
             run(&pump, chore).await;
+        }
+    }
+}
+
+/// Hands out all reads that something waits for, each to a task of its own: a slow one holds up no other.
+async fn reads(pump: Rc<Pump>) {
+    loop {
+        pump.reads_due.wait().await;
+        while let Some(chore) = pump.with_node(Node::read_chore) {
+            let pump = Rc::clone(&pump);
+            glommio::spawn_local(async move { run(&pump, chore).await }).detach();
         }
     }
 }

@@ -59,6 +59,7 @@ struct Pump {
     send_due: Event,
     reclaim_due: Event,
     segments_due: Event,
+    reads_due: Event,
     index_due: Event,
     serve_due: Event,
     resend_due: Event,
@@ -96,6 +97,7 @@ impl ShardHandle {
             send_due: Event::default(),
             reclaim_due: Event::default(),
             segments_due: Event::default(),
+            reads_due: Event::default(),
             index_due: Event::default(),
             serve_due: Event::default(),
             resend_due: Event::default(),
@@ -243,6 +245,9 @@ impl Pump {
         }
         if due.segments {
             self.segments_due.notify();
+        }
+        if due.reads {
+            self.reads_due.notify();
         }
         if due.index {
             self.index_due.notify();

@@ -79,6 +79,10 @@ impl DiskFile for MemoryFile {
         Ok(bytes)
     }
 
+    fn read_in_memory(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        self.read_at(buffer, offset).map(Some)
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let (mut content, offset) = (lock(&self.0), offset as usize);
         let end = content.len().max(offset + bytes.len());

@@ -56,6 +56,8 @@ struct State {
     unsynced_names: Vec<NameChange>,
     images: Vec<Image>,
     operations: u64,
+    /// No read is done without waiting for the disk.
+    reads_wait: bool,
     crash_at: Option<u64>,
     crashed: bool,
     /// The write that the crash came upon.
@@ -228,6 +230,11 @@ impl CrashDisk {
     /// All files together take no more than so many bytes.
     pub(crate) fn set_bytes_max(&self, bytes: Option<usize>) {
         self.state().bytes_max = bytes;
+    }
+
+    /// Whether every read has to wait for the disk.
+    pub(crate) fn set_reads_wait(&self, wait: bool) {
+        self.state().reads_wait = wait;
     }
 
     /// There are no more files than this.
@@ -438,6 +445,14 @@ impl DiskFile for CrashFile {
         state.reads += 1;
         state.bytes_read += bytes as u64;
         Ok(bytes)
+    }
+
+    fn read_in_memory(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        let waits = self.0.state().reads_wait;
+        match waits {
+            true => Ok(None),
+            false => self.read_at(buffer, offset).map(Some),
+        }
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

@@ -62,6 +62,9 @@ pub(crate) struct Driver {
     index_chore: Option<Slow<Chore>>,
     /// How often an operation had to wait for a segment.
     pub(crate) waits: u64,
+    read_chore: Option<Slow<Chore>>,
+    /// A take that has to wait for a read is given up, and the queue's next one finds what was read.
+    pub(crate) takes_give_up: bool,
     /// Refused sets are no mistake.
     pub(crate) may_be_full: bool,
 }
@@ -82,9 +85,10 @@ impl Driver {
         disk: &CrashDisk,
         index: Option<PathBuf>,
         tree: Option<CrashTree>,
-        (store, recovered): (Store, Recovered),
+        (mut store, recovered): (Store, Recovered),
         options: Options,
     ) -> (Driver, Recovered) {
+        store.let_reads_wait();
         let driver = Driver {
             disk: disk.clone(),
             options,
@@ -101,6 +105,8 @@ impl Driver {
             segment_chore: None,
             index_chore: None,
             waits: 0,
+            read_chore: None,
+            takes_give_up: false,
             may_be_full: false,
         };
         (driver, recovered)
@@ -121,7 +127,18 @@ impl Driver {
             Op::Flush { name } => self.ask(|s| s.flush(&[*name]))?.is_some(),
             Op::FlushAll => self.ask(Store::flush_all)?.is_some(),
             Op::Take { name } => {
-                let taken = self.ask(|s| s.take(&[*name]))?.flatten();
+                let taken = match self.store.take(&[*name])? {
+                    Attempt::Wait if self.takes_give_up => {
+                        assert_eq!(self.store.totals().messages, before.messages);
+                        return Ok(false);
+                    }
+                    Attempt::Done(taken) => taken,
+                    Attempt::NoRoom => None,
+                    Attempt::Wait => {
+                        while self.step_read_chore()? {}
+                        self.ask(|s| s.take(&[*name]))?.flatten()
+                    }
+                };
                 let mut after = self.now.clone();
                 let expected = after.apply(&op);
                 if taken.is_none() && expected.is_some() && self.may_be_full {
@@ -158,6 +175,10 @@ impl Driver {
                 Attempt::Wait => {
                     self.waits += 1;
                     assert_eq!(seen(&self.store), before, "it waits, and did something");
+                    if self.read_chore.is_some() || self.store.wants_read_chore() {
+                        self.step_read_chore()?;
+                        continue;
+                    }
                     if self.segment_chore.is_none() && !self.store.wants_segment_chore() {
                         // A chore has failed for now, and the next second is waited for.
                         self.store.tick();
@@ -251,6 +272,14 @@ impl Driver {
         Ok(self.index_chore.is_some())
     }
 
+    pub(crate) fn step_read_chore(&mut self) -> Result<bool> {
+        self.read_chore = match self.read_chore.take() {
+            None => self.store.read_chore().map(Slow::Begun),
+            chore => self.step_chore(chore)?,
+        };
+        Ok(self.read_chore.is_some())
+    }
+
     /// Commits all there is, and syncs it. Ends with nothing under way.
     pub(crate) fn commit(&mut self) -> Result<()> {
         let frame = self.store.changed();
@@ -267,9 +296,9 @@ impl Driver {
         for _ in 0..10_000 {
             self.commit()?;
             let mut more = self.store.reclaim()?;
-            more |= self.step_segment_chore()? | self.step_index_chore()?;
+            more |= self.step_segment_chore()? | self.step_index_chore()? | self.step_read_chore()?;
             more |= self.store.wants_checkpoint_step() | self.store.wants_commit() | self.store.wants_reclaim();
-            more |= self.store.wants_segment_chore();
+            more |= self.store.wants_segment_chore() | self.store.wants_read_chore();
             if !more {
                 return Ok(());
             }
@@ -337,7 +366,10 @@ impl Driver {
             86..91 => {
                 self.step_segment_chore()?;
             }
-            91..95 => {
+            91..93 => {
+                self.step_read_chore()?;
+            }
+            93..95 => {
                 self.step_index_chore()?;
             }
             95..99 => {

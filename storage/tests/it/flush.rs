@@ -35,6 +35,15 @@ fn put(store: &mut Store, number: u32) {
     assert_eq!(done, Some(()));
 }
 
+/// Puts, and waits for nothing but another segment: nothing is committed or reclaimed by it.
+pub(crate) fn put_only(store: &mut Store, name: &[u8], body: &[u8]) {
+    while store.put(name, 0, body).unwrap() != Attempt::Done(()) {
+        let mut chore = store.segment_chore().expect("it waits for a segment");
+        chore.run();
+        store.finish_chore(chore).unwrap();
+    }
+}
+
 /// Puts a message into each queue.
 fn fill(store: &mut Store) {
     for number in 0..QUEUES {
@@ -136,6 +145,31 @@ fn large_bodies_are_dropped_by_their_bytes() {
         (steps, before) = (steps + 1, now);
     }
     assert!(steps >= 5, "{steps} steps");
+}
+
+/// A frame may hold tens of thousands of small messages. They are not copied at once.
+#[test]
+fn small_messages_are_copied_forward_in_steps() {
+    let mut store = open(&CrashDisk::default(), None);
+    for _ in 0..10 * STEP_ITEMS_MAX {
+        put_only(&mut store, &name(1), b"four");
+    }
+    assert!(commit(&mut store) as u64 > 10 * STEP_ITEMS_MAX * PUT_BYTES);
+    for _ in 0..1500 {
+        put_only(&mut store, b"large", &[7; 3000]);
+        commit(&mut store);
+        assert!(store.at_once(|store| store.take(b"large")).unwrap().is_some());
+    }
+    commit(&mut store);
+    let mut steps = 0;
+    while store.wants_reclaim() {
+        store.reclaim().unwrap();
+        let bytes = commit(&mut store);
+        assert!(bytes as u64 <= STEP_ITEMS_MAX * PUT_BYTES + 200, "{bytes} bytes are copied in one step");
+        steps += u64::from(bytes > 1000);
+    }
+    assert!(steps >= 10, "{steps} steps");
+    assert_eq!(store.totals().messages, 10 * STEP_ITEMS_MAX);
 }
 
 /// Whatever is killed: all queues are empty afterwards, or none.

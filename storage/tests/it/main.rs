@@ -16,5 +16,6 @@ mod missing;
 mod model;
 mod names;
 mod random;
+mod reads;
 mod seeds;
 mod supply;

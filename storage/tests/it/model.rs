@@ -60,6 +60,8 @@ fn a_store_is_its_model_through_restarts() {
         let durability = random.pick(&[Durability::Synced, Durability::Written]);
         let (mut driver, _) = Driver::open(&disk, None, options(durability, 0)).unwrap();
         for _ in 0..10 {
+            disk.set_reads_wait(random.chance(2));
+            driver.takes_give_up = random.chance(2);
             live(&mut driver, &mut random);
             driver.now.check(&driver.store);
             if random.chance(2) {
@@ -70,6 +72,7 @@ fn a_store_is_its_model_through_restarts() {
             // With everything committed, a crash is a clean end; the next life has another budget.
             driver = driver.crash(Crash::PowerCut, None, &mut random).unwrap().0;
         }
+        disk.set_reads_wait(random.chance(2));
         check_drained(&mut driver);
         driver.crash(Crash::PowerCut, None, &mut random).unwrap();
     });
@@ -86,6 +89,8 @@ fn a_store_is_its_model_with_an_index() {
         let durability = random.pick(&[Durability::Synced, Durability::Written]);
         let (mut driver, _) = Driver::open(&disk, index, options(durability, 0)).unwrap();
         for _ in 0..8 {
+            disk.set_reads_wait(random.chance(2));
+            driver.takes_give_up = random.chance(2);
             live(&mut driver, &mut random);
             if random.chance(2) {
                 check_bounds(&mut driver);
@@ -187,8 +192,8 @@ fn queues_that_are_emptied_together_are_read_back_together() {
     let (disk, mut random) = (CrashDisk::default(), Random::new(64));
     let (mut driver, _) = Driver::open(&disk, None, options(Durability::Synced, BUDGET)).unwrap();
     for n in 0..400u32 {
-        for name in 0..QUEUES as u8 {
-            driver.put(b'0' + name, &n.to_le_bytes().repeat(100)).unwrap();
+        for name in (b'a'..).take(QUEUES) {
+            driver.put(name, &n.to_le_bytes().repeat(100)).unwrap();
         }
         driver.commit().unwrap();
     }
@@ -197,7 +202,7 @@ fn queues_that_are_emptied_together_are_read_back_together() {
     while let Some(most) = waiting.iter().max().filter(|most| **most > 0) {
         let near: Vec<usize> = (0..QUEUES).filter(|name| waiting[*name] > 0 && waiting[*name] + 4 >= *most).collect();
         let name = random.pick(&near);
-        assert!(driver.take(b'0' + name as u8).unwrap());
+        assert!(driver.take(b'a' + name as u8).unwrap());
         waiting[name] -= 1;
         assert!(driver.store.totals().resident_bytes <= BUDGET as u64);
     }
