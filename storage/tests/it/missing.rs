@@ -109,7 +109,10 @@ fn a_missing_segment_is_named_or_needed_by_nothing() {
                 chosen.map(|(_, name)| name.clone()).collect::<Vec<_>>()
             });
             let each = files.iter().map(|name| vec![name.clone()]);
-            for removed in subsets.chain(each).filter(|removed| removed.len() < files.len()) {
+            // A log without a segment is missed by the data directory, which has its id.
+            let is_segment = |name: &String| left.disk.content(name).starts_with(b"rushqlog");
+            let is_left = |removed: &Vec<String>| files.iter().any(|name| !removed.contains(name) && is_segment(name));
+            for removed in subsets.chain(each).filter(is_left) {
                 let is_named = is_named(what, &left, &removed);
                 named += u32::from(is_named);
                 harmless += u32::from(!is_named);
@@ -150,9 +153,9 @@ fn a_cut_end_is_named_after_a_clean_stop() {
 fn a_log_of_an_earlier_version_opens() {
     lives(Durability::Synced, |what, left| {
         let old = left.disk.fork();
-        // A segment that is being prepared has no header yet.
-        for name in old.files().into_iter().filter(|name| old.content(name).len() >= 64) {
-            (36..64).for_each(|offset| old.damage(&name, offset, |_| 0));
+        // One may be in preparation.
+        for name in old.files().iter().filter(|name| old.content(name).len() >= 64) {
+            (36..64).for_each(|offset| old.damage(name, offset, |_| 0));
         }
         let left = Left { tree: left.tree.fork(&old), disk: old, all: left.all };
         assert!(!is_named(what, &left, &[]), "nothing is missing");
@@ -161,7 +164,8 @@ fn a_log_of_an_earlier_version_opens() {
         let newest = newest_used(&left.disk);
         let cut = left.disk.fork();
         cut.files().iter().filter(|name| **name >= newest).for_each(|name| cut.unlink(name));
-        assert!(cut.files().is_empty() || opened(&left, &cut, false).is_err(), "{newest} is missing");
+        let nothing = !cut.files().iter().any(|name| cut.content(name).starts_with(b"rushqlog"));
+        assert!(nothing || opened(&left, &cut, false).is_err(), "{newest} is missing");
     });
 }
 
@@ -170,7 +174,8 @@ fn newest_used(disk: &CrashDisk) -> String {
     let is_used = |name: &String| {
         let number: u32 = name.trim_end_matches(".log").parse().unwrap();
         let content = disk.content(name);
-        content.len() >= 100 && content[64..].starts_with(b"rqF1") && content[96..100] == number.to_le_bytes()
+        let frame = content.get(64..100).filter(|frame| frame.starts_with(b"rqF1"));
+        frame.is_some_and(|frame| frame[32..] == number.to_le_bytes())
     };
     disk.files().into_iter().rfind(is_used).unwrap()
 }
