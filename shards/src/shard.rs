@@ -24,7 +24,9 @@ pub struct Shard {
 impl Shard {
     /// A shard with the queues of a store.
     #[must_use]
-    pub fn new(store: Store) -> Shard {
+    pub fn new(mut store: Store) -> Shard {
+        // An operation that needs what only the disk has waits for it; all others go on.
+        store.let_reads_wait();
         Shard { store, counters: Counters::default(), curr_connections: 0, latency: Latency::default() }
     }
 

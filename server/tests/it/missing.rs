@@ -181,10 +181,8 @@ impl Removal<'_> {
 fn each_removal_is_seen(cleanly: bool) {
     let filled = filled(cleanly);
     let (launch, whole) = (filled.launch(), filled.directory());
-    let missing: Vec<PathBuf> = paths_below(whole)
-        .iter()
-        .map(|path| path.strip_prefix(whole).unwrap().to_path_buf())
-        .collect();
+    let missing: Vec<PathBuf> =
+        paths_below(whole).iter().map(|path| path.strip_prefix(whole).unwrap().to_path_buf()).collect();
     assert!(missing.iter().filter(|path| path.extension().is_some_and(|extension| extension == "log")).count() >= 8);
     let (next, failures) = (Mutex::new(missing.iter().enumerate()), Mutex::new(Vec::new()));
     thread::scope(|scope| {

@@ -21,6 +21,7 @@ pub(crate) enum Step {
     Commit,
     Sync,
     Segments,
+    Reads,
     Index,
     Reclaim,
     /// A client goes, whatever it waits for, and another one comes.
@@ -28,7 +29,7 @@ pub(crate) enum Step {
     Checkpoint,
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step::Client,
     Step::Send,
     Step::Receive,
@@ -36,6 +37,7 @@ const STEPS: [Step; 11] = [
     Step::Commit,
     Step::Sync,
     Step::Segments,
+    Step::Reads,
     Step::Index,
     Step::Reclaim,
     Step::Leave,

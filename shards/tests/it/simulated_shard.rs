@@ -1,6 +1,8 @@
 //! A shard of the simulation: its node, its disk, and its tasks. They do what the pump's tasks do, one step at a time,
 //! and only when the node says that they are due: a task that is not woken when it should be is a deadlock here too.
 
+use std::collections::VecDeque;
+use std::iter;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use storage::{Chore, Commit, Result, Store, Sync};
 use crate::crash_disk::CrashDisk;
 use crate::expected::drain;
 use crate::history::History;
-use crate::setup::Step;
+use crate::setup::{BODY_BYTES_MAX, Step};
 
 /// Something slow: on another thread, and then on its way back.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub(crate) struct SimulatedShard {
     /// A sync, and how much was told of when it began.
     sync: Option<(Slow<Sync>, usize)>,
     segment_chore: Option<Slow<Chore>>,
+    read_chores: VecDeque<Slow<Chore>>,
     index_chore: Option<Slow<Chore>>,
     index_is_looked_at: bool,
     /// Reclaiming goes on when this frame is safe.
@@ -51,6 +54,8 @@ impl SimulatedShard {
         let found = drain(&mut Store::open(Arc::new(disk.fork()), None, options).unwrap().0);
         let history = history.survive(safe, &found);
         let (store, _) = Store::open(Arc::new(disk.clone()), index, options).unwrap();
+        // A disk that is slow to read, in the lives in which most bodies are on it.
+        disk.set_reads_wait(options.memory_bytes < BODY_BYTES_MAX);
         history.now().check(&store);
         SimulatedShard {
             node: Node::new(me, shards, Shard::new(store)),
@@ -60,6 +65,7 @@ impl SimulatedShard {
             commit: None,
             sync: None,
             segment_chore: None,
+            read_chores: VecDeque::new(),
             index_chore: None,
             index_is_looked_at: false,
             reclaiming: None,
@@ -73,6 +79,7 @@ impl SimulatedShard {
             Step::Commit => self.step_commit()?,
             Step::Sync => self.step_sync()?,
             Step::Segments => self.step_segments()?,
+            Step::Reads => self.step_reads()?,
             Step::Index => self.step_index()?,
             Step::Reclaim => self.step_reclaim()?,
             Step::Checkpoint => mem::drop(self.node.request_checkpoint()),
@@ -91,6 +98,7 @@ impl SimulatedShard {
             (self.commit.is_some() || store.wants_commit(), "a commit"),
             (self.sync.is_some() || store.begin_sync().is_some(), "a sync"),
             (self.segment_chore.is_some() || store.wants_segment_chore(), "a segment's chore"),
+            (!self.read_chores.is_empty() || store.wants_read_chore(), "a read"),
             (self.index_chore.is_some() || store.wants_checkpoint_step(), "a checkpoint"),
             (self.reclaiming.is_some() || store.wants_reclaim(), "space to be given back"),
         ];
@@ -151,6 +159,19 @@ impl SimulatedShard {
                 self.node.segment_chore().map(Slow::Begun)
             }
         };
+        Ok(())
+    }
+
+    /// All reads that are wanted are under way at once; each step one of them goes on.
+    fn step_reads(&mut self) -> Result<()> {
+        if mem::take(&mut self.due.reads) {
+            self.read_chores.extend(iter::from_fn(|| self.node.read_chore()).map(Slow::Begun));
+        }
+        match self.read_chores.pop_front() {
+            None => {}
+            Some(Slow::Begun(chore)) => self.read_chores.push_back(Slow::Ran(ran(chore))),
+            Some(Slow::Ran(chore)) => self.node.finish_chore(chore)?,
+        }
         Ok(())
     }
 

@@ -352,7 +352,8 @@ impl<'a> Simulation<'a> {
 
     fn run_all_tasks(&mut self) -> Result<()> {
         for at in 0..self.shards.len() {
-            for step in [Step::Send, Step::Commit, Step::Sync, Step::Segments, Step::Index, Step::Reclaim] {
+            for step in [Step::Send, Step::Commit, Step::Sync, Step::Segments, Step::Reads, Step::Index, Step::Reclaim]
+            {
                 self.with_shard(at, |shard| shard.step(step))?;
             }
             for from in 0..self.shards.len() {
