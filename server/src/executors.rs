@@ -1,8 +1,9 @@
 //! The executors: one thread, pinned to one core, for each shard.
 
+use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use glommio::timer::sleep;
@@ -66,7 +67,11 @@ impl Drop for Ready {
 }
 
 /// All shards, running.
-pub(crate) struct Executors(Vec<ExecutorJoinHandle<()>>);
+pub(crate) struct Executors {
+    handles: Vec<ExecutorJoinHandle<()>>,
+    /// Each says once that it has stopped.
+    stopped: Receiver<()>,
+}
 
 impl Executors {
     /// Starts all shards, and returns when all of them listen.
@@ -81,6 +86,7 @@ impl Executors {
         drain: &Arc<Drain>,
     ) -> Result<Executors, String> {
         let (ready, started) = channel();
+        let (stopped, stops) = channel();
         let limit = Arc::new(Limit::new(settings.connections_max));
         let count = shards.len();
         let links = links(count as u16);
@@ -95,6 +101,7 @@ impl Executors {
                 limit: Arc::clone(&limit),
                 stop: Arc::clone(stop),
                 drain: Arc::clone(drain),
+                stopped: stopped.clone(),
             };
             let ready = Ready { number, sender: ready.clone(), ran: false };
             // More shards than cores are placed by the kernel; else each has a core to itself.
@@ -124,16 +131,22 @@ impl Executors {
                 Err(_) => return Err(format!("not all {count} shards have started within {START_LIMIT:?}")),
             }
         }
-        Ok(Executors(handles))
+        Ok(Executors { handles, stopped: stops })
     }
 
-    /// Waits until all shards have ended.
+    /// Waits until all shards have stopped. What other threads do for them is not waited for: the log is safe, and a slow
+    /// disk may hold them for long.
     ///
     /// # Errors
     /// One line, when one of them has ended badly.
-    pub(crate) fn join(self) -> Result<(), String> {
-        for handle in self.0 {
-            handle.join().map_err(|e| format!("a shard has ended badly: {e}"))?;
+    pub(crate) fn wait(self) -> Result<(), String> {
+        for _ in 0..self.handles.len() {
+            if self.stopped.recv().is_err() {
+                for handle in self.handles {
+                    handle.join().map_err(|e| format!("a shard has ended badly: {e}"))?;
+                }
+                return Err("a shard has ended, and did not say why".to_string());
+            }
         }
         Ok(())
     }
@@ -148,11 +161,12 @@ struct Shared {
     limit: Arc<Limit>,
     stop: Arc<Stop>,
     drain: Arc<Drain>,
+    stopped: Sender<()>,
 }
 
 /// One shard's life.
 async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
-    let Shared { number, sockets, handovers, settings, limit, stop, drain } = shared;
+    let Shared { number, sockets, handovers, settings, limit, stop, drain, stopped } = shared;
     let handle = ShardHandle::start(shard, links, settings.pump).await;
     let begun = Readiness::new().map_err(|error| format!("clients cannot be served: {error}")).and_then(|readiness| {
         let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings), drain, limit, readiness));
@@ -190,6 +204,9 @@ async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
     let totals = handle.with_shard(|shard| shard.store().totals());
     stop.add_waiting(totals.queues, totals.messages);
     handle.stop().await;
+    // Main ends the process when all have said so. Until then this thread is not to wait for those of its chores.
+    let _ = stopped.send(());
+    pending().await
 }
 
 /// Starts to take what comes in at a shard's sockets.

@@ -71,7 +71,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
         std::process::exit(1);
     });
     stop.begin();
-    executors.join()?;
+    executors.wait()?;
     let (queues, messages) = stop.waiting();
     log::info!("stopped: {messages} messages wait in {queues} queues");
     Ok(())

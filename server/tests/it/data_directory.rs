@@ -84,7 +84,7 @@ fn a_first_start_that_is_cut_anywhere_is_completed_by_the_next() {
             let layout = layout(&server);
             assert!(layout.starts_with("rushq 2\nshards 2\ngeneration 1\nlog ") && !layout.contains("new"), "{layout}");
         }
-        assert!(cuts >= 2, "{cuts} cuts at {calls}");
+        assert!(cuts >= 1, "{cuts} cuts at {calls}");
     }
 }
 

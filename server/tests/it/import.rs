@@ -252,7 +252,7 @@ fn a_message_without_an_end_behind_it_is_kept() {
 /// Sends a piece over and over until the other side is gone; tells of each. There is an end, for an import that would hold
 /// it all.
 fn flood(mut stream: TcpStream, piece: &[u8], sent: &Sender<usize>) {
-    const BYTES_MAX: usize = 1 << 30;
+    const BYTES_MAX: usize = 64 << 30;
     let mut sum = 0;
     while sum < BYTES_MAX && stream.write_all(piece).is_ok() {
         sum += piece.len();

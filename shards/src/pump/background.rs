@@ -13,10 +13,8 @@ use crate::node::Node;
 /// How long a written frame waits for its fdatasync at most, in the mode that acknowledges after the write; and how
 /// often a full disk is looked at again.
 const TICK: Duration = Duration::from_secs(1);
-/// A chore that takes so long finds the disk slow: most take a few milliseconds.
-const SLOW_CHORE: Duration = Duration::from_millis(250);
-/// How long the last checkpoint may take on a slow disk.
-const SLOW_CHECKPOINT_MAX: Duration = Duration::from_secs(1);
+/// A chore or a commit that takes so long finds the disk slow: most take a few milliseconds.
+const SLOW: Duration = Duration::from_millis(250);
 /// How often the end of the last checkpoint is looked for when the shard stops.
 const STOP_POLL: Duration = Duration::from_millis(1);
 
@@ -41,7 +39,7 @@ async fn run(pump: &Pump, mut chore: Chore) {
             (chore, began.elapsed())
         })
         .await;
-    pump.disk_is_slow.set(took >= SLOW_CHORE);
+    pump.disk_is_slow.set(took >= SLOW);
     pump.with_node(|node| node.finish_chore(chore).unwrap_or_else(|error| fatal(&error)));
 }
 
@@ -124,26 +122,31 @@ async fn sync(pump: &Pump) {
     pump.with_node(|node| node.finish_sync(&sync));
 }
 
-/// Commits and syncs everything, then writes a checkpoint; on a slow disk only as much of it as fits into a second, since the
-/// log says the same.
+/// Commits and syncs everything, then writes a checkpoint. A disk that is slow at that gets none: the log says the same.
 pub(super) async fn finish(pump: &Pump) {
     let began = Instant::now();
-    let wanted = pump.with_node(Node::request_checkpoint);
-    loop {
-        pump.commit_due.notify();
-        pump.index_due.notify();
-        pump.acknowledged.reached(pump.changed()).await;
-        sync(pump).await;
-        if pump.with_node(|node| node.shard().store().checkpoints_finished()) >= wanted {
-            return;
-        }
-        if pump.disk_is_slow.get() && began.elapsed() >= SLOW_CHECKPOINT_MAX {
-            log::warn!(
-                "shard {}: the disk is slow, so the stop leaves the checkpoint: the next start reads more of the log",
-                pump.me
-            );
-            return;
+    settle(pump).await;
+    let is_slow = pump.disk_is_slow.get() || began.elapsed() >= SLOW;
+    let wanted = if is_slow { 0 } else { pump.with_node(Node::request_checkpoint) };
+    while pump.with_node(|node| node.shard().store().checkpoints_finished()) < wanted {
+        if pump.disk_is_slow.get() {
+            break;
         }
         sleep(STOP_POLL).await;
+        settle(pump).await;
     }
+    if pump.disk_is_slow.get() || is_slow {
+        log::warn!(
+            "shard {}: the disk is slow, so no checkpoint is written: the next start reads more of the log",
+            pump.me
+        );
+    }
+}
+
+/// Commits and syncs everything.
+async fn settle(pump: &Pump) {
+    pump.commit_due.notify();
+    pump.index_due.notify();
+    pump.acknowledged.reached(pump.changed()).await;
+    sync(pump).await;
 }
