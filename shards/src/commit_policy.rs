@@ -33,13 +33,17 @@ pub struct CommitPolicy {
     last: [Duration; WINDOW],
     next: usize,
     inline: bool,
+    /// The first commits, by which it is seen how fast the disk is, are not over.
+    begins: bool,
 }
 
 impl CommitPolicy {
     /// Begins with commits on another thread, unless the mode says otherwise.
     #[must_use]
     pub fn new(mode: CommitMode) -> CommitPolicy {
-        CommitPolicy { mode, last: [SLOW; WINDOW], next: 0, inline: mode == CommitMode::Inline }
+        // None was made so far, so none counts as quick.
+        let last = [STALL; WINDOW];
+        CommitPolicy { mode, last, next: 0, inline: mode == CommitMode::Inline, begins: true }
     }
 
     /// Whether the next commit runs on the shard's own thread.
@@ -61,7 +65,8 @@ impl CommitPolicy {
         let mut sorted = self.last;
         sorted.sort_unstable();
         let median = sorted[WINDOW / 2];
-        self.inline = median <= if self.inline { SLOW } else { FAST };
+        self.inline = median <= if self.inline || self.begins { SLOW } else { FAST };
+        self.begins &= !self.inline && self.next != 0;
     }
 }
 
@@ -99,6 +104,18 @@ mod tests {
         assert!(!policy.is_inline());
         record(&mut policy, 60, 1);
         assert!(policy.is_inline());
+    }
+
+    /// Where it would stay on the shard's thread, it comes to it.
+    #[test]
+    fn the_first_commits_are_held_to_the_mark_of_those_inline() {
+        let mut policy = CommitPolicy::new(CommitMode::Auto);
+        record(&mut policy, 350, WINDOW);
+        assert!(policy.is_inline());
+        let mut policy = CommitPolicy::new(CommitMode::Auto);
+        record(&mut policy, 900, WINDOW);
+        record(&mut policy, 350, 100);
+        assert!(!policy.is_inline(), "then it has to be quicker");
     }
 
     #[test]
