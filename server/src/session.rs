@@ -183,7 +183,7 @@ impl Session {
                 return (done, Step::RoundFull);
             }
             let (used, parsed) = self.parser.next(&input[done..]);
-            self.round_ops += 1;
+            let ops_before = self.round_ops;
             let step = match parsed {
                 Parse::Command(Command::Get { queues, with_number }) => {
                     self.counters.commands += 1;
@@ -208,6 +208,10 @@ impl Session {
             if step == Some(Step::Stalled) {
                 // The same command again, when it can be done.
                 return (done, Step::Stalled);
+            }
+            if self.round_ops == ops_before {
+                // What asks nothing of a queue takes its time too.
+                self.round_ops += 1;
             }
             if used > 0 {
                 trace::command(self.peer, &input[done..done + used]);

@@ -13,8 +13,8 @@ use crate::node::Node;
 /// How long a written frame waits for its fdatasync at most, in the mode that acknowledges after the write; and how
 /// often a full disk is looked at again.
 const TICK: Duration = Duration::from_secs(1);
-/// A chore or a commit that takes so long finds the disk slow: most take a few milliseconds.
-const SLOW: Duration = Duration::from_millis(250);
+/// How long a piece of the last checkpoint may take; most take a few milliseconds.
+const INDEX_CHORE_MAX: Duration = Duration::from_millis(500);
 /// How often the end of the last checkpoint is looked for when the shard stops.
 const STOP_POLL: Duration = Duration::from_millis(1);
 
@@ -32,14 +32,12 @@ pub(super) fn spawn(pump: &Rc<Pump>, checkpoint_interval: Option<Duration>) {
 
 /// Runs a chore on another thread.
 async fn run(pump: &Pump, mut chore: Chore) {
-    let (chore, took) = glommio::executor()
+    let chore = glommio::executor()
         .spawn_blocking(move || {
-            let began = Instant::now();
             chore.run();
-            (chore, began.elapsed())
+            chore
         })
         .await;
-    pump.disk_is_slow.set(took >= SLOW);
     pump.with_node(|node| node.finish_chore(chore).unwrap_or_else(|error| fatal(&error)));
 }
 
@@ -69,7 +67,11 @@ async fn index(pump: Rc<Pump>) {
         pump.index_due.wait().await;
         while pump.with_node(Node::wants_checkpoint_step) {
             match pump.with_node(Node::index_chore) {
-                Some(chore) => run(&pump, chore).await,
+                Some(chore) => {
+                    pump.index_chore_began.set(Some(Instant::now()));
+                    run(&pump, chore).await;
+                    pump.index_chore_began.set(None);
+                }
                 None => pump.turns.next().await,
             }
         }
@@ -122,24 +124,20 @@ async fn sync(pump: &Pump) {
     pump.with_node(|node| node.finish_sync(&sync));
 }
 
-/// Commits and syncs everything, then writes a checkpoint. A disk that is slow at that gets none: the log says the same.
+/// Commits and syncs everything, then writes a checkpoint; unless the disk is slow at that, since the log says the same.
 pub(super) async fn finish(pump: &Pump) {
-    let began = Instant::now();
     settle(pump).await;
-    let is_slow = pump.disk_is_slow.get() || began.elapsed() >= SLOW;
-    let wanted = if is_slow { 0 } else { pump.with_node(Node::request_checkpoint) };
+    let wanted = pump.with_node(Node::request_checkpoint);
     while pump.with_node(|node| node.shard().store().checkpoints_finished()) < wanted {
-        if pump.disk_is_slow.get() {
-            break;
+        if pump.index_chore_began.get().is_some_and(|began| began.elapsed() >= INDEX_CHORE_MAX) {
+            log::warn!(
+                "shard {}: the disk is slow, so the stop leaves the checkpoint: the next start reads more of the log",
+                pump.me
+            );
+            return;
         }
         sleep(STOP_POLL).await;
         settle(pump).await;
-    }
-    if pump.disk_is_slow.get() || is_slow {
-        log::warn!(
-            "shard {}: the disk is slow, so no checkpoint is written: the next start reads more of the log",
-            pump.me
-        );
     }
 }
 

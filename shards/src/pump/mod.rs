@@ -66,8 +66,8 @@ struct Pump {
     /// What waits for the disk is tried again when this grows.
     retries: Growing,
     turns: Turns,
-    /// Whether the last chore found the disk slow.
-    disk_is_slow: Cell<bool>,
+    /// When the piece of a checkpoint was begun that another thread writes.
+    index_chore_began: Cell<Option<Instant>>,
 }
 
 /// Ends the process: the disk has failed, and nobody may be told anything any more.
@@ -103,7 +103,7 @@ impl ShardHandle {
             resend_due: Event::default(),
             retries: Growing::default(),
             turns: Turns::new(),
-            disk_is_slow: Cell::new(false),
+            index_chore_began: Cell::new(None),
         });
         tasks::spawn(&pump, receivers);
         spawn_local(committer::run(Rc::clone(&pump), options.commit)).detach();
