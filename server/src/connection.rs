@@ -164,6 +164,7 @@ impl Connections {
             more_is_ready: false,
             send_waited: false,
             seat,
+            is_timed: self.settings.idle_timeout.is_some(),
             _place: place,
         };
         self.tasks.spawn(connection.run());
@@ -255,6 +256,8 @@ struct Connection {
     send_waited: bool,
     /// The number of its seat.
     seat: usize,
+    /// Whether it is closed when it is idle for long.
+    is_timed: bool,
     _place: Place,
 }
 
@@ -360,7 +363,7 @@ impl Connection {
     }
 
     fn step(&mut self, came: &[u8]) -> Step {
-        self.open.seats.borrow_mut()[self.seat].active_seconds = WAITED_FOR;
+        self.note_activity(WAITED_FOR);
         let out = &mut self.conversation.session.out;
         if out.capacity() == 0 {
             *out = self.open.spare_replies.borrow_mut().pop().unwrap_or_default();
@@ -369,8 +372,6 @@ impl Connection {
     }
 
     async fn send(&mut self) -> io::Result<()> {
-        // From here on the client is waited for.
-        self.note_activity();
         let out = mem::take(&mut self.conversation.session.out);
         trace::replies(self.conversation.session.peer, &out);
         let mut sent = 0;
@@ -378,14 +379,18 @@ impl Connection {
         while sent < out.len() {
             let written = poll_fn(|context| {
                 let written = Pin::new(&mut self.socket).poll_write(context, &out[sent..]);
-                self.send_waited |= written.is_pending();
+                if written.is_pending() {
+                    // From here on the client is waited for.
+                    self.send_waited = true;
+                    self.note_activity(self.open.now_seconds.get());
+                }
                 written
             });
             let written = written.await?;
             sent += written;
             self.conversation.session.counters.bytes_written += written as u64;
-            self.note_activity();
         }
+        self.note_activity(self.open.now_seconds.get());
         let session = &mut self.conversation.session;
         session.out = out;
         session.out.clear();
@@ -400,8 +405,12 @@ impl Connection {
         }
     }
 
-    fn note_activity(&self) {
-        self.open.seats.borrow_mut()[self.seat].active_seconds = self.open.now_seconds.get();
+    /// Notes when the client was active last, if it matters.
+    #[inline]
+    fn note_activity(&self, seconds: u32) {
+        if self.is_timed {
+            self.open.seats.borrow_mut()[self.seat].active_seconds = seconds;
+        }
     }
 
     /// A client that is idle costs no buffers.
