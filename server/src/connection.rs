@@ -301,7 +301,7 @@ impl Connection {
             loop {
                 while !self.conversation.settle(&self.open).await {
                     self.send().await?;
-                    self.open.handle.pass().await;
+                    self.others_first().await;
                 }
                 if let Step::Control(control) = step {
                     let sent = self.conversation.answer(control, &self.open, &mut self.socket).await?;
@@ -314,18 +314,23 @@ impl Connection {
                     Step::Close => return self.close().await,
                     Step::RoundFull | Step::Control(_) | Step::Stalled if self.is_to_leave() => return Ok(()),
                     Step::Stalled => self.conversation.wait_for_disk(&self.open).await,
-                    Step::RoundFull | Step::Control(_) => self.open.handle.pass().await,
+                    Step::RoundFull | Step::Control(_) => self.others_first().await,
                 }
                 step = self.step(&[]);
             }
             self.release_buffers();
             if self.more_is_ready {
-                // A socket with data ready never makes its task wait: others must have their turn.
-                yield_now().await;
-                self.open.handle.pass().await;
+                // A socket with data ready never makes its task wait.
+                self.others_first().await;
                 self.open.readiness.look_again();
             }
         }
+    }
+
+    /// Lets all other clients that are ready have a round, and after a while everything else of the shard its part.
+    async fn others_first(&self) {
+        yield_now().await;
+        self.open.handle.pass().await;
     }
 
     /// Whether the server stops, and the client does not keep up: what it has asked for and was not done stays undone, so

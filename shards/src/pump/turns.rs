@@ -17,8 +17,8 @@ use glommio::timer::Timer;
 use super::event::Event;
 
 /// How long a turn lasts before a task that has more to do waits for the next one. A look of the reactor takes some 5 us,
-/// and a client beside one that streams waits for half of this, and a commit.
-const TURN: Duration = Duration::from_micros(100);
+/// and a client beside one that streams waits for half of this, a round of that client, and a commit.
+const TURN: Duration = Duration::from_micros(50);
 /// The shortest sleep that ends with the reactor's next look.
 const SHORTEST_SLEEP: Duration = Duration::from_micros(1);
 
