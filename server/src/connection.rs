@@ -369,7 +369,7 @@ impl Connection {
 
     fn step(&mut self, came: &[u8]) -> Step {
         self.note_activity(WAITED_FOR);
-        let out = &mut self.conversation.session.out;
+        let out = &mut self.conversation.session.replies.out;
         if out.capacity() == 0 {
             *out = self.open.spare_replies.borrow_mut().pop().unwrap_or_default();
         }
@@ -377,7 +377,7 @@ impl Connection {
     }
 
     async fn send(&mut self) -> io::Result<()> {
-        let out = mem::take(&mut self.conversation.session.out);
+        let out = mem::take(&mut self.conversation.session.replies.out);
         trace::replies(self.conversation.session.peer, &out);
         let mut sent = 0;
         self.send_waited = false;
@@ -397,8 +397,8 @@ impl Connection {
         }
         self.note_activity(self.open.now_seconds.get());
         let session = &mut self.conversation.session;
-        session.out = out;
-        session.out.clear();
+        session.replies.out = out;
+        session.replies.out.clear();
         Ok(())
     }
 
@@ -421,7 +421,7 @@ impl Connection {
     /// A client that is idle costs no buffers.
     fn release_buffers(&mut self) {
         self.conversation.shrink(KEPT_BYTES);
-        let out = mem::take(&mut self.conversation.session.out);
+        let out = mem::take(&mut self.conversation.session.replies.out);
         let mut spare = self.open.spare_replies.borrow_mut();
         if out.capacity() > 0 && out.capacity() <= SPARE_REPLY_BYTES && spare.len() < SPARE_REPLIES {
             spare.push(out);

@@ -125,7 +125,7 @@ impl Conversation {
     ) -> io::Result<u64> {
         // It does not count: whoever looks at the server would find himself.
         self.unanswered -= 1;
-        control::answer(control, server, &self.gather, &mut self.session.out, client).await
+        control::answer(control, server, &self.gather, &mut self.session.replies.out, client).await
     }
 
     /// Notes that the replies to what was [settled](Self::settle) have been sent.

@@ -33,6 +33,7 @@ mod pid_file;
 mod places;
 mod privileges;
 mod readiness;
+mod replies;
 mod retrying;
 mod server;
 mod session;

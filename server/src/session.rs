@@ -3,16 +3,13 @@
 //!
 //! This is the one file that knows both the protocol and the shards.
 
-use std::collections::VecDeque;
-use std::mem;
-use std::ops::Range;
-
 use protocol::{Command, Parse, Parser, Queues, reply};
 use shards::{Counters, Op, Outcome, ShardId, Taken};
 
 use crate::greeting::{self, Greetings};
 use crate::logging;
 use crate::peer::Peer;
+use crate::replies::{Replies, Reply};
 use crate::trace;
 
 /// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
@@ -77,38 +74,6 @@ pub(crate) enum Control {
     Checkpoint,
 }
 
-/// A reply that cannot be written yet, because of itself or of one before it.
-#[derive(Debug)]
-struct Pending {
-    reply: Reply,
-    /// In [`Session::texts`]: the queue's name, or the whole reply.
-    text: Range<usize>,
-    /// `None`: it will be delivered.
-    outcome: Option<Outcome>,
-}
-
-/// What becomes of an outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reply {
-    Set {
-        noreply: bool,
-    },
-    Value {
-        with_number: bool,
-    },
-    Delete {
-        noreply: bool,
-    },
-    End,
-    Ok {
-        noreply: bool,
-    },
-    /// Nothing: another operation of the same command answers.
-    Silent,
-    /// A text that needs no outcome.
-    Text,
-}
-
 /// What the server's options allow a session.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
@@ -128,17 +93,12 @@ pub(crate) struct Session {
     parser: Parser,
     rules: Rules,
     greetings: Greetings,
-    /// Replies, in order, for the connection to send and clear.
-    pub(crate) out: Vec<u8>,
+    pub(crate) replies: Replies,
     /// What was counted since the connection took it last.
     pub(crate) counters: Counters,
-    pending: VecDeque<Pending>,
-    texts: Vec<u8>,
     round_ops: usize,
     /// What is left of a command that takes several rounds.
     unfinished: Option<Unfinished>,
-    /// A shard had no room to do its part of the command that is being done.
-    had_no_room: bool,
 }
 
 /// A command that was begun.
@@ -157,13 +117,10 @@ impl Session {
             parser: Parser::new(rules.body_bytes_max),
             rules,
             greetings: Greetings::default(),
-            out: Vec::new(),
+            replies: Replies::default(),
             counters: Counters::default(),
-            pending: VecDeque::new(),
-            texts: Vec::new(),
             round_ops: 0,
             unfinished: None,
-            had_no_room: false,
         }
     }
 
@@ -197,11 +154,11 @@ impl Session {
                 Parse::Incomplete => Some(Step::NeedInput),
                 Parse::Rejected(rejection) => {
                     self.counters.commands += 1;
-                    rejection.into_iter().for_each(|rejection| self.say(rejection.reply()));
+                    rejection.into_iter().for_each(|rejection| self.replies.say(rejection.reply()));
                     None
                 }
                 Parse::Close(rejection) => {
-                    rejection.into_iter().for_each(|rejection| self.say(rejection.reply()));
+                    rejection.into_iter().for_each(|rejection| self.replies.say(rejection.reply()));
                     Some(Step::Close)
                 }
             };
@@ -254,7 +211,7 @@ impl Session {
         match command {
             Command::Set { queue, flags, exptime, body, noreply } => {
                 if backend.is_draining() {
-                    self.reply(Reply::Set { noreply }, b"", Outcome::NotStored);
+                    self.replies.add(&mut self.counters, Reply::Set { noreply }, b"", Outcome::NotStored);
                     return None;
                 }
                 let to = backend.owner_of(queue);
@@ -279,7 +236,7 @@ impl Session {
             }
             Command::FlushAll { noreply } if !self.rules.flush_all => {
                 if !noreply {
-                    self.say(reply::FLUSH_ALL_NOT_ALLOWED);
+                    self.replies.say(reply::FLUSH_ALL_NOT_ALLOWED);
                 }
             }
             Command::FlushAll { noreply } => {
@@ -287,16 +244,16 @@ impl Session {
                 // The input is done with; what is left goes on as a command that was begun.
                 self.unfinished = Some(Unfinished::FlushAll { noreply, next: 0 });
             }
-            Command::StatsOfCache => self.say(reply::END),
+            Command::StatsOfCache => self.replies.say(reply::END),
             Command::Version => {
                 let mut text = Vec::new();
                 reply::version(&mut text, env!("CARGO_PKG_VERSION"));
-                self.say(&text);
+                self.replies.say(&text);
             }
             Command::Verbosity { level, noreply } => {
                 logging::set_verbosity_by_client(level);
                 if !noreply {
-                    self.say(reply::OK);
+                    self.replies.say(reply::OK);
                 }
             }
             Command::Stats => return Some(Step::Control(Control::Stats)),
@@ -322,7 +279,7 @@ impl Session {
             }
             if self.greetings.take(queue) {
                 let greeting = Taken { seq: 0, flags: 0, body: greeting::BODY.into() };
-                self.reply(Reply::Value { with_number }, queue, Outcome::Message(greeting));
+                self.replies.add(&mut self.counters, Reply::Value { with_number }, queue, Outcome::Message(greeting));
             } else {
                 let to = backend.owner_of(queue);
                 let step = self.submit(backend, to, Op::Take { queue }, Reply::Value { with_number }, queue);
@@ -333,7 +290,7 @@ impl Session {
             }
             self.counters.gets += 1;
         }
-        self.say(reply::END);
+        self.replies.say(reply::END);
         None
     }
 
@@ -366,12 +323,12 @@ impl Session {
         name: &[u8],
     ) -> Option<Step> {
         match backend.submit(to, op) {
-            Submitted::Done(outcome) => self.reply(reply, name, outcome),
+            Submitted::Done(outcome) => self.replies.add(&mut self.counters, reply, name, outcome),
             Submitted::Forwarded => {
                 if matches!(reply, Reply::Value { .. }) {
                     self.round_ops += ROUND_OPS_MAX / ROUND_FOREIGN_TAKES_MAX - 1;
                 }
-                self.wait(reply, name, None);
+                self.replies.wait(reply, name);
             }
             Submitted::Stalled => return Some(Step::Stalled),
         }
@@ -379,54 +336,12 @@ impl Session {
         None
     }
 
-    /// Writes the reply of an outcome that is there, now or when its turn comes.
-    fn reply(&mut self, reply: Reply, name: &[u8], outcome: Outcome) {
-        if self.pending.is_empty() {
-            write(&mut self.out, &mut self.counters, &mut self.had_no_room, reply, name, outcome);
-        } else {
-            self.wait(reply, name, Some(outcome));
-        }
-    }
-
-    /// Writes a reply that needs no outcome, now or when its turn comes.
-    fn say(&mut self, text: &[u8]) {
-        if self.pending.is_empty() {
-            self.out.extend_from_slice(text);
-        } else {
-            self.wait(Reply::Text, text, None);
-        }
-    }
-
-    fn wait(&mut self, reply: Reply, text: &[u8], outcome: Option<Outcome>) {
-        let start = self.texts.len();
-        self.texts.extend_from_slice(text);
-        self.pending.push_back(Pending { reply, text: start..self.texts.len(), outcome });
-    }
-
     /// Takes the next outcome from another shard, and writes all replies whose turn has come.
     ///
     /// # Panics
     /// When no outcome is awaited.
     pub(crate) fn deliver(&mut self, outcome: Outcome) {
-        self.write_next(Some(outcome));
-        while self.pending.front().is_some_and(|next| next.outcome.is_some() || next.reply == Reply::Text) {
-            self.write_next(None);
-        }
-        if self.pending.is_empty() {
-            self.texts.clear();
-        }
-    }
-
-    fn write_next(&mut self, delivered: Option<Outcome>) {
-        let Pending { reply, text, outcome } = self.pending.pop_front().expect("an outcome is awaited");
-        let text = &self.texts[text];
-        assert!(delivered.is_none() || outcome.is_none(), "an outcome for a reply that has one");
-        match delivered.or(outcome) {
-            Some(outcome) => {
-                write(&mut self.out, &mut self.counters, &mut self.had_no_room, reply, text, outcome);
-            }
-            None => self.out.extend_from_slice(text),
-        }
+        self.replies.deliver(&mut self.counters, outcome);
     }
 
     /// Whether what comes next belongs to a command that is being skipped.
@@ -436,7 +351,7 @@ impl Session {
 
     /// Whether so much is to be sent that it is sent before more is written.
     pub(crate) fn has_much_to_send(&self) -> bool {
-        self.out.len() >= ROUND_BYTES_MAX
+        self.replies.out.len() >= ROUND_BYTES_MAX
     }
 
     /// Whether a get has been answered in part.
@@ -444,66 +359,17 @@ impl Session {
         matches!(self.unfinished, Some(Unfinished::Get { .. }))
     }
 
-    /// Whether all replies are in [`out`](Self::out).
+    /// Whether all replies are in [`Replies::out`].
     pub(crate) fn is_settled(&self) -> bool {
-        self.pending.is_empty()
+        self.replies.are_settled()
     }
-}
-
-/// Writes what an outcome is answered with.
-fn write(
-    out: &mut Vec<u8>,
-    counters: &mut Counters,
-    had_no_room: &mut bool,
-    reply: Reply,
-    name: &[u8],
-    outcome: Outcome,
-) {
-    let text = match (reply, outcome) {
-        (Reply::Set { noreply }, Outcome::Stored) => {
-            counters.set_hits += 1;
-            (!noreply).then_some(reply::STORED)
-        }
-        (Reply::Set { noreply }, Outcome::NotStored) => (!noreply).then_some(reply::NOT_STORED),
-        (Reply::Value { with_number }, Outcome::Message(taken)) => {
-            counters.get_hits += 1;
-            if with_number {
-                reply::value_with_number(out, name, taken.flags, taken.seq, &taken.body);
-            } else {
-                reply::value(out, name, taken.flags, &taken.body);
-            }
-            None
-        }
-        (Reply::Value { .. }, Outcome::Empty) => None,
-        (Reply::Delete { noreply }, Outcome::Deleted) => {
-            counters.delete_hits += 1;
-            (!noreply).then_some(reply::DELETED)
-        }
-        (Reply::Delete { noreply }, Outcome::NotFound) => {
-            counters.delete_misses += 1;
-            (!noreply).then_some(reply::NOT_FOUND)
-        }
-        (Reply::Delete { noreply }, Outcome::NoRoom) => (!noreply).then_some(reply::NO_ROOM),
-        (Reply::End, Outcome::NoRoom) => Some(reply::NO_ROOM),
-        (Reply::End, Outcome::Done) => Some(reply::END),
-        // One reply for all shards: it is done when all of them have done it.
-        (Reply::Ok { noreply }, outcome @ (Outcome::Done | Outcome::NoRoom)) => {
-            let failed = mem::take(had_no_room) | (outcome == Outcome::NoRoom);
-            (!noreply).then_some(if failed { reply::NO_ROOM } else { reply::OK })
-        }
-        (Reply::Silent, outcome @ (Outcome::Done | Outcome::NoRoom)) => {
-            *had_no_room |= outcome == Outcome::NoRoom;
-            None
-        }
-        (reply, outcome) => unreachable!("{reply:?} cannot answer {outcome:?}"),
-    };
-    text.into_iter().for_each(|text| out.extend_from_slice(text));
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
-    use shards::Taken;
 
     /// Two shards: queues whose names begin with `f` are the other's, and its outcomes come when the test says so.
     #[derive(Default)]
@@ -577,7 +443,7 @@ mod tests {
             fake.later.drain(..).for_each(|outcome| session.deliver(outcome));
             assert!(session.is_settled());
             if !matches!(step, Step::RoundFull | Step::Stalled) {
-                return String::from_utf8(session.out).expect("text");
+                return String::from_utf8(session.replies.out).expect("text");
             }
         }
     }
@@ -632,7 +498,7 @@ mod tests {
         session.run(b"flush_all\r\nflush_all\r\n", &mut fake);
         session.deliver(Outcome::NoRoom);
         session.deliver(Outcome::Done);
-        assert_eq!(session.out, [reply::NO_ROOM, reply::OK].concat());
+        assert_eq!(session.replies.out, [reply::NO_ROOM, reply::OK].concat());
     }
 
     #[test]
@@ -658,7 +524,7 @@ mod tests {
             assert!(takes.count() <= ROUND_FOREIGN_TAKES_MAX);
             fake.later.drain(..).for_each(|outcome| session.deliver(outcome));
             assert!(session.is_settled());
-            output.append(&mut session.out);
+            output.append(&mut session.replies.out);
             rounds += 1;
             if step != Step::RoundFull {
                 break;
@@ -691,7 +557,7 @@ mod tests {
         session.run(b"set near 0 0 1\r\n1\r\n", &mut fake);
         fake.draining = true;
         session.run(b"set near 0 0 1\r\n2\r\nset near 0 0 1 noreply\r\n3\r\nget near\r\nget near\r\n", &mut fake);
-        assert_eq!(session.out, b"STORED\r\nNOT_STORED\r\nVALUE near 0 1\r\n1\r\nEND\r\nEND\r\n");
+        assert_eq!(session.replies.out, b"STORED\r\nNOT_STORED\r\nVALUE near 0 1\r\n1\r\nEND\r\nEND\r\n");
     }
 
     #[test]

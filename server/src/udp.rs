@@ -140,7 +140,7 @@ async fn answer(server: &Rc<Connections>, peer: Peer, request: &[u8]) -> Vec<u8>
         let mut is_all = false;
         while !is_all {
             is_all = conversation.settle(&open).await;
-            answer.0.append(&mut conversation.session.out);
+            answer.0.append(&mut conversation.session.replies.out);
         }
         if let Step::Control(control) = step {
             if is_listing(control) {
@@ -148,7 +148,7 @@ async fn answer(server: &Rc<Connections>, peer: Peer, request: &[u8]) -> Vec<u8>
             } else if conversation.answer(control, &open, &mut answer).await.is_err() {
                 return reply::TOO_LONG_FOR_UDP.to_vec();
             }
-            answer.0.append(&mut conversation.session.out);
+            answer.0.append(&mut conversation.session.replies.out);
         }
         // Nothing waits between here and the datagrams.
         conversation.answered(&open);

@@ -336,6 +336,11 @@ impl Server {
     /// A signal, and the exit with 0 that it must lead to.
     pub(crate) fn end_by(&mut self, signal: Signal) {
         self.signal(signal);
+        self.wait_for_end(signal);
+    }
+
+    /// The exit with 0 that a signal must lead to, which was sent before.
+    pub(crate) fn wait_for_end(&mut self, signal: Signal) {
         let status = wait_for_exit(&mut self.running.as_mut().unwrap().child, STOP_TIMEOUT);
         let Some(status) = status else { panic!("still running {STOP_TIMEOUT:?} after {signal}") };
         assert_eq!(status.code(), Some(0), "exit after {signal}: {status}");

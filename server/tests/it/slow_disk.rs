@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use crate::client::{Client, write_set};
 use crate::injection::Injection;
 use crate::process::{Launch, Server};
@@ -131,12 +133,15 @@ fn slow(call: &str, delay_ms: u64) {
         assert!(reads || segments(&server) > before, "no segment was made meanwhile");
         assert!(longest <= answer_max, "an answer that needs no disk took {longest:?}");
         let asked = Instant::now();
-        server.terminate();
+        server.signal(Signal::SIGTERM);
+        server.wait_for_line("stopped: ");
         let took = asked.elapsed();
         println!("{call} {delay_ms} ms slower: a stop takes {took:.1?}");
         assert!(took <= STOP_MAX + delay, "a stop took {took:?}");
+        // A process whose call strace holds up does not end before strace.
+        drop(slowness);
+        server.wait_for_end(Signal::SIGTERM);
     });
-    drop(slowness);
 }
 
 #[test]
