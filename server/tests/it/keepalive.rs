@@ -1,7 +1,6 @@
 //! Clients whose network goes away, so that no end of their connections ever comes.
 
 use std::fs::File;
-use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::thread;
@@ -9,6 +8,7 @@ use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
 
+use crate::client::Client;
 use crate::process::{Launch, wait_until};
 
 /// Runs a program in the network of a process.
@@ -50,9 +50,12 @@ fn a_client_whose_network_has_gone_gives_its_place_back() {
     let through = ["unshare", "--net", "sh", "-c", alone, "sh"];
     let server = launch.through(&through).with(&["-c", "4", "-s", socket.to_str().unwrap()]).start();
     let (address, namespace) = (server.address(), File::open(format!("/proc/{}/ns/net", server.pid())).unwrap());
-    let clients: Vec<TcpStream> = thread::spawn(move || {
+    let clients: Vec<Client> = thread::spawn(move || {
         setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
-        (0..4).map(|_| TcpStream::connect(address).unwrap()).collect()
+        let mut clients: Vec<Client> = (0..4).map(|_| Client::connect(address)).collect();
+        // Who is answered has a place.
+        clients.iter_mut().for_each(|client| assert!(client.command("version").starts_with("VERSION")));
+        clients
     })
     .join()
     .unwrap();
@@ -64,7 +67,7 @@ fn a_client_whose_network_has_gone_gives_its_place_back() {
         let _ = std::io::BufRead::read_line(&mut std::io::BufReader::new(&stream), &mut line);
         line.starts_with("VERSION")
     };
-    wait_until("all places to be taken", Duration::from_secs(10), || !is_served());
+    assert!(!is_served(), "all places are taken");
     inside(server.pid(), "ip link set lo down");
     wait_until("a place to be free", Duration::from_secs(20), is_served);
     drop(clients);
