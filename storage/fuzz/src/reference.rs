@@ -73,6 +73,10 @@ pub(crate) fn read(images: &Images, options: &Options) -> Result<Found, Why> {
         if !unfinished.iter().all(|(_, image)| zero(image)) {
             return Err("a file without a header is not empty".into());
         }
+        // A log begins with the first; any other was being prepared while those before it held all there was.
+        if unfinished.iter().any(|(number, _)| *number != 1) {
+            return Err("the segments before one that was being prepared are missing".into());
+        }
         return Ok(Found { state: State::default(), frames: 0, ambiguous: false, is_impossible: false });
     };
     if segment_bytes < Options::segment_bytes_min(options.body_bytes_max) as u64 {
