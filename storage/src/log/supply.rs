@@ -15,7 +15,7 @@ use crate::segment::{Segment, SegmentHeader, segment_name};
 const AHEAD_SEGMENTS_MAX: usize = 3;
 /// Files that are kept for writing over at most. Those beyond are unlinked at once, so that a large backlog that was
 /// worked off gives its space back.
-const KEPT_MAX: usize = 2;
+const KEPT_MAX: usize = 6;
 
 /// Work on the log's files. One piece is at work at a time.
 #[derive(Debug)]
