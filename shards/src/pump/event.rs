@@ -89,6 +89,10 @@ impl Growing {
         }
     }
 
+    pub(super) fn count(&self) -> u64 {
+        self.count.get()
+    }
+
     /// Waits until the count is beyond this.
     pub(super) async fn beyond(&self, count: u64) {
         poll_fn(|context| {

@@ -5,16 +5,13 @@
 //! the next ready task. So what could go on for ever, as a client that streams, waits here for the next turn once the
 //! one that is has lasted long enough.
 
-use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
-use std::mem;
-use std::task::{Poll, Waker};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::poll_once;
 use glommio::timer::Timer;
 
-use super::event::Event;
+use super::event::{Event, Growing};
 
 /// How long a turn lasts before a task that has more to do waits for the next one. A look of the reactor takes some 5 us,
 /// and a client beside one that streams waits for half of this, a round of that client, and a commit.
@@ -29,16 +26,14 @@ pub(super) struct Turns {
     /// When something was done last.
     active: Cell<Instant>,
     wanted: Event,
-    waiting: RefCell<Vec<Waker>>,
-    /// How many have begun.
-    number: Cell<u64>,
+    /// How many turns have begun for those who wait for one.
+    begun: Growing,
 }
 
 impl Turns {
     pub(super) fn new() -> Turns {
         let now = Cell::new(Instant::now());
-        let (wanted, waiting) = (Event::default(), RefCell::default());
-        Turns { began: now.clone(), active: now, wanted, waiting, number: Cell::new(0) }
+        Turns { began: now.clone(), active: now, wanted: Event::default(), begun: Growing::default() }
     }
 
     /// Notes that something was done. Called where a clock is read anyway.
@@ -59,16 +54,8 @@ impl Turns {
 
     /// Waits for the next turn.
     pub(super) async fn next(&self) {
-        let number = self.number.get();
-        poll_fn(|context| {
-            if self.number.get() != number {
-                return Poll::Ready(());
-            }
-            self.waiting.borrow_mut().push(context.waker().clone());
-            self.wanted.notify();
-            Poll::Pending
-        })
-        .await;
+        self.wanted.notify();
+        self.begun.beyond(self.begun.count()).await;
     }
 
     /// Waits until a task waits for the next turn, and then for the look of the reactor with which that begins.
@@ -79,8 +66,7 @@ impl Turns {
 
     /// Lets those go on that wait for the turn that has begun.
     pub(super) fn go_on(&self) {
-        self.number.set(self.number.get() + 1);
-        mem::take(&mut *self.waiting.borrow_mut()).into_iter().for_each(Waker::wake);
+        self.begun.note(self.begun.count() + 1);
     }
 }
 
