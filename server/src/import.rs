@@ -10,7 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use shards::{DataDirectory, Op, Outcome, Shard, owner_of};
+use shards::{DataDirectory, Shard, owner_of};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::settings::Settings;
@@ -144,11 +144,8 @@ impl Import {
         let mut has_warned = false;
         loop {
             let shard = &mut self.shards[owner];
-            let put = Op::Put { queue, flags, body };
-            match shard.apply(put).and_then(|outcome| shard.store().settle().map(|()| outcome)) {
-                Ok(Some(Outcome::Stored)) => return Ok(()),
-                // The disk was slow, and has caught up.
-                Ok(None) => continue,
+            match shard.put_now(queue, flags, body) {
+                Ok(true) => return Ok(()),
                 Ok(_) if self.stop.load(Ordering::Relaxed) => {
                     return self.give_back(queue, flags, body, "stopped by a signal, with a full disk".to_string());
                 }
@@ -160,7 +157,7 @@ impl Import {
                 has_warned = true;
             }
             sleep(FULL_PAUSE);
-            shard.store().tick();
+            shard.tick();
         }
     }
 

@@ -10,9 +10,6 @@ use storage::Chore;
 use super::{Pump, fatal};
 use crate::engine::Engine;
 
-/// How long a written frame waits for its fdatasync at most, in the mode that acknowledges after the write; and how
-/// often a full disk is looked at again.
-const TICK: Duration = Duration::from_secs(1);
 /// How long a piece of the last checkpoint may take; most take a few milliseconds.
 const INDEX_CHORE_MAX: Duration = Duration::from_millis(500);
 /// How often the end of the last checkpoint is looked for when the shard stops.
@@ -23,7 +20,6 @@ pub(super) fn spawn(pump: &Rc<Pump>, checkpoint_interval: Option<Duration>) {
     glommio::spawn_local(reads(Rc::clone(pump))).detach();
     glommio::spawn_local(index(Rc::clone(pump))).detach();
     glommio::spawn_local(reclaim(Rc::clone(pump))).detach();
-    glommio::spawn_local(tick(Rc::clone(pump))).detach();
     glommio::spawn_local(syncs(Rc::clone(pump))).detach();
     if let Some(interval) = checkpoint_interval {
         glommio::spawn_local(checkpoints(Rc::clone(pump), interval)).detach();
@@ -88,17 +84,10 @@ async fn reclaim(pump: Rc<Pump>) {
     }
 }
 
-async fn tick(pump: Rc<Pump>) {
-    loop {
-        sleep(TICK).await;
-        pump.with_engine(Engine::tick);
-    }
-}
-
 /// Makes durable what was acknowledged after its write, once a second. A slow disk holds up nothing but this.
 async fn syncs(pump: Rc<Pump>) {
     loop {
-        sleep(TICK).await;
+        pump.sync_due.wait().await;
         sync(&pump).await;
     }
 }

@@ -5,6 +5,7 @@
 //! Every task lives as long as the shard. None of them holds a `RefCell` borrow across an await.
 
 mod background;
+mod clock;
 mod committer;
 mod event;
 mod gather;
@@ -14,7 +15,7 @@ mod tasks;
 mod turn;
 mod turns;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,9 @@ use storage::FrameNumber;
 use crate::commit::policy::CommitMode;
 use crate::engine::shard::Shard;
 use crate::engine::{Engine, Packet};
+use crate::moment::Moment;
 use crate::owner::{ShardId, owner_of};
+use clock::Clock;
 use event::{Acknowledged, Event, Growing};
 pub use gather::Gather;
 use links::Senders;
@@ -55,13 +58,16 @@ struct Pump {
     senders: Senders,
     acknowledged: Acknowledged,
     applied: Event,
+    clock: Clock,
     commit_due: Event,
+    sync_due: Event,
     send_due: Event,
     reclaim_due: Event,
     segments_due: Event,
     reads_due: Event,
     index_due: Event,
     serve_due: Event,
+    time_due: Event,
     resend_due: Event,
     /// What waits for the disk is tried again when this grows.
     retries: Growing,
@@ -85,21 +91,26 @@ impl ShardHandle {
     /// must be started; it blocks the thread until they are.
     pub async fn start(shard: Shard, links: Links, options: PumpOptions) -> ShardHandle {
         let (me, shards) = (links.me, links.senders.len() as u16);
+        let clock = Clock::new(links.start);
         let (senders, receivers) = links.connect().await;
+        let now = clock.moment(Instant::now());
         let pump = Rc::new(Pump {
             me,
             shards,
-            engine: RefCell::new(Engine::new(me, shards, shard)),
+            engine: RefCell::new(Engine::new(me, shards, shard, now)),
             senders,
             acknowledged: Acknowledged::default(),
             applied: Event::default(),
+            clock,
             commit_due: Event::default(),
+            sync_due: Event::default(),
             send_due: Event::default(),
             reclaim_due: Event::default(),
             segments_due: Event::default(),
             reads_due: Event::default(),
             index_due: Event::default(),
             serve_due: Event::default(),
+            time_due: Event::default(),
             resend_due: Event::default(),
             retries: Growing::default(),
             turns: Turns::new(),
@@ -130,26 +141,49 @@ impl ShardHandle {
         owner_of(queue, self.0.shards)
     }
 
-    /// Begins a turn of a connection: all the operations that it has at once.
+    /// Begins a turn of a connection: all the operations that it has at once. Those that look at the shard see what was
+    /// done in other turns before.
     #[must_use]
-    pub fn turn(&self) -> Turn<'_> {
-        self.begin_turn(None)
+    pub fn turn(&self, gather: &Gather) -> Turn<'_> {
+        let now = Instant::now();
+        let mut engine = self.0.engine.borrow_mut();
+        self.0.note_applied_at(&mut engine, now);
+        self.begin_turn(engine, gather, now, None)
     }
 
     /// Begins a turn of a connection whose operations were read from its client at this time, and count in
     /// [`Shard::latency`].
     #[must_use]
-    pub fn turn_after_read(&self, read_at: Instant) -> Turn<'_> {
-        self.begin_turn(Some(read_at))
+    pub fn turn_after_read(&self, gather: &Gather, read_at: Instant) -> Turn<'_> {
+        self.begin_turn(self.0.engine.borrow_mut(), gather, read_at, Some(read_at))
     }
 
-    fn begin_turn(&self, read_at: Option<Instant>) -> Turn<'_> {
-        let mut engine = self.0.engine.borrow_mut();
-        if read_at.is_none() {
-            // It may be about the times so far.
-            self.0.note_applied(&mut engine);
+    #[inline]
+    fn begin_turn<'a>(
+        &'a self,
+        engine: RefMut<'a, Engine>,
+        gather: &Gather,
+        now: Instant,
+        read_at: Option<Instant>,
+    ) -> Turn<'a> {
+        let now = self.0.clock.moment(now);
+        Turn {
+            pump: &self.0,
+            engine,
+            gather: gather.id,
+            now,
+            frame_needed: 0,
+            read_at,
+            ops: 0,
+            changes: 0,
+            _piece: Piece::begin(),
         }
-        Turn { pump: &self.0, engine, wanted: 0, read_at, ops: 0, changes: 0, _piece: Piece::begin() }
+    }
+
+    /// What time it is: a moment from which a wait can be reckoned.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.0.clock.moment(Instant::now())
     }
 
     /// Notes that the reactor has looked at everything: a turn of the shard begins.
@@ -187,7 +221,8 @@ impl ShardHandle {
         self.0.retries.beyond(retries).await;
     }
 
-    /// From now on an operation that would have to wait for the disk is refused instead: the server stops.
+    /// From now on an operation that would have to wait for the disk or for a message is refused instead, and so are those
+    /// that wait: the server stops.
     pub fn refuse_to_wait(&self) {
         self.0.with_engine(Engine::refuse_to_wait);
     }
@@ -198,7 +233,12 @@ impl ShardHandle {
         debug_assert!(self.0.engine.borrow().acknowledged() >= frame);
     }
 
-    /// Opens a place for the outcomes that a connection gets from other shards.
+    /// Has all takes end with nothing that wait for a message now: the server drains.
+    pub fn end_waits(&self) {
+        self.0.with_engine(Engine::end_waits);
+    }
+
+    /// Opens a place for the outcomes that a connection gets later.
     #[must_use]
     pub fn gather(&self) -> Gather {
         Gather { pump: Rc::clone(&self.0), id: self.0.with_engine(Engine::open) }
@@ -237,6 +277,9 @@ impl Pump {
         if due.commit {
             self.commit_due.notify();
         }
+        if due.sync {
+            self.sync_due.notify();
+        }
         if due.send {
             self.send_due.notify();
         }
@@ -254,6 +297,9 @@ impl Pump {
         }
         if due.serve {
             self.serve_due.notify();
+        }
+        if due.time {
+            self.time_due.notify();
         }
         self.retries.note(engine.retries());
         let acknowledged = engine.acknowledged();
@@ -273,24 +319,32 @@ impl Pump {
         }
     }
 
-    /// Applies a few operations of other shards. Returns whether there is more to do.
-    fn serve_step(&self) -> bool {
-        self.with_engine(|engine| self.apply_others(engine))
+    /// Applies a few operations of other shards. Returns whether there is more to do, and when it was done.
+    fn apply_others(&self, engine: &mut Engine, now: Instant) -> (bool, Instant) {
+        self.note_applied_at(engine, now);
+        let more = engine.serve_step(self.clock.moment(now), |_, _, _, _| {}).unwrap_or_else(|error| fatal(&error));
+        let now = Instant::now();
+        self.note_applied_at(engine, now);
+        (more, now)
     }
 
-    /// Applies a few operations of other shards. Returns whether there is more to do.
-    fn apply_others(&self, engine: &mut Engine) -> bool {
-        self.note_applied(engine);
-        let more = engine.serve_step(|_, _, _, _| {}).unwrap_or_else(|error| fatal(&error));
-        self.note_applied(engine);
-        more
+    /// Does a piece of what is due by now. Returns whether there is more to do.
+    fn pass_time(&self) -> bool {
+        let now = self.clock.moment(Instant::now());
+        self.with_engine(|engine| engine.pass_time(now).unwrap_or_else(|error| fatal(&error)))
     }
 
     /// Notes that everything that was applied, was applied by now.
     fn note_applied(&self, engine: &mut Engine) {
+        // The clock costs as much as a queue.
+        if engine.shard().latency.wants_applied_at() {
+            self.note_applied_at(engine, Instant::now());
+        }
+    }
+
+    fn note_applied_at(&self, engine: &mut Engine, now: Instant) {
         let latency = &mut engine.shard().latency;
         if latency.wants_applied_at() {
-            let now = Instant::now();
             latency.applied_at(now);
             self.turns.note_active(now);
         }

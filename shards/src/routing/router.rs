@@ -11,9 +11,10 @@ use std::mem;
 use std::task::Waker;
 use std::time::Instant;
 
+use crate::client::{Address, Asker, Client, GatherId};
 use crate::op::{Op, Outcome};
 use crate::owner::ShardId;
-use crate::routing::batch::{Address, Batch};
+use crate::routing::batch::Batch;
 
 /// Batches that may be under way to one shard.
 pub const CREDITS: usize = 4;
@@ -23,18 +24,27 @@ pub const CHANNEL_BATCHES: usize = 4 * CREDITS;
 /// Buffers of a batch that have grown beyond this are not kept.
 const BATCH_BYTES_KEPT: usize = 1 << 20;
 
-/// Names the outcomes that one connection waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct GatherId(pub(crate) u32);
+/// An outcome's place.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Missing,
+    /// The outcome of a wait is missing. It may come late, and nobody counts on it.
+    Waits,
+    Here(Outcome),
+}
 
 #[derive(Debug, Default)]
 struct Gather {
-    /// In the order of their operations; `None`: not there yet.
-    outcomes: VecDeque<Option<Outcome>>,
+    /// The connection's client; `None`: there is no connection.
+    client: Option<Client>,
+    /// In the order of their operations.
+    outcomes: VecDeque<Place>,
     missing: usize,
     waker: Option<Waker>,
     /// The connection is gone; the slot is free once nothing is missing.
     closed: bool,
+    /// Shards to which something was sent that stays open there until the client is gone.
+    open_on: Vec<ShardId>,
 }
 
 #[derive(Debug)]
@@ -53,8 +63,11 @@ pub struct Router {
     peers: Vec<Peer>,
     gathers: Vec<Gather>,
     free: Vec<u32>,
-    /// Operations in outboxes or under way.
+    /// How many clients there have been.
+    clients: u64,
+    /// Outcomes that have not come, and how many of them are those of waits.
     missing: usize,
+    waits: usize,
 }
 
 impl Router {
@@ -63,23 +76,38 @@ impl Router {
     pub fn new(me: ShardId, shards: u16) -> Router {
         let peer = |_| Peer { outbox: Batch::default(), credits: CREDITS, spare: Vec::new() };
         let peers = (0..shards).map(peer).collect();
-        Router { me, peers, gathers: Vec::new(), free: Vec::new(), missing: 0 }
+        Router { me, peers, gathers: Vec::new(), free: Vec::new(), clients: 0, missing: 0, waits: 0 }
     }
 
-    /// Opens a place for a connection's outcomes.
+    /// Which shard this is.
+    #[must_use]
+    pub fn me(&self) -> ShardId {
+        self.me
+    }
+
+    /// Opens a place for a connection's outcomes, and gives its client a ticket.
     pub fn open(&mut self) -> GatherId {
         let id = self.free.pop().unwrap_or_else(|| {
             self.gathers.push(Gather::default());
             self.gathers.len() as u32 - 1
         });
+        self.clients += 1;
+        self.gathers[id as usize].client = Some(Client::new(self.me, self.clients));
         GatherId(id)
     }
 
-    /// Closes it. What is still missing is thrown away when it comes.
+    /// Closes it. What is still missing is thrown away when it comes. The shards where the client may have something open
+    /// are told by an operation that goes the way that everything else went, so it comes behind all that.
     pub fn close(&mut self, id: GatherId) {
+        let by = self.asker(id);
         let gather = &mut self.gathers[id.0 as usize];
         gather.closed = true;
         gather.waker = None;
+        for to in mem::take(&mut gather.open_on) {
+            gather.missing += 1;
+            self.missing += 1;
+            self.peers[to.index()].outbox.push(by, Op::Leave);
+        }
         self.reclaim(id.0);
     }
 
@@ -91,15 +119,46 @@ impl Router {
         }
     }
 
-    /// Adds an operation to the outbox of another shard. Its outcome will be the next in [`outcomes`](Self::outcomes).
+    /// The client of a connection, and where its next outcome goes that does not come at once.
+    #[inline]
+    #[must_use]
+    pub fn asker(&self, id: GatherId) -> Asker {
+        let gather = &self.gathers[id.0 as usize];
+        let client = gather.client.expect("the connection is open");
+        Asker { client, address: Address { gather: id, slot: gather.outcomes.len() as u32 } }
+    }
+
+    /// Makes the place for the next outcome of a connection, the one that [`asker`](Self::asker) names: that of a wait on
+    /// this shard.
+    pub(crate) fn expect_wait(&mut self, id: GatherId) {
+        self.expect(id, Place::Waits);
+    }
+
+    fn expect(&mut self, id: GatherId, place: Place) {
+        self.missing += 1;
+        self.waits += usize::from(place == Place::Waits);
+        let gather = &mut self.gathers[id.0 as usize];
+        gather.missing += 1;
+        gather.outcomes.push_back(place);
+    }
+
+    /// Adds an operation to the outbox of another shard. Its outcome will be the next of [`next_outcome`](Self::next_outcome).
+    ///
+    /// # Panics
+    /// When `to` is this shard: it applies its own operations itself.
     pub fn push(&mut self, id: GatherId, to: ShardId, op: Op<'_>) {
         assert_ne!(to, self.me, "a shard applies its own operations itself");
-        let gather = &mut self.gathers[id.0 as usize];
-        let slot = gather.outcomes.len() as u32;
-        gather.outcomes.push_back(None);
-        gather.missing += 1;
-        self.missing += 1;
-        self.peers[to.index()].outbox.push(Address { gather: id, slot }, op);
+        let by = self.asker(id);
+        if op.stays_open() {
+            let open_on = &mut self.gathers[id.0 as usize].open_on;
+            if !open_on.contains(&to) {
+                open_on.push(to);
+            }
+            self.expect(id, Place::Waits);
+        } else {
+            self.expect(id, Place::Missing);
+        }
+        self.peers[to.index()].outbox.push(by, op);
     }
 
     /// Notes when the operation that was pushed last, to this shard, had been read from its client.
@@ -126,12 +185,16 @@ impl Router {
             let gather = &mut self.gathers[address.gather.0 as usize];
             gather.missing -= 1;
             self.missing -= 1;
+            // A client that leaves has no place for the outcome of that.
+            if let Some(place) = gather.outcomes.get_mut(address.slot as usize) {
+                let before = mem::replace(place, Place::Here(outcome));
+                assert!(!matches!(before, Place::Here(_)), "an operation has one outcome");
+                self.waits -= usize::from(before == Place::Waits);
+            }
             if gather.closed {
                 self.reclaim(address.gather.0);
                 continue;
             }
-            let before = gather.outcomes[address.slot as usize].replace(outcome);
-            assert_eq!(before, None, "an operation has one outcome");
             if gather.missing == 0
                 && let Some(waker) = gather.waker.take()
             {
@@ -163,13 +226,17 @@ impl Router {
     pub fn next_outcome(&mut self, id: GatherId) -> Option<Outcome> {
         let gather = &mut self.gathers[id.0 as usize];
         assert_eq!(gather.missing, 0, "the caller waits for all of them");
-        Some(gather.outcomes.pop_front()?.expect("none is missing"))
+        match gather.outcomes.pop_front()? {
+            Place::Here(outcome) => Some(outcome),
+            Place::Missing | Place::Waits => unreachable!("none is missing"),
+        }
     }
 
-    /// Whether no operation is in an outbox or under way.
+    /// Whether no operation is in an outbox or under way. Waits do not count: they may stand in their lines.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.missing == 0
+        let rests = |peer: &Peer| peer.outbox.is_empty() && peer.credits == CREDITS;
+        self.missing == self.waits && self.peers.iter().all(rests)
     }
 
     /// All other shards.
