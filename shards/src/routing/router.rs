@@ -255,6 +255,7 @@ mod tests {
     use storage::Taken;
 
     use super::*;
+    use crate::moment::Moment;
 
     const ME: ShardId = ShardId(0);
     const OTHER: ShardId = ShardId(1);
@@ -348,6 +349,47 @@ mod tests {
         assert!(!router.is_complete(slow, Waker::noop()) && !router.is_idle());
         router.deliver(OTHER, late);
         assert_eq!(bodies(&mut router, slow), [b"slow"]);
+    }
+
+    #[test]
+    fn a_place_is_used_again_and_a_ticket_is_not() {
+        let mut router = Router::new(ME, 2);
+        let mut tickets = Vec::new();
+        for _ in 0..3 {
+            let id = router.open();
+            assert_eq!(id, GatherId(0), "the place of the one that left");
+            tickets.push(router.asker(id).client);
+            router.close(id);
+        }
+        assert!(tickets.iter().all(|client| client.shard() == ME));
+        tickets.dedup();
+        assert_eq!(tickets.len(), 3);
+    }
+
+    #[test]
+    fn the_shards_that_have_something_open_are_told_and_no_others() {
+        let mut router = Router::new(ME, 3);
+        let id = router.open();
+        let wait = Op::TakeWait { queue: b"q", until: Moment::START };
+        router.push(id, ShardId(1), Op::Take { queue: b"q" });
+        router.push(id, ShardId(2), wait);
+        router.push(id, ShardId(2), wait);
+        let client = router.asker(id).client;
+        router.close(id);
+        let mut ops = Vec::new();
+        for to in [ShardId(1), ShardId(2)] {
+            let mut batch = router.next_batch(to).expect("something to send");
+            while let Some((by, op)) = batch.next() {
+                assert_eq!(by.client, client);
+                ops.push((to.0, op == Op::Leave));
+                batch.answer(Some(Outcome::Empty));
+            }
+            assert!(!router.is_idle());
+            router.deliver(to, batch);
+        }
+        assert_eq!(ops, [(1, false), (2, false), (2, false), (2, true)], "once, and behind all that was sent");
+        assert!(router.is_idle());
+        assert_eq!(router.open(), id, "its place is free");
     }
 
     #[test]

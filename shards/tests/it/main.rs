@@ -9,6 +9,7 @@ mod counts;
 mod history;
 mod lines;
 mod ownership;
+mod pump;
 mod setup;
 mod simulate;
 mod simulated_shard;

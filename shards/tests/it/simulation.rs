@@ -502,6 +502,10 @@ impl<'a> Simulation<'a> {
     fn settle(&mut self) -> Result<()> {
         self.run_until(Simulation::is_at_rest)?;
         for shard in &self.shards {
+            for wait in shard.lines.waits() {
+                let mut clients = self.clients.iter();
+                assert!(clients.any(|client| client.round == wait.address.round), "{wait:?}, and its client is gone");
+            }
             for name in shard.lines.queues() {
                 let queue = shard.history.now().queues.get(&name);
                 assert!(queue.is_none_or(|queue| queue.messages.is_empty()), "a client waits, and there are messages");
