@@ -102,7 +102,7 @@ impl Conversation {
         assert_eq!(is_all, self.session.is_settled(), "every command has its reply");
         let counted = mem::take(&mut self.session.counters);
         self.unanswered += counted.commands;
-        server.handle().with_shard(|shard| shard.counters.add(&counted));
+        server.handle().count(|counters| counters.add(&counted));
         server.handle().settled(mem::take(&mut self.wanted)).await;
         is_all
     }
@@ -152,7 +152,7 @@ impl Drop for Conversation {
     /// What was counted since it was settled last counts too: the bytes of the last replies, for one.
     fn drop(&mut self) {
         let counted = mem::take(&mut self.session.counters);
-        self.handle.with_shard(|shard| shard.counters.add(&counted));
+        self.handle.count(|counters| counters.add(&counted));
     }
 }
 

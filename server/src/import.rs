@@ -51,7 +51,7 @@ pub(crate) fn run(settings: &Settings, source: &str, queues: &[String]) -> Resul
     };
     let began = Instant::now();
     let moved = import.all(&queues);
-    let closed = import.shards.into_iter().try_for_each(|mut shard| shard.store().close());
+    let closed = import.shards.into_iter().try_for_each(|mut shard| shard.close());
     let (messages, took) = (import.moved, began.elapsed());
     println!(
         "moved {messages} messages of {} queues from {source} to {} in {took:.1?}",

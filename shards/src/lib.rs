@@ -31,5 +31,6 @@ pub use moment::Moment;
 pub use op::{Answer, Op, Outcome};
 pub use owner::{ShardId, owner_of};
 pub use routing::batch::Batch;
-pub use routing::router::{CHANNEL_BATCHES, CREDITS, Router};
-pub use storage::{Damaged, Durability, FrameNumber, QueueLine, Recovered, StoreOptions, Survey, Taken, Totals};
+pub use routing::credits::{CHANNEL_BATCHES, CREDITS};
+pub use routing::router::Router;
+pub use storage::{Damaged, Durability, Error, FrameNumber, QueueLine, Recovered, StoreOptions, Survey, Taken, Totals};

@@ -23,7 +23,7 @@ impl Engine {
 
     /// Seals the frame that was filled so far; `None` while a commit is under way, or when nothing was changed.
     pub fn begin_commit(&mut self) -> Option<Commit> {
-        self.shard.store().begin_commit()
+        self.shard.store_mut().begin_commit()
     }
 
     /// Notes that a commit has run without an error, `inline` on the shard's own thread.
@@ -34,33 +34,33 @@ impl Engine {
 
     /// An fdatasync of what was acknowledged after its write only; `None` when everything is durable.
     pub fn begin_sync(&mut self) -> Option<Fsync> {
-        self.shard.store().begin_sync()
+        self.shard.store_mut().begin_sync()
     }
 
     /// Notes that a sync has run without an error.
     pub fn finish_sync(&mut self, sync: &Fsync) {
-        self.shard.store().finish_sync(sync);
+        self.shard.store_mut().finish_sync(sync);
         self.progress();
     }
 
     /// The next piece of work on the log's files. One at a time.
     pub fn segment_chore(&mut self) -> Option<Chore> {
-        self.shard.store().segment_chore()
+        self.shard.store_mut().segment_chore()
     }
 
     /// The next read of the log that an operation or a reclaim waits for. Several may be under way at a time.
     pub fn read_chore(&mut self) -> Option<Chore> {
-        self.shard.store().read_chore()
+        self.shard.store_mut().read_chore()
     }
 
     /// Whether a checkpoint can go on.
     pub fn wants_checkpoint_step(&mut self) -> bool {
-        self.shard.store().wants_checkpoint_step()
+        self.shard.store_mut().wants_checkpoint_step()
     }
 
     /// The next piece of a checkpoint. One at a time.
     pub fn index_chore(&mut self) -> Option<Chore> {
-        self.shard.store().index_chore()
+        self.shard.store_mut().index_chore()
     }
 
     /// Takes a chore back after it ran.
@@ -68,7 +68,7 @@ impl Engine {
     /// # Errors
     /// When the disk has failed. The process must stop, and tell nobody anything.
     pub fn finish_chore(&mut self, chore: Chore) -> Result<()> {
-        let ends_a_wait = self.shard.store().finish_chore(chore)?;
+        let ends_a_wait = self.shard.store_mut().finish_chore(chore)?;
         // A segment that left the ring is said to have left by the next frame.
         self.due.commit = true;
         self.progress();
@@ -84,12 +84,12 @@ impl Engine {
     /// # Errors
     /// When the disk has failed. The process must stop, and tell nobody anything.
     pub fn reclaim(&mut self) -> Result<Option<FrameNumber>> {
-        if !self.shard.store().wants_reclaim() {
+        if !self.shard.store_mut().wants_reclaim() {
             self.progress();
             return Ok(None);
         }
-        self.shard.store().reclaim()?;
-        self.due.reads |= self.shard.store().wants_read_chore();
+        self.shard.store_mut().reclaim()?;
+        self.due.reads |= self.shard.store_mut().wants_read_chore();
         self.due.commit = true;
         Ok(Some(self.changed()))
     }
@@ -97,6 +97,6 @@ impl Engine {
     /// Asks for a checkpoint. It is done when [`storage::Store::checkpoints_finished`] has reached what this returns.
     pub fn request_checkpoint(&mut self) -> u64 {
         self.due.index = true;
-        self.shard.store().request_checkpoint()
+        self.shard.store_mut().request_checkpoint()
     }
 }

@@ -21,13 +21,15 @@ use std::mem;
 use std::task::Waker;
 use std::time::Instant;
 
-use storage::{FrameNumber, Result};
+use storage::{FrameNumber, Result, Store};
 
 use crate::client::{Asker, Client, GatherId};
 use crate::engine::deadlines::Deadlines;
 use crate::engine::serving::Serving;
 use crate::engine::shard::{Late, Shard};
 use crate::engine::timers::Timer;
+use crate::figures::counters::Counters;
+use crate::figures::latency::Latency;
 use crate::moment::Moment;
 use crate::op::{Answer, Op, Outcome};
 use crate::owner::ShardId;
@@ -131,9 +133,31 @@ impl Engine {
         engine
     }
 
-    /// The shard itself.
-    pub fn shard(&mut self) -> &mut Shard {
-        &mut self.shard
+    /// What the shard holds, to be looked at.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        self.shard.store()
+    }
+
+    /// What the shard counts.
+    pub fn counters(&mut self) -> &mut Counters {
+        &mut self.shard.counters
+    }
+
+    /// Notes that a connection was accepted and is open.
+    pub fn note_connection_opened(&mut self) {
+        self.shard.counters.connections += 1;
+        self.shard.curr_connections += 1;
+    }
+
+    /// Notes that a connection is open no more.
+    pub fn note_connection_closed(&mut self) {
+        self.shard.curr_connections -= 1;
+    }
+
+    /// Where time goes.
+    pub(crate) fn latency(&mut self) -> &mut Latency {
+        &mut self.shard.latency
     }
 
     // ---- what follows ----

@@ -34,11 +34,11 @@ pub struct Late {
 pub struct Shard {
     store: Store,
     /// What it counts; connections count here too.
-    pub counters: Counters,
+    pub(crate) counters: Counters,
     /// Connections that are open.
-    pub curr_connections: u64,
+    pub(crate) curr_connections: u64,
     /// Where time goes; those who do the input and output say when something happened.
-    pub latency: Latency,
+    pub(crate) latency: Latency,
     waiters: Waiters,
     /// Waits that came before this mark end with nothing.
     waits_ended: u64,
@@ -120,6 +120,14 @@ impl Shard {
         let stored = self.store.at_once(|store| store.put(queue, flags, body))?.is_some();
         self.store.settle()?;
         Ok(stored)
+    }
+
+    /// Writes down everything, for a shard that no engine drives and that is used no more.
+    ///
+    /// # Errors
+    /// When the disk has failed.
+    pub fn close(&mut self) -> Result<()> {
+        self.store.close()
     }
 
     /// Has what failed for now tried again, and a full disk looked at anew.
@@ -312,8 +320,12 @@ impl Shard {
         self.store.finish_commit(commit);
     }
 
-    /// The store, for those who run its slow parts.
-    pub fn store(&mut self) -> &mut Store {
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The store, for the engine, which hands out its slow parts.
+    pub(super) fn store_mut(&mut self) -> &mut Store {
         &mut self.store
     }
 }

@@ -42,7 +42,7 @@ impl Engine {
             self.timers.set(timer, now.after_ms(PERIOD_MS));
             match timer {
                 Timer::Retry => {
-                    self.shard.store().tick();
+                    self.shard.tick();
                     self.progress();
                     self.retry();
                 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use glommio::timer::sleep;
 use storage::Chore;
 
-use super::{Pump, fatal};
+use super::Pump;
 use crate::engine::Engine;
 
 /// How long a piece of the last checkpoint may take; most take a few milliseconds.
@@ -34,7 +34,7 @@ async fn run(pump: &Pump, mut chore: Chore) {
             chore
         })
         .await;
-    pump.with_engine(|engine| engine.finish_chore(chore).unwrap_or_else(|error| fatal(&error)));
+    pump.with_engine(|engine| engine.finish_chore(chore).unwrap_or_else(|error| (pump.fail)(&error)));
 }
 
 async fn segments(pump: Rc<Pump>) {
@@ -77,7 +77,8 @@ async fn index(pump: Rc<Pump>) {
 async fn reclaim(pump: Rc<Pump>) {
     loop {
         pump.reclaim_due.wait().await;
-        while let Some(copied) = pump.with_engine(|engine| engine.reclaim().unwrap_or_else(|error| fatal(&error))) {
+        while let Some(copied) = pump.with_engine(|engine| engine.reclaim().unwrap_or_else(|error| (pump.fail)(&error)))
+        {
             pump.acknowledged.reached(copied).await;
             pump.turns.next().await;
         }
@@ -109,7 +110,7 @@ async fn checkpoints(pump: Rc<Pump>, interval: Duration) {
 async fn sync(pump: &Pump) {
     let Some(sync) = pump.with_engine(Engine::begin_sync) else { return };
     let sync = glommio::executor().spawn_blocking(move || sync.run().map(|()| sync)).await;
-    let sync = sync.unwrap_or_else(|error| fatal(&error));
+    let sync = sync.unwrap_or_else(|error| (pump.fail)(&error));
     pump.with_engine(|engine| engine.finish_sync(&sync));
 }
 
@@ -117,7 +118,7 @@ async fn sync(pump: &Pump) {
 pub(super) async fn finish(pump: &Pump) {
     settle(pump).await;
     let wanted = pump.with_engine(Engine::request_checkpoint);
-    while pump.with_engine(|engine| engine.shard().store().checkpoints_finished()) < wanted {
+    while pump.engine.borrow().store().checkpoints_finished() < wanted {
         if pump.index_chore_began.get().is_some_and(|began| began.elapsed() >= INDEX_CHORE_MAX) {
             log::warn!(
                 "shard {}: the disk is slow, so the stop leaves the checkpoint: the next start reads more of the log",

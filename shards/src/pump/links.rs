@@ -10,7 +10,7 @@ use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender
 
 use crate::engine::Packet;
 use crate::owner::ShardId;
-use crate::routing::router::CHANNEL_BATCHES;
+use crate::routing::credits::CHANNEL_BATCHES;
 
 /// One shard's ends of the channels to and from all others. Made by [`links`], for all shards at once.
 #[derive(Debug)]

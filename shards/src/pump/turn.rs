@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use storage::FrameNumber;
 
+use super::Pump;
 use super::piece::Piece;
-use super::{Pump, fatal};
 use crate::client::GatherId;
 use crate::engine::Engine;
 use crate::moment::Moment;
@@ -45,7 +45,7 @@ impl Turn<'_> {
     #[must_use = "an outcome may not be told before its frame is safe"]
     pub fn submit(&mut self, to: ShardId, op: Op<'_>) -> Answer {
         let answer = self.engine.submit(self.now, self.gather, to, op, &mut self.frame_needed);
-        let answer = answer.unwrap_or_else(|error| fatal(&error));
+        let answer = answer.unwrap_or_else(|error| (self.pump.fail)(&error));
         match &answer {
             Answer::Now(outcome) => {
                 self.ops += 1;
@@ -77,7 +77,7 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if let Some(read_at) = self.read_at.filter(|_| self.ops > 0) {
-            self.engine.shard().latency.applied(read_at, self.ops, self.changes, self.frame_needed);
+            self.engine.latency().applied(read_at, self.ops, self.changes, self.frame_needed);
             self.pump.applied.notify();
         }
         self.pump.follow(&mut self.engine);

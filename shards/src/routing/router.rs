@@ -1,10 +1,9 @@
 //! Routing between shards, as plain state: what waits to be sent to whom, what is under way, and where the outcomes go.
 //!
 //! Each connection has a [`GatherId`]. Its operations for other shards go into the outbox of their shard, together with
-//! those of all other connections of this turn, and an outbox leaves as one batch. A batch costs a credit until it comes
-//! back. So at most [`CREDITS`] batches are ever on the way to a peer, and what has no credit waits in the outbox and makes
-//! the next batch larger. Outcomes that come back in a batch of their own, before or after that with which they were sent,
-//! cost nothing: an operation that waits for the disk holds no credit.
+//! those of all other connections of this turn, and an outbox leaves as one batch, for a [credit](super::credits).
+//! Outcomes that come back in a batch of their own, before or after that with which they were sent, cost nothing: an operation
+//! that waits, for the disk or for a message, holds no credit.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -15,14 +14,7 @@ use crate::client::{Address, Asker, Client, GatherId};
 use crate::op::{Op, Outcome};
 use crate::owner::ShardId;
 use crate::routing::batch::Batch;
-
-/// Batches that may be under way to one shard.
-pub const CREDITS: usize = 4;
-/// What a channel from one shard to another holds: requests, answers to the other's, and as much again for answers that
-/// come back in parts. What does not fit is kept and sent later.
-pub const CHANNEL_BATCHES: usize = 4 * CREDITS;
-/// Buffers of a batch that have grown beyond this are not kept.
-const BATCH_BYTES_KEPT: usize = 1 << 20;
+use crate::routing::credits::Peer;
 
 /// An outcome's place.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,15 +39,6 @@ struct Gather {
     open_on: Vec<ShardId>,
 }
 
-#[derive(Debug)]
-struct Peer {
-    outbox: Batch,
-    /// How many batches more may be under way.
-    credits: usize,
-    /// Buffers for the next batches.
-    spare: Vec<Batch>,
-}
-
 /// A shard's side of the traffic with all others.
 #[derive(Debug)]
 pub struct Router {
@@ -74,8 +57,7 @@ impl Router {
     /// The router of shard `me` out of `shards`.
     #[must_use]
     pub fn new(me: ShardId, shards: u16) -> Router {
-        let peer = |_| Peer { outbox: Batch::default(), credits: CREDITS, spare: Vec::new() };
-        let peers = (0..shards).map(peer).collect();
+        let peers = (0..shards).map(|_| Peer::new()).collect();
         Router { me, peers, gathers: Vec::new(), free: Vec::new(), clients: 0, missing: 0, waits: 0 }
     }
 
@@ -168,15 +150,7 @@ impl Router {
 
     /// The next batch for a shard, if there is something to send and a credit for it.
     pub fn next_batch(&mut self, to: ShardId) -> Option<Batch> {
-        let peer = &mut self.peers[to.index()];
-        if peer.outbox.is_empty() {
-            return None;
-        }
-        peer.credits = peer.credits.checked_sub(1)?;
-        let empty = peer.spare.pop().unwrap_or_default();
-        let mut batch = mem::replace(&mut peer.outbox, empty);
-        batch.has_credit = true;
-        Some(batch)
+        self.peers[to.index()].next_batch()
     }
 
     /// Takes a batch that came back, takes back its credit, and wakes the connections that have all their outcomes now.
@@ -201,13 +175,7 @@ impl Router {
                 waker.wake();
             }
         }
-        if mem::take(&mut batch.has_credit) {
-            let peer = &mut self.peers[from.index()];
-            peer.credits += 1;
-            assert!(peer.credits <= CREDITS, "a credit comes back once");
-            batch.clear(BATCH_BYTES_KEPT);
-            peer.spare.push(batch);
-        }
+        self.peers[from.index()].take_back(batch);
     }
 
     /// Whether all outcomes of a connection are there; if not, `waker` is woken when they are.
@@ -235,8 +203,7 @@ impl Router {
     /// Whether no operation is in an outbox or under way. Waits do not count: they may stand in their lines.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        let rests = |peer: &Peer| peer.outbox.is_empty() && peer.credits == CREDITS;
-        self.missing == self.waits && self.peers.iter().all(rests)
+        self.missing == self.waits && self.peers.iter().all(Peer::is_idle)
     }
 
     /// All other shards.
@@ -256,6 +223,7 @@ mod tests {
 
     use super::*;
     use crate::moment::Moment;
+    use crate::routing::credits::CREDITS;
 
     const ME: ShardId = ShardId(0);
     const OTHER: ShardId = ShardId(1);

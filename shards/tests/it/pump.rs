@@ -18,6 +18,10 @@ const LONG_MS: u64 = 600_000;
 /// What a test may take, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+fn fail(error: &shards::Error) -> ! {
+    panic!("the disk has failed: {error}")
+}
+
 /// Runs a story on the first of two shards.
 fn on_two_shards<F: Future<Output = ()>>(story: impl FnOnce(ShardHandle) -> F + Send + 'static) {
     let (done, is_done) = mpsc::channel();
@@ -35,7 +39,7 @@ fn on_two_shards<F: Future<Output = ()>>(story: impl FnOnce(ShardHandle) -> F + 
                 };
                 let (store, _) = Store::open(Arc::new(CrashDisk::default()), None, options).unwrap();
                 let options = PumpOptions { commit: CommitMode::Inline, checkpoint_interval: None };
-                let handle = ShardHandle::start(Shard::new(store), links, options).await;
+                let handle = ShardHandle::start(Shard::new(store), links, options, fail).await;
                 if let Some((story, done)) = told {
                     story(handle).await;
                     done.send(()).unwrap();

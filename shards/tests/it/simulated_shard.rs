@@ -102,7 +102,7 @@ impl SimulatedShard {
     /// What is not at rest: under way, due, or to be done without anybody having been woken for it.
     pub(crate) fn left(&mut self) -> Vec<&'static str> {
         let is_idle = self.engine.is_idle();
-        let store = self.engine.shard().store();
+        let store = self.engine.store();
         let left = [
             (!is_idle, "batches of others, or for others"),
             (self.due != Due::default(), "a task that is due"),
