@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use shards::{DataDirectory, Shard, owner_of};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::data_directory;
 use crate::settings::Settings;
 use listing::{Listed, Listing, Unsayable, named};
 use source::{Head, Source, text};
@@ -32,12 +33,12 @@ pub(crate) fn run(settings: &Settings, source: &str, queues: &[String]) -> Resul
         signal_hook::flag::register(signal, Arc::clone(&stop))
             .map_err(|e| format!("signals cannot be handled: {e}"))?;
     }
-    let directory = DataDirectory::lock(&settings.directory).map_err(|e| e.to_string())?;
+    let directory = DataDirectory::lock(&settings.directory).map_err(|error| data_directory::line(&error))?;
     if let Some(identity) = &settings.identity {
-        directory.give_to(identity.uid(), identity.gid()).map_err(|e| e.to_string())?;
+        directory.give_to(identity.uid(), identity.gid()).map_err(|error| data_directory::line(&error))?;
         identity.assume(settings.core_files)?;
     }
-    let opened = directory.open(settings.shards, settings.storage).map_err(|e| e.to_string())?;
+    let opened = data_directory::open(&directory, settings)?;
     let mut import = Import {
         source: Source::connect(source, &stop)?,
         shards: opened.into_iter().map(|(shard, _)| shard).collect(),

@@ -13,6 +13,7 @@ mod connection;
 mod control;
 mod conversation;
 mod daemon;
+mod data_directory;
 mod drain;
 mod entry;
 mod executors;

@@ -20,7 +20,8 @@ mod routing;
 
 pub use client::{Address, Asker, Client, GatherId};
 pub use commit::policy::{CommitMode, CommitPolicy};
-pub use data::directory::{DataDirectory, DirectoryError, Repaired};
+pub use data::directory::{DataDirectory, Repaired};
+pub use data::error::{DirectoryError, Remedy};
 pub use data::inventory::{Inventory, Missing};
 pub use data::moving::Moved;
 pub use engine::shard::{Late, Shard};
