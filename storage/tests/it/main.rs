@@ -15,6 +15,7 @@ mod flush;
 mod missing;
 mod model;
 mod names;
+mod out_of_order;
 mod random;
 mod reads;
 mod seeds;
