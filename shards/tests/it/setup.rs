@@ -17,7 +17,7 @@ pub(crate) enum Step {
     /// A shard takes a packet out of a channel.
     Receive,
     /// A shard applies operations of others.
-    Serve,
+    Apply,
     Commit,
     Sync,
     Segments,
@@ -37,7 +37,7 @@ const STEPS: [Step; 14] = [
     Step::Client,
     Step::Send,
     Step::Receive,
-    Step::Serve,
+    Step::Apply,
     Step::Commit,
     Step::Sync,
     Step::Segments,
