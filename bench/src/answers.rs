@@ -4,7 +4,7 @@ mod memcache;
 mod redis;
 
 use crate::message::{self, Filling, Stamp};
-use crate::options::{Options, Protocol, Sizes};
+use crate::options::{Arguments, Protocol, Sizes};
 use crate::workload::{self, Request};
 
 /// More than any answer to a get can have. A server that sends this much without an answer in it sends nonsense.
@@ -43,7 +43,7 @@ pub(crate) struct Dialect {
 }
 
 impl Dialect {
-    pub(crate) fn new(options: &Options, run: Option<u32>) -> Dialect {
+    pub(crate) fn new(options: &Arguments, run: Option<u32>) -> Dialect {
         let sizes = options.sizes();
         let mut dialect = Dialect {
             protocol: options.protocol,

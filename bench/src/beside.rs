@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use protocol::response::Response;
 
 use crate::connection::reachable;
-use crate::options::Options;
+use crate::options::Arguments;
 use gate::Gate;
 pub(crate) use load::Load;
 use load::Plan;
@@ -42,7 +42,7 @@ impl Beside {
 }
 
 /// Measures beside each load that the options name, one after the other.
-pub(crate) fn run(options: &Options) -> Result<Beside, String> {
+pub(crate) fn run(options: &Arguments) -> Result<Beside, String> {
     let address = reachable(options)?;
     let began = SystemTime::now();
     let mut loads = Vec::new();
@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<Beside, String> {
     Ok(Beside { began, loads })
 }
 
-fn measure(options: &Options, address: &SocketAddr, load: Load) -> Result<(Felt, Pressed), String> {
+fn measure(options: &Arguments, address: &SocketAddr, load: Load) -> Result<(Felt, Pressed), String> {
     let prefix = options.key_prefix.as_str();
     let body_bytes = options.data_size;
     let plan = Plan::new(load, prefix, body_bytes);

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use crate::answers::{ANSWER_BYTES_MAX, Answer, Dialect};
-use crate::options::Options;
+use crate::options::Arguments;
 use crate::workload::Request;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -141,7 +141,7 @@ impl AsFd for Connection {
 }
 
 /// The server's address: the first that takes a connection.
-pub(crate) fn reachable(options: &Options) -> Result<SocketAddr, String> {
+pub(crate) fn reachable(options: &Arguments) -> Result<SocketAddr, String> {
     let (server, port) = (options.server.as_str(), options.port);
     let unreachable = |reason: String| format!("cannot reach {server}:{port}: {reason}");
     let addresses = (server, port).to_socket_addrs().map_err(|error| unreachable(error.to_string()))?;

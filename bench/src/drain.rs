@@ -9,7 +9,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
 use crate::answers::{Answer, Dialect};
 use crate::connection::{Asked, CONNECT_TIMEOUT, Connection, Trouble};
-use crate::options::Options;
+use crate::options::Arguments;
 use crate::verify::Verifier;
 use crate::workload::Request;
 
@@ -56,7 +56,7 @@ impl Remaining {
 
 /// Gets until every queue has answered that it is empty.
 pub(crate) fn drain(
-    options: &Options,
+    options: &Arguments,
     run: u32,
     address: &SocketAddr,
     verifier: &mut Verifier,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::options::Options;
+use crate::options::Arguments;
 use crate::tally::Second;
 
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(crate) struct Live(ProgressBar);
 
 impl Live {
     /// It is drawn on stderr, and only if that is a terminal.
-    pub(crate) fn new(options: &Options) -> Live {
+    pub(crate) fn new(options: &Arguments) -> Live {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         // The template is good.
         if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {

@@ -20,10 +20,10 @@ mod workload;
 use std::process::ExitCode;
 
 use clap::Parser;
-use options::Options;
+use options::Arguments;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = Arguments::parse();
     let outcome = options.check().and_then(|()| {
         if !options.compare.is_empty() {
             return report::compare(&options).map(|()| true);

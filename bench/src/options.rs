@@ -39,7 +39,7 @@ const BESIDE_NOT: [&str; 16] = [
 /// options are memtier_benchmark's where it has them; the defaults are for queues: 64 of them, as many gets as sets.
 #[derive(Parser, Debug, Clone, PartialEq)]
 #[command(name = "rushq-bench", version, args_override_self = true)]
-pub(crate) struct Options {
+pub(crate) struct Arguments {
     /// Host name or address of the server
     #[arg(short, long, default_value = "127.0.0.1")]
     pub(crate) server: String,
@@ -153,7 +153,7 @@ pub(crate) enum Role {
     Consumer,
 }
 
-impl Options {
+impl Arguments {
     /// What each connection does, in the order in which the threads are given them.
     pub(crate) fn roles(&self) -> Vec<Role> {
         if self.has_populations() {
@@ -216,9 +216,9 @@ impl Options {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn parse(line: &str) -> Result<Options, String> {
+    pub(crate) fn parse(line: &str) -> Result<Arguments, String> {
         let words = std::iter::once("rushq-bench").chain(line.split_whitespace());
-        let options = Options::try_parse_from(words).map_err(|error| error.to_string())?;
+        let options = Arguments::try_parse_from(words).map_err(|error| error.to_string())?;
         options.check().map(|()| options)
     }
 

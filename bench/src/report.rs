@@ -14,11 +14,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::beside::Beside;
-use crate::options::Options;
+use crate::options::Arguments;
 use crate::run::Outcome;
 
 /// Prints the report, and writes the files that were asked for.
-pub(crate) fn tell(options: &Options, outcome: &Outcome) -> Result<(), String> {
+pub(crate) fn tell(options: &Arguments, outcome: &Outcome) -> Result<(), String> {
     let document = json::document(options, outcome);
     print!("{}", table::of(&document, !options.hide_histogram));
     if let Some(path) = &options.json_out_file {
@@ -31,7 +31,7 @@ pub(crate) fn tell(options: &Options, outcome: &Outcome) -> Result<(), String> {
 }
 
 /// The same for what a client felt beside loads.
-pub(crate) fn tell_beside(options: &Options, outcome: &Beside) -> Result<(), String> {
+pub(crate) fn tell_beside(options: &Arguments, outcome: &Beside) -> Result<(), String> {
     let document = beside::document(options, outcome);
     print!("{}", beside::table(&document));
     if let Some(path) = &options.json_out_file {
@@ -44,7 +44,7 @@ pub(crate) fn tell_beside(options: &Options, outcome: &Beside) -> Result<(), Str
 }
 
 /// Compares the results of earlier runs.
-pub(crate) fn compare(options: &Options) -> Result<(), String> {
+pub(crate) fn compare(options: &Arguments) -> Result<(), String> {
     let documents = options.compare.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     match documents.iter().filter(|document| beside::is(document)).count() {
         0 => {}

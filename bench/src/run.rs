@@ -14,7 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::connection::{CONNECT_TIMEOUT, Connection, reachable};
 use crate::drain::{self, Drained};
 use crate::live::Live;
-use crate::options::{Options, Role};
+use crate::options::{Arguments, Role};
 use crate::restart::{self, Gap, Restarted};
 use crate::tally::{Second, Tally};
 use crate::usage;
@@ -55,7 +55,7 @@ impl Outcome {
 }
 
 /// Connects all clients, and then puts the load on.
-pub(crate) fn run(options: &Options) -> Result<Outcome, String> {
+pub(crate) fn run(options: &Arguments) -> Result<Outcome, String> {
     let address = reachable(options)?;
     if let Some(pid) = options.server_pid
         && usage::of_process(pid).is_none()
@@ -118,7 +118,7 @@ fn run_number(began: SystemTime) -> u32 {
 
 /// The clients of each thread, connected.
 fn connect(
-    options: &Options,
+    options: &Arguments,
     address: &SocketAddr,
     roles: &[Role],
     mut verifier: Option<&mut Verifier>,
@@ -176,7 +176,7 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> String {
 }
 
 /// Adds up what the threads tell of each second, and shows it, until they end.
-fn collect(seconds: &Receiver<(u64, Box<Tally>)>, options: &Options) -> (Tally, Vec<Second>) {
+fn collect(seconds: &Receiver<(u64, Box<Tally>)>, options: &Arguments) -> (Tally, Vec<Second>) {
     let mut total = Tally::new();
     let mut course = Vec::new();
     let mut pending: BTreeMap<u64, (usize, Box<Tally>)> = BTreeMap::new();

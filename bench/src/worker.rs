@@ -14,7 +14,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
 use crate::answers::Dialect;
 use crate::connection::{CONNECT_TIMEOUT, Connection, Trouble};
-use crate::options::{Options, Role};
+use crate::options::{Arguments, Role};
 use crate::restart::Gap;
 use crate::tally::Tally;
 use crate::usage;
@@ -41,7 +41,7 @@ const TIMER: u64 = u64::MAX;
 /// What the threads have in common.
 #[derive(Debug)]
 pub(crate) struct Shared<'a> {
-    pub(crate) options: &'a Options,
+    pub(crate) options: &'a Arguments,
     pub(crate) address: SocketAddr,
     /// All threads, and who started them, begin at once.
     pub(crate) barrier: Barrier,

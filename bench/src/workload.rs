@@ -1,6 +1,6 @@
 //! What a client asks for next.
 
-use crate::options::{Options, Pattern, Role, Sizes};
+use crate::options::{Arguments, Pattern, Role, Sizes};
 
 /// A request, before it is bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    pub(crate) fn new(options: &Options) -> Spread {
+    pub(crate) fn new(options: &Arguments) -> Spread {
         Spread { queues: options.queues(), pattern: options.key_pattern }
     }
 
@@ -77,7 +77,7 @@ pub(crate) struct Workload {
 
 impl Workload {
     /// Clients begin at different places in the ratio's round, so that not all set at the same time.
-    pub(crate) fn new(options: &Options, role: Role, client: usize, producer: u32) -> Workload {
+    pub(crate) fn new(options: &Arguments, role: Role, client: usize, producer: u32) -> Workload {
         let (sets, gets) = match role {
             Role::Mixed => (u64::from(options.ratio.sets), u64::from(options.ratio.gets)),
             Role::Producer => (1, 0),

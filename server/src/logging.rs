@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use log::LevelFilter;
 use nix::fcntl::OFlag;
 
-use crate::options::Options;
+use crate::options::Arguments;
 use crate::privileges::Identity;
 
 /// The file of `--log-file`, if the log goes to one.
@@ -47,7 +47,7 @@ impl Write for Writer {
 ///
 /// # Errors
 /// One line, when the file cannot be opened.
-pub(crate) fn start(options: &Options, path: Option<&Path>, owner: Option<&Identity>) -> Result<(), String> {
+pub(crate) fn start(options: &Arguments, path: Option<&Path>, owner: Option<&Identity>) -> Result<(), String> {
     let everything_of_ours = "warn,rushq=trace,shards=trace,storage=trace";
     let environment = env_logger::Env::default().default_filter_or(everything_of_ours);
     let mut builder = env_logger::Builder::from_env(environment);

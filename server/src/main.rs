@@ -52,7 +52,7 @@ use std::process::ExitCode;
 use tikv_jemallocator::Jemalloc;
 
 use crate::daemon::Role;
-use crate::options::Options;
+use crate::options::Arguments;
 use crate::settings::Settings;
 
 /// Bodies of all sizes come and go in no order: the C library's allocator tidies up after them for milliseconds.
@@ -60,7 +60,7 @@ use crate::settings::Settings;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
-    let options = Options::from_command_line();
+    let options = Arguments::from_command_line();
     match run(&options) {
         Ok(code) => code,
         Err(what) => {
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
 }
 
 /// What the options ask this process to be. An error is one line for the operator.
-fn run(options: &Options) -> Result<ExitCode, String> {
+fn run(options: &Arguments) -> Result<ExitCode, String> {
     if options.kept.is_any() {
         options.kept.keep()?;
         return Ok(ExitCode::SUCCESS);

@@ -13,7 +13,7 @@ use crate::keeper::Kept;
 #[derive(Parser, Debug)]
 #[command(name = "rushq", version, args_override_self = true, disable_help_flag = true, disable_version_flag = true)]
 #[command(override_usage = "rushq [options]")]
-pub(crate) struct Options {
+pub(crate) struct Arguments {
     /// TCP port; 0 takes any free one [default: 22201, none when -s is given]
     #[arg(short = 'p', long, value_name = "N", help_heading = "Who gets in")]
     pub(crate) port: Option<u16>,
@@ -207,10 +207,10 @@ fn octal(digits: &str) -> Result<u32, String> {
     mask.ok_or_else(|| "it is octal, 0 to 0777".to_string())
 }
 
-impl Options {
+impl Arguments {
     /// Parses the process's command line; prints and exits when it asks for help or the like, or is wrong.
-    pub(crate) fn from_command_line() -> Options {
-        let error = match Options::try_parse() {
+    pub(crate) fn from_command_line() -> Arguments {
+        let error = match Arguments::try_parse() {
             Ok(options) if options.license => {
                 print!("{}", include_str!("../../LICENSE"));
                 process::exit(0)
@@ -249,13 +249,13 @@ pub(crate) mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    pub(crate) fn parse(line: &str) -> Options {
-        Options::try_parse_from(format!("rushq {line}").split_whitespace()).expect("a good line")
+    pub(crate) fn parse(line: &str) -> Arguments {
+        Arguments::try_parse_from(format!("rushq {line}").split_whitespace()).expect("a good line")
     }
 
     #[test]
     fn the_definition_is_sound() {
-        Options::command().debug_assert();
+        Arguments::command().debug_assert();
     }
 
     #[test]
@@ -301,7 +301,7 @@ pub(crate) mod tests {
         assert_eq!(parse("-a 0777").unix_mask, 0o777);
         assert_eq!(parse("").unix_mask, 0o700);
         for bad in ["8", "01000", "rw"] {
-            assert!(Options::try_parse_from(["rushq", "-a", bad]).is_err(), "{bad}");
+            assert!(Arguments::try_parse_from(["rushq", "-a", bad]).is_err(), "{bad}");
         }
     }
 }

@@ -9,7 +9,7 @@ use shards::{CommitMode, Durability};
 use crate::addresses::{Endpoint, endpoints};
 use crate::limits;
 use crate::logging;
-use crate::options::Options;
+use crate::options::Arguments;
 use crate::paths::{absolute, refuse_own_name};
 use crate::privileges::Identity;
 use crate::session::Rules;
@@ -62,7 +62,7 @@ pub(crate) struct Settings {
     pub(crate) memory_bytes: usize,
     pub(crate) pump: PumpOptions,
     /// For each shard.
-    pub(crate) storage: shards::Options,
+    pub(crate) storage: shards::StoreOptions,
 }
 
 impl Settings {
@@ -70,7 +70,7 @@ impl Settings {
     ///
     /// # Errors
     /// One line that names the option and says what to do.
-    pub(crate) fn new(options: &Options) -> Result<Settings, String> {
+    pub(crate) fn new(options: &Arguments) -> Result<Settings, String> {
         let cores = limits::allowed_cores()?;
         let shards =
             options.threads.unwrap_or_else(|| u16::try_from(cores.len()).unwrap_or(SHARDS_MAX).min(SHARDS_MAX));
@@ -125,7 +125,7 @@ impl Settings {
                 commit: options.commit.into(),
                 checkpoint_interval: seconds(options.checkpoint_seconds),
             },
-            storage: shards::Options {
+            storage: shards::StoreOptions {
                 durability: if options.no_sync { Durability::Written } else { Durability::Synced },
                 segment_bytes: segment_bytes(options)?,
                 memory_bytes: memory_bytes / usize::from(shards),
@@ -213,7 +213,7 @@ fn beside_own_names(path: &Path, option: &str, data: &Path) -> Result<PathBuf, S
 }
 
 /// Checks the sizes that must fit in the machine's memory. Returns that of `-m` in bytes.
-fn sizes(options: &Options, machine_bytes: u64) -> Result<usize, String> {
+fn sizes(options: &Arguments, machine_bytes: u64) -> Result<usize, String> {
     let (memory, commit) = (options.memory as u64, options.commit_kilobytes as u64);
     let (machine_megabytes, machine_kilobytes) = (machine_bytes >> 20, machine_bytes >> 10);
     if memory > machine_megabytes {
@@ -233,13 +233,13 @@ fn sizes(options: &Options, machine_bytes: u64) -> Result<usize, String> {
     Ok(options.memory << 20)
 }
 
-fn segment_bytes(options: &Options) -> Result<u32, String> {
+fn segment_bytes(options: &Arguments) -> Result<u32, String> {
     let body = options.body_bytes;
-    let most = shards::Options::body_bytes_max_in(SEGMENT_BYTES_MAX as u32);
+    let most = shards::StoreOptions::body_bytes_max_in(SEGMENT_BYTES_MAX as u32);
     if !(1..=most).contains(&body) {
         return Err(format!("-B {body} is not possible; it is 1 to {most}"));
     }
-    let least = shards::Options::segment_bytes_min(body);
+    let least = shards::StoreOptions::segment_bytes_min(body);
     let bytes = options.segment_bytes.unwrap_or(SEGMENT_BYTES.max(least));
     if bytes > SEGMENT_BYTES_MAX {
         return Err(format!("--segment-bytes {bytes} is not possible; it is {SEGMENT_BYTES_MAX} at most"));

@@ -2,8 +2,8 @@
 
 use storage::{QueueLine, Taken};
 
-use crate::figures::Figures;
-use crate::latency::StageTimes;
+use crate::figures::counters::Figures;
+use crate::figures::latency::StageTimes;
 
 /// Something to be done by the shard that owns a queue, or by each shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

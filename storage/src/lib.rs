@@ -1,17 +1,17 @@
 //! One shard's storage: its queues in memory, a log that is the truth, and a sled tree that is the log's index.
 //!
 //! The crate knows nothing of commands, connections or other shards, and starts no thread of its own. [`Store`] applies
-//! changes in memory and gathers them in a frame; [`Commit`], [`Sync`] and [`Chore`] are the slow parts, to be run
+//! changes in memory and gathers them in a frame; [`Commit`], [`Fsync`] and [`Chore`] are the slow parts, to be run
 //! wherever the caller likes. A change is safe, and may be acknowledged, once [`Store::acknowledged`] has reached the
 //! frame that [`Store::changed`] gave right after it.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use storage::{Attempt, Durability, Files, Options, Store};
+//! use storage::{Attempt, Durability, Files, StoreOptions, Store};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let directory = std::env::temp_dir().join(format!("storage-doc-{}", std::process::id()));
-//! let options = Options {
+//! let options = StoreOptions {
 //!     durability: Durability::Synced,
 //!     segment_bytes: 1 << 20,
 //!     memory_bytes: 1 << 20,
@@ -35,46 +35,28 @@
 //! log's and the index's is touched. The log alone is always enough to rebuild everything.
 
 mod attempt;
-mod checkpoint;
-mod chore;
-mod codec;
-mod commit;
-mod directory;
 mod disk;
-mod entry;
 mod error;
-mod files;
-mod flush;
-mod frame;
-mod identity;
 mod index;
 mod log;
 mod memory;
-mod offline;
+mod options;
 mod queue;
-mod queues;
-mod reader;
-mod reads;
-mod rebuild;
-mod reclaim;
 mod recovery;
-mod segment;
-mod segment_notes;
-mod slots;
 mod store;
-mod survey;
-mod windows;
 
 pub use attempt::Attempt;
-pub use chore::Chore;
-pub use commit::{Commit, CommitTimes, Sync};
+pub use disk::files::Files;
 pub use disk::{Disk, DiskFile};
-pub use entry::{QueueId, Seq};
 pub use error::{Error, Result};
-pub use files::Files;
-pub use frame::FrameNumber;
-pub use identity::log_ids;
 pub use index::Tree;
-pub use recovery::Recovered;
-pub use store::{Durability, Options, QueueLine, Store, Taken, Totals};
-pub use survey::{Damaged, Survey, Surveyed};
+pub use log::commit::{Commit, CommitTimes, Fsync};
+pub use log::entry::{QueueId, Seq};
+pub use log::frame::FrameNumber;
+pub use log::identity::log_ids;
+pub use options::{Durability, StoreOptions};
+pub use queue::Taken;
+pub use recovery::survey::{Damaged, Survey, Surveyed};
+pub use store::chore::Chore;
+pub use store::open::Recovered;
+pub use store::{QueueLine, Store, Totals};

@@ -1,6 +1,6 @@
 //! What the command line must not say.
 
-use super::{Options, Protocol};
+use super::{Arguments, Protocol};
 use crate::message;
 
 const TEST_TIME_MAX_SECS: f64 = 24.0 * 60.0 * 60.0;
@@ -12,7 +12,7 @@ const KEY_PREFIX_MAX: usize = protocol::QUEUE_NAME_BYTES_MAX - 10;
 const PIPELINE_MAX: usize = 10_000;
 const CONNECTIONS_MAX: usize = 100_000;
 
-impl Options {
+impl Arguments {
     /// Says what is wrong with the values, if anything is.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.check_counts()?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::several::{Named, entry, median, split};
 use super::{json as run_json, number, text};
 use crate::beside::{Beside, Load, Measured};
-use crate::options::Options;
+use crate::options::Arguments;
 use crate::usage;
 
 /// A client that waited for a CPU for more than this share of the time felt that, and not the server alone.
@@ -18,7 +18,7 @@ pub(super) fn is(document: &Value) -> bool {
     document["beside"].is_array()
 }
 
-pub(super) fn document(options: &Options, outcome: &Beside) -> Value {
+pub(super) fn document(options: &Arguments, outcome: &Beside) -> Value {
     let mut document = run_json::head(options, outcome.began);
     let figures = json!({
         "configuration": {

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::options::Options;
+use crate::options::Arguments;
 use crate::run::Outcome;
 use crate::usage;
 use crate::verify::{Fault, Verdict};
 
 /// What makes the figures less than they seem.
-pub(super) fn warnings(options: &Options, outcome: &Outcome) -> Vec<String> {
+pub(super) fn warnings(options: &Arguments, outcome: &Outcome) -> Vec<String> {
     let mut warnings = Vec::new();
     let busiest = outcome.threads.iter().map(|thread| thread.cpu_share).fold(0.0, f64::max);
     if busiest > usage::SHARE_MAX {
@@ -41,7 +41,7 @@ pub(super) fn restart(outcome: &Outcome) -> Option<Value> {
     }))
 }
 
-pub(super) fn rush(options: &Options, outcome: &Outcome) -> Option<Value> {
+pub(super) fn rush(options: &Arguments, outcome: &Outcome) -> Option<Value> {
     let last_ns = outcome.threads.iter().map(|thread| thread.last_set_ns).max()?;
     let drained = outcome.drained.unwrap_or_default();
     let seconds = drained.took.as_secs_f64();
@@ -57,7 +57,7 @@ pub(super) fn rush(options: &Options, outcome: &Outcome) -> Option<Value> {
     })
 }
 
-pub(super) fn verdict(options: &Options, outcome: &Outcome) -> Option<Value> {
+pub(super) fn verdict(options: &Arguments, outcome: &Outcome) -> Option<Value> {
     let verdict = outcome.verdict.as_ref()?;
     let drained = outcome.drained.unwrap_or_default();
     let mut value = json!({
@@ -76,7 +76,7 @@ pub(super) fn verdict(options: &Options, outcome: &Outcome) -> Option<Value> {
     Some(value)
 }
 
-fn examples(options: &Options, verdict: &Verdict, fault: Fault) -> Vec<String> {
+fn examples(options: &Arguments, verdict: &Verdict, fault: Fault) -> Vec<String> {
     let words = verdict.examples(fault).iter();
     words.map(|example| example.describe(&options.key_prefix, options.key_minimum)).collect()
 }

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::findings;
-use crate::options::{Options, Pattern, Protocol};
+use crate::options::{Arguments, Pattern, Protocol};
 use crate::run::Outcome;
 use crate::tally::{Second, Side};
 
@@ -15,7 +15,7 @@ pub(super) const VERSION: u64 = 1;
 /// Steps of the distributions per halving of the distance to 100 %.
 const TICKS_PER_HALF: u32 = 5;
 
-pub(super) fn document(options: &Options, outcome: &Outcome) -> Value {
+pub(super) fn document(options: &Arguments, outcome: &Outcome) -> Value {
     let seconds = outcome.took.as_secs_f64().max(1e-9);
     let tally = &outcome.tally;
     let both = tally.latency_of_both();
@@ -60,7 +60,7 @@ pub(super) fn document(options: &Options, outcome: &Outcome) -> Value {
 }
 
 /// What every document begins with.
-pub(super) fn head(options: &Options, began: SystemTime) -> Value {
+pub(super) fn head(options: &Arguments, began: SystemTime) -> Value {
     json!({
         "rushq_bench": VERSION,
         "version": env!("CARGO_PKG_VERSION"),
@@ -77,7 +77,7 @@ pub(super) fn extend(document: &mut Value, more: Value) {
     }
 }
 
-fn configuration(options: &Options) -> Value {
+fn configuration(options: &Arguments) -> Value {
     let sizes = options.sizes();
     json!({
         "server": options.server,

@@ -1,7 +1,7 @@
 //! One client: its work, and the connection that it does it on.
 
 use crate::connection::Connection;
-use crate::options::{Options, Role};
+use crate::options::{Arguments, Role};
 use crate::schedule::Schedule;
 use crate::workload::Workload;
 
@@ -27,7 +27,7 @@ pub(crate) struct Client {
 impl Client {
     /// The client `number` of all.
     pub(crate) fn new(
-        options: &Options,
+        options: &Arguments,
         role: Role,
         number: usize,
         connection: Connection,

@@ -5,7 +5,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use super::client::Client;
 use super::{GRACE_NS, Worker};
-use crate::options::{Options, Role};
+use crate::options::{Arguments, Role};
 use crate::schedule::{Schedule, Waiting};
 
 /// The kernel may wake a thread so much later than it asked for.
@@ -36,7 +36,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(options: &Options, clients: &[Client], thread: usize, end_ns: u64) -> Result<Pace, String> {
+    pub(super) fn new(options: &Arguments, clients: &[Client], thread: usize, end_ns: u64) -> Result<Pace, String> {
         let no_timer = |error: nix::Error| format!("cannot set a timer: {error}");
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK).map_err(no_timer)?;
         let mut group_of = vec![None; clients.len()];

@@ -8,7 +8,7 @@ use glommio::timer::sleep;
 use storage::Chore;
 
 use super::{Pump, fatal};
-use crate::node::Node;
+use crate::engine::Engine;
 
 /// How long a written frame waits for its fdatasync at most, in the mode that acknowledges after the write; and how
 /// often a full disk is looked at again.
@@ -38,14 +38,14 @@ async fn run(pump: &Pump, mut chore: Chore) {
             chore
         })
         .await;
-    pump.with_node(|node| node.finish_chore(chore).unwrap_or_else(|error| fatal(&error)));
+    pump.with_engine(|engine| engine.finish_chore(chore).unwrap_or_else(|error| fatal(&error)));
 }
 
 async fn segments(pump: Rc<Pump>) {
     loop {
         pump.segments_due.wait().await;
         loop {
-            let Some(chore) = pump.with_node(Node::segment_chore) else { break };
+            let Some(chore) = pump.with_engine(Engine::segment_chore) else { break };
             run(&pump, chore).await;
         }
     }
@@ -55,7 +55,7 @@ async fn segments(pump: Rc<Pump>) {
 async fn reads(pump: Rc<Pump>) {
     loop {
         pump.reads_due.wait().await;
-        while let Some(chore) = pump.with_node(Node::read_chore) {
+        while let Some(chore) = pump.with_engine(Engine::read_chore) {
             let pump = Rc::clone(&pump);
             glommio::spawn_local(async move { run(&pump, chore).await }).detach();
         }
@@ -65,8 +65,8 @@ async fn reads(pump: Rc<Pump>) {
 async fn index(pump: Rc<Pump>) {
     loop {
         pump.index_due.wait().await;
-        while pump.with_node(Node::wants_checkpoint_step) {
-            match pump.with_node(Node::index_chore) {
+        while pump.with_engine(Engine::wants_checkpoint_step) {
+            match pump.with_engine(Engine::index_chore) {
                 Some(chore) => {
                     pump.index_chore_began.set(Some(Instant::now()));
                     run(&pump, chore).await;
@@ -81,7 +81,7 @@ async fn index(pump: Rc<Pump>) {
 async fn reclaim(pump: Rc<Pump>) {
     loop {
         pump.reclaim_due.wait().await;
-        while let Some(copied) = pump.with_node(|node| node.reclaim().unwrap_or_else(|error| fatal(&error))) {
+        while let Some(copied) = pump.with_engine(|engine| engine.reclaim().unwrap_or_else(|error| fatal(&error))) {
             pump.acknowledged.reached(copied).await;
             pump.turns.next().await;
         }
@@ -91,7 +91,7 @@ async fn reclaim(pump: Rc<Pump>) {
 async fn tick(pump: Rc<Pump>) {
     loop {
         sleep(TICK).await;
-        pump.with_node(Node::tick);
+        pump.with_engine(Engine::tick);
     }
 }
 
@@ -110,7 +110,7 @@ async fn checkpoints(pump: Rc<Pump>, interval: Duration) {
         sleep(interval).await;
         let changed = pump.changed();
         if changed > written_down {
-            pump.with_node(Node::request_checkpoint);
+            pump.with_engine(Engine::request_checkpoint);
             written_down = changed;
         }
     }
@@ -118,17 +118,17 @@ async fn checkpoints(pump: Rc<Pump>, interval: Duration) {
 
 /// Makes durable what was acknowledged after its write.
 async fn sync(pump: &Pump) {
-    let Some(sync) = pump.with_node(Node::begin_sync) else { return };
+    let Some(sync) = pump.with_engine(Engine::begin_sync) else { return };
     let sync = glommio::executor().spawn_blocking(move || sync.run().map(|()| sync)).await;
     let sync = sync.unwrap_or_else(|error| fatal(&error));
-    pump.with_node(|node| node.finish_sync(&sync));
+    pump.with_engine(|engine| engine.finish_sync(&sync));
 }
 
 /// Commits and syncs everything, then writes a checkpoint; unless the disk is slow at that, since the log says the same.
 pub(super) async fn finish(pump: &Pump) {
     settle(pump).await;
-    let wanted = pump.with_node(Node::request_checkpoint);
-    while pump.with_node(|node| node.shard().store().checkpoints_finished()) < wanted {
+    let wanted = pump.with_engine(Engine::request_checkpoint);
+    while pump.with_engine(|engine| engine.shard().store().checkpoints_finished()) < wanted {
         if pump.index_chore_began.get().is_some_and(|began| began.elapsed() >= INDEX_CHORE_MAX) {
             log::warn!(
                 "shard {}: the disk is slow, so the stop leaves the checkpoint: the next start reads more of the log",

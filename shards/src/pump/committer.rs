@@ -7,9 +7,9 @@ use futures_lite::future::yield_now;
 use storage::{Commit, CommitTimes};
 
 use super::{Pump, fatal};
-use crate::commit_policy::{CommitMode, CommitPolicy};
-use crate::hash::ShardId;
-use crate::slow_commits::SlowCommits;
+use crate::commit::policy::{CommitMode, CommitPolicy};
+use crate::commit::slow::SlowCommits;
+use crate::owner::ShardId;
 
 /// Commits whatever was changed, until the process ends.
 pub(super) async fn run(pump: Rc<Pump>, mode: CommitMode) {
@@ -21,9 +21,9 @@ pub(super) async fn run(pump: Rc<Pump>, mode: CommitMode) {
         pump.commit_due.wait().await;
         yield_now().await;
         loop {
-            let begun = pump.with_node(|node| {
-                pump.note_applied(node);
-                node.begin_commit()
+            let begun = pump.with_engine(|engine| {
+                pump.note_applied(engine);
+                engine.begin_commit()
             });
             let Some(mut commit) = begun else { break };
             let inline = policy.is_inline();
@@ -41,7 +41,7 @@ pub(super) async fn run(pump: Rc<Pump>, mode: CommitMode) {
             {
                 log::warn!("{}", line(pump.me, &commit, others));
             }
-            pump.with_node(|node| node.finish_commit(commit, inline));
+            pump.with_engine(|engine| engine.finish_commit(commit, inline));
         }
     }
 }

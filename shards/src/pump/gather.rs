@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use super::Pump;
 use crate::op::Outcome;
-use crate::router::GatherId;
+use crate::routing::router::GatherId;
 
 /// The outcomes that one connection gets from other shards.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ impl Gather {
     /// Waits until the outcomes of all operations are there. They may be told at once: their shards have waited until
     /// they are safe.
     pub async fn complete(&self) {
-        poll_fn(|context| match self.pump.node.borrow_mut().is_complete(self.id, context.waker()) {
+        poll_fn(|context| match self.pump.engine.borrow_mut().is_complete(self.id, context.waker()) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         })
@@ -32,12 +32,12 @@ impl Gather {
     /// When [`complete`](Self::complete) was not awaited before.
     #[must_use]
     pub fn next(&self) -> Option<Outcome> {
-        self.pump.node.borrow_mut().next_outcome(self.id)
+        self.pump.engine.borrow_mut().next_outcome(self.id)
     }
 }
 
 impl Drop for Gather {
     fn drop(&mut self) {
-        self.pump.node.borrow_mut().close(self.id);
+        self.pump.engine.borrow_mut().close(self.id);
     }
 }

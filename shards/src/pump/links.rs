@@ -7,9 +7,9 @@ use futures_lite::FutureExt;
 use futures_lite::future::poll_once;
 use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender};
 
-use crate::hash::ShardId;
-use crate::node::Packet;
-use crate::router::CHANNEL_BATCHES;
+use crate::engine::Packet;
+use crate::owner::ShardId;
+use crate::routing::router::CHANNEL_BATCHES;
 
 /// One shard's ends of the channels to and from all others. Made by [`links`], for all shards at once.
 #[derive(Debug)]

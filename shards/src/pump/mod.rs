@@ -1,6 +1,6 @@
 //! The pump: the thin asynchronous part of a shard. It runs on the shard's glommio executor, lets connections apply
 //! operations, carries batches between shards, and runs the slow parts of the store where they do not hurt. What is to be
-//! done, and when something may be told, the [`Node`] decides.
+//! done, and when something may be told, the [`Engine`] decides.
 //!
 //! Every task lives as long as the shard. None of them holds a `RefCell` borrow across an await.
 
@@ -21,10 +21,10 @@ use std::time::{Duration, Instant};
 use glommio::{GlommioError, ResourceType, spawn_local};
 use storage::FrameNumber;
 
-use crate::commit_policy::CommitMode;
-use crate::hash::{ShardId, owner_of};
-use crate::node::{Node, Packet};
-use crate::shard::Shard;
+use crate::commit::policy::CommitMode;
+use crate::engine::shard::Shard;
+use crate::engine::{Engine, Packet};
+use crate::owner::{ShardId, owner_of};
 use event::{Acknowledged, Event, Growing};
 pub use gather::Gather;
 use links::Senders;
@@ -50,7 +50,7 @@ pub struct ShardHandle(Rc<Pump>);
 struct Pump {
     me: ShardId,
     shards: u16,
-    node: RefCell<Node>,
+    engine: RefCell<Engine>,
     /// By shard; `None` for itself.
     senders: Senders,
     acknowledged: Acknowledged,
@@ -89,7 +89,7 @@ impl ShardHandle {
         let pump = Rc::new(Pump {
             me,
             shards,
-            node: RefCell::new(Node::new(me, shards, shard)),
+            engine: RefCell::new(Engine::new(me, shards, shard)),
             senders,
             acknowledged: Acknowledged::default(),
             applied: Event::default(),
@@ -108,7 +108,7 @@ impl ShardHandle {
         tasks::spawn(&pump, receivers);
         spawn_local(committer::run(Rc::clone(&pump), options.commit)).detach();
         background::spawn(&pump, options.checkpoint_interval);
-        pump.follow(&mut pump.node.borrow_mut());
+        pump.follow(&mut pump.engine.borrow_mut());
         ShardHandle(pump)
     }
 
@@ -144,12 +144,12 @@ impl ShardHandle {
     }
 
     fn begin_turn(&self, read_at: Option<Instant>) -> Turn<'_> {
-        let mut node = self.0.node.borrow_mut();
+        let mut engine = self.0.engine.borrow_mut();
         if read_at.is_none() {
             // It may be about the times so far.
-            self.0.note_applied(&mut node);
+            self.0.note_applied(&mut engine);
         }
-        Turn { pump: &self.0, node, wanted: 0, read_at, ops: 0, changes: 0, _piece: Piece::begin() }
+        Turn { pump: &self.0, engine, wanted: 0, read_at, ops: 0, changes: 0, _piece: Piece::begin() }
     }
 
     /// Notes that the reactor has looked at everything: a turn of the shard begins.
@@ -160,7 +160,7 @@ impl ShardHandle {
     /// Notes that the replies to `commands` that were read at once have been handed to their socket.
     pub fn note_answered(&self, read_at: Instant, now: Instant, commands: u64) {
         self.0.turns.note_active(now);
-        self.0.node.borrow_mut().shard().latency.answered(read_at, now, commands);
+        self.0.engine.borrow_mut().shard().latency.answered(read_at, now, commands);
     }
 
     /// Waits for the shard's next turn: until the reactor has looked at everything.
@@ -179,7 +179,7 @@ impl ShardHandle {
     /// How many times what waits for the disk was worth another try.
     #[must_use]
     pub fn retries(&self) -> u64 {
-        self.0.node.borrow().retries()
+        self.0.engine.borrow().retries()
     }
 
     /// Waits until what waits for the disk is worth another try than the last.
@@ -189,30 +189,30 @@ impl ShardHandle {
 
     /// From now on an operation that would have to wait for the disk is refused instead: the server stops.
     pub fn refuse_to_wait(&self) {
-        self.0.with_node(Node::refuse_to_wait);
+        self.0.with_engine(Engine::refuse_to_wait);
     }
 
     /// Waits until the log is safe up to a frame.
     pub async fn settled(&self, frame: FrameNumber) {
         self.0.acknowledged.reached(frame).await;
-        debug_assert!(self.0.node.borrow().acknowledged() >= frame);
+        debug_assert!(self.0.engine.borrow().acknowledged() >= frame);
     }
 
     /// Opens a place for the outcomes that a connection gets from other shards.
     #[must_use]
     pub fn gather(&self) -> Gather {
-        Gather { pump: Rc::clone(&self.0), id: self.0.with_node(Node::open) }
+        Gather { pump: Rc::clone(&self.0), id: self.0.with_engine(Engine::open) }
     }
 
     /// Looks at the shard, or counts something. Nothing follows from that.
     pub fn with_shard<T>(&self, f: impl FnOnce(&mut Shard) -> T) -> T {
-        f(self.0.node.borrow_mut().shard())
+        f(self.0.engine.borrow_mut().shard())
     }
 
     /// Whether nothing is on its way between this shard and others.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.0.node.borrow().is_idle()
+        self.0.engine.borrow().is_idle()
     }
 
     /// Commits everything and writes a checkpoint. No connection is served any more, by any shard.
@@ -222,18 +222,18 @@ impl ShardHandle {
 }
 
 impl Pump {
-    /// Has the node do something, and does what follows from it.
-    fn with_node<T>(&self, f: impl FnOnce(&mut Node) -> T) -> T {
+    /// Has the engine do something, and does what follows from it.
+    fn with_engine<T>(&self, f: impl FnOnce(&mut Engine) -> T) -> T {
         let _piece = Piece::begin();
-        let mut node = self.node.borrow_mut();
-        let result = f(&mut node);
-        self.follow(&mut node);
+        let mut engine = self.engine.borrow_mut();
+        let result = f(&mut engine);
+        self.follow(&mut engine);
         result
     }
 
     /// Wakes the tasks that have something to do and everybody whose frame is safe now, and sends what is to be sent.
-    fn follow(&self, node: &mut Node) {
-        let due = node.take_due();
+    fn follow(&self, engine: &mut Engine) {
+        let due = engine.take_due();
         if due.commit {
             self.commit_due.notify();
         }
@@ -255,40 +255,40 @@ impl Pump {
         if due.serve {
             self.serve_due.notify();
         }
-        self.retries.note(node.retries());
-        let acknowledged = node.acknowledged();
+        self.retries.note(engine.retries());
+        let acknowledged = engine.acknowledged();
         if acknowledged != self.acknowledged.frame() {
             let now = Instant::now();
             self.turns.note_active(now);
             self.acknowledged.advance(acknowledged);
-            node.shard().latency.safe(acknowledged, now);
+            engine.shard().latency.safe(acknowledged, now);
         }
         let mut unsent = Vec::new();
-        while let Some((to, packet)) = node.next_packet() {
+        while let Some((to, packet)) = engine.next_packet() {
             unsent.extend(self.send(to, packet).map(|packet| (to, packet)));
         }
         if !unsent.is_empty() {
-            unsent.into_iter().for_each(|(to, packet)| node.keep_packet(to, packet));
+            unsent.into_iter().for_each(|(to, packet)| engine.keep_packet(to, packet));
             self.resend_due.notify();
         }
     }
 
     /// Applies a few operations of other shards. Returns whether there is more to do.
     fn serve_step(&self) -> bool {
-        self.with_node(|node| self.apply_others(node))
+        self.with_engine(|engine| self.apply_others(engine))
     }
 
     /// Applies a few operations of other shards. Returns whether there is more to do.
-    fn apply_others(&self, node: &mut Node) -> bool {
-        self.note_applied(node);
-        let more = node.serve_step(|_, _, _, _| {}).unwrap_or_else(|error| fatal(&error));
-        self.note_applied(node);
+    fn apply_others(&self, engine: &mut Engine) -> bool {
+        self.note_applied(engine);
+        let more = engine.serve_step(|_, _, _, _| {}).unwrap_or_else(|error| fatal(&error));
+        self.note_applied(engine);
         more
     }
 
     /// Notes that everything that was applied, was applied by now.
-    fn note_applied(&self, node: &mut Node) {
-        let latency = &mut node.shard().latency;
+    fn note_applied(&self, engine: &mut Engine) {
+        let latency = &mut engine.shard().latency;
         if latency.wants_applied_at() {
             let now = Instant::now();
             latency.applied_at(now);
@@ -298,12 +298,12 @@ impl Pump {
 
     fn begin_turn(&self, now: Instant) {
         if let Some(took) = self.turns.begin(now) {
-            self.node.borrow_mut().shard().latency.turned(took);
+            self.engine.borrow_mut().shard().latency.turned(took);
         }
     }
 
     fn changed(&self) -> FrameNumber {
-        self.node.borrow().changed()
+        self.engine.borrow().changed()
     }
 
     /// Sends a packet; gives it back when the channel is full.

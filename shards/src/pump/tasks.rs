@@ -9,8 +9,8 @@ use glommio::spawn_local;
 
 use super::Pump;
 use super::links::Receivers;
-use crate::hash::ShardId;
-use crate::node::{Node, Packet};
+use crate::engine::{Engine, Packet};
+use crate::owner::ShardId;
 
 pub(super) fn spawn(pump: &Rc<Pump>, receivers: Receivers) {
     for (from, receiver) in (0..).map(ShardId).zip(receivers) {
@@ -30,7 +30,7 @@ pub(super) fn spawn(pump: &Rc<Pump>, receivers: Receivers) {
 async fn send(pump: Rc<Pump>) {
     loop {
         pump.send_due.wait().await;
-        pump.with_node(Node::send_batches);
+        pump.with_engine(Engine::send_batches);
     }
 }
 
@@ -39,7 +39,7 @@ async fn resend(pump: Rc<Pump>) {
     loop {
         pump.resend_due.wait().await;
         pump.turns.next().await;
-        pump.with_node(|_| {});
+        pump.with_engine(|_| {});
     }
 }
 
@@ -71,7 +71,7 @@ async fn serve(pump: Rc<Pump>) {
 async fn time_turns(pump: Rc<Pump>) {
     loop {
         pump.applied.wait().await;
-        pump.note_applied(&mut pump.node.borrow_mut());
+        pump.note_applied(&mut pump.engine.borrow_mut());
     }
 }
 
@@ -79,12 +79,12 @@ async fn time_turns(pump: Rc<Pump>) {
 /// leaves a waker behind each time.
 async fn receive(pump: Rc<Pump>, from: ShardId, receiver: ConnectedReceiver<Packet>) {
     while let Some(packet) = receiver.recv().await {
-        pump.with_node(|node| {
-            let is_serving = node.is_serving();
-            node.receive(from, packet);
+        pump.with_engine(|engine| {
+            let is_serving = engine.is_serving();
+            engine.receive(from, packet);
             // Another task goes on with what is more than a piece, and with what came behind it.
             if !is_serving {
-                pump.apply_others(node);
+                pump.apply_others(engine);
             }
         });
         if pump.turns.is_spent(Instant::now()) {

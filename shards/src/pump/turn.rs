@@ -8,16 +8,16 @@ use storage::FrameNumber;
 use super::gather::Gather;
 use super::piece::Piece;
 use super::{Pump, fatal};
-use crate::hash::ShardId;
-use crate::node::Node;
+use crate::engine::Engine;
 use crate::op::{Op, Outcome};
+use crate::owner::ShardId;
 
 /// A connection's turn: the shard is its alone, and what follows from all its operations is done once, at the end. No
 /// turn lasts across an await.
 #[derive(Debug)]
 pub struct Turn<'a> {
     pub(super) pump: &'a Pump,
-    pub(super) node: RefMut<'a, Node>,
+    pub(super) engine: RefMut<'a, Engine>,
     /// The frame that holds the changes so far.
     pub(super) wanted: FrameNumber,
     pub(super) read_at: Option<Instant>,
@@ -34,7 +34,7 @@ impl Turn<'_> {
     #[inline]
     #[must_use = "an outcome may not be told before its frame is safe"]
     pub fn apply(&mut self, op: Op<'_>) -> Option<Outcome> {
-        let outcome = self.node.apply(op, &mut self.wanted).unwrap_or_else(|error| fatal(&error))?;
+        let outcome = self.engine.apply(op, &mut self.wanted).unwrap_or_else(|error| fatal(&error))?;
         self.ops += 1;
         self.changes += u64::from(outcome.waits_for_commit());
         Some(outcome)
@@ -43,7 +43,7 @@ impl Turn<'_> {
     /// How many times what waits for the disk was worth another try.
     #[must_use]
     pub fn retries(&self) -> u64 {
-        self.node.retries()
+        self.engine.retries()
     }
 
     /// The frame that must be safe before the outcomes of this turn may be told; 0 when they may be at once.
@@ -57,9 +57,9 @@ impl Turn<'_> {
     /// # Panics
     /// When `to` is this shard.
     pub fn push(&mut self, gather: &Gather, to: ShardId, op: Op<'_>) {
-        self.node.push(gather.id, to, op);
+        self.engine.push(gather.id, to, op);
         if let Some(read_at) = self.read_at {
-            self.node.note_read(to, read_at);
+            self.engine.note_read(to, read_at);
         }
     }
 }
@@ -67,9 +67,9 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if let Some(read_at) = self.read_at.filter(|_| self.ops > 0) {
-            self.node.shard().latency.applied(read_at, self.ops, self.changes, self.wanted);
+            self.engine.shard().latency.applied(read_at, self.ops, self.changes, self.wanted);
             self.pump.applied.notify();
         }
-        self.pump.follow(&mut self.node);
+        self.pump.follow(&mut self.engine);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 
-use shards::{FrameNumber, GatherId, Node, Outcome};
+use shards::{Engine, FrameNumber, GatherId, Outcome};
 
 use crate::expected::Op;
 
@@ -74,20 +74,20 @@ impl Client {
     }
 
     /// Hands over the replies to all that was sent, in order, if all are there and may be told.
-    pub(crate) fn settle(&mut self, node: &mut Node) -> Option<Vec<Pending>> {
+    pub(crate) fn settle(&mut self, engine: &mut Engine) -> Option<Vec<Pending>> {
         if self.forwarded > 0 {
             let waker: Waker = Arc::clone(&self.woken).into();
-            if !self.woken.0.swap(false, Ordering::Relaxed) || !node.is_complete(self.gather, &waker) {
+            if !self.woken.0.swap(false, Ordering::Relaxed) || !engine.is_complete(self.gather, &waker) {
                 return None;
             }
             let mut missing = self.pending.iter_mut().filter(|pending| pending.outcome.is_none());
-            while let Some(outcome) = node.next_outcome(self.gather) {
+            while let Some(outcome) = engine.next_outcome(self.gather) {
                 missing.next().expect("an outcome for each operation").outcome = Some(outcome);
             }
             assert!(missing.next().is_none(), "each operation has its outcome");
             self.forwarded = 0;
         }
-        if node.acknowledged() < self.wanted {
+        if engine.acknowledged() < self.wanted {
             return None;
         }
         self.wanted = 0;

@@ -1,5 +1,5 @@
 //! All shards of a server, their channels, clients and disks on one thread, in any order that a seed chooses. The
-//! decisions are the real ones: [`shards::Node`], and below it the store. `ROUNDS=` makes it longer, `SEED=` repeats one
+//! decisions are the real ones: [`shards::Engine`], and below it the store. `ROUNDS=` makes it longer, `SEED=` repeats one
 //! round.
 #![allow(clippy::unwrap_used, missing_docs)] // a test may panic, and says what it is by its name
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shards::{DataDirectory, Durability, Options};
+use shards::{DataDirectory, Durability, StoreOptions};
 
 const USER: u32 = 65_534;
 const OTHER: u32 = 12_345;
@@ -34,7 +34,7 @@ impl Scratch {
     /// A data directory with two shards, as root makes it.
     fn made_by_root(&self) -> PathBuf {
         let path = self.0.join("data");
-        let options = Options {
+        let options = StoreOptions {
             durability: Durability::Synced,
             segment_bytes: 64 << 10,
             memory_bytes: 1 << 20,

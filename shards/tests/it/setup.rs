@@ -1,6 +1,6 @@
 //! What a seed chooses for a whole simulation: how large it is, and how often what happens.
 
-use shards::{Durability, Options};
+use shards::{Durability, StoreOptions};
 
 use crate::random::Random;
 
@@ -87,8 +87,8 @@ impl Setup {
     }
 
     /// How the stores of one life are set up.
-    pub(crate) fn options(&self, random: &mut Random) -> Options {
-        Options {
+    pub(crate) fn options(&self, random: &mut Random) -> StoreOptions {
+        StoreOptions {
             durability: self.durability,
             segment_bytes: SEGMENT_BYTES,
             memory_bytes: random.pick(&[0, 2000, 1 << 20]),

@@ -1,5 +1,5 @@
-//! A shard of the simulation: its node, its disk, and its tasks. They do what the pump's tasks do, one step at a time,
-//! and only when the node says that they are due: a task that is not woken when it should be is a deadlock here too.
+//! A shard of the simulation: its engine, its disk, and its tasks. They do what the pump's tasks do, one step at a time,
+//! and only when the engine says that they are due: a task that is not woken when it should be is a deadlock here too.
 
 use std::collections::VecDeque;
 use std::iter;
@@ -7,8 +7,8 @@ use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shards::{Due, FrameNumber, Node, Options, Shard, ShardId};
-use storage::{Chore, Commit, Result, Store, Sync};
+use shards::{Due, Engine, FrameNumber, Shard, ShardId, StoreOptions};
+use storage::{Chore, Commit, Fsync, Result, Store};
 
 use crate::crash_disk::CrashDisk;
 use crate::expected::drain;
@@ -24,13 +24,13 @@ enum Slow<T> {
 
 #[derive(Debug)]
 pub(crate) struct SimulatedShard {
-    pub(crate) node: Node,
+    pub(crate) engine: Engine,
     pub(crate) disk: CrashDisk,
     pub(crate) history: History,
     pub(crate) due: Due,
     commit: Option<Slow<Commit>>,
     /// A sync, and how much was told of when it began.
-    sync: Option<(Slow<Sync>, usize)>,
+    sync: Option<(Slow<Fsync>, usize)>,
     segment_chore: Option<Slow<Chore>>,
     read_chores: VecDeque<Slow<Chore>>,
     index_chore: Option<Slow<Chore>>,
@@ -46,7 +46,7 @@ impl SimulatedShard {
         shards: u16,
         disk: CrashDisk,
         index: Option<PathBuf>,
-        options: Options,
+        options: StoreOptions,
         history: History,
         safe: usize,
     ) -> SimulatedShard {
@@ -58,7 +58,7 @@ impl SimulatedShard {
         disk.set_reads_wait(options.memory_bytes < BODY_BYTES_MAX);
         history.now().check(&store);
         SimulatedShard {
-            node: Node::new(me, shards, Shard::new(store)),
+            engine: Engine::new(me, shards, Shard::new(store)),
             disk,
             history,
             due: Due::default(),
@@ -82,7 +82,7 @@ impl SimulatedShard {
             Step::Reads => self.step_reads()?,
             Step::Index => self.step_index()?,
             Step::Reclaim => self.step_reclaim()?,
-            Step::Checkpoint => mem::drop(self.node.request_checkpoint()),
+            Step::Checkpoint => mem::drop(self.engine.request_checkpoint()),
             Step::Client | Step::Receive | Step::Serve | Step::Leave => unreachable!("these are steps of others"),
         }
         Ok(())
@@ -90,8 +90,8 @@ impl SimulatedShard {
 
     /// What is not at rest: under way, due, or to be done without anybody having been woken for it.
     pub(crate) fn left(&mut self) -> Vec<&'static str> {
-        let is_idle = self.node.is_idle();
-        let store = self.node.shard().store();
+        let is_idle = self.engine.is_idle();
+        let store = self.engine.shard().store();
         let left = [
             (!is_idle, "batches of others, or for others"),
             (self.due != Due::default(), "a task that is due"),
@@ -109,21 +109,21 @@ impl SimulatedShard {
 
     fn step_send(&mut self) {
         if mem::take(&mut self.due.send) {
-            self.node.send_batches();
+            self.engine.send_batches();
         }
     }
 
     fn step_commit(&mut self) -> Result<()> {
         self.commit = match self.commit.take() {
             None if !mem::take(&mut self.due.commit) => None,
-            None => self.node.begin_commit().map(Slow::Begun),
+            None => self.engine.begin_commit().map(Slow::Begun),
             Some(Slow::Begun(mut commit)) => {
                 commit.run()?;
                 Some(Slow::Ran(commit))
             }
             Some(Slow::Ran(commit)) => {
-                self.node.finish_commit(commit, true);
-                self.node.begin_commit().map(Slow::Begun)
+                self.engine.finish_commit(commit, true);
+                self.engine.begin_commit().map(Slow::Begun)
             }
         };
         Ok(())
@@ -134,14 +134,14 @@ impl SimulatedShard {
         self.sync = match self.sync.take() {
             None => {
                 let told = self.history.told();
-                self.node.begin_sync().map(|sync| (Slow::Begun(sync), told))
+                self.engine.begin_sync().map(|sync| (Slow::Begun(sync), told))
             }
             Some((Slow::Begun(sync), told)) => {
                 sync.run()?;
                 Some((Slow::Ran(sync), told))
             }
             Some((Slow::Ran(sync), told)) => {
-                self.node.finish_sync(&sync);
+                self.engine.finish_sync(&sync);
                 self.history.synced(told);
                 None
             }
@@ -152,11 +152,11 @@ impl SimulatedShard {
     fn step_segments(&mut self) -> Result<()> {
         self.segment_chore = match self.segment_chore.take() {
             None if !mem::take(&mut self.due.segments) => None,
-            None => self.node.segment_chore().map(Slow::Begun),
+            None => self.engine.segment_chore().map(Slow::Begun),
             Some(Slow::Begun(chore)) => Some(Slow::Ran(ran(chore))),
             Some(Slow::Ran(chore)) => {
-                self.node.finish_chore(chore)?;
-                self.node.segment_chore().map(Slow::Begun)
+                self.engine.finish_chore(chore)?;
+                self.engine.segment_chore().map(Slow::Begun)
             }
         };
         Ok(())
@@ -165,12 +165,12 @@ impl SimulatedShard {
     /// All reads that are wanted are under way at once; each step one of them goes on.
     fn step_reads(&mut self) -> Result<()> {
         if mem::take(&mut self.due.reads) {
-            self.read_chores.extend(iter::from_fn(|| self.node.read_chore()).map(Slow::Begun));
+            self.read_chores.extend(iter::from_fn(|| self.engine.read_chore()).map(Slow::Begun));
         }
         match self.read_chores.pop_front() {
             None => {}
             Some(Slow::Begun(chore)) => self.read_chores.push_back(Slow::Ran(ran(chore))),
-            Some(Slow::Ran(chore)) => self.node.finish_chore(chore)?,
+            Some(Slow::Ran(chore)) => self.engine.finish_chore(chore)?,
         }
         Ok(())
     }
@@ -178,21 +178,23 @@ impl SimulatedShard {
     fn step_index(&mut self) -> Result<()> {
         match self.index_chore.take() {
             None if !self.index_is_looked_at => self.index_is_looked_at = mem::take(&mut self.due.index),
-            None if self.node.wants_checkpoint_step() => self.index_chore = self.node.index_chore().map(Slow::Begun),
+            None if self.engine.wants_checkpoint_step() => {
+                self.index_chore = self.engine.index_chore().map(Slow::Begun)
+            }
             None => self.index_is_looked_at = false,
             Some(Slow::Begun(chore)) => self.index_chore = Some(Slow::Ran(ran(chore))),
-            Some(Slow::Ran(chore)) => self.node.finish_chore(chore)?,
+            Some(Slow::Ran(chore)) => self.engine.finish_chore(chore)?,
         }
         Ok(())
     }
 
     fn step_reclaim(&mut self) -> Result<()> {
         let goes_on = match self.reclaiming {
-            Some(copied) => self.node.acknowledged() >= copied,
+            Some(copied) => self.engine.acknowledged() >= copied,
             None => mem::take(&mut self.due.reclaim),
         };
         if goes_on {
-            self.reclaiming = self.node.reclaim()?;
+            self.reclaiming = self.engine.reclaim()?;
         }
         Ok(())
     }

@@ -164,9 +164,9 @@ impl<'a> Simulation<'a> {
     fn with_shard<T>(&mut self, at: usize, f: impl FnOnce(&mut SimulatedShard) -> T) -> T {
         let shard = &mut self.shards[at];
         let result = f(shard);
-        shard.due.add(shard.node.take_due());
+        shard.due.add(shard.engine.take_due());
         let mut unsent = Vec::new();
-        while let Some((to, packet)) = shard.node.next_packet() {
+        while let Some((to, packet)) = shard.engine.next_packet() {
             let channel = &mut self.channels[at][to.index()];
             if channel.len() < CHANNEL_BATCHES {
                 channel.push_back(packet);
@@ -175,14 +175,14 @@ impl<'a> Simulation<'a> {
                 unsent.push((to, packet));
             }
         }
-        unsent.into_iter().for_each(|(to, packet)| shard.node.keep_packet(to, packet));
+        unsent.into_iter().for_each(|(to, packet)| shard.engine.keep_packet(to, packet));
         result
     }
 
     /// A shard takes the next packet from another one.
     fn receive(&mut self, from: usize, to: usize) -> Result<()> {
         let Some(packet) = self.channels[from][to].pop_front() else { return Ok(()) };
-        self.with_shard(to, |shard| shard.node.receive(ShardId(from as u16), packet));
+        self.with_shard(to, |shard| shard.engine.receive(ShardId(from as u16), packet));
         Ok(())
     }
 
@@ -193,7 +193,7 @@ impl<'a> Simulation<'a> {
         }
         let mut served = Vec::new();
         let result = self.with_shard(at, |shard| {
-            shard.node.serve_step(|from, address, op, _| served.push((from.index(), address, owned(op))))
+            shard.engine.serve_step(|from, address, op, _| served.push((from.index(), address, owned(op))))
         });
         for (from, address, op) in served {
             let applied = self.shards[at].history.apply(op.clone());
@@ -212,13 +212,13 @@ impl<'a> Simulation<'a> {
     // ---- clients ----
 
     fn connect(&mut self, shard: usize) {
-        let gather = self.shards[shard].node.open();
+        let gather = self.shards[shard].engine.open();
         self.clients.push(Client::new(shard, gather));
     }
 
     fn disconnect(&mut self, client: usize) {
         let client = self.clients.swap_remove(client);
-        self.shards[client.shard].node.close(client.gather);
+        self.shards[client.shard].engine.close(client.gather);
     }
 
     /// A client sends a few commands at once.
@@ -275,11 +275,11 @@ impl<'a> Simulation<'a> {
             let (mut applied, mut outcome) = (None, None);
             if owner == at {
                 let mut wanted = client.wanted;
-                outcome = self.with_shard(at, |shard| shard.node.apply(borrowed(&op), &mut wanted))?;
+                outcome = self.with_shard(at, |shard| shard.engine.apply(borrowed(&op), &mut wanted))?;
                 if outcome.is_none() {
                     self.counts.stalled += 1;
                     ops.push_front((owner, op));
-                    self.clients[number].tried_at = self.shards[at].node.retries();
+                    self.clients[number].tried_at = self.shards[at].engine.retries();
                     break;
                 }
                 self.clients[number].wanted = wanted;
@@ -288,7 +288,7 @@ impl<'a> Simulation<'a> {
                 let address = shards::Address { gather, slot: client.forwarded as u32 };
                 let before = self.under_way.insert((at, address), Address { round, slot });
                 assert!(before.is_none(), "two outcomes for one place");
-                self.with_shard(at, |shard| shard.node.push(gather, ShardId(owner as u16), borrowed(&op)));
+                self.with_shard(at, |shard| shard.engine.push(gather, ShardId(owner as u16), borrowed(&op)));
                 self.counts.forwarded += 1;
                 self.clients[number].forwarded += 1;
             }
@@ -306,7 +306,7 @@ impl<'a> Simulation<'a> {
         if client.stalled.is_empty() {
             return self.look_for_replies(number);
         }
-        if self.shards[client.shard].node.retries() > client.tried_at {
+        if self.shards[client.shard].engine.retries() > client.tried_at {
             let ops = mem::take(&mut client.stalled);
             return self.resume(number, ops);
         }
@@ -316,7 +316,7 @@ impl<'a> Simulation<'a> {
     /// A client gets its replies, if all are there: each must be what came of its operation when that was applied.
     fn look_for_replies(&mut self, number: usize) -> Result<()> {
         let client = &mut self.clients[number];
-        let Some(replies) = client.settle(&mut self.shards[client.shard].node) else { return Ok(()) };
+        let Some(replies) = client.settle(&mut self.shards[client.shard].engine) else { return Ok(()) };
         for reply in replies {
             let (number, expected) = reply.applied.expect("no reply without an operation");
             assert_eq!(reply.outcome.as_ref(), Some(&expected), "the reply to {:?}", reply.op);

@@ -18,7 +18,7 @@ mod tree;
 
 use std::sync::atomic::AtomicUsize;
 
-use storage::{Durability, Options};
+use storage::{Durability, StoreOptions};
 
 use damage::Damaged;
 use script::Script;
@@ -41,8 +41,8 @@ pub static ALLOCATED: Allocated =
 
 /// Everything is small, so that a short script fills several segments, and makes frames that are sealed before their
 /// time.
-fn options() -> Options {
-    Options {
+fn options() -> StoreOptions {
+    StoreOptions {
         durability: Durability::Synced,
         segment_bytes: 2700,
         memory_bytes: 500,

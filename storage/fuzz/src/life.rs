@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use storage::{Attempt, Commit, Durability, FrameNumber, Options, Store};
+use storage::{Attempt, Commit, Durability, FrameNumber, Store, StoreOptions};
 
 use super::disk::{Images, MemoryDisk};
 use super::format::{self, SegmentHeader};
@@ -44,7 +44,7 @@ struct Life {
     tree: Option<MemoryTree>,
     /// What the index had after each checkpoint that was asked for or finished.
     indexes: Vec<Pairs>,
-    options: Options,
+    options: StoreOptions,
     store: Store,
     history: History,
     now: Model,
@@ -135,7 +135,7 @@ pub(crate) fn live_indexed(script: Script<'_>) -> (Images, Vec<Pairs>) {
     (life.disk.images(), life.indexes)
 }
 
-fn open(disk: &MemoryDisk, tree: Option<&MemoryTree>, options: Options) -> Store {
+fn open(disk: &MemoryDisk, tree: Option<&MemoryTree>, options: StoreOptions) -> Store {
     let disk = Arc::new(disk.clone());
     let opened = match tree {
         Some(tree) => Store::open_with_tree(disk, Arc::new(tree.clone()), options),
@@ -150,7 +150,7 @@ impl Life {
             Some(b'W') => Durability::Written,
             _ => Durability::Synced,
         };
-        let options = Options { durability, ..options() };
+        let options = StoreOptions { durability, ..options() };
         // The first segment is made here, so that the log has an id that does not change from run to run.
         let header = SegmentHeader { number: 1, log_id: format::LOG_ID, segment_bytes: options.segment_bytes.into() };
         let disk = MemoryDisk::new(&Images::from([(format::segment_name(1), header.segment())]));

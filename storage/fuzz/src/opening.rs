@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use storage::{Error, Options, Recovered, Result, Store};
+use storage::{Error, Recovered, Result, Store, StoreOptions};
 
 use super::damage::Damaged;
 use super::disk::{Images, MemoryDisk};
@@ -19,7 +19,7 @@ const ALLOCATION_BYTES_MAX: usize = 256 << 10;
 const ALLOCATED_BYTES_MAX: usize = 32 << 20;
 
 /// Opens the files, with a look at what is allocated for it.
-fn open(disk: &MemoryDisk, options: Options) -> Result<(Store, Recovered)> {
+fn open(disk: &MemoryDisk, options: StoreOptions) -> Result<(Store, Recovered)> {
     let before = ALLOCATED.now.load(Relaxed);
     ALLOCATED.peak.store(before, Relaxed);
     ALLOCATED.largest.store(0, Relaxed);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use storage::Options;
+use storage::StoreOptions;
 
 use super::disk::Images;
 use super::format::{
@@ -50,7 +50,7 @@ struct Files<'a> {
 }
 
 /// Reads a log.
-pub(crate) fn read(images: &Images, options: &Options) -> Result<Found, Why> {
+pub(crate) fn read(images: &Images, options: &StoreOptions) -> Result<Found, Why> {
     let (mut files, mut unfinished) =
         (Files { log_id: 0, segments: BTreeMap::new(), numbers: BTreeSet::new() }, Vec::new());
     let mut log: Option<(u64, u64)> = None;
@@ -79,7 +79,7 @@ pub(crate) fn read(images: &Images, options: &Options) -> Result<Found, Why> {
         }
         return Ok(Found { state: State::default(), frames: 0, ambiguous: false, is_impossible: false });
     };
-    if segment_bytes < Options::segment_bytes_min(options.body_bytes_max) as u64 {
+    if segment_bytes < StoreOptions::segment_bytes_min(options.body_bytes_max) as u64 {
         return Err("segments too small".into());
     }
     files.log_id = log_id;

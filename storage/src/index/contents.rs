@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::pages::{Page, PageWriter, Pages, Sum, seal, unseal};
-use crate::codec::{Reader, put_varint};
-use crate::frame::NUMBER_END;
 use crate::log::Position;
+use crate::log::codec::{Reader, put_varint};
+use crate::log::frame::NUMBER_END;
 
 /// A checkpoint: replaying the frames from `position` on, over the records and directories of the index, gives the
 /// state of the log's end.

@@ -6,7 +6,7 @@
 
 use crc32fast::Hasher;
 
-use crate::codec::Reader;
+use crate::log::codec::Reader;
 
 /// A value is at most so many bytes, since sled's memory is bounded for such only.
 pub(crate) const VALUE_BYTES_MAX: usize = 4096;

@@ -13,8 +13,17 @@
 //! - A segment leaves the ring at the front only, when nothing in it is live; its file is touched only after a frame
 //!   that says so (`first segment`) is durable. So a take always outlives the put that it takes.
 
+pub(crate) mod codec;
+pub(crate) mod commit;
+pub(crate) mod entry;
+pub(crate) mod frame;
+pub(crate) mod frame_reader;
+pub(crate) mod identity;
+mod position;
 mod preparation;
 mod ring;
+pub(crate) mod segment;
+pub(crate) mod segment_notes;
 mod supply;
 
 use std::cmp::Ordering;
@@ -22,16 +31,15 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
-use crate::commit::{Commit, CommitTimes, SealedFrame, Sync};
 use crate::disk::Disk;
-use crate::entry::{Entry, QueueId};
-use crate::error::Error;
-use crate::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameNumber};
-use crate::queue::Place;
-use crate::segment::{SEGMENT_HEADER_BYTES, Segment, segment_name};
-use crate::segment_notes::SegmentNotes;
-use crate::store::{Durability, Options};
+use crate::log::commit::{Commit, CommitTimes, Fsync, SealedFrame};
+use crate::log::entry::{Entry, QueueId};
+use crate::log::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameNumber};
+use crate::log::segment::{SEGMENT_HEADER_BYTES, Segment};
+use crate::log::segment_notes::SegmentNotes;
+use crate::options::{Durability, StoreOptions};
 
+pub(crate) use position::{Place, Position, damage_at};
 pub(crate) use preparation::Preparation;
 pub(crate) use ring::Purpose;
 pub(crate) use supply::FileWork;
@@ -41,13 +49,6 @@ use supply::Supply;
 const FRAME_BYTES_MAX: usize = 1 << 20;
 /// A buffer of a frame is kept for the next when it is not larger than this.
 const BUFFER_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
-
-/// A place in the log, earlier ones first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Position {
-    pub(crate) segment: u32,
-    pub(crate) offset: u32,
-}
 
 /// What recovery found out about the end of the log, and where it goes on.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +103,7 @@ impl Log {
         disk: Arc<dyn Disk>,
         id: u64,
         segment_bytes: u32,
-        options: &Options,
+        options: &StoreOptions,
         segments: VecDeque<Segment>,
         tail: Tail,
     ) -> Log {
@@ -264,18 +265,18 @@ impl Log {
     }
 
     /// A sync of what was written and is not durable, if there is any.
-    pub(crate) fn begin_sync(&self) -> Option<Sync> {
+    pub(crate) fn begin_sync(&self) -> Option<Fsync> {
         if self.durable == self.written {
             return None;
         }
         let files = (self.unsynced..=self.written_position.segment)
             .filter_map(|number| Some((number, Arc::clone(&self.segment(number)?.file))))
             .collect();
-        Some(Sync { files, last: self.written })
+        Some(Fsync { files, last: self.written })
     }
 
     /// Notes that a sync has run without an error.
-    pub(crate) fn finish_sync(&mut self, sync: &Sync) {
+    pub(crate) fn finish_sync(&mut self, sync: &Fsync) {
         if sync.last > self.durable {
             self.durable = sync.last;
             self.unsynced = sync.files.last().map_or(self.unsynced, |(number, _)| *number);
@@ -321,9 +322,4 @@ impl Log {
     pub(crate) fn is_written(&self, place: Place) -> bool {
         place.position() < self.written_position
     }
-}
-
-/// What is said when an entry is not what it was when it was written.
-pub(crate) fn damage_at(place: Place, what: impl Into<String>) -> Error {
-    Error::Damage { file: segment_name(place.segment), offset: u64::from(place.offset), what: what.into() }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Failure, Result};
-use crate::segment::{SegmentHeader, segment_name};
+use crate::log::segment::{SegmentHeader, segment_name};
 
 /// Written by one piece. The more, the fewer pieces; the less, the sooner each is done.
 const PIECE_BYTES: usize = 1 << 20;

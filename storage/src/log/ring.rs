@@ -2,8 +2,8 @@
 
 use super::Log;
 use crate::attempt::Attempt;
-use crate::frame::FRAME_HEADER_BYTES;
-use crate::segment::{SEGMENT_HEADER_BYTES, Segment};
+use crate::log::frame::FRAME_HEADER_BYTES;
+use crate::log::segment::{SEGMENT_HEADER_BYTES, Segment};
 
 /// What room is made for. The less it can be refused, the less of it must be left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use super::preparation::Preparation;
 use super::{Log, Purpose};
 use crate::attempt::Attempt;
 use crate::error::{Failure, Result};
-use crate::frame::FrameNumber;
-use crate::segment::{Segment, SegmentHeader, segment_name};
+use crate::log::frame::FrameNumber;
+use crate::log::segment::{Segment, SegmentHeader, segment_name};
 
 /// Beyond what is always ready, no more segments are prepared for a burst than this: they are disk space that a burst
 /// leaves behind for some seconds. At 64 MiB a segment, they are filled in a second and a half at 130 MB/s.

@@ -2,13 +2,13 @@
 
 use super::walk::Walk;
 use super::{LogFiles, start_of};
-use crate::checkpoint::{LocatedReader, RecordItem, read_records};
-use crate::entry::Entry;
 use crate::error::Result;
+use crate::index::checkpoint::{LocatedReader, RecordItem, read_records};
 use crate::index::{Contents, Index, IndexError, Meta, Pages};
+use crate::log::entry::Entry;
+use crate::log::segment::segment_name;
 use crate::log::{Position, Tail};
-use crate::rebuild::Rebuild;
-use crate::segment::segment_name;
+use crate::recovery::rebuild::Rebuild;
 
 /// Why the index is not believed.
 pub(super) enum Stale {

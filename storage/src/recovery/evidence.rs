@@ -1,7 +1,7 @@
 //! What tells the end of a log from its loss.
 //!
 //! The last frames of a log may be torn, and that is no damage. But what was on stable storage leaves traces elsewhere:
-//! frames vouch for those before them, a segment's [notes](crate::segment_notes) say that the next one was begun and which
+//! frames vouch for those before them, a segment's [notes](crate::log::segment_notes) say that the next one was begun and which
 //! frame was durable, and segments are made one after the other.
 
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use super::walk::Walk;
 use super::{LogFiles, damage, start_of};
 use crate::disk::DiskFile;
 use crate::error::Result;
-use crate::frame::FrameNumber;
 use crate::log::Position;
-use crate::segment::segment_name;
-use crate::segment_notes::{Noted, SegmentNotes};
+use crate::log::frame::FrameNumber;
+use crate::log::segment::segment_name;
+use crate::log::segment_notes::{Noted, SegmentNotes};
 
 /// The segments of a log, and where its frames end.
 #[derive(Debug)]

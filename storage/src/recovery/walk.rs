@@ -2,11 +2,11 @@
 
 use super::damage;
 use crate::error::Result;
-use crate::frame::{FrameHeader, FrameNumber};
 use crate::index::Contents;
+use crate::log::frame::{FrameHeader, FrameNumber};
+use crate::log::frame_reader::FrameReader;
 use crate::log::{Position, Tail};
-use crate::reader::FrameReader;
-use crate::rebuild::Rebuild;
+use crate::recovery::rebuild::Rebuild;
 
 /// What a walk along the frames has made of them.
 pub(super) struct Walk {

@@ -8,8 +8,8 @@ use crate::driver::{Crash, Driver, options};
 use crate::random::{Random, for_seeds};
 
 /// Several pages of puts fit into a segment of this size.
-fn roomy(durability: Durability) -> storage::Options {
-    storage::Options { segment_bytes: 64 << 10, commit_bytes_max: 32 << 10, ..options(durability, 0) }
+fn roomy(durability: Durability) -> storage::StoreOptions {
+    storage::StoreOptions { segment_bytes: 64 << 10, commit_bytes_max: 32 << 10, ..options(durability, 0) }
 }
 
 /// Puts so many small messages, more than a page of a directory tells of, and takes some.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use storage::{Disk, Durability, Error, Options, Store, Survey};
+use storage::{Disk, Durability, Error, Store, StoreOptions, Survey};
 
 use crate::crash::Scratch;
 use crate::crash_disk::CrashDisk;
@@ -236,7 +236,7 @@ fn a_frame_at_the_wrong_place_is_seen() {
 #[test]
 fn a_start_reads_the_disk_a_few_times_at_most() {
     let disk = CrashDisk::default();
-    let options = Options { segment_bytes: 1 << 20, ..options(Durability::Synced, 0) };
+    let options = StoreOptions { segment_bytes: 1 << 20, ..options(Durability::Synced, 0) };
     let (mut driver, _) = Driver::open(&disk, None, options).unwrap();
     for _ in 0..1500 {
         driver.put(b'a', &b"rqF1".repeat(700)).unwrap();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use storage::{
-    Attempt, Chore, Commit, Durability, Error, FrameNumber, Options, Recovered, Result, Store, Survey, Sync, Totals,
+    Attempt, Chore, Commit, Durability, Error, FrameNumber, Fsync, Recovered, Result, Store, StoreOptions, Survey,
+    Totals,
 };
 
 use crate::crash_disk::CrashDisk;
@@ -18,8 +19,8 @@ pub(crate) const BODY_BYTES_MAX: usize = 3000;
 /// Small, so that what was changed often takes more than one commit.
 pub(crate) const COMMIT_BYTES_MAX: usize = 6000;
 
-pub(crate) fn options(durability: Durability, memory_bytes: usize) -> Options {
-    Options {
+pub(crate) fn options(durability: Durability, memory_bytes: usize) -> StoreOptions {
+    StoreOptions {
         durability,
         segment_bytes: 16 << 10,
         memory_bytes,
@@ -44,7 +45,7 @@ enum Slow<T> {
 #[derive(Debug)]
 pub(crate) struct Driver {
     pub(crate) disk: CrashDisk,
-    pub(crate) options: Options,
+    pub(crate) options: StoreOptions,
     pub(crate) index: Option<PathBuf>,
     /// Instead of an index in files.
     pub(crate) tree: Option<CrashTree>,
@@ -57,7 +58,7 @@ pub(crate) struct Driver {
     acknowledged: FrameNumber,
     synced: FrameNumber,
     commit: Option<Slow<Commit>>,
-    sync: Option<(Slow<Sync>, FrameNumber)>,
+    sync: Option<(Slow<Fsync>, FrameNumber)>,
     segment_chore: Option<Slow<Chore>>,
     index_chore: Option<Slow<Chore>>,
     /// How often an operation had to wait for a segment.
@@ -70,13 +71,17 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn open(disk: &CrashDisk, index: Option<PathBuf>, options: Options) -> Result<(Driver, Recovered)> {
+    pub(crate) fn open(disk: &CrashDisk, index: Option<PathBuf>, options: StoreOptions) -> Result<(Driver, Recovered)> {
         let opened = Store::open(Arc::new(disk.clone()), index.clone(), options)?;
         Ok(Driver::with(disk, index, None, opened, options))
     }
 
     /// Opens it with an index that crashes with the disk.
-    pub(crate) fn open_with_tree(disk: &CrashDisk, tree: CrashTree, options: Options) -> Result<(Driver, Recovered)> {
+    pub(crate) fn open_with_tree(
+        disk: &CrashDisk,
+        tree: CrashTree,
+        options: StoreOptions,
+    ) -> Result<(Driver, Recovered)> {
         let opened = Store::open_with_tree(Arc::new(disk.clone()), Arc::new(tree.clone()), options)?;
         Ok(Driver::with(disk, None, Some(tree), opened, options))
     }
@@ -86,7 +91,7 @@ impl Driver {
         index: Option<PathBuf>,
         tree: Option<CrashTree>,
         (mut store, recovered): (Store, Recovered),
-        options: Options,
+        options: StoreOptions,
     ) -> (Driver, Recovered) {
         store.let_reads_wait();
         let driver = Driver {
@@ -447,7 +452,7 @@ pub(crate) fn copy_directory(from: &Path, to: &Path) {
 /// What is known of a life that ended.
 #[derive(Debug)]
 struct History {
-    options: Options,
+    options: StoreOptions,
     base: Expected,
     ops: Vec<Op>,
 }

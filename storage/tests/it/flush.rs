@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use storage::{Attempt, Durability, Options, Store};
+use storage::{Attempt, Durability, Store, StoreOptions};
 
 use crate::crash::Scratch;
 use crate::crash_disk::CrashDisk;
@@ -18,8 +18,8 @@ const PUT_BYTES: u64 = 29 + 4;
 /// Messages that are given back in one step, at most.
 const STEP_ITEMS_MAX: u64 = 2048;
 
-fn roomy() -> Options {
-    Options { segment_bytes: 1 << 20, commit_bytes_max: 1 << 20, ..options(Durability::Synced, 16 << 20) }
+fn roomy() -> StoreOptions {
+    StoreOptions { segment_bytes: 1 << 20, commit_bytes_max: 1 << 20, ..options(Durability::Synced, 16 << 20) }
 }
 
 fn open(disk: &CrashDisk, index: Option<PathBuf>) -> Store {
@@ -129,7 +129,7 @@ fn a_deep_queue_is_dropped_in_steps() {
 /// Large bodies cost by their bytes: what the allocator gives back to the kernel.
 #[test]
 fn large_bodies_are_dropped_by_their_bytes() {
-    let options = Options { body_bytes_max: 256 << 10, memory_bytes: 64 << 20, ..roomy() };
+    let options = StoreOptions { body_bytes_max: 256 << 10, memory_bytes: 64 << 20, ..roomy() };
     let (mut store, _) = Store::open(Arc::new(CrashDisk::default()), None, options).unwrap();
     for _ in 0..100 {
         store.at_once(|store| store.put(b"q", 0, &vec![7; 256 << 10])).unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use storage::{Attempt, Chore, Durability, Options, Store};
+use storage::{Attempt, Chore, Durability, Store, StoreOptions};
 
 use crate::crash_disk::{CrashDisk, Fault};
 use crate::driver::{Crash, Driver, options};
@@ -12,7 +12,7 @@ use crate::random::Random;
 const SEGMENT_BYTES: usize = 16 << 10;
 const BODY: &[u8] = &[7; 1000];
 
-fn open(disk: &CrashDisk, options: Options) -> Store {
+fn open(disk: &CrashDisk, options: StoreOptions) -> Store {
     Store::open(Arc::new(disk.clone()), None, options).unwrap().0
 }
 
@@ -86,8 +86,8 @@ fn while_a_segment_is_prepared_sets_wait_and_all_else_goes_on() {
 /// room that is always ready is too little.
 #[test]
 fn the_largest_body_gets_its_room() {
-    for body_bytes in [1, 3000, Options::body_bytes_max_in(SEGMENT_BYTES as u32)] {
-        let options = Options { body_bytes_max: body_bytes, ..options(Durability::Written, 0) };
+    for body_bytes in [1, 3000, StoreOptions::body_bytes_max_in(SEGMENT_BYTES as u32)] {
+        let options = StoreOptions { body_bytes_max: body_bytes, ..options(Durability::Written, 0) };
         let mut store = open(&CrashDisk::default(), options);
         let body = vec![1; body_bytes];
         for _ in 0..20 {
@@ -105,7 +105,7 @@ fn the_largest_body_gets_its_room() {
 #[test]
 fn a_new_segment_is_many_short_chores_and_one_sync() {
     let disk = CrashDisk::default();
-    let options = Options { segment_bytes: 8 << 20, ..options(Durability::Synced, 1 << 20) };
+    let options = StoreOptions { segment_bytes: 8 << 20, ..options(Durability::Synced, 1 << 20) };
     let mut store = open(&disk, options);
     put_until_wait(&mut store);
     let (syncs, files) = (disk.syncs(), disk.files().len());

@@ -1,0 +1,4 @@
+//! What a shard counts and times.
+
+pub(crate) mod counters;
+pub(crate) mod latency;

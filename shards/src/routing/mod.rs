@@ -1,0 +1,4 @@
+//! What goes to which other shard, and when.
+
+pub(crate) mod batch;
+pub(crate) mod router;

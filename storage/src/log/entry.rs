@@ -1,0 +1,244 @@
+//! Entries: what a frame is made of. One entry is one change of one queue, or of all.
+//!
+//! All numbers are little-endian. An entry begins with its kind, one byte:
+//!
+//! ```text
+//! record  1  queue u64  head u64  next u64  sets u64  gets u64  name bytes u16  options bytes u16  name  options
+//! put     2  queue u64  seq u64  flags u32  body bytes u32  checksum u32  body
+//! take    3  queue u64  seq u64
+//! drop    4  queue u64
+//! flush   5
+//! ```
+//!
+//! A flush drops the messages of all queues that there are so far: one byte, however many queues those are. The records
+//! that the queues have in the log stay as they were, and are right together with the flush behind them: segments leave
+//! in their order, so an older record is copied forward, and known by its new numbers, before the flush can leave.
+//!
+//! The checksum of a put is the CRC-32 of all of it but the checksum itself. The frame's checksum covers it too; this
+//! one lets a body be verified that is read alone, long after its frame was.
+//!
+//! Replaying entries is idempotent. A record's numbers only ever grow, so an old one changes nothing; a put whose
+//! number is below the queue's `next` is a copy of a message that is known; a take below `head` was taken before. A
+//! flush is told by its place in the log from those that a checkpoint's records know already.
+
+use crc32fast::Hasher;
+
+use crate::log::codec::Reader;
+use crate::log::frame::NUMBER_END;
+
+/// Names a queue in the log. Never reused, not even when the queue is deleted and made anew.
+pub type QueueId = u64;
+/// Numbers the messages of a queue, from 1 on. Never reused.
+pub type Seq = u64;
+
+const RECORD: u8 = 1;
+const PUT: u8 = 2;
+const TAKE: u8 = 3;
+const DROP: u8 = 4;
+const FLUSH: u8 = 5;
+
+/// Bytes of a put before its body.
+pub(crate) const PUT_HEADER_BYTES: usize = 29;
+/// Bytes of a take.
+pub(crate) const TAKE_BYTES: usize = 17;
+/// Bytes of a drop.
+pub(crate) const DROP_BYTES: usize = 9;
+/// Bytes of a flush.
+pub(crate) const FLUSH_BYTES: usize = 1;
+const RECORD_HEADER_BYTES: usize = 45;
+const PUT_CHECKSUM_AT: usize = 25;
+
+/// One change of one queue, or the one of all queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry<'a> {
+    Record(Record<'a>),
+    Put { queue: QueueId, seq: Seq, flags: u32, body: &'a [u8] },
+    Take { queue: QueueId, seq: Seq },
+    Drop { queue: QueueId },
+    Flush,
+}
+
+/// All that is known of a queue, apart from its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Record<'a> {
+    pub(crate) queue: QueueId,
+    pub(crate) name: &'a [u8],
+    /// The queue's options, in a form of their own; empty so far.
+    pub(crate) options: &'a [u8],
+    /// Messages below this number are gone.
+    pub(crate) head: Seq,
+    /// The number that the next message gets.
+    pub(crate) next: Seq,
+    /// Messages put since the queue was made.
+    pub(crate) sets: u64,
+    /// Messages taken since the queue was made.
+    pub(crate) gets: u64,
+}
+
+/// Bytes that a put with a body of `body_bytes` takes in a frame.
+pub(crate) fn put_bytes(body_bytes: usize) -> usize {
+    PUT_HEADER_BYTES + body_bytes
+}
+
+/// Bytes that the record of a queue with this name takes in a frame.
+pub(crate) fn record_bytes(name: &[u8]) -> usize {
+    RECORD_HEADER_BYTES + name.len()
+}
+
+impl<'a> Entry<'a> {
+    /// Appends the entry.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        match *self {
+            Entry::Record(record) => {
+                out.push(RECORD);
+                for number in [record.queue, record.head, record.next, record.sets, record.gets] {
+                    out.extend_from_slice(&number.to_le_bytes());
+                }
+                out.extend_from_slice(&(record.name.len() as u16).to_le_bytes());
+                out.extend_from_slice(&(record.options.len() as u16).to_le_bytes());
+                out.extend_from_slice(record.name);
+                out.extend_from_slice(record.options);
+            }
+            Entry::Put { queue, seq, flags, body } => {
+                let mut header = [0; PUT_HEADER_BYTES];
+                header[0] = PUT;
+                header[1..9].copy_from_slice(&queue.to_le_bytes());
+                header[9..17].copy_from_slice(&seq.to_le_bytes());
+                header[17..21].copy_from_slice(&flags.to_le_bytes());
+                header[21..25].copy_from_slice(&(body.len() as u32).to_le_bytes());
+                let checksum = put_checksum(&header[..PUT_CHECKSUM_AT], body);
+                header[PUT_CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
+                out.extend_from_slice(&header);
+                out.extend_from_slice(body);
+            }
+            Entry::Take { queue, seq } => {
+                let mut entry = [0; TAKE_BYTES];
+                entry[0] = TAKE;
+                entry[1..9].copy_from_slice(&queue.to_le_bytes());
+                entry[9..].copy_from_slice(&seq.to_le_bytes());
+                out.extend_from_slice(&entry);
+            }
+            Entry::Drop { queue } => {
+                out.push(DROP);
+                out.extend_from_slice(&queue.to_le_bytes());
+            }
+            Entry::Flush => out.push(FLUSH),
+        }
+    }
+
+    /// Reads the next entry. `None`: these bytes are no entry.
+    pub(crate) fn decode(reader: &mut Reader<'a>) -> Option<Entry<'a>> {
+        let whole = reader.clone().bytes(reader.remaining())?;
+        match reader.u8()? {
+            RECORD => {
+                let (queue, head, next) = (reader.u64()?, reader.u64()?, reader.u64()?);
+                let (sets, gets) = (reader.u64()?, reader.u64()?);
+                let (name_bytes, options_bytes) = (reader.u16()?, reader.u16()?);
+                let name = reader.bytes(usize::from(name_bytes))?;
+                let options = reader.bytes(usize::from(options_bytes))?;
+                let good = head <= next && is_possible(&[queue, next, sets, gets]);
+                good.then_some(Entry::Record(Record { queue, name, options, head, next, sets, gets }))
+            }
+            PUT => {
+                let (queue, seq, flags) = (reader.u64()?, reader.u64()?, reader.u32()?);
+                let (body_bytes, checksum) = (reader.u32()?, reader.u32()?);
+                let body = reader.bytes(body_bytes as usize)?;
+                let good = put_checksum(&whole[..PUT_CHECKSUM_AT], body) == checksum && is_possible(&[queue, seq]);
+                good.then_some(Entry::Put { queue, seq, flags, body })
+            }
+            TAKE => {
+                let (queue, seq) = (reader.u64()?, reader.u64()?);
+                is_possible(&[queue, seq]).then_some(Entry::Take { queue, seq })
+            }
+            DROP => {
+                let queue = reader.u64()?;
+                is_possible(&[queue]).then_some(Entry::Drop { queue })
+            }
+            FLUSH => Some(Entry::Flush),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a log can have counted so far.
+fn is_possible(numbers: &[u64]) -> bool {
+    numbers.iter().all(|number| *number < NUMBER_END)
+}
+
+fn put_checksum(header: &[u8], body: &[u8]) -> u32 {
+    let mut hasher = Hasher::new();
+    hasher.update(header);
+    hasher.update(body);
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_come_back_and_know_their_size() {
+        let record = Record { queue: 7, name: b"tickets", options: b"", head: 3, next: 9, sets: 8, gets: 2 };
+        let entries = [
+            (Entry::Record(record), record_bytes(b"tickets")),
+            (Entry::Put { queue: 7, seq: 9, flags: 16, body: b"hello" }, put_bytes(5)),
+            (Entry::Put { queue: 7, seq: 10, flags: 0, body: b"" }, put_bytes(0)),
+            (Entry::Take { queue: 7, seq: 3 }, TAKE_BYTES),
+            (Entry::Drop { queue: 7 }, DROP_BYTES),
+            (Entry::Flush, FLUSH_BYTES),
+        ];
+        let mut out = Vec::new();
+        for (entry, bytes) in &entries {
+            let before = out.len();
+            entry.encode(&mut out);
+            assert_eq!(out.len() - before, *bytes, "{entry:?}");
+        }
+        let mut reader = Reader::new(&out);
+        for (entry, _) in &entries {
+            assert_eq!(Entry::decode(&mut reader), Some(*entry));
+        }
+        assert!(reader.is_empty());
+    }
+
+    #[test]
+    fn a_flipped_bit_in_a_put_is_seen() {
+        let mut out = Vec::new();
+        Entry::Put { queue: 1, seq: 1, flags: 0, body: b"abc" }.encode(&mut out);
+        for bit in 8..out.len() * 8 {
+            let mut bad = out.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Entry::decode(&mut Reader::new(&bad)), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_no_log_has_makes_no_entry() {
+        let record = Record { queue: 7, name: b"q", options: b"", head: 1, next: 1, sets: 0, gets: 0 };
+        for entry in [
+            Entry::Record(Record { queue: u64::MAX, ..record }),
+            Entry::Record(Record { next: u64::MAX, ..record }),
+            Entry::Record(Record { sets: u64::MAX, ..record }),
+            Entry::Record(Record { gets: u64::MAX, ..record }),
+            Entry::Record(Record { head: 2, next: 1, ..record }),
+            Entry::Put { queue: u64::MAX, seq: 1, flags: 0, body: b"" },
+            Entry::Put { queue: 1, seq: u64::MAX, flags: 0, body: b"" },
+            Entry::Take { queue: u64::MAX, seq: 1 },
+            Entry::Take { queue: 1, seq: u64::MAX },
+            Entry::Drop { queue: u64::MAX },
+        ] {
+            let mut out = Vec::new();
+            entry.encode(&mut out);
+            assert_eq!(Entry::decode(&mut Reader::new(&out)), None, "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn a_cut_entry_is_none() {
+        let mut out = Vec::new();
+        Entry::Record(Record { queue: 7, name: b"q", options: b"", head: 1, next: 1, sets: 0, gets: 0 })
+            .encode(&mut out);
+        for end in 0..out.len() {
+            assert_eq!(Entry::decode(&mut Reader::new(&out[..end])), None);
+        }
+    }
+}

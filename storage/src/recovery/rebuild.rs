@@ -1,0 +1,209 @@
+//! Making queues out of entries: the part of recovery that knows what an entry means.
+
+use std::collections::VecDeque;
+
+use smallvec::SmallVec;
+
+use crate::index::checkpoint::write_directory;
+use crate::index::segment_puts::{Located, SegmentPuts};
+use crate::index::{Index, IndexError, Written};
+use crate::log::Place;
+use crate::log::Position;
+use crate::log::codec::Reader;
+use crate::log::entry::{Entry, QueueId};
+use crate::queue::table::{Queues, UNKNOWN_SLOT};
+use crate::queue::{Epoch, Queue};
+
+/// The queues so far. Entries may come again, and records and directories of a checkpoint may know more than the
+/// entries that are applied over them: nothing ever goes back.
+#[derive(Debug)]
+pub(crate) struct Rebuild {
+    /// A queue that has no name yet is one whose record comes later in the log, or was dropped later.
+    pub(crate) queues: Queues,
+    /// Directories of the segments that were walked through, if an index wants them.
+    pub(crate) directories: VecDeque<SegmentPuts>,
+    indexed: bool,
+    /// Flushes of all queues that records of the index know, as those came: a queue's epoch below their number is the place
+    /// of one of them. The first is none.
+    known: Vec<Position>,
+    /// The last flush of all queues that was replayed, as an epoch behind all those, and its place.
+    epoch: Epoch,
+    flushed_at: Position,
+}
+
+impl Rebuild {
+    pub(crate) fn new(indexed: bool) -> Rebuild {
+        Rebuild {
+            queues: Queues::default(),
+            directories: VecDeque::new(),
+            indexed,
+            known: vec![Position::default()],
+            epoch: 0,
+            flushed_at: Position::default(),
+        }
+    }
+
+    /// Applies all entries of a frame whose body is at `at`. False: the bytes are no entries.
+    pub(crate) fn apply_frame(&mut self, body: &[u8], at: Position) -> bool {
+        let mut reader = Reader::new(body);
+        while !reader.is_empty() {
+            let offset = at.offset + (body.len() - reader.remaining()) as u32;
+            let Some(entry) = Entry::decode(&mut reader) else {
+                return false;
+            };
+            self.apply(&entry, Position { offset, ..at });
+        }
+        true
+    }
+
+    /// Applies the entry that is at `at`.
+    pub(crate) fn apply(&mut self, entry: &Entry<'_>, at: Position) {
+        match *entry {
+            Entry::Record(record) => {
+                let queue = self.queue(record.queue);
+                if queue.name.is_empty() {
+                    queue.name = SmallVec::from_slice(record.name);
+                }
+                queue.raise_head(record.head);
+                queue.next = queue.next.max(record.next);
+                queue.sets = queue.sets.max(record.sets);
+                queue.gets = queue.gets.max(record.gets);
+                queue.record_segment = at.segment;
+            }
+            Entry::Put { queue: id, seq, body, .. } => {
+                let body_bytes = body.len() as u32;
+                let queue = self.queue(id);
+                // A number that is known is a copy of a message, or one that the checkpoint knew.
+                if seq >= queue.next {
+                    queue.next = seq + 1;
+                    queue.sets += 1;
+                }
+                queue.place(seq, Place { segment: at.segment, offset: at.offset, body_bytes });
+                if self.indexed {
+                    self.directory(at.segment).push(id, UNKNOWN_SLOT, seq, at.offset, body_bytes);
+                }
+            }
+            Entry::Take { queue, seq } => {
+                let queue = self.queue(queue);
+                if seq >= queue.head {
+                    queue.raise_head(seq + 1);
+                    queue.gets += 1;
+                }
+            }
+            Entry::Drop { queue } => {
+                self.queues.remove_unnamed(queue);
+            }
+            Entry::Flush => {
+                self.flushed_at = at;
+                match self.epoch.checked_add(1) {
+                    Some(epoch) => self.epoch = epoch.max(self.known.len() as Epoch),
+                    None => self.follow_flushes(),
+                }
+            }
+        }
+    }
+
+    /// The queue of this id as the last flush has left it, made if there is none.
+    fn queue(&mut self, id: QueueId) -> &mut Queue {
+        let (known, epoch, flushed_at) = (&self.known, self.epoch, self.flushed_at);
+        let slot = self.queues.find_id(id);
+        let slot = slot.unwrap_or_else(|| self.queues.add_unnamed(Queue::new(id, b"", epoch)));
+        let queue = self.queues.at_mut(slot);
+        follow_flush(queue, known, epoch, flushed_at);
+        queue
+    }
+
+    /// Notes that the records that come from the index from now on know this flush of all queues.
+    pub(crate) fn know_flush(&mut self, at: Position) {
+        self.epoch = self.known.len() as Epoch;
+        self.known.push(at);
+    }
+
+    /// Notes that all records of the index are there: a queue that comes from now on knows none of their flushes.
+    pub(crate) fn end_records(&mut self) {
+        self.epoch = self.known.len() as Epoch;
+    }
+
+    /// Has all queues follow the last flush of all of them. They count from 0 again.
+    pub(crate) fn follow_flushes(&mut self) {
+        for slot in 0..self.queues.slots() {
+            if let Some(queue) = self.queues.get_mut(slot) {
+                follow_flush(queue, &self.known, self.epoch, self.flushed_at);
+                queue.epoch = 0;
+            }
+        }
+        (self.known, self.epoch, self.flushed_at) = (vec![Position::default()], 0, Position::default());
+    }
+
+    fn directory(&mut self, segment: u32) -> &mut SegmentPuts {
+        if self.directories.back().is_none_or(|directory| directory.segment != segment) {
+            self.directories.push_back(SegmentPuts::new(segment));
+        }
+        self.directories.back_mut().expect("just made")
+    }
+
+    /// Notes a put that a directory of the checkpoint at `checkpoint` knows. One of a queue that has no record was
+    /// dropped since.
+    pub(crate) fn locate(&mut self, located: &Located, checkpoint: Position) {
+        if let Some(slot) = self.queues.find_id(located.queue) {
+            self.queues.at_mut(slot).place(located.seq, located.place);
+        }
+        // That segment goes on filling, and its directory with it; what is behind the checkpoint is replayed.
+        let place = located.place;
+        if place.segment == checkpoint.segment && place.offset < checkpoint.offset {
+            self.directory(place.segment).push(
+                located.queue,
+                UNKNOWN_SLOT,
+                located.seq,
+                place.offset,
+                place.body_bytes,
+            );
+        }
+    }
+
+    /// Hands the directory of a segment that was walked through to the index, instead of keeping it. Returns what the index
+    /// has then; `None` when it cannot be written.
+    pub(crate) fn store_directory(&mut self, segment: u32, index: &Index, generation: u64) -> Option<Written> {
+        let directory = self.directories.pop_back().filter(|directory| directory.segment == segment);
+        let directory = directory.unwrap_or_else(|| SegmentPuts::new(segment));
+        let written = write_directory(index, &directory, generation);
+        written.map_err(|IndexError(what)| ::log::error!("the index cannot be written: {what}")).ok()
+    }
+
+    /// What is missing, once all queues [follow the flushes](Self::follow_flushes): `None` when every queue has its record, in
+    /// a segment that is still needed, and all messages between its head and its next number, before the end of the log.
+    pub(crate) fn incomplete(&self, first_segment: u32, end: Position) -> Option<String> {
+        self.queues.iter().find_map(|queue| {
+            let name = || String::from_utf8_lossy(&queue.name);
+            if queue.name.is_empty() {
+                return Some(format!("queue number {} has no record", queue.id));
+            }
+            if queue.record_segment < first_segment {
+                return Some(format!("queue \"{}\" has no record in the segments that are left", name()));
+            }
+            if let Some(seq) = queue.missing() {
+                return Some(format!("queue \"{}\" lacks message {seq} of {}..{}", name(), queue.head, queue.next));
+            }
+            if queue.record_segment > end.segment {
+                return Some(format!("the record of queue \"{}\" is behind the end of the log", name()));
+            }
+            let is_elsewhere = |place: Place| place.segment < first_segment || place.position() >= end;
+            let (seq, _) = queue.upcoming().find(|(_, message)| is_elsewhere(message.place))?;
+            Some(format!("message {seq} of queue \"{}\" is in a part of the log that is gone", name()))
+        })
+    }
+
+    /// One more than the highest id that was seen.
+    pub(crate) fn next_queue_id(&self) -> QueueId {
+        self.queues.iter().map(|queue| queue.id + 1).max().unwrap_or(1)
+    }
+}
+
+/// Drops a queue's messages when a flush was replayed since it was used last, unless it came with a record that knows it.
+fn follow_flush(queue: &mut Queue, known: &[Position], epoch: Epoch, flushed_at: Position) {
+    let knows = known.get(queue.epoch as usize).is_some_and(|known| *known >= flushed_at);
+    if queue.epoch != epoch && !knows {
+        queue.raise_head(queue.next);
+        queue.epoch = epoch;
+    }
+}

@@ -1,0 +1,70 @@
+//! What a survey found of one queue.
+
+use crate::log::entry::Seq;
+use crate::queue::Queue;
+
+/// A queue of a survey.
+#[derive(Debug, Clone, Copy)]
+pub struct Surveyed<'a> {
+    pub(super) queue: &'a Queue,
+    pub(super) log_id: u64,
+}
+
+impl Surveyed<'_> {
+    /// Its name. One whose name was lost gets one that no other queue has.
+    #[must_use]
+    pub fn name(&self) -> Vec<u8> {
+        match &*self.queue.name {
+            b"" => self.spare_name(),
+            name => name.to_vec(),
+        }
+    }
+
+    /// A name that no other queue has, for one whose own is lost or taken.
+    #[must_use]
+    pub fn spare_name(&self) -> Vec<u8> {
+        format!("repaired-{:016x}-{}", self.log_id, self.queue.id).into_bytes()
+    }
+
+    /// Messages put since the queue was made.
+    #[must_use]
+    pub fn sets(&self) -> u64 {
+        self.queue.sets
+    }
+
+    /// Messages taken since the queue was made.
+    #[must_use]
+    pub fn gets(&self) -> u64 {
+        self.queue.gets
+    }
+
+    /// The number that the next message gets.
+    #[must_use]
+    pub fn next(&self) -> Seq {
+        self.queue.next
+    }
+
+    /// Messages that are there.
+    #[must_use]
+    pub fn stored(&self) -> u64 {
+        self.queue.stored()
+    }
+
+    /// Bytes of their bodies.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.queue.upcoming().map(|(_, message)| u64::from(message.place.body_bytes)).sum()
+    }
+
+    /// Messages that should be there and are not.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.queue.depth() - self.queue.stored()
+    }
+
+    /// Whether its name and all messages are there.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.queue.name.is_empty() && self.lost() == 0
+    }
+}

@@ -1,0 +1,394 @@
+//! A shard's storage: its queues, their log, and what is known to be on the disk.
+
+pub(crate) mod chore;
+mod flush;
+mod offline;
+pub(crate) mod open;
+mod reclaim;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::attempt::Attempt;
+use crate::disk::Disk;
+use crate::error::Result;
+use crate::index::Index;
+use crate::index::checkpoint::Checkpoint;
+use crate::index::segment_puts::SegmentPuts;
+use crate::log::commit::{Commit, Fsync};
+use crate::log::entry::{DROP_BYTES, Entry, QueueId, Seq, TAKE_BYTES, put_bytes, record_bytes};
+use crate::log::frame::FrameNumber;
+use crate::log::{Log, Place, Purpose};
+use crate::memory::Hand;
+use crate::memory::reads::Reads;
+use crate::memory::windows::Windows;
+use crate::options::{Durability, StoreOptions};
+use crate::queue::table::{Queues, Slot};
+use crate::queue::{Message, Queue, Taken, resident_bytes};
+use crate::recovery::Restored;
+use crate::store::flush::Flushing;
+use crate::store::reclaim::Copying;
+
+/// A queue's line in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueLine {
+    /// The queue's name.
+    pub name: Box<[u8]>,
+    /// Messages put since the queue was made.
+    pub sets: u64,
+    /// Messages taken since the queue was made.
+    pub gets: u64,
+}
+
+/// Figures of a store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Queues that exist, empty ones included.
+    pub queues: u64,
+    /// Messages that wait.
+    pub messages: u64,
+    /// Bytes of their bodies that are in memory, with what the allocator adds.
+    pub resident_bytes: u64,
+    /// From the oldest needed byte of the log to its end.
+    pub log_bytes: u64,
+    /// Bytes in it that are still needed.
+    pub live_bytes: u64,
+}
+
+impl Totals {
+    /// Adds another store's figures.
+    pub fn add(&mut self, other: &Totals) {
+        self.queues += other.queues;
+        self.messages += other.messages;
+        self.resident_bytes += other.resident_bytes;
+        self.log_bytes += other.log_bytes;
+        self.live_bytes += other.live_bytes;
+    }
+}
+
+/// One shard's queues and log. Plain and synchronous: changes are applied in memory and gathered in a frame, and the
+/// slow parts come out as values ([`Commit`], [`Fsync`], [`Chore`](crate::Chore)) that may run on any thread.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) options: StoreOptions,
+    pub(crate) log: Log,
+    pub(crate) queues: Queues,
+    /// Messages that wait. Those that a flush of all queues has dropped do not count, wherever they still are.
+    pub(crate) messages: u64,
+    /// Bytes of bodies in memory.
+    pub(crate) resident: usize,
+    /// Where the search for bodies that may leave memory goes on.
+    pub(crate) hand: Hand,
+    /// Bytes that the records of all queues take.
+    pub(crate) record_bytes: u64,
+    pub(crate) flushing: Flushing,
+    /// Directories that the index does not have yet; the last is the active segment's.
+    pub(crate) directories: VecDeque<SegmentPuts>,
+    pub(crate) index: Option<Arc<Index>>,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) copying: Option<Copying>,
+    pub(crate) windows: Windows,
+    pub(crate) reads: Reads,
+    pub(crate) scratch: Vec<u8>,
+}
+
+/// The longest name of a queue.
+const NAME_BYTES_MAX: usize = 250;
+
+/// Whether a queue can be called so: 1 to 250 bytes without spaces and control bytes.
+fn is_name(name: &[u8]) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.iter().all(|byte| *byte > b' ' && *byte != 0x7f)
+}
+
+impl Store {
+    fn new(options: StoreOptions, restored: Restored) -> Store {
+        let Restored { log, queues, index, loaded, generation, contents, puts, directories_below, .. } = restored;
+        let mut store = Store {
+            messages: queues.iter().map(Queue::depth).sum(),
+            resident: 0,
+            hand: Hand::default(),
+            record_bytes: queues.iter().map(|queue| queue.record_bytes() as u64).sum(),
+            flushing: Flushing::default(),
+            directories: puts,
+            index,
+            checkpoint: Checkpoint::default(),
+            copying: None,
+            windows: Windows::new(options.memory_bytes),
+            reads: Reads::default(),
+            scratch: Vec::new(),
+            options,
+            queues,
+            log,
+        };
+        store.resume(loaded, generation, contents, directories_below);
+        store
+    }
+
+    /// The random number of this store's log.
+    #[must_use]
+    pub fn log_id(&self) -> u64 {
+        self.log.id()
+    }
+
+    // ---- what clients ask for ----
+
+    /// Appends a message to a queue, which is made when it does not exist.
+    ///
+    /// # Errors
+    /// When the disk fails otherwise; the caller must stop.
+    ///
+    /// # Panics
+    /// When the body is larger than [`StoreOptions::body_bytes_max`].
+    pub fn put(&mut self, name: &[u8], flags: u32, body: &[u8]) -> Result<Attempt<()>> {
+        assert!(body.len() <= self.options.body_bytes_max, "the caller checks the size");
+        let found = self.queues.find(name);
+        let record = if found.is_none() { record_bytes(name) } else { 0 };
+        if let Some(held_up) = self.log.make_room(record + put_bytes(body.len()), Purpose::Set).held_up() {
+            return Ok(held_up);
+        }
+        let slot = found.unwrap_or_else(|| self.create_queue(name));
+        self.follow_flush(slot);
+        let queue = self.queues.at_mut(slot);
+        let place = append_put(
+            &mut self.log,
+            &mut self.directories,
+            self.index.is_some(),
+            (queue.id, slot),
+            queue.next,
+            flags,
+            body,
+        );
+        queue.push(Message { place, flags, body: Some(body.into()) });
+        self.messages += 1;
+        self.resident += resident_bytes(body.len());
+        self.keep_to_budget();
+        Ok(Attempt::Done(()))
+    }
+
+    /// Makes a queue if it does not exist.
+    ///
+    /// # Errors
+    /// When the disk fails otherwise; the caller must stop.
+    pub fn create(&mut self, name: &[u8]) -> Result<Attempt<()>> {
+        if self.queues.find(name).is_none() {
+            if let Some(held_up) = self.log.make_room(record_bytes(name), Purpose::Set).held_up() {
+                return Ok(held_up);
+            }
+            self.create_queue(name);
+        }
+        Ok(Attempt::Done(()))
+    }
+
+    /// Makes a queue that was elsewhere before. Its messages are put next, in their order: `stored` of them, the last of
+    /// which has the number below `next`. `sets` and `gets` are its counters with those.
+    ///
+    /// # Errors
+    /// When the disk fails otherwise; the caller must stop.
+    ///
+    /// # Panics
+    /// When there is such a queue.
+    pub fn adopt(&mut self, name: &[u8], sets: u64, gets: u64, next: Seq, stored: u64) -> Result<Attempt<()>> {
+        assert!(self.queues.find(name).is_none() && stored < next, "a queue is adopted once, and whole");
+        if let Some(held_up) = self.log.make_room(record_bytes(name), Purpose::Set).held_up() {
+            return Ok(held_up);
+        }
+        let first = next - stored;
+        self.add_queue(name, |queue| {
+            (queue.head, queue.next) = (first, first);
+            (queue.sets, queue.gets) = (sets.saturating_sub(stored), gets);
+        });
+        Ok(Attempt::Done(()))
+    }
+
+    /// A queue that is adopted may have any name: what was once stored under it is moved, and not lost.
+    fn create_queue(&mut self, name: &[u8]) -> Slot {
+        assert!(is_name(name), "a queue that no command can name could never be emptied: {}", name.escape_ascii());
+        self.add_queue(name, |_| {})
+    }
+
+    fn add_queue(&mut self, name: &[u8], set_up: impl FnOnce(&mut Queue)) -> Slot {
+        let id = self.log.next_queue_id;
+        self.log.next_queue_id += 1;
+        let mut queue = Queue::new(id, name, self.flushing.epoch);
+        set_up(&mut queue);
+        append_record(&mut self.log, &mut queue);
+        self.record_bytes += queue.record_bytes() as u64;
+        self.queues.add(queue)
+    }
+
+    /// Takes the message at the head of a queue; `None` when the queue is empty or does not exist. Only then nothing
+    /// was changed.
+    ///
+    /// # Errors
+    /// When the disk fails, or the message's bytes are damaged; the caller must stop.
+    pub fn take(&mut self, name: &[u8]) -> Result<Attempt<Option<Taken>>> {
+        let Some(slot) = self.queues.find(name) else {
+            return Ok(Attempt::Done(None));
+        };
+        self.follow_flush(slot);
+        let in_memory = self.queues.at(slot).head_message().map(|message| message.body.is_some());
+        match in_memory {
+            None => return Ok(Attempt::Done(None)),
+            Some(false) if !self.read_ahead(slot)? => return Ok(Attempt::Wait),
+            Some(false) => {}
+            Some(true) => {}
+        }
+        if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
+            // Even what is set aside for takes is used up. The message stays.
+            return Ok(held_up);
+        }
+        let queue = self.queues.at_mut(slot);
+        let (seq, message) = queue.pop().expect("looked at above");
+        self.log.append(&Entry::Take { queue: queue.id, seq });
+        let body = message.body.expect("read ahead above");
+        self.messages -= 1;
+        self.resident -= resident_bytes(body.len());
+        self.log.sub_live(message.place.segment, put_bytes(body.len()));
+        self.keep_to_budget();
+        Ok(Attempt::Done(Some(Taken { seq, flags: message.flags, body })))
+    }
+
+    /// Drops a queue with its messages and counters. `Done(false)`: it does not exist.
+    ///
+    /// # Errors
+    /// When the disk fails; the caller must stop.
+    pub fn delete(&mut self, name: &[u8]) -> Result<Attempt<bool>> {
+        let Some(slot) = self.queues.find(name) else {
+            return Ok(Attempt::Done(false));
+        };
+        if let Some(held_up) = self.log.make_room(DROP_BYTES, Purpose::Drop).held_up() {
+            return Ok(held_up);
+        }
+        self.follow_flush(slot);
+        self.empty(slot);
+        let queue = self.queues.remove(slot);
+        self.log.append(&Entry::Drop { queue: queue.id });
+        self.log.sub_live(queue.record_segment, queue.record_bytes());
+        self.record_bytes -= queue.record_bytes() as u64;
+        Ok(Attempt::Done(true))
+    }
+
+    /// Writes a queue's record as it is now; there is room. The copy before is no longer live.
+    pub(crate) fn rewrite_record(&mut self, slot: Slot) {
+        self.follow_flush(slot);
+        let queue = self.queues.at_mut(slot);
+        self.log.sub_live(queue.record_segment, queue.record_bytes());
+        append_record(&mut self.log, queue);
+    }
+
+    /// Lists up to `limit` queues, beginning at a cursor: 0, or what the call before returned. A queue that exists all
+    /// the while is listed once. Returns where to go on; `None` at the end.
+    pub fn list(&self, cursor: u32, limit: u32, mut each: impl FnMut(QueueLine)) -> Option<u32> {
+        let end = cursor.saturating_add(limit).min(self.queues.slots());
+        for slot in cursor..end {
+            if let Some(queue) = self.queues.get(slot) {
+                each(QueueLine { name: (&*queue.name).into(), sets: queue.sets, gets: queue.gets });
+            }
+        }
+        (end < self.queues.slots()).then_some(end)
+    }
+
+    /// Figures of the store.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        Totals {
+            queues: self.queues.len() as u64,
+            messages: self.messages,
+            resident_bytes: self.resident as u64,
+            log_bytes: self.log.bytes(),
+            live_bytes: self.log.live_bytes(),
+        }
+    }
+
+    /// Whether sets are refused because the disk is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.log.is_full()
+    }
+
+    /// To be called about once a second: chores that failed are tried again, a full disk is looked at anew, and what was
+    /// made ready for a burst is given back little by little.
+    pub fn tick(&mut self) {
+        self.log.tick();
+    }
+
+    // ---- committing ----
+
+    /// The frame that holds what was changed last: the change is safe once [`acknowledged`](Self::acknowledged) has
+    /// reached it. That frame exists, so whoever waits for it waits for a commit that will come.
+    #[must_use]
+    pub fn changed(&self) -> FrameNumber {
+        self.log.filling_number() - u64::from(!self.log.has_unsealed())
+    }
+
+    /// The last frame that is safe, by the store's [`Durability`].
+    #[must_use]
+    pub fn acknowledged(&self) -> FrameNumber {
+        match self.options.durability {
+            Durability::Synced => self.log.durable(),
+            Durability::Written => self.log.written(),
+        }
+    }
+
+    /// Whether [`begin_commit`](Self::begin_commit) would give something.
+    #[must_use]
+    pub fn wants_commit(&self) -> bool {
+        self.log.wants_commit()
+    }
+
+    /// Seals the frame that was filled so far. One commit is under way at a time: `None` while there is, or when
+    /// nothing was changed.
+    pub fn begin_commit(&mut self) -> Option<Commit> {
+        self.log.begin_commit()
+    }
+
+    /// Notes that a commit has run without an error.
+    pub fn finish_commit(&mut self, commit: Commit) {
+        self.log.finish_commit(commit);
+    }
+
+    /// An fdatasync of what was acknowledged after its write only; `None` when everything is durable.
+    #[must_use]
+    pub fn begin_sync(&self) -> Option<Fsync> {
+        self.log.begin_sync()
+    }
+
+    /// Notes that a sync has run without an error.
+    pub fn finish_sync(&mut self, sync: &Fsync) {
+        self.log.finish_sync(sync);
+    }
+
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.log.disk
+    }
+}
+
+/// Appends a put; there is room for it. Returns its place.
+pub(crate) fn append_put(
+    log: &mut Log,
+    directories: &mut VecDeque<SegmentPuts>,
+    indexed: bool,
+    (queue, slot): (QueueId, Slot),
+    seq: Seq,
+    flags: u32,
+    body: &[u8],
+) -> Place {
+    let at = log.append(&Entry::Put { queue, seq, flags, body });
+    log.add_live(at.segment, put_bytes(body.len()));
+    let body_bytes = body.len() as u32;
+    if indexed {
+        if directories.back().is_none_or(|directory| directory.segment < at.segment) {
+            directories.push_back(SegmentPuts::new(at.segment));
+        }
+        let directory = directories.back_mut().expect("just made");
+        directory.push(queue, slot, seq, at.offset, body_bytes);
+    }
+    Place { segment: at.segment, offset: at.offset, body_bytes }
+}
+
+/// Appends a queue's record; there is room for it.
+fn append_record(log: &mut Log, queue: &mut Queue) {
+    let at = log.append(&Entry::Record(queue.record()));
+    log.add_live(at.segment, queue.record_bytes());
+    queue.record_segment = at.segment;
+}

@@ -1,0 +1,223 @@
+//! Getting space back: dead segments leave the ring at its old end, and when the log has grown far beyond what lives
+//! in it, the oldest segment is copied forward until it is dead.
+
+use std::sync::Arc;
+
+use crate::attempt::Attempt;
+use crate::error::Result;
+use crate::index::segment_puts::Located;
+use crate::log::Place;
+use crate::log::codec::Reader;
+use crate::log::entry::{Entry, Record, put_bytes};
+use crate::log::frame::FRAME_HEADER_BYTES;
+use crate::log::frame_reader::FrameReader;
+use crate::log::segment::SEGMENT_HEADER_BYTES;
+use crate::log::{Purpose, damage_at};
+use crate::queue::table::UNKNOWN_SLOT;
+use crate::store::{Store, append_put};
+
+/// Segments that leave the ring in one step.
+const LEAVING_MAX: usize = 64;
+/// Entries that are looked at in one step of copying: each is a cache miss or two, so a step takes some 300 us.
+const COPY_ENTRIES_MAX: usize = 1024;
+/// Bytes that are looked at in one step of copying, the last entry apart.
+const COPY_BYTES_MAX: usize = 256 << 10;
+
+/// The walk over the oldest segment, whose live entries are copied to the end of the log.
+#[derive(Debug)]
+pub(crate) struct Copying {
+    reader: FrameReader,
+    /// Where the piece begins that another thread reads for it.
+    awaits: Option<u32>,
+    /// The entries of the frame that it is at, their offset in the file, and how far they are copied.
+    entries: Vec<u8>,
+    entries_offset: u32,
+    copied: usize,
+}
+
+impl Store {
+    /// Does a little of what gives space back: gives back dropped messages, lets dead segments go, copies some
+    /// entries forward. Returns whether there is more to do at once.
+    ///
+    /// # Errors
+    /// When the disk fails, or the log is damaged where it is read; the caller must stop.
+    pub fn reclaim(&mut self) -> Result<bool> {
+        let giving_back = self.give_back_step();
+        for _ in 0..LEAVING_MAX {
+            if !self.oldest_is_done() {
+                break;
+            }
+            self.log.drop_oldest();
+            self.windows.forget_before(self.log.first());
+            self.reads.forget_before(self.log.first());
+        }
+        Ok(self.copy_forward()? || giving_back)
+    }
+
+    /// Whether [`reclaim`](Self::reclaim) has something to do.
+    #[must_use]
+    pub fn wants_reclaim(&self) -> bool {
+        self.flushing.is_under_way() || self.oldest_is_done() || self.wants_copying()
+    }
+
+    fn oldest_is_done(&self) -> bool {
+        self.log
+            .oldest_finished()
+            .is_some_and(|segment| segment.live_bytes == 0 && self.checkpoint_allows(segment.number))
+    }
+
+    /// Whether to copy what lives in the oldest segment: when the log is more than twice what lives, and a segment's
+    /// size, copying pays. On a full disk it pays when at most half of the segment lives, and comes out of what is set
+    /// aside, at most half of that: else a single message, or a queue's record, would keep the disk full for ever.
+    fn wants_copying(&self) -> bool {
+        // Messages that were dropped and not given back yet still count as live; and what waits for a segment goes first.
+        if self.flushing.is_under_way() || self.log.is_short() {
+            return false;
+        }
+        let Some(oldest) = self.log.oldest_finished().filter(|segment| segment.live_bytes > 0) else {
+            return false;
+        };
+        let awaits = self.copying.as_ref().filter(|copying| copying.reader.segment() == oldest.number);
+        if awaits
+            .and_then(|copying| copying.awaits)
+            .is_some_and(|offset| self.reads.is_awaited(oldest.number, offset.into()))
+        {
+            return false;
+        }
+        let segment_bytes = u64::from(self.log.segment_bytes());
+        if self.log.is_full() {
+            2 * oldest.live_bytes + FRAME_HEADER_BYTES as u64 <= segment_bytes.min(self.log.room() as u64)
+        } else {
+            self.log.bytes() > 2 * self.log.live_bytes() + segment_bytes
+        }
+    }
+
+    /// Copies a little of what lives in the oldest segment. Returns whether there is more to copy.
+    fn copy_forward(&mut self) -> Result<bool> {
+        if !self.wants_copying() {
+            return Ok(false);
+        }
+        let Some(oldest) = self.log.oldest_finished() else {
+            return Ok(false);
+        };
+        let number = oldest.number;
+        let mut copying = match self.copying.take() {
+            Some(copying) if copying.reader.segment() == number => copying,
+            _ => {
+                oldest.file.will_need(0, u64::from(self.log.segment_bytes()));
+                let (file, start) = (Arc::clone(&oldest.file), SEGMENT_HEADER_BYTES as u32);
+                let reader = FrameReader::new(file, self.log.id(), number, self.log.segment_bytes(), start);
+                Copying { reader, awaits: None, entries: Vec::new(), entries_offset: 0, copied: 0 }
+            }
+        };
+        let goes_on = if copying.copied < copying.entries.len() || self.next_frame(&mut copying)? {
+            self.copy_entries(&mut copying)
+        } else {
+            false
+        };
+        self.copying = Some(copying);
+        Ok(goes_on)
+    }
+
+    /// Goes on to the next frame. `false`: another thread has to read it first.
+    fn next_frame(&mut self, copying: &mut Copying) -> Result<bool> {
+        let number = copying.reader.segment();
+        let segment = self.log.segment(number).expect("the oldest one");
+        while let Some((offset, bytes)) = copying.reader.missing() {
+            let mut window = vec![0; bytes];
+            let read = self.reads.read(segment, &mut window, u64::from(offset))?;
+            copying.awaits = read.is_none().then_some(offset);
+            let Some(read) = read else { return Ok(false) };
+            window.truncate(read);
+            copying.reader.supply(offset, window);
+            if read < bytes {
+                break;
+            }
+        }
+        let at = copying.reader.offset();
+        let Some(frame) = copying.reader.next()? else {
+            // Everything that lives is in frames, and all of them were copied: unless one of them is unreadable.
+            let place = Place { segment: number, offset: at, body_bytes: 0 };
+            return Err(damage_at(place, "live messages are behind a frame that is not what was written"));
+        };
+        copying.entries.clear();
+        copying.entries.extend_from_slice(frame.body);
+        (copying.entries_offset, copying.copied) = (frame.body_offset, 0);
+        Ok(true)
+    }
+
+    /// Copies what lives of the next entries. `false`: there is no room for more so far.
+    fn copy_entries(&mut self, copying: &mut Copying) -> bool {
+        let from = copying.reader.segment();
+        let begin = copying.copied;
+        let mut reader = Reader::new(&copying.entries[begin..]);
+        for _ in 0..COPY_ENTRIES_MAX {
+            if reader.is_empty() || copying.copied - begin >= COPY_BYTES_MAX {
+                break;
+            }
+            let offset = copying.entries_offset + copying.copied as u32;
+            let entry = Entry::decode(&mut reader);
+            if let Some(entry) = entry
+                && self.copy(from, offset, &entry) != Attempt::Done(())
+            {
+                return false;
+            }
+            // What is no entry is the end of them.
+            copying.copied = entry.map_or(copying.entries.len(), |_| copying.entries.len() - reader.remaining());
+            if entry.is_none() {
+                break;
+            }
+        }
+        true
+    }
+
+    /// Elsewhere than on a full disk, copying leaves as much room as sets do.
+    fn copy_purpose(&self) -> Purpose {
+        if self.log.is_full() { Purpose::Copy } else { Purpose::Set }
+    }
+
+    /// Copies the entry that is at an offset of a segment, if it is still needed.
+    fn copy(&mut self, from: u32, offset: u32, entry: &Entry<'_>) -> Attempt<()> {
+        match *entry {
+            Entry::Record(Record { queue, .. }) => {
+                let Some(slot) = self.queues.find_id(queue) else {
+                    return Attempt::Done(());
+                };
+                if self.queues.at(slot).record_segment != from {
+                    return Attempt::Done(());
+                }
+                let room = self.log.make_room(self.queues.at(slot).record_bytes(), self.copy_purpose());
+                if room == Attempt::Done(()) {
+                    self.rewrite_record(slot);
+                }
+                room
+            }
+            Entry::Put { queue, seq, flags, body } => {
+                let place = Place { segment: from, offset, body_bytes: body.len() as u32 };
+                if !self.is_live(&Located { queue, slot: UNKNOWN_SLOT, seq, place }) {
+                    return Attempt::Done(());
+                }
+                let room = self.log.make_room(put_bytes(body.len()), self.copy_purpose());
+                if room != Attempt::Done(()) {
+                    return room;
+                }
+                let slot = self.queues.find_id(queue).expect("it is live");
+                let indexed = self.index.is_some();
+                let to = append_put(&mut self.log, &mut self.directories, indexed, (queue, slot), seq, flags, body);
+                self.log.sub_live(from, put_bytes(body.len()));
+                self.resident += self.queues.at_mut(slot).move_message(seq, to, flags, body);
+                self.keep_to_budget();
+                Attempt::Done(())
+            }
+            Entry::Take { .. } | Entry::Drop { .. } | Entry::Flush => Attempt::Done(()),
+        }
+    }
+
+    /// Whether a message waits, and this is its place.
+    pub(crate) fn is_live(&self, located: &Located) -> bool {
+        let queue = self.queues.by_id(located.queue, located.slot);
+        let message =
+            queue.filter(|queue| queue.epoch == self.flushing.epoch).and_then(|queue| queue.message(located.seq));
+        message.is_some_and(|message| message.place == located.place)
+    }
+}
