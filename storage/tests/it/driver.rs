@@ -9,11 +9,9 @@ use storage::{
     Attempt, Chore, Commit, Durability, Error, FrameNumber, Fsync, Recovered, Result, Store, StoreOptions, Survey,
     Totals,
 };
+use storage_testing::{CrashDisk, CrashTree, Random};
 
-use crate::crash_disk::CrashDisk;
-use crate::crash_tree::CrashTree;
 use crate::expected::{Expected, Op, drain, surveyed};
-use crate::random::Random;
 
 pub(crate) const BODY_BYTES_MAX: usize = 3000;
 /// Small, so that what was changed often takes more than one commit.
