@@ -15,7 +15,7 @@ npm_packages=(memcached@2.2.2 hashring@3.2.0 connection-parse@0.0.7 simple-lru-c
 if [ $# -gt 0 ]; then
     rushq="$1"
 else
-    cargo build -p rushq
+    cargo build --locked -p rushq
     rushq="${CARGO_TARGET_DIR:-target}/debug/rushq"
 fi
 

@@ -68,3 +68,15 @@ fn help_says_where_it_differs_from_memtier() {
     let text = String::from_utf8(help.stdout).unwrap();
     assert!(text.contains("memtier: 1:10") && text.contains("--rate-limiting"), "{text}");
 }
+
+#[test]
+fn a_bad_command_line_is_one_line_and_status_2() {
+    for (line, named) in
+        [("--ratio 0:0", "--ratio"), ("-c 1 --colour", "--colour"), ("-n 1 --seconds 1", "--test-time")]
+    {
+        let output = command(line).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.lines().count() == 1 && text.contains(named) && text.contains("--help"), "{text}");
+    }
+}

@@ -38,6 +38,7 @@ mod process;
 mod proxy;
 mod proxy_load;
 mod resharding;
+mod root;
 mod signals;
 mod slow_disk;
 mod small_things;

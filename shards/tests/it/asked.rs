@@ -23,7 +23,7 @@ impl Asked {
             Asked::Now(Op::Delete { name }) => shards::Op::Delete { queue: slice::from_ref(name) },
             Asked::Now(Op::Flush { name }) => shards::Op::Flush { queue: slice::from_ref(name) },
             Asked::Now(Op::FlushAll) => shards::Op::FlushAll,
-            Asked::Now(other @ (Op::TakeMessage { .. } | Op::Tell { .. })) => panic!("no client can ask for {other:?}"),
+            Asked::Now(Op::TakeMessage { .. } | Op::Tell { .. }) => unreachable!("no client can ask for it"),
             Asked::TakeWait { name, until } => shards::Op::TakeWait { queue: slice::from_ref(name), until: *until },
         }
     }

@@ -10,7 +10,7 @@ use shards::pump::{Gather, PumpOptions, ShardHandle, links};
 use shards::{Answer, CommitMode, Durability, Op, Outcome, Shard, ShardId, StoreOptions, owner_of};
 use storage::Store;
 
-use crate::crash_disk::CrashDisk;
+use storage_testing::CrashDisk;
 
 const SHARDS: u16 = 2;
 /// Longer than any test.

@@ -6,15 +6,14 @@ use std::path::PathBuf;
 
 use shards::{Answer, Asker, CHANNEL_BATCHES, CREDITS, Durability, Late, Moment, Outcome, Packet, ShardId, owner_of};
 use storage::Result;
+use storage_testing::{CrashDisk, Random};
 
 use crate::asked::Asked;
 use crate::client::{Address, Client, Pending};
 use crate::counts::Counts;
-use crate::crash_disk::CrashDisk;
 use crate::expected::Op;
 use crate::history::History;
 use crate::lines::Wait;
-use crate::random::Random;
 use crate::setup::{BODY_BYTES_MAX, Setup, Step};
 use crate::simulated_shard::SimulatedShard;
 

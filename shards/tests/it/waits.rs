@@ -8,7 +8,7 @@ use shards::{
 };
 use storage::Store;
 
-use crate::crash_disk::CrashDisk;
+use storage_testing::CrashDisk;
 
 /// The shard that all queues here belong to, and one that has clients only.
 const OWNER: ShardId = ShardId(0);

@@ -6,7 +6,8 @@
 //! all queues, `B` raw bytes, `X` changes a byte of what was there last. `#`, `<`, `v`, `=`, `^` and `q` set the header's number,
 //! predecessor, durable frame, segment, first segment and next queue id, and `!` makes its checksum wrong.
 
-use super::disk::Images;
+use storage_testing::Images;
+
 use super::format::{Entry, Frame, LOG_ID, SEGMENT_HEADER_BYTES, SegmentHeader, put_varint, segment_name};
 use super::options;
 use super::script::Script;

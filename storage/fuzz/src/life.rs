@@ -10,13 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use storage::{Attempt, Commit, Durability, FrameNumber, SETTINGS_BYTES_MAX, Store, StoreOptions};
+use storage_testing::{CrashDisk, CrashTree, Images, Pairs};
 
-use super::disk::{Images, MemoryDisk};
 use super::format::{self, SegmentHeader};
 use super::options;
 use super::script::Script;
 use super::state::{Message, State};
-use super::tree::{MemoryTree, Pairs};
 
 /// A script that would take longer than this is cut.
 const STEPS_MAX: usize = 400;
@@ -42,8 +41,8 @@ pub(crate) struct History {
 
 #[derive(Debug)]
 struct Life {
-    disk: MemoryDisk,
-    tree: Option<MemoryTree>,
+    disk: CrashDisk,
+    tree: Option<CrashTree>,
     /// What the index had after each checkpoint that was asked for or finished.
     indexes: Vec<Pairs>,
     options: StoreOptions,
@@ -136,19 +135,19 @@ fn name(byte: u8) -> Vec<u8> {
 
 /// Lives through a script. Returns what is on the disk then, and what was written.
 pub(crate) fn live(script: Script<'_>) -> (Images, History) {
-    let life = Life::through(script, None);
+    let life = Life::through(script, false);
     (life.disk.images(), life.history)
 }
 
 /// Lives through a script with an index. Returns what is on the disk then, and what the index had at some moments, the last
 /// of which is the end.
 pub(crate) fn live_indexed(script: Script<'_>) -> (Images, Vec<Pairs>) {
-    let mut life = Life::through(script, Some(MemoryTree::default()));
+    let mut life = Life::through(script, true);
     life.note_index();
     (life.disk.images(), life.indexes)
 }
 
-fn open(disk: &MemoryDisk, tree: Option<&MemoryTree>, options: StoreOptions) -> Store {
+fn open(disk: &CrashDisk, tree: Option<&CrashTree>, options: StoreOptions) -> Store {
     let disk = Arc::new(disk.clone());
     let opened = match tree {
         Some(tree) => Store::open_with_tree(disk, Arc::new(tree.clone()), options),
@@ -158,7 +157,7 @@ fn open(disk: &MemoryDisk, tree: Option<&MemoryTree>, options: StoreOptions) -> 
 }
 
 impl Life {
-    fn through(mut script: Script<'_>, tree: Option<MemoryTree>) -> Life {
+    fn through(mut script: Script<'_>, has_index: bool) -> Life {
         let durability = match script.0.first() {
             Some(b'W') => Durability::Written,
             _ => Durability::Synced,
@@ -166,7 +165,8 @@ impl Life {
         let options = StoreOptions { durability, ..options() };
         // The first segment is made here, so that the log has an id that does not change from run to run.
         let header = SegmentHeader { number: 1, log_id: format::LOG_ID, segment_bytes: options.segment_bytes.into() };
-        let disk = MemoryDisk::new(&Images::from([(format::segment_name(1), header.segment())]));
+        let disk = CrashDisk::with(&Images::from([(format::segment_name(1), header.segment())]));
+        let tree = has_index.then(|| CrashTree::new(&disk));
         let store = open(&disk, tree.as_ref(), options);
         let (history, now, indexes) = (History::default(), Model::default(), Vec::new());
         let mut life = Life { disk, tree, indexes, options, store, history, now, commit: None, puts: 0 };
@@ -179,7 +179,7 @@ impl Life {
     }
 
     fn note_index(&mut self) {
-        self.indexes.extend(self.tree.as_ref().map(MemoryTree::pairs));
+        self.indexes.extend(self.tree.as_ref().map(CrashTree::pairs));
     }
 
     fn step(&mut self, letter: u8, script: &mut Script<'_>) {

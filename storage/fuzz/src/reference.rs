@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use storage::StoreOptions;
+use storage_testing::Images;
 
-use super::disk::Images;
 use super::format::{
     self, Entry, FRAME_HEADER_BYTES, Frame, NUMBER_END, Notes, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number,
 };

@@ -1,11 +1,9 @@
 //! Checkpoints that are cut between any two of their writes: the one before them counts, or they do, or neither.
 
 use storage::Durability;
+use storage_testing::{CrashDisk, CrashTree, Pairs, Random, for_seeds};
 
-use crate::crash_disk::CrashDisk;
-use crate::crash_tree::{CrashTree, Pairs};
 use crate::driver::{Crash, Driver, options};
-use crate::random::{Random, for_seeds};
 
 /// Several pages of puts fit into a segment of this size.
 fn roomy(durability: Durability) -> storage::StoreOptions {

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use storage::{Durability, Survey};
+use storage_testing::{CrashDisk, Random, for_seeds};
 
-use crate::crash_disk::CrashDisk;
 use crate::driver::{BODY_BYTES_MAX, Crash, Driver, copy_directory, copy_of, options};
-use crate::random::{Random, for_seeds};
 
 const MODES: [(Durability, Crash); 4] = [
     (Durability::Synced, Crash::PowerCut),

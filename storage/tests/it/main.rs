@@ -5,8 +5,6 @@
 mod checkpoints;
 mod commits;
 mod crash;
-mod crash_disk;
-mod crash_tree;
 mod damage;
 mod driver;
 mod expected;
@@ -16,7 +14,6 @@ mod missing;
 mod model;
 mod names;
 mod out_of_order;
-mod random;
 mod reads;
 mod seeds;
 mod supply;

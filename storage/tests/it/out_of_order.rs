@@ -1,12 +1,10 @@
 //! Takes of any message, in any order, and what queues were told: through checkpoints, copying forward and crashes.
 
 use storage::{Adopted, Durability, SETTINGS_BYTES_MAX, Seq, Store, StoreOptions};
+use storage_testing::{CrashDisk, CrashTree, Random, for_seeds};
 
-use crate::crash_disk::CrashDisk;
-use crate::crash_tree::CrashTree;
 use crate::driver::{Crash, Driver, options};
 use crate::expected::Op;
-use crate::random::{Random, for_seeds};
 
 fn roomy() -> StoreOptions {
     StoreOptions { segment_bytes: 64 << 10, commit_bytes_max: 32 << 10, ..options(Durability::Synced, 1 << 20) }
