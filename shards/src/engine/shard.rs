@@ -37,7 +37,7 @@ pub struct Shard {
     pub(crate) counters: Counters,
     /// Connections that are open.
     pub(crate) curr_connections: u64,
-    /// Where time goes; those who do the input and output say when something happened.
+    /// Where time goes. The pump and the server report the times.
     pub(crate) latency: Latency,
     waiters: Waiters,
     /// Waits that came before this mark end with nothing.
@@ -161,7 +161,7 @@ impl Shard {
         Ok(Answer::Later)
     }
 
-    /// Gives the messages of a queue to those who stand in its line, up to `limit` of them. Returns how many.
+    /// Gives the messages of a queue to the clients in its line, up to `limit` of them. Returns how many.
     fn serve_line(&mut self, queue: &[u8], limit: usize) -> Result<usize> {
         let mut served = 0;
         while served < limit && self.waiters.has_line(queue) {

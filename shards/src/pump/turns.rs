@@ -27,7 +27,7 @@ pub(super) struct Turns {
     active: Cell<Instant>,
     /// A task waits for the next one.
     next_needed: Event,
-    /// How many turns have begun for those who wait for one.
+    /// How many turns have begun for the tasks that wait for one.
     begun: Growing,
 }
 
@@ -65,7 +65,7 @@ impl Turns {
         reactor_look().await;
     }
 
-    /// Lets those go on that wait for the turn that has begun.
+    /// Lets the tasks go on that wait for the turn that has begun.
     pub(super) fn go_on(&self) {
         self.begun.note(self.begun.count() + 1);
     }

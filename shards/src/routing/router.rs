@@ -20,7 +20,7 @@ use crate::routing::credits::Peer;
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
     Missing,
-    /// The outcome of a wait is missing. It may come late, and nobody counts on it.
+    /// The outcome of a wait is missing. It may take its time, so the router is idle without it.
     Waits,
     Here(Outcome),
 }

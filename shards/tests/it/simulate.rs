@@ -1,7 +1,7 @@
 //! Many seeds of the simulation.
 //!
 //! What is held in each: every command is answered once, in order, with what came of it when it was applied; queues are
-//! FIFO; a channel never overflows; whoever waits gets on; at rest nothing is left between shards and all credits are
+//! FIFO; a channel never overflows; what waits goes on; at rest nothing is left between shards and all credits are
 //! back; and after a crash everything is there that a client was told of, with all that came before it.
 
 use std::path::{Path, PathBuf};
