@@ -95,6 +95,17 @@ for client in memcache memcached tutorials zend_queue; do
 done
 timeout 60 node "$here/node_memcached.js" "$port"
 
+# The README's examples, as they are written but for the port.
+example() {
+    local output
+    sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" README.md | sed "1d;\$d;s/22201/$port/" >"$scratch/example.$1"
+    output="$(timeout 60 "${@:2}" "$scratch/example.$1" 2>&1)" || true
+    [ "$output" = "seat 14, A" ] || { echo "README.md, example of $1: $output" >&2; exit 1; }
+    echo "README.md, example of $1: seat 14, A"
+}
+example php php
+example python "$python"
+
 # All at once. The consumers are there before the first message, and the last of them ends when the queue is empty after
 # the producers are done.
 shared="$scratch/one_queue"

@@ -1,4 +1,4 @@
-//! `rushq-bench` puts load on a memcache queue server, over the wire, and says how it held up.
+#![doc = include_str!("../README.md")]
 
 mod answers;
 mod beside;

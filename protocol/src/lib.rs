@@ -1,22 +1,4 @@
-//! The memcache text protocol as rushq speaks it: bytes to commands, replies to bytes.
-//!
-//! [`Parser`] turns what a client sent into [`Command`]s that borrow from it, and [`reply`] appends answers to a
-//! buffer of the caller's. [`response`] is the other side, for programs that talk to a server,
-//! and [`datagram`] the frame of both over UDP.
-//!
-//! Architecture invariant: nothing here reads, writes or waits, no queue's messages are kept here, and a rejected command
-//! allocates nothing, whatever size it claimed.
-//!
-//! ```
-//! use protocol::{Command, Parse, Parser};
-//!
-//! let mut parser = Parser::new(1024);
-//! let input = b"set mail 0 0 5\r\nhello\r\nget mail\r\n";
-//! let (used, parsed) = parser.next(input);
-//! assert!(matches!(parsed, Parse::Command(Command::Set { queue: b"mail", body: b"hello", .. })));
-//! let (_, parsed) = parser.next(&input[used..]);
-//! assert!(matches!(parsed, Parse::Command(Command::Get { .. })));
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod memcache;
 

@@ -1,11 +1,4 @@
-//! rushq: a persistent message queue server that speaks the memcache text protocol.
-//!
-//! This binary is glue. What a message goes through lies in the libraries: `protocol` (bytes to commands), `shards` (who
-//! does it), `storage` (where it stays). Here are the parts that touch the machine: [`options`], [`limits`], the
-//! [`sockets`], the executors ([`executors`]), and the connections.
-//!
-//! Architecture invariants: `connection` has the only loop that awaits a client's stream, and `udp` the only one that
-//! awaits datagrams; `session` alone turns commands into operations and outcomes into replies, and touches no socket.
+#![doc = include_str!("../README.md")]
 
 mod addresses;
 mod check;

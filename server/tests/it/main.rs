@@ -17,6 +17,7 @@ mod daemon;
 mod damage;
 mod data_directory;
 mod disk_full;
+mod documents;
 mod draining;
 mod hostile;
 mod import;

@@ -1,7 +1,7 @@
 //! A log that a store wrote, and all states that it was ever in.
 //!
 //! The script's letters: `p` puts, with a queue and a size; `y` puts a body that was copied from the log itself, with a
-//! queue and which frame, counted from the last; `t` takes, `k` makes a queue, `x` deletes it, `f` flushes it, each with
+//! queue and which frame, counted from the last; `t` takes, `m` takes the message of a number, `w` tells a queue so many bytes, `k` makes a queue, `x` deletes it, `f` flushes it, each with
 //! a queue; `F` flushes all of them; `c` commits, `b` writes a commit that only the next `c` finishes, `s` syncs; `r`
 //! reclaims, `g` does what segments need, `o` opens the log anew. With an index, `j` asks for a checkpoint, `i` does a piece
 //! of it, and `J` asks for one and does all of it. A `W` in front acknowledges after the write.
@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use storage::{Attempt, Commit, Durability, FrameNumber, Store, StoreOptions};
+use storage::{Attempt, Commit, Durability, FrameNumber, SETTINGS_BYTES_MAX, Store, StoreOptions};
 use storage_testing::{CrashDisk, CrashTree, Images, Pairs};
 
 use super::format::{self, SegmentHeader};
@@ -25,6 +25,8 @@ const STEPS_MAX: usize = 400;
 enum Op {
     Put { name: Vec<u8>, flags: u32, body: Vec<u8> },
     Take { name: Vec<u8> },
+    TakeMessage { name: Vec<u8>, seq: u64 },
+    Tell { name: Vec<u8>, settings: Vec<u8> },
     Create { name: Vec<u8> },
     Delete { name: Vec<u8> },
     Flush { name: Vec<u8> },
@@ -73,6 +75,17 @@ impl Model {
                 let queue = self.state.0.get_mut(name).filter(|queue| !queue.messages.is_empty())?;
                 queue.gets += 1;
                 return Some(queue.messages.remove(0));
+            }
+            Op::TakeMessage { name, seq } => {
+                let queue = self.state.0.get_mut(name)?;
+                let at = queue.messages.iter().position(|message| message.seq == *seq)?;
+                queue.gets += 1;
+                return Some(queue.messages.remove(at));
+            }
+            Op::Tell { name, settings } => {
+                if let Some(queue) = self.state.0.get_mut(name) {
+                    queue.settings.clone_from(settings);
+                }
             }
             Op::Create { name } => drop(self.state.0.entry(name.clone()).or_default()),
             Op::Delete { name } => {
@@ -185,6 +198,15 @@ impl Life {
                 self.put(name, body);
             }
             b't' => self.apply(Op::Take { name: name(script.byte()) }),
+            b'm' => {
+                let (name, seq) = (name(script.byte()), script.number());
+                self.apply(Op::TakeMessage { name, seq });
+            }
+            b'w' => {
+                let (name, bytes) = (name(script.byte()), script.number());
+                let settings = vec![b's'; bytes.min(SETTINGS_BYTES_MAX as u64) as usize];
+                self.apply(Op::Tell { name, settings });
+            }
             b'k' => self.apply(Op::Create { name: name(script.byte()) }),
             b'x' => self.apply(Op::Delete { name: name(script.byte()) }),
             b'f' => self.apply(Op::Flush { name: name(script.byte()) }),
@@ -264,10 +286,14 @@ impl Life {
             Op::Delete { name } => drop(self.at_once(|s| s.delete(name))),
             Op::Flush { name } => self.at_once(|s| s.flush(name)),
             Op::FlushAll => self.at_once(Store::flush_all),
-            Op::Take { name } => {
-                let taken = self.at_once(|s| s.take(name));
+            Op::Tell { name, settings } => drop(self.at_once(|s| s.set_settings(name, settings))),
+            Op::Take { name } | Op::TakeMessage { name, .. } => {
+                let taken = self.at_once(|s| match op {
+                    Op::TakeMessage { seq, .. } => s.take_message(name, seq),
+                    _ => s.take(name),
+                });
                 let taken = taken.map(|taken| Message { seq: taken.seq, flags: taken.flags, body: taken.body.into() });
-                assert_eq!(taken, expected, "the head of {}", name.escape_ascii());
+                assert_eq!(taken, expected, "a take of {}", name.escape_ascii());
             }
         }
         self.history.ops.push((op, self.store.changed()));

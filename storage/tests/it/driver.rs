@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use storage::{
-    Attempt, Chore, Commit, Durability, Error, FrameNumber, Fsync, Recovered, Result, Store, StoreOptions, Survey,
-    Totals,
+    Attempt, Chore, Commit, Durability, Error, FrameNumber, Fsync, Recovered, Result, SETTINGS_BYTES_MAX, Store,
+    StoreOptions, Survey, Totals,
 };
 use storage_testing::{CrashDisk, CrashTree, Random, Slow};
 
@@ -59,6 +59,8 @@ pub(crate) struct Driver {
     read_chore: Slow<Chore>,
     /// A take that has to wait for a read is given up, and the queue's next one finds what was read.
     pub(crate) takes_give_up: bool,
+    /// Half of the random takes are of any message, and not of the first.
+    pub(crate) out_of_order: bool,
     /// Refused sets are no mistake.
     pub(crate) may_be_full: bool,
 }
@@ -105,6 +107,7 @@ impl Driver {
             waits: 0,
             read_chore: Slow::default(),
             takes_give_up: false,
+            out_of_order: true,
             may_be_full: false,
         };
         (driver, recovered)
@@ -124,8 +127,18 @@ impl Driver {
             }
             Op::Flush { name } => self.ask(|s| s.flush(&[*name]))?.is_some(),
             Op::FlushAll => self.ask(Store::flush_all)?.is_some(),
-            Op::Take { name } => {
-                let taken = match self.store.take(&[*name])? {
+            Op::Tell { name, settings } => {
+                let told = self.ask(|s| s.set_settings(&[*name], settings))?;
+                assert!(told.is_none() || told == Some(self.now.queues.contains_key(name)));
+                told == Some(true)
+            }
+            Op::Take { .. } | Op::TakeMessage { .. } => {
+                let take = |store: &mut Store| match &op {
+                    Op::TakeMessage { name, seq } => store.take_message(&[*name], *seq),
+                    Op::Take { name } => store.take(&[*name]),
+                    _ => unreachable!("matched above"),
+                };
+                let taken = match take(&mut self.store)? {
                     Attempt::Wait if self.takes_give_up => {
                         assert_eq!(self.store.totals().messages, before.messages);
                         return Ok(false);
@@ -134,17 +147,15 @@ impl Driver {
                     Attempt::NoRoom => None,
                     Attempt::Wait => {
                         while self.step_read_chore()? {}
-                        self.ask(|s| s.take(&[*name]))?.flatten()
+                        self.ask(take)?.flatten()
                     }
                 };
-                let mut after = self.now.clone();
-                let expected = after.apply(&op);
+                let expected = self.now.taken_by(&op);
                 if taken.is_none() && expected.is_some() && self.may_be_full {
                     return Ok(false);
                 }
-                let expected = expected.map(|message| (message.seq, message.flags, message.body));
-                let taken = taken.map(|taken| (taken.seq, taken.flags, taken.body.into_vec()));
-                assert_eq!(taken, expected, "the head of queue {}", *name as char);
+                let expected = expected.map(|message| (message.seq, message.flags, message.body.as_slice()));
+                assert_eq!(taken.as_ref().map(|taken| (taken.seq, taken.flags, &*taken.body)), expected, "{op:?}");
                 true
             }
         };
@@ -291,9 +302,24 @@ impl Driver {
             2..4 => Op::Delete { name },
             4..5 => Op::Flush { name },
             5 if random.chance(8) => Op::FlushAll,
+            6 => {
+                let bytes = if random.chance(8) { SETTINGS_BYTES_MAX as u64 } else { random.below(20) };
+                Op::Tell { name, settings: vec![random.next() as u8; bytes as usize] }
+            }
             n if n < 5 + growth => Op::Put { name, flags: random.next() as u32, body: self.random_body(random) },
+            n if n % 2 == 0 && self.out_of_order => self.random_take(name, random),
             _ => Op::Take { name },
         }
+    }
+
+    /// A take of any message, one that is there for the most part.
+    fn random_take(&self, name: u8, random: &mut Random) -> Op {
+        let messages = self.now.queues.get(&name).map(|queue| &queue.messages).filter(|messages| !messages.is_empty());
+        let seq = match messages {
+            Some(messages) if !random.chance(10) => messages[random.below(messages.len() as u64) as usize].seq,
+            _ => random.below(40),
+        };
+        Op::TakeMessage { name, seq }
     }
 
     fn random_body(&self, random: &mut Random) -> Vec<u8> {

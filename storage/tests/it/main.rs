@@ -13,6 +13,7 @@ mod flush;
 mod missing;
 mod model;
 mod names;
+mod out_of_order;
 mod reads;
 mod seeds;
 mod supply;
