@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 
 use shards::{Engine, FrameNumber, GatherId, Outcome};
-
-use crate::expected::Op;
+use storage_testing::Op;
 
 /// An operation of a client, in the order of its commands.
 #[derive(Debug)]
