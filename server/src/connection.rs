@@ -153,10 +153,7 @@ impl Connections {
         });
         let active_seconds = self.now_seconds.get();
         self.seats.borrow_mut()[seat] = Seat { socket: Some(socket.as_raw_fd()), active_seconds };
-        self.handle.with_shard(|shard| {
-            shard.curr_connections += 1;
-            shard.counters.connections += 1;
-        });
+        self.handle.note_connection_opened();
         let connection = Connection {
             open: self.open(),
             socket,
@@ -433,6 +430,6 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.open.seats.borrow_mut()[self.seat] = Seat::default();
         self.open.free.borrow_mut().push(self.seat);
-        self.open.handle.with_shard(|shard| shard.curr_connections -= 1);
+        self.open.handle.note_connection_closed();
     }
 }

@@ -8,7 +8,7 @@ use futures_lite::{AsyncWrite, AsyncWriteExt};
 use glommio::timer::sleep;
 use protocol::reply;
 use shards::pump::{Gather, ShardHandle};
-use shards::{Counters, Figures, Op, Outcome, ShardId, Stage, StageTimes};
+use shards::{Answer, Counters, Figures, Op, Outcome, ShardId, Stage, StageTimes};
 
 use crate::connection::Connections;
 use crate::figures;
@@ -65,17 +65,21 @@ pub(crate) async fn answer(
 
 /// Has one shard do something, and waits for it.
 async fn ask(shards: &ShardHandle, gather: &Gather, shard: ShardId, op: Op<'_>) -> Outcome {
-    if shard == shards.id() {
-        let (outcome, wanted) = {
-            let mut turn = shards.turn();
-            (turn.apply(op), turn.wanted())
-        };
-        shards.settled(wanted).await;
-        return outcome.expect("what is asked here waits for no disk");
+    let (answer, frame_needed) = {
+        let mut turn = shards.turn(gather);
+        (turn.submit(shard, op), turn.frame_needed())
+    };
+    match answer {
+        Answer::Now(outcome) => {
+            shards.settled(frame_needed).await;
+            outcome
+        }
+        Answer::Later => {
+            gather.complete().await;
+            gather.next().expect("one operation has one outcome")
+        }
+        Answer::Stalled => unreachable!("what is asked here waits for no disk"),
     }
-    shards.turn().push(gather, shard, op);
-    gather.complete().await;
-    gather.next().expect("one operation has one outcome")
 }
 
 async fn ask_all(shards: &ShardHandle, gather: &Gather, op: Op<'_>) -> Vec<Outcome> {

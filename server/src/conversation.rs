@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use futures_lite::AsyncWrite;
 use shards::pump::{Gather, ShardHandle, Turn};
-use shards::{FrameNumber, Op, ShardId};
+use shards::{Answer, FrameNumber, Op, ShardId};
 
 use crate::connection::Connections;
 use crate::control;
@@ -59,9 +59,8 @@ impl Conversation {
     pub(crate) fn step(&mut self, server: &Connections, came: &[u8]) -> Step {
         let mut backend = ShardBackend {
             handle: server.handle(),
-            turn: server.handle().turn_after_read(self.read_at),
+            turn: server.handle().turn_after_read(&self.gather, self.read_at),
             draining: server.is_draining(),
-            gather: &self.gather,
             forwarded: &mut self.forwarded,
         };
         let step = if self.input.is_empty() {
@@ -81,7 +80,7 @@ impl Conversation {
             }
             step
         };
-        self.wanted = self.wanted.max(backend.turn.wanted());
+        self.wanted = self.wanted.max(backend.turn.frame_needed());
         self.tried_at = backend.turn.retries();
         step
     }
@@ -103,7 +102,7 @@ impl Conversation {
         assert_eq!(is_all, self.session.is_settled(), "every command has its reply");
         let counted = mem::take(&mut self.session.counters);
         self.unanswered += counted.commands;
-        server.handle().with_shard(|shard| shard.counters.add(&counted));
+        server.handle().count(|counters| counters.add(&counted));
         server.handle().settled(mem::take(&mut self.wanted)).await;
         is_all
     }
@@ -153,7 +152,7 @@ impl Drop for Conversation {
     /// What was counted since it was settled last counts too: the bytes of the last replies, for one.
     fn drop(&mut self) {
         let counted = mem::take(&mut self.session.counters);
-        self.handle.with_shard(|shard| shard.counters.add(&counted));
+        self.handle.count(|counters| counters.add(&counted));
     }
 }
 
@@ -162,7 +161,6 @@ struct ShardBackend<'a> {
     handle: &'a ShardHandle,
     turn: Turn<'a>,
     draining: bool,
-    gather: &'a Gather,
     forwarded: &'a mut u64,
 }
 
@@ -181,11 +179,13 @@ impl Backend for ShardBackend<'_> {
 
     #[inline]
     fn submit(&mut self, to: ShardId, op: Op<'_>) -> Submitted {
-        if to == self.handle.id() {
-            return self.turn.apply(op).map_or(Submitted::Stalled, Submitted::Done);
+        match self.turn.submit(to, op) {
+            Answer::Now(outcome) => Submitted::Done(outcome),
+            Answer::Later => {
+                *self.forwarded += 1;
+                Submitted::Forwarded
+            }
+            Answer::Stalled => Submitted::Stalled,
         }
-        self.turn.push(self.gather, to, op);
-        *self.forwarded += 1;
-        Submitted::Forwarded
     }
 }

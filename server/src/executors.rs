@@ -164,10 +164,20 @@ struct Shared {
     stopped: Sender<()>,
 }
 
+/// Ends the process: the disk has failed, and nothing may be acknowledged any more.
+fn stop_at(error: &shards::Error) -> ! {
+    let then = match error {
+        shards::Error::Damage { .. } => "start once with --repair to go on with all that is whole",
+        shards::Error::Io { .. } => "what is on the disk is unknown",
+    };
+    log::error!("{error}; this process stops and acknowledges nothing more; {then}");
+    std::process::exit(1);
+}
+
 /// One shard's life.
 async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
     let Shared { number, sockets, handovers, settings, limit, stop, drain, stopped } = shared;
-    let handle = ShardHandle::start(shard, links, settings.pump).await;
+    let handle = ShardHandle::start(shard, links, settings.pump, stop_at).await;
     let begun = Readiness::new().map_err(|error| format!("clients cannot be served: {error}")).and_then(|readiness| {
         let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings), drain, limit, readiness));
         Ok((serve(number, sockets, handovers, &connections)?, connections))
@@ -201,7 +211,7 @@ async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
     while stop.quiet() < usize::from(settings.shards) {
         sleep(STOP_POLL).await;
     }
-    let totals = handle.with_shard(|shard| shard.store().totals());
+    let totals = handle.totals();
     stop.add_waiting(totals.queues, totals.messages);
     handle.stop().await;
     // Main ends the process when all have said so. Until then this thread is not to wait for those of its chores.

@@ -74,7 +74,7 @@ async fn next(listener: &WatchedSocket, connections: &Connections, last_line: &m
             Ok(socket) => return socket,
             Err(error) => {
                 if connections.limit().stop_accepting() {
-                    connections.handle().with_shard(|shard| shard.counters.listen_disabled += 1);
+                    connections.handle().count(|counters| counters.listen_disabled += 1);
                 }
                 if last_line.is_none_or(|last| last.elapsed() >= LINES_APART) {
                     log::warn!("a connection cannot be accepted: {error}; trying again");
@@ -90,9 +90,9 @@ fn admit(socket: Socket, connections: &Rc<Connections>) {
     match connections.limit().enter() {
         Ok(place) => connections.serve(socket, place),
         Err(refused) => {
-            connections.handle().with_shard(|shard| {
-                shard.counters.rejected_connections += 1;
-                shard.counters.listen_disabled += u64::from(refused.is_first);
+            connections.handle().count(|counters| {
+                counters.rejected_connections += 1;
+                counters.listen_disabled += u64::from(refused.is_first);
             });
             if refused.is_to_be_said {
                 glommio::spawn_local(say_refused(Arc::clone(connections.limit()))).detach();

@@ -6,6 +6,7 @@ mod connection;
 mod control;
 mod conversation;
 mod daemon;
+mod data_directory;
 mod drain;
 mod entry;
 mod executors;

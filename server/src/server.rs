@@ -7,6 +7,7 @@ use shards::{DataDirectory, Durability};
 
 use crate::addresses::Endpoint;
 use crate::daemon::Starting;
+use crate::data_directory;
 use crate::drain::Drain;
 use crate::executors::Executors;
 use crate::keeper::OwnFiles;
@@ -29,7 +30,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     let mut sockets = Sockets::bind(&settings)?;
     settings.tcp = bound(&sockets);
     let settings = Arc::new(settings);
-    let directory = DataDirectory::lock(&settings.directory).map_err(|e| e.to_string())?;
+    let directory = DataDirectory::lock(&settings.directory).map_err(|error| data_directory::line(&error))?;
     let mut own_files = OwnFiles::default();
     if let Some(unix) = &settings.unix {
         let (socket, file) = SocketFile::bind(unix, settings.identity.as_ref())?;
@@ -38,7 +39,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     }
     own_files.pid_file = settings.pid_file.as_deref().map(|path| PidFile::write("-P", path)).transpose()?;
     if let Some(identity) = &settings.identity {
-        directory.give_to(identity.uid(), identity.gid()).map_err(|e| e.to_string())?;
+        directory.give_to(identity.uid(), identity.gid()).map_err(|error| data_directory::line(&error))?;
         own_files.start_keeper()?;
         identity.assume(settings.core_files)?;
     }
@@ -46,7 +47,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     if settings.repair {
         repair(&directory, &settings)?;
     }
-    let opened = directory.open(settings.shards, settings.storage).map_err(|e| e.to_string())?;
+    let opened = data_directory::open(&directory, &settings)?;
     say_what_starts(&settings);
     for (shard, (_, recovered)) in opened.iter().enumerate() {
         let source = if recovered.from_index { "index and log" } else { "log" };
@@ -100,7 +101,7 @@ fn say_what_starts(settings: &Settings) {
 
 /// Makes the best of a damaged data directory.
 fn repair(directory: &DataDirectory, settings: &Settings) -> Result<(), String> {
-    let Some(repaired) = directory.repair(settings.storage).map_err(|e| e.to_string())? else {
+    let Some(repaired) = directory.repair(settings.storage).map_err(|error| data_directory::line(&error))? else {
         log::info!("nothing is damaged, so nothing is repaired");
         return Ok(());
     };

@@ -94,7 +94,7 @@ pub(crate) fn serve(socket: Socket, server: &Rc<Connections>) -> io::Result<impl
                 };
                 trace::replies(Peer::Udp(from), &answer);
                 let sent = send(&sender, from, id, &answer);
-                server.handle().with_shard(|shard| shard.counters.bytes_written += sent);
+                server.handle().count(|counters| counters.bytes_written += sent);
                 under_way.set(under_way.get() - 1);
             });
         }

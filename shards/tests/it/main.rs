@@ -3,11 +3,15 @@
 //! round.
 #![allow(clippy::unwrap_used, missing_docs)] // a test may panic, and says what it is by its name
 
+mod asked;
 mod client;
 mod counts;
 mod history;
+mod lines;
 mod ownership;
+mod pump;
 mod setup;
 mod simulate;
 mod simulated_shard;
 mod simulation;
+mod waits;
