@@ -107,7 +107,7 @@ impl ShardHandle {
     }
 
     /// Begins a turn of a connection whose operations were read from its client at this time, and count in
-    /// [`Shard::latency`].
+    /// the latencies of their stages.
     #[must_use]
     pub fn turn_after_read(&self, gather: &Gather, read_at: Instant) -> Turn<'_> {
         self.begin_turn(self.0.engine.borrow_mut(), gather, read_at, Some(read_at))
