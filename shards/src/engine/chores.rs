@@ -91,7 +91,7 @@ impl Engine {
         self.shard.store_mut().reclaim()?;
         self.due.reads |= self.shard.store_mut().wants_read_chore();
         self.due.commit = true;
-        Ok(Some(self.changed()))
+        Ok(Some(self.last_changed_frame()))
     }
 
     /// Asks for a checkpoint. It is done when [`storage::Store::checkpoints_finished`] has reached what this returns.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use storage::{FrameNumber, Result};
 
 use crate::client::{Asker, Client};
-use crate::engine::serving::Serving;
+use crate::engine::applying::Applying;
 use crate::engine::shard::Late;
 use crate::engine::{Engine, Packet};
 use crate::moment::Moment;
@@ -62,12 +62,12 @@ impl Engine {
         }
     }
 
-    /// Takes what another shard has sent. Operations are applied by [`serve_step`](Self::serve_step).
+    /// Takes what another shard has sent. Operations are applied by [`apply_step`](Self::apply_step).
     pub fn receive(&mut self, from: ShardId, packet: Packet) {
         match packet {
             Packet::Request(batch) => {
-                self.inbox.push_back(Serving::new(from, batch));
-                self.due.serve = true;
+                self.inbox.push_back(Applying::new(from, batch));
+                self.due.apply = true;
             }
             Packet::Reply(batch) => {
                 self.router.deliver(from, batch);
@@ -83,23 +83,23 @@ impl Engine {
     ///
     /// # Errors
     /// When the disk has failed. The process must stop, and acknowledge nothing more.
-    pub fn serve_step(
+    pub fn apply_step(
         &mut self,
         now: Moment,
         mut applied: impl FnMut(Asker, Op<'_>, &Answer, &[Late]),
     ) -> Result<bool> {
-        let Some(mut serving) = self.inbox.pop_front() else {
-            self.due.serve = false;
+        let Some(mut applying) = self.inbox.pop_front() else {
+            self.due.apply = false;
             return Ok(false);
         };
         let (mut ops, mut bytes, mut done, mut changes) = (0, 0, 0, 0);
         while ops < PIECE_OPS && bytes < PIECE_BYTES {
-            let Some((by, op)) = serving.next() else { break };
+            let Some((by, op)) = applying.next() else { break };
             let mut frame_needed = 0;
             let late = self.shard.late().len();
             let answer = match op {
-                Op::Leave => self.leave(by.client, serving.has_stalled()),
-                _ if serving.is_stalled(by.address.gather) => Answer::Stalled,
+                Op::Leave => self.leave(by.client, applying.has_stalled()),
+                _ if applying.is_stalled(by.address.gather) => Answer::Stalled,
                 _ if op.stays_open() && self.gone.contains(&by.client) => Answer::Now(op.refused()),
                 _ => self.apply(now, by, op, &mut frame_needed)?,
             };
@@ -113,17 +113,22 @@ impl Engine {
                 bytes += op.body_bytes();
             }
             ops += 1;
-            serving.answer(by.address.gather, answer, frame_needed);
+            applying.answer(by.address.gather, answer, frame_needed);
         }
         self.shard.counters.served += done;
-        self.shard.latency.served(&mut serving.batch.reads, ops as u64, changes, serving.frame_needed);
-        if serving.next().is_some() {
-            self.inbox.push_front(serving);
+        self.shard.latency.note_applied_for_others(
+            &mut applying.batch.reads,
+            ops as u64,
+            changes,
+            applying.frame_needed,
+        );
+        if applying.next().is_some() {
+            self.inbox.push_front(applying);
         } else {
-            self.send_back(serving);
+            self.send_back(applying);
         }
-        self.due.serve = !self.inbox.is_empty();
-        Ok(self.due.serve)
+        self.due.apply = !self.inbox.is_empty();
+        Ok(self.due.apply)
     }
 
     /// Ends what a client of another shard has open. What it has sent before may be stalled, `is_behind_stalled` or in a batch
@@ -140,13 +145,13 @@ impl Engine {
     }
 
     /// Sends back what may be told of a batch that was applied, and keeps the rest until it may.
-    fn send_back(&mut self, serving: Serving) {
-        let served = serving.finish(self.acknowledged());
-        if let Some(early) = served.early {
-            self.reply(served.from, early);
+    fn send_back(&mut self, applying: Applying) {
+        let applied = applying.finish(self.acknowledged());
+        if let Some(early) = applied.early {
+            self.reply(applied.from, early);
         }
-        self.stalled.extend(served.stalled.map(|batch| (served.from, batch)));
-        self.reply_when_safe(served.frame_needed, served.from, served.batch);
+        self.stalled.extend(applied.stalled.map(|batch| (applied.from, batch)));
+        self.reply_when_safe(applied.frame_needed, applied.from, applied.batch);
     }
 
     /// Sends the outcomes that waited for what is safe now.

@@ -8,10 +8,10 @@
 //!
 //! The [`pump`](crate::pump) carries the packets and runs the tasks; so does the simulator in the tests, in any order.
 
+mod applying;
 mod chores;
 mod deadlines;
 mod exchange;
-mod serving;
 pub(crate) mod shard;
 mod timers;
 mod waiters;
@@ -24,8 +24,8 @@ use std::time::Instant;
 use storage::{FrameNumber, Result, Store};
 
 use crate::client::{Asker, Client, GatherId};
+use crate::engine::applying::Applying;
 use crate::engine::deadlines::Deadlines;
-use crate::engine::serving::Serving;
 use crate::engine::shard::{Late, Shard};
 use crate::engine::timers::Timer;
 use crate::figures::counters::Counters;
@@ -55,8 +55,8 @@ pub struct Due {
     pub sync: bool,
     /// [`Engine::send_batches`].
     pub send: bool,
-    /// [`Engine::serve_step`], until it says that nothing is left.
-    pub serve: bool,
+    /// [`Engine::apply_step`], until it says that nothing is left.
+    pub apply: bool,
     /// [`Engine::reclaim`], until it gives nothing more.
     pub reclaim: bool,
     /// [`Engine::segment_chore`], until it gives nothing more.
@@ -76,7 +76,7 @@ impl Due {
         self.commit |= other.commit;
         self.sync |= other.sync;
         self.send |= other.send;
-        self.serve |= other.serve;
+        self.apply |= other.apply;
         self.reclaim |= other.reclaim;
         self.segments |= other.segments;
         self.reads |= other.reads;
@@ -93,7 +93,7 @@ pub struct Engine {
     shard: Shard,
     router: Router,
     /// Batches of other shards that are to be applied. The first may have begun.
-    inbox: VecDeque<Serving>,
+    inbox: VecDeque<Applying>,
     /// Operations of other shards that wait for a chore to end.
     stalled: Vec<(ShardId, Batch)>,
     /// How many times what waits for a chore was worth another try.
@@ -179,8 +179,8 @@ impl Engine {
 
     /// The frame that holds the last change.
     #[must_use]
-    pub fn changed(&self) -> FrameNumber {
-        self.shard.changed()
+    pub fn last_changed_frame(&self) -> FrameNumber {
+        self.shard.last_changed_frame()
     }
 
     /// The last frame that is safe.
@@ -191,7 +191,7 @@ impl Engine {
 
     /// Whether operations of other shards are to be applied.
     #[must_use]
-    pub fn is_serving(&self) -> bool {
+    pub fn is_applying(&self) -> bool {
         !self.inbox.is_empty()
     }
 
@@ -261,7 +261,7 @@ impl Engine {
         match &answer {
             Answer::Now(outcome) => {
                 if outcome.waits_for_commit() {
-                    *frame_needed = self.shard.changed();
+                    *frame_needed = self.shard.last_changed_frame();
                     self.due.commit = true;
                 }
                 self.due.index |= matches!(outcome, Outcome::CheckpointAsked(_));
@@ -316,10 +316,10 @@ impl Engine {
     fn retry(&mut self) {
         self.retries += 1;
         for (from, batch) in self.stalled.drain(..).rev() {
-            self.inbox.push_front(Serving::new(from, batch));
+            self.inbox.push_front(Applying::new(from, batch));
         }
         self.shard.retry_lines();
-        self.due.serve |= !self.inbox.is_empty();
+        self.due.apply |= !self.inbox.is_empty();
         self.due.time |= self.shard.has_waits_to_answer();
     }
 

@@ -74,7 +74,7 @@ impl Shard {
 
     /// Does what a client asks for, in memory and in the frame that is being filled. An outcome that
     /// [waits for a commit](Outcome::waits_for_commit) may be told once [`acknowledged`](Self::acknowledged) has
-    /// reached what [`changed`](Self::changed) is now. What has stalled is worth another try once a chore has run.
+    /// reached what [`last_changed_frame`](Self::last_changed_frame) is now. What has stalled is worth another try once a chore has run.
     ///
     /// # Errors
     /// When the disk has failed. The process must stop, and acknowledge nothing more.
@@ -301,7 +301,7 @@ impl Shard {
 
     /// The frame that holds the last change.
     #[must_use]
-    pub fn changed(&self) -> FrameNumber {
+    pub fn last_changed_frame(&self) -> FrameNumber {
         self.store.changed()
     }
 
@@ -316,7 +316,7 @@ impl Shard {
         self.counters.commits += 1;
         self.counters.commits_inline += u64::from(inline);
         self.counters.log_bytes_written += commit.bytes() as u64;
-        self.latency.committed(commit.times());
+        self.latency.note_commit(commit.times());
         self.store.finish_commit(commit);
     }
 

@@ -164,27 +164,33 @@ impl Latency {
     }
 
     /// Notes that `commands` which were read at once have been answered.
-    pub fn answered(&mut self, read_at: Instant, now: Instant, commands: u64) {
+    pub fn note_answered(&mut self, read_at: Instant, now: Instant, commands: u64) {
         self.times.record(Stage::ParseToReply, now - read_at, commands);
     }
 
     /// Notes that `ops` operations of this shard's own client have been applied, of which `changes` wait for `frame`. When
-    /// that was is said by [`applied_at`](Self::applied_at), once for all clients that had their turn at once.
-    pub(crate) fn applied(&mut self, read_at: Instant, ops: u64, changes: u64, frame: FrameNumber) {
+    /// that was is said by [`note_applied_at`](Self::note_applied_at), once for all clients that had their turn at once.
+    pub(crate) fn note_applied(&mut self, read_at: Instant, ops: u64, changes: u64, frame: FrameNumber) {
         Read::push_to(&mut self.applied.reads, read_at, ops);
-        self.changed(changes, frame);
+        self.note_changes(changes, frame);
     }
 
     /// Notes that `ops` operations of another shard's batch have been applied, of which `changes` wait for `frame`. Takes
     /// theirs out of `reads`, the times at which those of the batch were read. Ignored when there are none.
-    pub(crate) fn served(&mut self, reads: &mut Vec<Read>, ops: u64, changes: u64, frame: FrameNumber) {
+    pub(crate) fn note_applied_for_others(
+        &mut self,
+        reads: &mut Vec<Read>,
+        ops: u64,
+        changes: u64,
+        frame: FrameNumber,
+    ) {
         if !reads.is_empty() {
             Read::move_first(reads, ops, &mut self.applied.reads);
-            self.changed(changes, frame);
+            self.note_changes(changes, frame);
         }
     }
 
-    fn changed(&mut self, ops: u64, frame: FrameNumber) {
+    fn note_changes(&mut self, ops: u64, frame: FrameNumber) {
         match self.applied.changes.last_mut() {
             _ if ops == 0 => {}
             Some((last, before)) if *last == frame => *before += ops,
@@ -193,12 +199,12 @@ impl Latency {
     }
 
     /// Whether operations were applied, and nobody has said when.
-    pub(crate) fn wants_applied_at(&self) -> bool {
+    pub(crate) fn has_untimed(&self) -> bool {
         !self.applied.reads.is_empty()
     }
 
     /// Notes when everything was applied of which that is not known. It must be said before their frame is safe.
-    pub(crate) fn applied_at(&mut self, now: Instant) {
+    pub(crate) fn note_applied_at(&mut self, now: Instant) {
         for read in self.applied.reads.drain(..) {
             self.times.record(Stage::Queue, now - read.at, read.ops);
         }
@@ -213,7 +219,7 @@ impl Latency {
     }
 
     /// Notes that the log is safe up to a frame.
-    pub(crate) fn safe(&mut self, frame: FrameNumber, now: Instant) {
+    pub(crate) fn note_safe(&mut self, frame: FrameNumber, now: Instant) {
         self.safe = frame;
         while let Some(waiting) = self.waiting.pop_front_if(|waiting| waiting.frame <= frame) {
             self.times.record(Stage::CommitWait, now - waiting.since, waiting.ops);
@@ -221,12 +227,12 @@ impl Latency {
     }
 
     /// Notes how long a turn of the shard took.
-    pub(crate) fn turned(&mut self, took: Duration) {
+    pub(crate) fn note_turn(&mut self, took: Duration) {
         self.times.record(Stage::Turn, took, 1);
     }
 
     /// Notes how long a commit took.
-    pub(crate) fn committed(&mut self, took: CommitTimes) {
+    pub(crate) fn note_commit(&mut self, took: CommitTimes) {
         self.times.record(Stage::Write, took.write, 1);
         if took.sync > Duration::ZERO {
             self.times.record(Stage::Fsync, took.sync, 1);
@@ -251,16 +257,16 @@ mod tests {
 
     /// Within what the digits leave open.
     #[track_caller]
-    fn assert_about(us: u64, wanted: u64) {
-        assert!(us >= wanted && us <= wanted + wanted / 100, "{us} where {wanted} is due");
+    fn assert_about(us: u64, expected: u64) {
+        assert!(us >= expected && us <= expected + expected / 100, "{us} where {expected} is due");
     }
 
     #[test]
     fn quantiles_are_those_of_what_was_recorded() {
         let mut times = StageTimes::default();
         (1..=10_000).for_each(|took| times.record(Stage::Write, us(took), 1));
-        for (quantile, wanted) in [(0.5, 5000), (0.99, 9900), (0.999, 9990)] {
-            assert_about(times.quantile_us(Stage::Write, quantile), wanted);
+        for (quantile, expected) in [(0.5, 5000), (0.99, 9900), (0.999, 9990)] {
+            assert_about(times.quantile_us(Stage::Write, quantile), expected);
         }
         assert_about(times.max_us(Stage::Write), 10_000);
         assert_eq!(times.count(Stage::Write), 10_000);
@@ -302,25 +308,25 @@ mod tests {
     #[test]
     fn a_change_waits_until_its_frame_is_safe() {
         let (mut latency, start) = (Latency::default(), Instant::now());
-        latency.applied(start, 4, 3, 7);
-        latency.applied_at(start + us(5));
-        latency.applied(start + us(10), 2, 2, 8);
-        latency.applied_at(start + us(20));
+        latency.note_applied(start, 4, 3, 7);
+        latency.note_applied_at(start + us(5));
+        latency.note_applied(start + us(10), 2, 2, 8);
+        latency.note_applied_at(start + us(20));
         // Three empty queues: nobody waits.
-        latency.applied(start + us(20), 3, 0, 0);
-        latency.applied_at(start + us(21));
+        latency.note_applied(start + us(20), 3, 0, 0);
+        latency.note_applied_at(start + us(21));
         assert_eq!(counts(&latency), [0, 9, 0, 0, 0, 0]);
-        latency.safe(6, start + us(100));
+        latency.note_safe(6, start + us(100));
         assert_eq!(counts(&latency), [0, 9, 0, 0, 0, 0], "another frame");
-        latency.safe(7, start + us(205));
+        latency.note_safe(7, start + us(205));
         assert_eq!(counts(&latency), [0, 9, 3, 0, 0, 0]);
         assert_about(latency.times().max_us(Stage::CommitWait), 200);
-        latency.safe(9, start + us(1020));
+        latency.note_safe(9, start + us(1020));
         assert_eq!(counts(&latency), [0, 9, 5, 0, 0, 0]);
         assert_about(latency.times().max_us(Stage::CommitWait), 1000);
         // A flush of a queue that does not exist changes nothing, and its frame is an old one.
-        latency.applied(start, 1, 1, 9);
-        latency.applied_at(start + us(2));
+        latency.note_applied(start, 1, 1, 9);
+        latency.note_applied_at(start + us(2));
         assert_eq!(counts(&latency), [0, 10, 6, 0, 0, 0]);
         assert!(latency.waiting.is_empty());
     }
@@ -329,21 +335,21 @@ mod tests {
     #[test]
     fn turns_at_once_are_timed_at_once() {
         let (mut latency, start) = (Latency::default(), Instant::now());
-        assert!(!latency.wants_applied_at());
-        latency.applied(start, 2, 1, 1);
-        latency.applied(start, 3, 2, 2);
-        latency.applied(start + us(30), 1, 1, 2);
-        assert!(latency.wants_applied_at());
+        assert!(!latency.has_untimed());
+        latency.note_applied(start, 2, 1, 1);
+        latency.note_applied(start, 3, 2, 2);
+        latency.note_applied(start + us(30), 1, 1, 2);
+        assert!(latency.has_untimed());
         assert_eq!(counts(&latency), [0; STAGES], "nobody has said when");
-        latency.applied_at(start + us(50));
-        assert!(!latency.wants_applied_at());
+        latency.note_applied_at(start + us(50));
+        assert!(!latency.has_untimed());
         assert_eq!(counts(&latency), [0, 6, 0, 0, 0, 0]);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.1), 20);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.2), 50);
         assert_eq!(latency.waiting.len(), 2, "one for each frame");
-        latency.safe(1, start + us(150));
+        latency.note_safe(1, start + us(150));
         assert_eq!(counts(&latency), [0, 6, 1, 0, 0, 0]);
-        latency.safe(2, start + us(250));
+        latency.note_safe(2, start + us(250));
         assert_eq!(counts(&latency), [0, 6, 4, 0, 0, 0]);
         assert_about(latency.times().quantile_us(Stage::CommitWait, 0.25), 100);
         assert_about(latency.times().quantile_us(Stage::CommitWait, 0.5), 200);
@@ -357,14 +363,14 @@ mod tests {
             Read::push_to(&mut reads, start + us(at), 1);
         }
         assert_eq!(reads.len(), 2, "one for what was read at once");
-        latency.served(&mut reads, 5, 2, 1);
+        latency.note_applied_for_others(&mut reads, 5, 2, 1);
         assert!(reads.is_empty());
         assert_eq!(counts(&latency), [0; STAGES], "nobody has said when");
-        latency.applied_at(start + us(160));
+        latency.note_applied_at(start + us(160));
         assert_eq!(counts(&latency), [0, 4, 0, 0, 0, 0]);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.25), 100);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.5), 160);
-        latency.safe(1, start + us(260));
+        latency.note_safe(1, start + us(260));
         assert_eq!(counts(&latency), [0, 4, 2, 0, 0, 0]);
         assert_about(latency.times().max_us(Stage::CommitWait), 100);
     }
@@ -372,15 +378,15 @@ mod tests {
     #[test]
     fn a_reset_forgets_all_but_what_is_under_way() {
         let (mut latency, start) = (Latency::default(), Instant::now());
-        latency.answered(start, start + us(9), 2);
-        latency.committed(CommitTimes { write: us(1), sync: us(2) });
-        latency.committed(CommitTimes { write: us(1), sync: Duration::ZERO });
-        latency.applied(start, 1, 1, 1);
-        latency.applied_at(start);
+        latency.note_answered(start, start + us(9), 2);
+        latency.note_commit(CommitTimes { write: us(1), sync: us(2) });
+        latency.note_commit(CommitTimes { write: us(1), sync: Duration::ZERO });
+        latency.note_applied(start, 1, 1, 1);
+        latency.note_applied_at(start);
         assert_eq!(counts(&latency), [2, 1, 0, 2, 1, 0], "a commit without an fdatasync has none that took no time");
         latency.reset();
         assert_eq!(latency.times(), &StageTimes::default());
-        latency.safe(1, start + us(5));
+        latency.note_safe(1, start + us(5));
         assert_eq!(counts(&latency), [0, 0, 1, 0, 0, 0]);
     }
 }

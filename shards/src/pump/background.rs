@@ -95,10 +95,10 @@ async fn syncs(pump: Rc<Pump>) {
 
 /// Asks for a checkpoint now and then, if there is anything new to write down.
 async fn checkpoints(pump: Rc<Pump>, interval: Duration) {
-    let mut written_down = pump.changed();
+    let mut written_down = pump.last_changed_frame();
     loop {
         sleep(interval).await;
-        let changed = pump.changed();
+        let changed = pump.last_changed_frame();
         if changed > written_down {
             pump.with_engine(Engine::request_checkpoint);
             written_down = changed;
@@ -117,8 +117,8 @@ async fn sync(pump: &Pump) {
 /// Commits and syncs everything, then writes a checkpoint; unless the disk is slow at that, since the log says the same.
 pub(super) async fn finish(pump: &Pump) {
     settle(pump).await;
-    let wanted = pump.with_engine(Engine::request_checkpoint);
-    while pump.engine.borrow().store().checkpoints_finished() < wanted {
+    let checkpoint = pump.with_engine(Engine::request_checkpoint);
+    while pump.engine.borrow().store().checkpoints_finished() < checkpoint {
         if pump.index_chore_began.get().is_some_and(|began| began.elapsed() >= INDEX_CHORE_MAX) {
             log::warn!(
                 "shard {}: the disk is slow, so the stop leaves the checkpoint: the next start reads more of the log",
@@ -135,6 +135,6 @@ pub(super) async fn finish(pump: &Pump) {
 async fn settle(pump: &Pump) {
     pump.commit_due.notify();
     pump.index_due.notify();
-    pump.acknowledged.reached(pump.changed()).await;
+    pump.acknowledged.reached(pump.last_changed_frame()).await;
     sync(pump).await;
 }

@@ -48,8 +48,8 @@ impl Acknowledged {
     pub(super) fn advance(&self, frame: FrameNumber) {
         assert!(frame >= self.frame.get(), "what is safe stays safe");
         self.frame.set(frame);
-        self.waiting.borrow_mut().retain_mut(|(wanted, waker)| {
-            let waits = *wanted > frame;
+        self.waiting.borrow_mut().retain_mut(|(needed, waker)| {
+            let waits = *needed > frame;
             if !waits {
                 waker.wake_by_ref();
             }

@@ -63,7 +63,7 @@ impl ShardHandle {
             segments_due: Event::default(),
             reads_due: Event::default(),
             index_due: Event::default(),
-            serve_due: Event::default(),
+            apply_due: Event::default(),
             time_due: Event::default(),
             resend_due: Event::default(),
             retries: Growing::default(),
@@ -149,7 +149,7 @@ impl ShardHandle {
     /// Notes that the replies to `commands` that were read at once have been handed to their socket.
     pub fn note_answered(&self, read_at: Instant, now: Instant, commands: u64) {
         self.0.turns.note_active(now);
-        self.0.engine.borrow_mut().latency().answered(read_at, now, commands);
+        self.0.engine.borrow_mut().latency().note_answered(read_at, now, commands);
     }
 
     /// Waits for the shard's next turn: until the reactor has looked at everything.

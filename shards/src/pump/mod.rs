@@ -51,7 +51,7 @@ struct Pump {
     segments_due: Event,
     reads_due: Event,
     index_due: Event,
-    serve_due: Event,
+    apply_due: Event,
     time_due: Event,
     resend_due: Event,
     /// What waits for the disk is tried again when this grows.
@@ -96,8 +96,8 @@ impl Pump {
         if due.index {
             self.index_due.notify();
         }
-        if due.serve {
-            self.serve_due.notify();
+        if due.apply {
+            self.apply_due.notify();
         }
         if due.time {
             self.time_due.notify();
@@ -108,7 +108,7 @@ impl Pump {
             let now = Instant::now();
             self.turns.note_active(now);
             self.acknowledged.advance(acknowledged);
-            engine.latency().safe(acknowledged, now);
+            engine.latency().note_safe(acknowledged, now);
         }
         let mut unsent = Vec::new();
         while let Some((to, packet)) = engine.next_packet() {
@@ -124,7 +124,7 @@ impl Pump {
     fn apply_others(&self, engine: &mut Engine, now: Instant) -> (bool, Instant) {
         self.note_applied_at(engine, now);
         let more =
-            engine.serve_step(self.clock.moment(now), |_, _, _, _| {}).unwrap_or_else(|error| (self.fail)(&error));
+            engine.apply_step(self.clock.moment(now), |_, _, _, _| {}).unwrap_or_else(|error| (self.fail)(&error));
         let now = Instant::now();
         self.note_applied_at(engine, now);
         (more, now)
@@ -139,27 +139,27 @@ impl Pump {
     /// Notes that everything that was applied, was applied by now.
     fn note_applied(&self, engine: &mut Engine) {
         // The clock costs as much as a queue.
-        if engine.latency().wants_applied_at() {
+        if engine.latency().has_untimed() {
             self.note_applied_at(engine, Instant::now());
         }
     }
 
     fn note_applied_at(&self, engine: &mut Engine, now: Instant) {
         let latency = engine.latency();
-        if latency.wants_applied_at() {
-            latency.applied_at(now);
+        if latency.has_untimed() {
+            latency.note_applied_at(now);
             self.turns.note_active(now);
         }
     }
 
     fn begin_turn(&self, now: Instant) {
         if let Some(took) = self.turns.begin(now) {
-            self.engine.borrow_mut().latency().turned(took);
+            self.engine.borrow_mut().latency().note_turn(took);
         }
     }
 
-    fn changed(&self) -> FrameNumber {
-        self.engine.borrow().changed()
+    fn last_changed_frame(&self) -> FrameNumber {
+        self.engine.borrow().last_changed_frame()
     }
 
     /// Sends a packet; gives it back when the channel is full.

@@ -20,7 +20,7 @@ pub(super) fn spawn(pump: &Rc<Pump>, receivers: Receivers) {
         }
     }
     spawn_local(take_turns(Rc::clone(pump))).detach();
-    spawn_local(serve(Rc::clone(pump))).detach();
+    spawn_local(apply(Rc::clone(pump))).detach();
     spawn_local(send(Rc::clone(pump))).detach();
     spawn_local(resend(Rc::clone(pump))).detach();
     spawn_local(time_turns(Rc::clone(pump))).detach();
@@ -55,9 +55,9 @@ async fn take_turns(pump: Rc<Pump>) {
 }
 
 /// Applies the operations of other shards, a piece at a time.
-async fn serve(pump: Rc<Pump>) {
+async fn apply(pump: Rc<Pump>) {
     loop {
-        pump.serve_due.wait().await;
+        pump.apply_due.wait().await;
         loop {
             let (more, now) = pump.with_engine(|engine| pump.apply_others(engine, Instant::now()));
             if !more {
@@ -102,10 +102,10 @@ async fn receive(pump: Rc<Pump>, from: ShardId, receiver: ConnectedReceiver<Pack
     while let Some(packet) = receiver.recv().await {
         let now = pump.with_engine(|engine| {
             let now = Instant::now();
-            let is_serving = engine.is_serving();
+            let is_applying = engine.is_applying();
             engine.receive(from, packet);
             // Another task goes on with what is more than a piece, and with what came behind it.
-            if is_serving || !engine.is_serving() {
+            if is_applying || !engine.is_applying() {
                 return now;
             }
             pump.apply_others(engine, now).1

@@ -77,7 +77,7 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if let Some(read_at) = self.read_at.filter(|_| self.ops > 0) {
-            self.engine.latency().applied(read_at, self.ops, self.changes, self.frame_needed);
+            self.engine.latency().note_applied(read_at, self.ops, self.changes, self.frame_needed);
             self.pump.applied.notify();
         }
         self.pump.follow(&mut self.engine);

@@ -25,7 +25,8 @@ pub(super) struct Turns {
     began: Cell<Instant>,
     /// When something was done last.
     active: Cell<Instant>,
-    wanted: Event,
+    /// A task waits for the next one.
+    next_needed: Event,
     /// How many turns have begun for those who wait for one.
     begun: Growing,
 }
@@ -33,7 +34,7 @@ pub(super) struct Turns {
 impl Turns {
     pub(super) fn new() -> Turns {
         let now = Cell::new(Instant::now());
-        Turns { began: now.clone(), active: now, wanted: Event::default(), begun: Growing::default() }
+        Turns { began: now.clone(), active: now, next_needed: Event::default(), begun: Growing::default() }
     }
 
     /// Notes that something was done. Called where a clock is read anyway.
@@ -54,13 +55,13 @@ impl Turns {
 
     /// Waits for the next turn.
     pub(super) async fn next(&self) {
-        self.wanted.notify();
+        self.next_needed.notify();
         self.begun.beyond(self.begun.count()).await;
     }
 
     /// Waits until a task waits for the next turn, and then for the look of the reactor with which that begins.
     pub(super) async fn look(&self) {
-        self.wanted.wait().await;
+        self.next_needed.wait().await;
         reactor_look().await;
     }
 

@@ -54,7 +54,7 @@ pub(crate) struct Client {
     /// Operations whose outcomes come later, and have not come yet.
     pub(crate) forwarded: usize,
     /// The frame that must be safe before the replies go.
-    pub(crate) wanted: FrameNumber,
+    pub(crate) frame_needed: FrameNumber,
     woken: Arc<Flag>,
 }
 
@@ -62,7 +62,7 @@ impl Client {
     pub(crate) fn new(shard: usize, gather: GatherId) -> Client {
         let woken = Arc::new(Flag(AtomicBool::new(false)));
         let (pending, stalled) = (Vec::new(), Vec::new());
-        Client { shard, gather, round: 0, pending, stalled, tried_at: 0, forwarded: 0, wanted: 0, woken }
+        Client { shard, gather, round: 0, pending, stalled, tried_at: 0, forwarded: 0, frame_needed: 0, woken }
     }
 
     /// Has it look for its outcomes once, although nobody has woken it.
@@ -88,10 +88,10 @@ impl Client {
             assert!(missing.next().is_none(), "each operation has its outcome");
             self.forwarded = 0;
         }
-        if engine.acknowledged() < self.wanted {
+        if engine.acknowledged() < self.frame_needed {
             return None;
         }
-        self.wanted = 0;
+        self.frame_needed = 0;
         Some(mem::take(&mut self.pending))
     }
 }

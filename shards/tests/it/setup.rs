@@ -16,7 +16,7 @@ pub(crate) enum Step {
     /// A shard takes a packet out of a channel.
     Receive,
     /// A shard applies operations of others.
-    Serve,
+    Apply,
     Commit,
     Sync,
     Segments,
@@ -36,7 +36,7 @@ const STEPS: [Step; 14] = [
     Step::Client,
     Step::Send,
     Step::Receive,
-    Step::Serve,
+    Step::Apply,
     Step::Commit,
     Step::Sync,
     Step::Segments,

@@ -84,7 +84,7 @@ impl SimulatedShard {
             Step::Index => self.step_index()?,
             Step::Reclaim => self.step_reclaim()?,
             Step::Checkpoint => mem::drop(self.engine.request_checkpoint()),
-            Step::Client | Step::Receive | Step::Serve | Step::Leave | Step::Time => {
+            Step::Client | Step::Receive | Step::Apply | Step::Leave | Step::Time => {
                 unreachable!("these are steps of others")
             }
         }

@@ -177,9 +177,9 @@ impl<'a> Simulation<'a> {
                 let (from, to) = (self.any_shard(), self.any_shard());
                 self.receive(from, to)
             }
-            Step::Serve => {
+            Step::Apply => {
                 let shard = self.any_shard();
-                self.serve(shard)
+                self.apply(shard)
             }
             Step::Time => {
                 self.now = self.now.after_ms(self.random.pick(STEPS_MS));
@@ -247,13 +247,13 @@ impl<'a> Simulation<'a> {
     }
 
     /// A shard applies a few operations of others.
-    fn serve(&mut self, at: usize) -> Result<()> {
-        if !mem::take(&mut self.shards[at].due.serve) {
+    fn apply(&mut self, at: usize) -> Result<()> {
+        if !mem::take(&mut self.shards[at].due.apply) {
             return Ok(());
         }
         let (mut seen, now) = (Vec::new(), self.now);
         let result = self.with_shard(at, |shard| {
-            let more = shard.engine.serve_step(now, |by, op, answer, late| {
+            let more = shard.engine.apply_step(now, |by, op, answer, late| {
                 seen.push(Seen::Asked(by, Asked::owned(op), SeenAnswer::of(answer)));
                 seen.extend(late.iter().map(Seen::ended));
             });
@@ -423,7 +423,7 @@ impl<'a> Simulation<'a> {
             let client = &self.clients[number];
             let (at, gather, slot) = (client.shard, client.gather, client.pending.len());
             let address = Address { round: client.round, slot };
-            let mut frame_needed = client.wanted;
+            let mut frame_needed = client.frame_needed;
             let by = Asker {
                 client: self.shards[at].engine.client_of(gather),
                 address: shards::Address { gather, slot: client.forwarded as u32 },
@@ -432,7 +432,7 @@ impl<'a> Simulation<'a> {
             let op = asked.borrowed();
             let answer = self.with_shard(at, |shard| shard.engine.submit(now, gather, to, op, &mut frame_needed))?;
             let client = &mut self.clients[number];
-            client.wanted = frame_needed;
+            client.frame_needed = frame_needed;
             let seen = SeenAnswer::of(&answer);
             let outcome = match answer {
                 Answer::Now(outcome) => Some(outcome),
@@ -549,7 +549,7 @@ impl<'a> Simulation<'a> {
             for from in 0..self.shards.len() {
                 self.receive(from, at)?;
             }
-            self.serve(at)?;
+            self.apply(at)?;
         }
         for client in 0..self.clients.len() {
             if self.clients.get(client).is_some_and(Client::is_waiting) {

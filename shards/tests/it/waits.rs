@@ -73,7 +73,7 @@ impl Shards {
         for _ in 0..20 {
             self.carry();
             for engine in &mut self.engines {
-                while engine.serve_step(self.now, |_, _, _, _| {}).unwrap() {}
+                while engine.apply_step(self.now, |_, _, _, _| {}).unwrap() {}
                 while engine.pass_time(self.now).unwrap() {}
                 while let Some(mut chore) = engine.segment_chore().or_else(|| engine.read_chore()) {
                     chore.run();
@@ -169,7 +169,7 @@ fn a_put_and_the_take_that_waited_for_it_are_one_frame() {
     let (before, now) = (shards.engine(OWNER).acknowledged(), shards.now);
     let put = Op::Put { queue: QUEUE, flags: 0, body: b"one" };
     shards.engine(OWNER).submit(now, producer.gather, OWNER, put, &mut frame_needed).unwrap();
-    assert_eq!((frame_needed, shards.engine(OWNER).changed()), (before + 1, before + 1));
+    assert_eq!((frame_needed, shards.engine(OWNER).last_changed_frame()), (before + 1, before + 1));
     shards.carry();
     assert_eq!(shards.come(waiting), None, "the frame is not safe");
     let mut commit = shards.engine(OWNER).begin_commit().expect("a frame");

@@ -24,7 +24,7 @@ struct Run {
 
 /// A batch that is being applied.
 #[derive(Debug)]
-pub(crate) struct Serving {
+pub(crate) struct Applying {
     pub(crate) from: ShardId,
     pub(crate) batch: Batch,
     /// The frame that must be safe before all of its outcomes may be told.
@@ -38,7 +38,7 @@ pub(crate) struct Serving {
 
 /// What has come of a batch that was applied.
 #[derive(Debug)]
-pub(crate) struct Served {
+pub(crate) struct Applied {
     pub(crate) from: ShardId,
     /// Outcomes that may be told at once, when the others may not.
     pub(crate) early: Option<Batch>,
@@ -49,9 +49,9 @@ pub(crate) struct Served {
     pub(crate) stalled: Option<Batch>,
 }
 
-impl Serving {
-    pub(crate) fn new(from: ShardId, batch: Batch) -> Serving {
-        Serving { from, batch, frame_needed: 0, run: None, free: Vec::new(), stalled: Batch::default() }
+impl Applying {
+    pub(crate) fn new(from: ShardId, batch: Batch) -> Applying {
+        Applying { from, batch, frame_needed: 0, run: None, free: Vec::new(), stalled: Batch::default() }
     }
 
     /// The next operation, who asks for it, and where its outcome goes.
@@ -101,12 +101,12 @@ impl Serving {
     }
 
     /// Takes the batch apart, now that all of its operations have had their turn.
-    pub(crate) fn finish(mut self, acknowledged: FrameNumber) -> Served {
+    pub(crate) fn finish(mut self, acknowledged: FrameNumber) -> Applied {
         self.end_run(self.batch.answered());
         let goes_apart = acknowledged < self.frame_needed && !self.free.is_empty();
         let early = goes_apart.then(|| self.batch.split_off(&self.free));
         let stalled = Some(mem::take(&mut self.stalled)).filter(|stalled| !stalled.is_empty());
-        Served { from: self.from, early, batch: self.batch, frame_needed: self.frame_needed, stalled }
+        Applied { from: self.from, early, batch: self.batch, frame_needed: self.frame_needed, stalled }
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
     const FROM: ShardId = ShardId(1);
 
     /// Applies takes for connections: `s` finds the store stalled, `w` gets in line, `e` finds nothing, `d` changes something in frame 9.
-    fn serve(runs: &[(u32, &str)]) -> Served {
+    fn apply(runs: &[(u32, &str)]) -> Applied {
         let mut batch = Batch::default();
         let ops: Vec<(u32, u8)> = runs.iter().flat_map(|(gather, ops)| ops.bytes().map(|op| (*gather, op))).collect();
         for (slot, (gather, _)) in (0..).zip(&ops) {
@@ -127,21 +127,21 @@ mod tests {
             let client = Client::new(FROM, u64::from(*gather));
             batch.push(Asker { client, address }, Op::Take { queue: b"q" });
         }
-        let mut serving = Serving::new(FROM, batch);
+        let mut applying = Applying::new(FROM, batch);
         for (_, op) in ops {
-            let (by, _) = serving.next().expect("it was pushed");
+            let (by, _) = applying.next().expect("it was pushed");
             let gather = by.address.gather;
             let (answer, frame_needed) = match op {
-                _ if serving.is_stalled(gather) => (Answer::Stalled, 0),
+                _ if applying.is_stalled(gather) => (Answer::Stalled, 0),
                 b's' => (Answer::Stalled, 0),
                 b'w' => (Answer::Later, 0),
                 b'e' => (Answer::Now(Outcome::Empty), 0),
                 _ => (Answer::Now(Outcome::Done), 9),
             };
-            serving.answer(gather, answer, frame_needed);
+            applying.answer(gather, answer, frame_needed);
         }
-        assert!(serving.next().is_none());
-        serving.finish(8)
+        assert!(applying.next().is_none());
+        applying.finish(8)
     }
 
     fn slots(batch: Option<Batch>) -> Vec<u32> {
@@ -150,38 +150,38 @@ mod tests {
 
     #[test]
     fn what_found_nothing_waits_for_no_commit() {
-        let served = serve(&[(1, "ee"), (2, "de"), (3, "e")]);
+        let applied = apply(&[(1, "ee"), (2, "de"), (3, "e")]);
         assert_eq!(
-            (slots(served.early), slots(Some(served.batch)), served.frame_needed),
+            (slots(applied.early), slots(Some(applied.batch)), applied.frame_needed),
             (vec![0, 1, 4], vec![2, 3], 9)
         );
-        assert!(served.stalled.is_none());
+        assert!(applied.stalled.is_none());
     }
 
     #[test]
     fn without_a_change_all_goes_at_once() {
-        let served = serve(&[(1, "ee"), (2, "e")]);
-        assert!(served.early.is_none());
-        assert_eq!((slots(Some(served.batch)), served.frame_needed), (vec![0, 1, 2], 0));
+        let applied = apply(&[(1, "ee"), (2, "e")]);
+        assert!(applied.early.is_none());
+        assert_eq!((slots(Some(applied.batch)), applied.frame_needed), (vec![0, 1, 2], 0));
     }
 
     #[test]
     fn a_wait_goes_back_with_nothing_and_holds_up_nothing() {
-        let served = serve(&[(1, "w"), (2, "d"), (3, "we")]);
-        assert_eq!((slots(served.early), slots(Some(served.batch)), served.frame_needed), (vec![3], vec![1], 9));
-        assert!(served.stalled.is_none(), "it does not wait for the disk");
+        let applied = apply(&[(1, "w"), (2, "d"), (3, "we")]);
+        assert_eq!((slots(applied.early), slots(Some(applied.batch)), applied.frame_needed), (vec![3], vec![1], 9));
+        assert!(applied.stalled.is_none(), "it does not wait for the disk");
     }
 
     #[test]
     fn behind_a_stalled_operation_its_own_connection_waits_and_no_other() {
-        let served = serve(&[(1, "dse"), (2, "d"), (3, "sd"), (4, "e")]);
-        let mut stalled = served.stalled.expect("three wait");
+        let applied = apply(&[(1, "dse"), (2, "d"), (3, "sd"), (4, "e")]);
+        let mut stalled = applied.stalled.expect("three wait");
         let mut waiting = Vec::new();
         while let Some((by, _)) = stalled.next() {
             waiting.push(by.address.slot);
             stalled.answer(None);
         }
         assert_eq!(waiting, [1, 2, 4, 5]);
-        assert_eq!((slots(served.early), slots(Some(served.batch))), (vec![6], vec![0, 3]));
+        assert_eq!((slots(applied.early), slots(Some(applied.batch))), (vec![6], vec![0, 3]));
     }
 }
