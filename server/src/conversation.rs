@@ -8,9 +8,9 @@ use futures_lite::AsyncWrite;
 use shards::pump::{Gather, ShardHandle, Turn};
 use shards::{FrameNumber, Op, ShardId};
 
-use crate::connection::Connections;
-use crate::control;
-use crate::session::{Backend, Control, Session, Step, Submitted};
+use crate::memcache::control;
+use crate::memcache::session::{Backend, Control, Session, Step, Submitted};
+use crate::net::connection::Connections;
 
 /// A client's conversation with the server.
 #[derive(Debug)]

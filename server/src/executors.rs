@@ -11,17 +11,17 @@ use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement
 use shards::Shard;
 use shards::pump::{Links, ShardHandle, links};
 
-use crate::connection::Connections;
-use crate::control;
-use crate::drain::Drain;
-use crate::handover::Handover;
-use crate::listener;
-use crate::places::Limit;
-use crate::readiness::Readiness;
-use crate::settings::Settings;
-use crate::sockets::ShardSockets;
-use crate::stop::Stop;
-use crate::udp;
+use crate::memcache::control;
+use crate::net::connection::Connections;
+use crate::net::datagrams;
+use crate::net::handover::Handover;
+use crate::net::listener;
+use crate::net::poller::Poller;
+use crate::net::sockets::ShardSockets;
+use crate::process::drain::Drain;
+use crate::process::permits::Limit;
+use crate::process::settings::Settings;
+use crate::process::stop::Stop;
 
 /// Threads beside each shard's own, for: a commit, a sync, the log's files, the index, waiting for the stop, and reads of
 /// bodies, so that three slow ones hold up none of these.
@@ -168,8 +168,8 @@ struct Shared {
 async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
     let Shared { number, sockets, handovers, settings, limit, stop, drain, stopped } = shared;
     let handle = ShardHandle::start(shard, links, settings.pump).await;
-    let begun = Readiness::new().map_err(|error| format!("clients cannot be served: {error}")).and_then(|readiness| {
-        let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings), drain, limit, readiness));
+    let begun = Poller::new().map_err(|error| format!("clients cannot be served: {error}")).and_then(|poller| {
+        let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings), drain, limit, poller));
         Ok((serve(number, sockets, handovers, &connections)?, connections))
     });
     let (serving, connections) = match begun {
@@ -217,15 +217,15 @@ fn serve(
     connections: &Rc<Connections>,
 ) -> Result<Vec<Task<()>>, String> {
     let mut tasks = Vec::new();
-    glommio::spawn_local(Rc::clone(connections.readiness()).run(connections.handle().clone())).detach();
+    glommio::spawn_local(Rc::clone(connections.poller()).run(connections.handle().clone())).detach();
     let handle = connections.handle().clone();
     glommio::spawn_local(Rc::clone(connections.tasks()).run(async move || handle.next_turn().await)).detach();
     for socket in sockets.tcp {
-        let listener = listener::listen(socket, connections.readiness())?;
+        let listener = listener::listen(socket, connections.poller())?;
         tasks.push(glommio::spawn_local(listener::accept(listener, Rc::clone(connections))));
     }
     if let Some(socket) = sockets.unix {
-        let listener = listener::listen(socket, connections.readiness())?;
+        let listener = listener::listen(socket, connections.poller())?;
         tasks.push(glommio::spawn_local(listener::accept_for_all(
             listener,
             Arc::clone(&handovers),
@@ -233,7 +233,8 @@ fn serve(
         )));
     }
     for socket in sockets.udp {
-        let serving = udp::serve(socket, connections).map_err(|error| format!("UDP cannot be served: {error}"))?;
+        let serving =
+            datagrams::serve(socket, connections).map_err(|error| format!("UDP cannot be served: {error}"))?;
         tasks.push(glommio::spawn_local(serving));
     }
     let taking_over = listener::take_over(handovers, number, Rc::clone(connections));

@@ -1,59 +1,31 @@
 //! rushq: a persistent message queue server that speaks the memcache text protocol.
 //!
 //! This binary is glue. What a message goes through lies in the libraries: `protocol` (bytes to commands), `shards` (who
-//! does it), `storage` (where it stays). Here are the parts that touch the machine: [`options`], [`limits`], the
-//! [`sockets`], the executors ([`executors`]), and the connections.
+//! does it), `storage` (where it stays). Here are the parts that touch the machine: the [`process`] and its options, the
+//! sockets and connections ([`net`]), and the [`executors`].
 //!
-//! Architecture invariants: `connection` has the only loop that awaits a client's stream, and `udp` the only one that
-//! awaits datagrams; `session` alone turns commands into operations and outcomes into replies, and touches no socket.
+//! Architecture invariants: `net::connection` has the only loop that awaits a client's stream, and `net::datagrams` the
+//! only one that awaits datagrams; `memcache` alone turns commands into operations and outcomes into replies.
 
-mod addresses;
-mod check;
-mod connection;
-mod control;
+mod admin;
 mod conversation;
-mod daemon;
-mod drain;
-mod entry;
 mod executors;
-mod fault;
-mod figures;
-mod greeting;
-mod handover;
-mod import;
-mod keeper;
-mod limits;
-mod listener;
-mod logging;
-mod options;
-mod paths;
-mod patience;
-mod peer;
-mod pid_file;
-mod places;
-mod privileges;
-mod readiness;
-mod replies;
-mod retrying;
+mod memcache;
+mod net;
+mod process;
 mod server;
 mod session;
-mod settings;
-mod signals;
-mod sockets;
-mod stop;
-mod tasks;
-mod trace;
-mod udp;
-mod unix_socket;
-mod uring_enter;
+mod tools;
 
 use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-use crate::daemon::Role;
-use crate::options::Arguments;
-use crate::settings::Settings;
+use crate::process::daemon::{self, Role};
+use crate::process::options::Arguments;
+use crate::process::settings::Settings;
+use crate::process::{fault, logging};
+use crate::tools::{check, import};
 
 /// Bodies of all sizes come and go in no order: the C library's allocator tidies up after them for milliseconds.
 #[global_allocator]

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use sd_notify::NotifyState;
 use shards::{DataDirectory, Durability};
 
-use crate::addresses::Endpoint;
-use crate::daemon::Starting;
-use crate::drain::Drain;
 use crate::executors::Executors;
-use crate::keeper::OwnFiles;
-use crate::limits;
-use crate::pid_file::PidFile;
-use crate::settings::Settings;
-use crate::signals::Signals;
-use crate::sockets::Sockets;
-use crate::stop::Stop;
-use crate::unix_socket::SocketFile;
+use crate::net::sockets::Sockets;
+use crate::process::addresses::Endpoint;
+use crate::process::daemon::Starting;
+use crate::process::drain::Drain;
+use crate::process::keeper::OwnFiles;
+use crate::process::limits;
+use crate::process::pid_file::PidFile;
+use crate::process::settings::Settings;
+use crate::process::signals::Signals;
+use crate::process::socket_file::SocketFile;
+use crate::process::stop::Stop;
 
 /// Serves until a signal ends it. `starting`: whom to tell that it listens, when it is a daemon.
 ///

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use shards::{DataDirectory, Op, Outcome, Shard, owner_of};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::settings::Settings;
+use crate::process::settings::Settings;
 use listing::{Listed, Listing, Unsayable, named};
 use source::{Head, Source, text};
 

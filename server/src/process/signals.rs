@@ -4,8 +4,8 @@ use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals as Received;
 
-use crate::drain::Drain;
-use crate::logging;
+use crate::process::drain::Drain;
+use crate::process::logging;
 
 /// What the server obeys. SIGQUIT ends it as it ends a memcacheQ.
 const OBEYED: [i32; 6] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2];

@@ -10,8 +10,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use log::LevelFilter;
 use nix::fcntl::OFlag;
 
-use crate::options::Arguments;
-use crate::privileges::Identity;
+use crate::process::options::Arguments;
+use crate::process::privileges::Identity;
 
 /// The file of `--log-file`, if the log goes to one.
 static FILE: OnceLock<LogFile> = OnceLock::new();

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
-use crate::entry::{Entry, FileId};
-use crate::retrying::with_patience;
+use crate::process::entry::{Entry, FileId};
+use crate::process::retrying::with_patience;
 
 /// More than a process id and its line end take.
 const READ_BYTES: u64 = 32;

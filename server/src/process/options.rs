@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Parser, ValueEnum};
 use shards::CommitMode;
 
-use crate::keeper::Kept;
+use crate::process::keeper::Kept;
 
 /// A persistent message queue server that speaks the memcache text protocol: set appends to a queue, get takes from it.
 #[derive(Parser, Debug)]
@@ -212,7 +212,7 @@ impl Arguments {
     pub(crate) fn from_command_line() -> Arguments {
         let error = match Arguments::try_parse() {
             Ok(options) if options.license => {
-                print!("{}", include_str!("../../LICENSE"));
+                print!("{}", include_str!("../../../LICENSE"));
                 process::exit(0)
             }
             Ok(options) => return options,

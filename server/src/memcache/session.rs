@@ -6,11 +6,11 @@
 use protocol::{Command, Parse, Parser, Queues, reply};
 use shards::{Counters, Op, Outcome, ShardId, Taken};
 
-use crate::greeting::{self, Greetings};
-use crate::logging;
-use crate::peer::Peer;
-use crate::replies::{Replies, Reply};
-use crate::trace;
+use crate::memcache::answer::{Replies, Reply};
+use crate::memcache::greeting::{self, Greetings};
+use crate::memcache::trace;
+use crate::process::logging;
+use crate::session::peer::Peer;
 
 /// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
 /// can make the server hold in replies.

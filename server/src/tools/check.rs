@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use shards::{DataDirectory, Inventory};
 
-use crate::settings::Settings;
+use crate::process::settings::Settings;
 
 /// What a check adds up.
 #[derive(Debug, Default)]

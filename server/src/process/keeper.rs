@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::SigSet;
 
-use crate::entry::{Entry, FileId};
-use crate::pid_file::{PidFile, claim_left_by};
-use crate::unix_socket::{self, SocketFile};
+use crate::process::entry::{Entry, FileId};
+use crate::process::pid_file::{PidFile, claim_left_by};
+use crate::process::socket_file::{self, SocketFile};
 
 /// The files that go when the server ends, and this value with it.
 #[derive(Debug, Default)]
@@ -97,7 +97,7 @@ impl Kept {
         let open = |path: &Path| Entry::of(path).map_err(|error| format!("{}: {error}", path.display()));
         let pid_file = self.keep_pid_file.as_deref().map(open).transpose()?;
         let socket = self.keep_socket.as_deref().map(|path| {
-            let lock = open(&unix_socket::lock_path(path))?;
+            let lock = open(&socket_file::lock_path(path))?;
             Ok::<_, String>((path, open(path)?, lock))
         });
         let socket = socket.transpose()?;
@@ -107,7 +107,7 @@ impl Kept {
         if let (Some((path, entry, lock)), Some(id)) = (&socket, self.keep_socket_id)
             && let Some(_locked) = claim_left_by(server, lock)
         {
-            unix_socket::remove(entry, id, path);
+            socket_file::remove(entry, id, path);
             lock.unlink().map_err(|error| error.to_string())?;
         }
         if let Some(entry) = &pid_file

@@ -7,7 +7,7 @@ use nix::sys::time::TimeVal;
 use protocol::reply;
 use shards::{Counters, Figures, Totals};
 
-use crate::connection::Connections;
+use crate::net::connection::Connections;
 
 /// Where a figure comes from.
 #[derive(Clone, Copy)]

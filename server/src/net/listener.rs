@@ -10,10 +10,11 @@ use glommio::timer::sleep;
 use protocol::reply;
 use socket2::Socket;
 
-use crate::connection::Connections;
-use crate::handover::Handover;
-use crate::places::Limit;
-use crate::readiness::{Readiness, WatchedSocket};
+use crate::net::connection::Connections;
+use crate::net::handover::Handover;
+use crate::net::poller::Poller;
+use crate::net::socket::WatchedSocket;
+use crate::process::permits::Limit;
 
 /// Connections that the kernel keeps until they are accepted; it may cut this down by itself (net.core.somaxconn).
 const BACKLOG: i32 = 4096;
@@ -26,13 +27,13 @@ const LINES_APART: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// One line.
-pub(crate) fn listen(socket: Socket, readiness: &Rc<Readiness>) -> Result<WatchedSocket, String> {
+pub(crate) fn listen(socket: Socket, poller: &Rc<Poller>) -> Result<WatchedSocket, String> {
     // Its connections inherit this, and those that outlive the process for a minute do not keep the next start from the
     // port. Not before the bind: a socket that is bound and does not listen yet would let a second server in.
     let listening = socket.set_reuse_address(true).and_then(|()| socket.listen(BACKLOG));
     // Its connections inherit this too: a client whose machine or network has gone gives its place back some time.
     let listening = listening.and_then(|()| socket.set_keepalive(true));
-    listening.and_then(|()| readiness.watch(socket)).map_err(|error| format!("cannot listen: {error}"))
+    listening.and_then(|()| WatchedSocket::new(socket, poller)).map_err(|error| format!("cannot listen: {error}"))
 }
 
 /// Accepts TCP connections until it is cancelled.

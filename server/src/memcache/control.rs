@@ -10,9 +10,9 @@ use protocol::reply;
 use shards::pump::{Gather, ShardHandle};
 use shards::{Counters, Figures, Op, Outcome, ShardId, Stage, StageTimes};
 
-use crate::connection::Connections;
-use crate::figures;
-use crate::session::Control;
+use crate::admin::report;
+use crate::memcache::session::Control;
+use crate::net::connection::Connections;
 
 /// A long answer leaves in pieces of this size, so that it is never held whole.
 const PIECE_BYTES: usize = 64 << 10;
@@ -41,8 +41,8 @@ pub(crate) async fn answer(
 ) -> io::Result<u64> {
     let shards = server.handle();
     match control {
-        Control::Stats => figures::stats(server, &ask_figures(shards, gather, Op::Figures).await, out),
-        Control::StatsCores => figures::cores(&ask_figures(shards, gather, Op::Figures).await, out),
+        Control::Stats => report::stats(server, &ask_figures(shards, gather, Op::Figures).await, out),
+        Control::StatsCores => report::cores(&ask_figures(shards, gather, Op::Figures).await, out),
         Control::StatsLatency => latency(shards, gather, out).await,
         Control::StatsReset => {
             ask_figures(shards, gather, Op::ResetFigures).await;
@@ -102,7 +102,7 @@ pub(crate) async fn log_statistics(server: Rc<Connections>, interval: Duration) 
     loop {
         sleep(interval).await;
         let figures = ask_figures(shards, &gather, Op::Figures).await;
-        let (line, counters) = figures::since(&before, &figures);
+        let (line, counters) = report::since(&before, &figures);
         log::info!("{line}");
         before = counters;
     }

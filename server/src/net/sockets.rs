@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::addresses::Endpoint;
-use crate::retrying::with_patience;
-use crate::settings::Settings;
+use crate::process::addresses::Endpoint;
+use crate::process::retrying::with_patience;
+use crate::process::settings::Settings;
 
 /// How often a free port is looked for that all addresses have.
 const FREE_PORT_TRIES: usize = 16;

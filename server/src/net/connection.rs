@@ -18,20 +18,21 @@ use futures_lite::AsyncWrite;
 use futures_lite::future::yield_now;
 use glommio::timer::sleep;
 use log::log_enabled;
-use nix::sys::socket;
+use nix::sys::socket::{Shutdown as How, shutdown};
 use shards::pump::ShardHandle;
 use socket2::Socket;
 
 use crate::conversation::Conversation;
-use crate::drain::Drain;
-use crate::patience::Patience;
-use crate::peer::Peer;
-use crate::places::{Limit, Place};
-use crate::readiness::{self, Readiness, WatchedSocket};
-use crate::session::Step;
-use crate::settings::Settings;
-use crate::tasks::Tasks;
-use crate::trace;
+use crate::memcache::session::Step;
+use crate::memcache::trace;
+use crate::net::patience::Patience;
+use crate::net::poller::Poller;
+use crate::net::socket::{WatchedSocket, unsent};
+use crate::net::tasks::Tasks;
+use crate::process::drain::Drain;
+use crate::process::permits::{Limit, Place};
+use crate::process::settings::Settings;
+use crate::session::peer::Peer;
 
 /// Read from a socket at once.
 const READ_BYTES: usize = 64 << 10;
@@ -67,7 +68,7 @@ pub(crate) struct Connections {
     settings: Arc<Settings>,
     drain: Arc<Drain>,
     limit: Arc<Limit>,
-    readiness: Rc<Readiness>,
+    poller: Rc<Poller>,
     tasks: Rc<Tasks>,
     started: Instant,
     /// Every connection reads into this one, and has dealt with it before another task runs.
@@ -89,14 +90,14 @@ impl Connections {
         settings: Arc<Settings>,
         drain: Arc<Drain>,
         limit: Arc<Limit>,
-        readiness: Rc<Readiness>,
+        poller: Rc<Poller>,
     ) -> Connections {
         Connections {
             handle,
             settings,
             drain,
             limit,
-            readiness,
+            poller,
             tasks: Tasks::new(),
             started: Instant::now(),
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
@@ -113,8 +114,8 @@ impl Connections {
         &self.handle
     }
 
-    pub(crate) fn readiness(&self) -> &Rc<Readiness> {
-        &self.readiness
+    pub(crate) fn poller(&self) -> &Rc<Poller> {
+        &self.poller
     }
 
     /// What serves its clients.
@@ -140,7 +141,7 @@ impl Connections {
 
     /// Serves a client until it goes, on a task of its own.
     pub(crate) fn serve(self: &Rc<Connections>, socket: Socket, place: Place) {
-        let socket = match self.readiness.watch(socket) {
+        let socket = match WatchedSocket::new(socket, &self.poller) {
             Ok(socket) => socket,
             Err(error) => {
                 log::warn!("a connection cannot be served: {error}");
@@ -188,7 +189,7 @@ impl Connections {
                 seats.iter().filter(|seat| idle_since.is_some_and(|since| u64::from(seat.active_seconds) < since));
             for socket in idle.filter_map(|seat| seat.socket) {
                 // Its task wakes up to a connection that has ended, whether it waits for input or to send.
-                if let Err(error) = socket::shutdown(socket, socket::Shutdown::Both) {
+                if let Err(error) = shutdown(socket, How::Both) {
                     log::debug!("an idle connection has gone by itself: {error}");
                 }
             }
@@ -201,7 +202,7 @@ impl Connections {
         let now = Instant::now();
         self.stop_at.set(Some(now + STOP_READS));
         self.handle.refuse_to_wait();
-        self.readiness.wake_readers();
+        self.poller.wake_readers();
         let mut patience = Patience::new(now, self.settings.stop_timeout);
         let mut looked_at = now;
         while self.open.get() > 0 {
@@ -210,7 +211,7 @@ impl Connections {
                 looked_at = now;
                 let seats = self.seats.borrow();
                 let sockets = seats.iter().enumerate().filter_map(|(seat, it)| Some((seat, it.socket?)));
-                let unsent = sockets.map(|(seat, socket)| (seat, readiness::unsent(socket)));
+                let unsent = sockets.map(|(seat, socket)| (seat, unsent(socket)));
                 if !patience.lasts(now, self.open.get(), unsent) {
                     log::warn!("{} clients have not read their replies and are cut off", self.open.get());
                     break;
@@ -285,7 +286,7 @@ impl Connection {
     async fn deliver(&mut self) {
         let mut patience = Patience::new(Instant::now(), self.open.settings.stop_timeout);
         while !self.socket.is_delivered() {
-            let unsent = [(self.seat, readiness::unsent(self.socket.as_raw_fd()))];
+            let unsent = [(self.seat, unsent(self.socket.as_raw_fd()))];
             if !patience.lasts(Instant::now(), 1, unsent.into_iter()) {
                 break;
             }
@@ -322,7 +323,7 @@ impl Connection {
             if self.more_is_ready {
                 // A socket with data ready never makes its task wait.
                 self.others_first().await;
-                self.open.readiness.look_again();
+                self.open.poller.look_again();
             }
         }
     }
@@ -357,7 +358,7 @@ impl Connection {
                 self.conversation.session.counters.bytes_read += n as u64;
                 self.more_is_ready = n == buffer.len();
                 self.note_peer();
-                self.conversation.read_at(server.readiness.looked_at());
+                self.conversation.read_at(server.poller.looked_at());
                 Poll::Ready(Ok(Some(self.step(&buffer[..n]))))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),

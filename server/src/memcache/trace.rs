@@ -2,7 +2,7 @@
 
 use log::{log_enabled, trace};
 
-use crate::peer::Peer;
+use crate::session::peer::Peer;
 
 /// Of a reply, so that a large body does not fill the log.
 const REPLY_BYTES_SHOWN: usize = 200;

@@ -6,13 +6,13 @@ use std::time::Duration;
 use shards::pump::PumpOptions;
 use shards::{CommitMode, Durability};
 
-use crate::addresses::{Endpoint, endpoints};
-use crate::limits;
-use crate::logging;
-use crate::options::Arguments;
-use crate::paths::{absolute, refuse_own_name};
-use crate::privileges::Identity;
-use crate::session::Rules;
+use crate::memcache::session::Rules;
+use crate::process::addresses::{Endpoint, endpoints};
+use crate::process::limits;
+use crate::process::logging;
+use crate::process::options::Arguments;
+use crate::process::paths::{absolute, refuse_own_name};
+use crate::process::privileges::Identity;
 
 const PORT: u16 = 22201;
 /// Segments of the log, unless a larger body needs larger ones.
@@ -253,7 +253,7 @@ fn segment_bytes(options: &Arguments) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::tests::parse;
+    use crate::process::options::tests::parse;
 
     fn settings(line: &str) -> Settings {
         Settings::new(&parse(line)).expect("good")

@@ -12,11 +12,11 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, umask};
 use nix::unistd::{fchownat, geteuid};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::entry::{Entry, FileId};
-use crate::pid_file::PidFile;
-use crate::privileges::Identity;
-use crate::retrying::with_patience;
-use crate::settings::UnixSocket;
+use crate::process::entry::{Entry, FileId};
+use crate::process::pid_file::PidFile;
+use crate::process::privileges::Identity;
+use crate::process::retrying::with_patience;
+use crate::process::settings::UnixSocket;
 
 /// The file of a bound socket; removed when this is dropped, unless another socket has its place by then.
 #[derive(Debug)]

@@ -17,11 +17,11 @@ use nix::sys::socket::MsgFlags;
 use protocol::reply;
 use socket2::Socket;
 
-use crate::connection::Connections;
 use crate::conversation::Conversation;
-use crate::peer::Peer;
-use crate::session::{Control, Step};
-use crate::trace;
+use crate::memcache::session::{Control, Step};
+use crate::memcache::trace;
+use crate::net::connection::Connections;
+use crate::session::peer::Peer;
 
 const HEADER_BYTES: usize = 8;
 /// Of an answer, header included: what passes most networks in one piece.

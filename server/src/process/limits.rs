@@ -12,7 +12,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::sysinfo::sysinfo;
 use nix::unistd::Pid;
 
-use crate::settings::Settings;
+use crate::process::settings::Settings;
 
 /// glommio refuses to start with less.
 const MEMLOCK_BYTES_MIN: u64 = 512 << 10;
