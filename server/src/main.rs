@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use tikv_jemallocator::Jemalloc;
 
 use crate::process::daemon::{self, Role};
+use crate::process::keeper::Kept;
 use crate::process::options::Arguments;
 use crate::process::settings::Settings;
 use crate::process::{fault, logging};
@@ -48,8 +49,8 @@ fn main() -> ExitCode {
 
 /// What the options ask this process to be. An error is one line for the operator.
 fn run(options: &Arguments) -> Result<ExitCode, String> {
-    if options.kept.is_any() {
-        options.kept.keep()?;
+    if let Some(kept) = Kept::of(options) {
+        kept.keep()?;
         return Ok(ExitCode::SUCCESS);
     }
     let settings = Settings::new(options)?;

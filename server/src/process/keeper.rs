@@ -3,12 +3,13 @@
 //! do but to wait for the end of its standard input, which is the server's end however that comes, and to remove them.
 
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::SigSet;
 
 use crate::process::entry::{Entry, FileId};
+use crate::process::options::Arguments;
 use crate::process::pid_file::{PidFile, claim_left_by};
 use crate::process::socket_file::{self, SocketFile};
 
@@ -59,31 +60,18 @@ impl Drop for OwnFiles {
 }
 
 /// What the keeper keeps, by its command line.
-#[derive(clap::Args, Debug)]
-pub(crate) struct Kept {
-    /// Removes this file when standard input ends: what rushq starts itself as.
-    #[arg(long, hide = true, value_name = "FILE")]
-    keep_pid_file: Option<PathBuf>,
-
-    /// The same for a Unix socket, and for the file beside it.
-    #[arg(long, hide = true, value_name = "FILE", requires = "keep_socket_id")]
-    keep_socket: Option<PathBuf>,
-
-    /// The device and inode of the socket's file.
-    #[arg(long, hide = true, value_name = "DEVICE:INODE", value_parser = file_id)]
-    keep_socket_id: Option<FileId>,
+#[derive(Debug)]
+pub(crate) struct Kept<'a> {
+    pid_file: Option<&'a Path>,
+    socket: Option<(&'a Path, FileId)>,
 }
 
-fn file_id(text: &str) -> Result<FileId, String> {
-    let numbers = text.split_once(':').and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
-    let (device, inode) = numbers.ok_or_else(|| "it is DEVICE:INODE".to_string())?;
-    Ok(FileId { device, inode })
-}
-
-impl Kept {
-    /// Whether this process is a keeper.
-    pub(crate) fn is_any(&self) -> bool {
-        self.keep_pid_file.is_some() || self.keep_socket.is_some()
+impl Kept<'_> {
+    /// What the command line of this process names; `None`: this process is no keeper.
+    pub(crate) fn of(arguments: &Arguments) -> Option<Kept<'_>> {
+        let pid_file = arguments.keep_pid_file.as_deref();
+        let socket = arguments.keep_socket.as_deref().zip(arguments.keep_socket_id);
+        (pid_file.is_some() || socket.is_some()).then_some(Kept { pid_file, socket })
     }
 
     /// What the keeper does.
@@ -95,19 +83,19 @@ impl Kept {
         SigSet::all().thread_block().map_err(|error| error.to_string())?;
         let server = std::os::unix::process::parent_id();
         let open = |path: &Path| Entry::of(path).map_err(|error| format!("{}: {error}", path.display()));
-        let pid_file = self.keep_pid_file.as_deref().map(open).transpose()?;
-        let socket = self.keep_socket.as_deref().map(|path| {
+        let pid_file = self.pid_file.map(open).transpose()?;
+        let socket = self.socket.map(|(path, id)| {
             let lock = open(&socket_file::lock_path(path))?;
-            Ok::<_, String>((path, open(path)?, lock))
+            Ok::<_, String>((path, id, open(path)?, lock))
         });
         let socket = socket.transpose()?;
         io::stdout().write_all(b"!").and_then(|()| io::stdout().flush()).map_err(|error| error.to_string())?;
 
         io::stdin().read_to_end(&mut Vec::new()).map_err(|error| error.to_string())?;
-        if let (Some((path, entry, lock)), Some(id)) = (&socket, self.keep_socket_id)
+        if let Some((path, id, entry, lock)) = &socket
             && let Some(_locked) = claim_left_by(server, lock)
         {
-            socket_file::remove(entry, id, path);
+            socket_file::remove(entry, *id, path);
             lock.unlink().map_err(|error| error.to_string())?;
         }
         if let Some(entry) = &pid_file

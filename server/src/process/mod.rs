@@ -3,8 +3,10 @@
 pub(crate) mod addresses;
 pub(crate) mod daemon;
 pub(crate) mod drain;
-pub(crate) mod entry;
+mod entry;
 pub(crate) mod fault;
+mod getopt;
+mod help;
 pub(crate) mod keeper;
 pub(crate) mod limits;
 pub(crate) mod logging;

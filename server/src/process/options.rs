@@ -1,205 +1,221 @@
 //! The command line: memcacheQ's short options, memcached's where memcacheQ has none, and a long name for each.
+//!
+//! argh makes values of it. It takes no grouped letters and no `--port=1`, so `getopt` takes those apart before. Which
+//! options there are is said once, by [`Arguments`]: `getopt` and `help` get their table from argh.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process;
 
-use clap::error::ErrorKind;
-use clap::{ArgAction, Parser, ValueEnum};
+use argh::{ArgsInfo, FlagInfoKind, FromArgs, Optionality};
 use shards::CommitMode;
 
-use crate::process::keeper::Kept;
+use crate::process::entry::FileId;
+use crate::process::getopt::{self, Known};
+use crate::process::help;
 
-/// A persistent message queue server that speaks the memcache text protocol: set appends to a queue, get takes from it.
-#[derive(Parser, Debug)]
-#[command(name = "rushq", version, args_override_self = true, disable_help_flag = true, disable_version_flag = true)]
-#[command(override_usage = "rushq [options]")]
+/// Where the server listens without `-l`.
+const ADDRESS: &str = "127.0.0.1";
+
+/// A persistent message queue server that speaks the memcache text protocol: set appends to a queue, get takes from it
+#[derive(FromArgs, ArgsInfo, Debug)]
 pub(crate) struct Arguments {
     /// TCP port; 0 takes any free one [default: 22201, none when -s is given]
-    #[arg(short = 'p', long, value_name = "N", help_heading = "Who gets in")]
+    #[argh(option, short = 'p', arg_name = "N", from_str_fn(number))]
     pub(crate) port: Option<u16>,
 
-    /// UDP port; 0 is none
-    #[arg(short = 'U', long, value_name = "N", default_value = "0", help_heading = "Who gets in")]
+    /// UDP port; 0 is none [default: 0]
+    #[argh(option, short = 'U', arg_name = "N", default = "0", from_str_fn(number))]
     pub(crate) udp_port: u16,
 
-    /// Unix socket
-    #[arg(short = 's', long, value_name = "FILE", help_heading = "Who gets in")]
+    /// unix socket
+    #[argh(option, short = 's', arg_name = "FILE")]
     pub(crate) unix_socket: Option<PathBuf>,
 
-    /// Access mask of the Unix socket, octal
-    #[arg(short = 'a', long, value_name = "MASK", default_value = "0700", value_parser = octal)]
-    #[arg(help_heading = "Who gets in")]
+    /// access mask of the Unix socket, octal [default: 0700]
+    #[argh(option, short = 'a', arg_name = "MASK", default = "0o700", from_str_fn(octal))]
     pub(crate) unix_mask: u32,
 
-    /// Address or host name to listen on, with :PORT for another port; several have commas between them, or -l again
-    #[arg(short = 'l', long, value_name = "ADDRESS", default_value = "127.0.0.1", value_delimiter = ',')]
-    #[arg(help_heading = "Who gets in")]
-    pub(crate) listen: Vec<String>,
+    /// address or host name to listen on, with :PORT for another port; several have commas between them, or -l
+    /// again [default: 127.0.0.1]
+    #[argh(option, short = 'l', arg_name = "ADDRESS")]
+    listen: Vec<String>,
 
-    /// Simultaneous connections
-    #[arg(short = 'c', long, value_name = "N", default_value = "1024", help_heading = "Who gets in")]
+    /// simultaneous connections [default: 1024]
+    #[argh(option, short = 'c', arg_name = "N", default = "1024", from_str_fn(number))]
     pub(crate) connections: usize,
 
-    /// Seconds after which a connection is closed that neither sends nor takes anything; 0 is never
-    #[arg(long, value_name = "SECONDS", default_value = "0", help_heading = "Who gets in")]
+    /// seconds after which a connection is closed that neither sends nor takes anything; 0 is never [default: 0]
+    #[argh(option, arg_name = "SECONDS", default = "0", from_str_fn(number))]
     pub(crate) idle_timeout: u32,
 
-    /// Data directory
-    #[arg(short = 'H', long, value_name = "DIR", default_value = "rushq-data", help_heading = "Messages")]
+    /// data directory [default: rushq-data]
+    #[argh(option, short = 'H', arg_name = "DIR", default = "PathBuf::from(\"rushq-data\")")]
     pub(crate) home: PathBuf,
 
-    /// Bytes of the largest body
-    #[arg(short = 'B', long, value_name = "BYTES", default_value = "1048576", help_heading = "Messages")]
+    /// bytes of the largest body [default: 1048576]
+    #[argh(option, short = 'B', arg_name = "BYTES", default = "1_048_576", from_str_fn(number))]
     pub(crate) body_bytes: usize,
 
-    /// Megabytes of bodies that stay in memory, in the whole process
-    #[arg(short = 'm', long, value_name = "MB", default_value = "256", help_heading = "Messages")]
+    /// megabytes of bodies that stay in memory, in the whole process [default: 256]
+    #[argh(option, short = 'm', arg_name = "MB", default = "256", from_str_fn(number))]
     pub(crate) memory: usize,
 
-    /// Acknowledge after the write, and sync once a second: a power cut may cost the last second
-    #[arg(short = 'N', long, help_heading = "Messages")]
+    /// acknowledge after the write, and sync once a second: a power cut may cost the last second
+    #[argh(switch, short = 'N')]
     pub(crate) no_sync: bool,
 
-    /// Kilobytes of the largest commit
-    #[arg(short = 'L', long, value_name = "KB", default_value = "16384", help_heading = "Messages")]
+    /// kilobytes of the largest commit [default: 16384]
+    #[argh(option, short = 'L', arg_name = "KB", default = "16_384", from_str_fn(number))]
     pub(crate) commit_kilobytes: usize,
 
-    /// Where commits run: on the shard's thread, on another, or where the last ones were quick
-    #[arg(long, value_name = "WHERE", default_value = "auto", help_heading = "Messages")]
-    pub(crate) commit: Where,
+    /// where commits run: on the shard's thread, on another, or where the last ones were quick [default: auto]
+    /// [possible values: auto, inline, thread]
+    #[argh(option, arg_name = "WHERE", default = "CommitMode::Auto", from_str_fn(commit_mode))]
+    pub(crate) commit: CommitMode,
 
-    /// Seconds between checkpoints, besides those that a growing log causes; 0: only those
-    #[arg(short = 'C', long, value_name = "SECONDS", default_value = "300", help_heading = "Messages")]
+    /// seconds between checkpoints, besides those that a growing log causes; 0: only those [default: 300]
+    #[argh(option, short = 'C', arg_name = "SECONDS", default = "300", from_str_fn(number))]
     pub(crate) checkpoint_seconds: u32,
 
-    /// Remove log files that are no longer needed; rushq always does
-    #[arg(short = 'R', long, help_heading = "Messages")]
-    pub(crate) remove_logs: bool,
+    /// remove log files that are no longer needed; rushq always does
+    #[allow(dead_code, reason = "rushq does so without it")]
+    #[argh(switch, short = 'R')]
+    remove_logs: bool,
 
-    /// Bytes of a segment of the log, for a new data directory [default: 67108864]
-    #[arg(long, value_name = "BYTES", help_heading = "Messages")]
+    /// bytes of a segment of the log, for a new data directory [default: 67108864]
+    #[argh(option, arg_name = "BYTES", from_str_fn(number))]
     pub(crate) segment_bytes: Option<usize>,
 
-    /// Refuse flush_all
-    #[arg(short = 'F', long, help_heading = "Messages")]
+    /// refuse flush_all
+    #[argh(switch, short = 'F')]
     pub(crate) no_flush_all: bool,
 
-    /// Take Zend_Queue's greeting for a message like any other
-    #[arg(long, help_heading = "Messages")]
+    /// take Zend_Queue's greeting for a message like any other
+    #[argh(switch)]
     pub(crate) no_zend_greeting: bool,
 
-    /// Run as a daemon; the command returns when it listens, or with what went wrong
-    #[arg(short = 'd', long, help_heading = "Process")]
+    /// run as a daemon; the command returns when it listens, or with what went wrong
+    #[argh(switch, short = 'd')]
     pub(crate) daemon: bool,
 
-    /// Shards, one thread each [default: one for each core that this process may use]
-    #[arg(short = 't', long, value_name = "N", help_heading = "Process")]
+    /// shards, one thread each [default: one for each core that this process may use]
+    #[argh(option, short = 't', arg_name = "N", from_str_fn(number))]
     pub(crate) threads: Option<u16>,
 
-    /// User to become once the sockets are bound, when started as root; owns the data directory then
-    #[arg(short = 'u', long, value_name = "NAME", help_heading = "Process")]
+    /// user to become once the sockets are bound, when started as root; owns the data directory then
+    #[argh(option, short = 'u', arg_name = "NAME")]
     pub(crate) user: Option<String>,
 
-    /// File that holds the process id while the server runs
-    #[arg(short = 'P', long, value_name = "FILE", help_heading = "Process")]
+    /// file that holds the process id while the server runs
+    #[argh(option, short = 'P', arg_name = "FILE")]
     pub(crate) pid_file: Option<PathBuf>,
 
-    /// Most seconds that a stop waits for clients that are reading their replies
-    #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = "Process")]
+    /// most seconds that a stop waits for clients that are reading their replies [default: 60]
+    #[argh(option, arg_name = "SECONDS", default = "60", from_str_fn(number))]
     pub(crate) stop_timeout: u64,
 
-    /// Raise the limit of core files as far as it goes; with -u, processes of that user can then read the memory, too
-    #[arg(short = 'r', long, help_heading = "Process")]
+    /// raise the limit of core files as far as it goes; with -u, processes of that user can then read the memory,
+    /// too
+    #[argh(switch, short = 'r')]
     pub(crate) core_files: bool,
 
-    /// Read everything in the data directory, change nothing, print what is there, and end
-    #[arg(long, help_heading = "Data directory")]
+    /// read everything in the data directory, change nothing, print what is there, and end
+    #[argh(switch)]
     pub(crate) check: bool,
 
-    /// Set damaged parts of the log aside in the data directory, and start with all that is whole
-    #[arg(long, help_heading = "Data directory")]
+    /// set damaged parts of the log aside in the data directory, and start with all that is whole
+    #[argh(switch)]
     pub(crate) repair: bool,
 
-    /// Take over all messages of the memcacheQ, kestrel or rushq at this address, then end; nobody is served meanwhile
-    #[arg(long, value_name = "HOST:PORT", help_heading = "Data directory")]
+    /// take over all messages of the memcacheQ, kestrel or rushq at this address, then end; nobody is served
+    /// meanwhile
+    #[argh(option, arg_name = "HOST:PORT")]
     pub(crate) import: Option<String>,
 
-    /// Import only this queue; can be given again
-    #[arg(long, value_name = "NAME", requires = "import", help_heading = "Data directory")]
+    /// import only this queue; can be given again
+    #[argh(option, arg_name = "NAME")]
     pub(crate) import_queue: Vec<String>,
 
-    /// Log more; twice (-vv): each command and reply
-    #[arg(short = 'v', long, action = ArgAction::Count, help_heading = "Log and help")]
+    /// log more; twice (-vv): each command and reply
+    #[argh(switch, short = 'v')]
     pub(crate) verbose: u8,
 
-    /// Seconds between statistics in the log; 0 is never
-    #[arg(short = 'S', long, value_name = "SECONDS", default_value = "0", help_heading = "Log and help")]
+    /// seconds between statistics in the log; 0 is never [default: 0]
+    #[argh(option, short = 'S', arg_name = "SECONDS", default = "0", from_str_fn(number))]
     pub(crate) statistics_seconds: u32,
 
-    /// File that the log is appended to, opened again at SIGHUP [default: standard error]
-    #[arg(long, value_name = "FILE", help_heading = "Log and help")]
+    /// file that the log is appended to, opened again at SIGHUP [default: standard error]
+    #[argh(option, arg_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
 
-    /// Print the license
-    #[arg(short = 'i', long, help_heading = "Log and help")]
-    pub(crate) license: bool,
+    /// print the license
+    #[argh(switch, short = 'i')]
+    license: bool,
 
-    /// Print this help
-    #[arg(short = 'h', long, action = ArgAction::Help, help_heading = "Log and help")]
-    help: Option<bool>,
+    /// print the version
+    #[argh(switch, short = 'V')]
+    version: bool,
 
-    /// Print the version
-    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = "Log and help")]
-    version: Option<bool>,
-
-    #[command(flatten)]
-    berkeley_db: BerkeleyDb,
-
-    #[command(flatten)]
-    pub(crate) kept: Kept,
-}
-
-/// What memcacheQ hands to Berkeley DB.
-#[derive(clap::Args, Debug)]
-#[command(next_help_heading = "Of memcacheQ's Berkeley DB, without effect here")]
-struct BerkeleyDb {
-    /// Page size
-    #[arg(short = 'A', long, value_name = "BYTES")]
+    /// page size
+    #[argh(option, short = 'A', arg_name = "BYTES")]
     page_size: Option<String>,
 
-    /// Seconds between trickles
-    #[arg(short = 'T', long, value_name = "SECONDS")]
+    /// seconds between trickles
+    #[argh(option, short = 'T', arg_name = "SECONDS")]
     trickle_seconds: Option<String>,
 
-    /// Percent of clean pages
-    #[arg(short = 'e', long, value_name = "PERCENT")]
+    /// percent of clean pages
+    #[argh(option, short = 'e', arg_name = "PERCENT")]
     trickle_percent: Option<String>,
 
-    /// Milliseconds between looks for deadlocks
-    #[arg(short = 'D', long, value_name = "MS")]
+    /// milliseconds between looks for deadlocks
+    #[argh(option, short = 'D', arg_name = "MS")]
     deadlock_milliseconds: Option<String>,
 
-    /// Pages in a file
-    #[arg(short = 'E', long, value_name = "N")]
+    /// pages in a file
+    #[argh(option, short = 'E', arg_name = "N")]
     extent_pages: Option<String>,
+
+    /// removes this file when standard input ends: what rushq starts itself as
+    #[argh(option, hidden_help, arg_name = "FILE")]
+    pub(crate) keep_pid_file: Option<PathBuf>,
+
+    /// the same for a Unix socket, and for the file beside it
+    #[argh(option, hidden_help, arg_name = "FILE")]
+    pub(crate) keep_socket: Option<PathBuf>,
+
+    /// the device and inode of the socket's file
+    #[argh(option, hidden_help, arg_name = "DEVICE:INODE", from_str_fn(file_id))]
+    pub(crate) keep_socket_id: Option<FileId>,
 }
 
-/// [`CommitMode`] as it is written on the command line.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Where {
-    Auto,
-    Inline,
-    Thread,
-}
-
-impl From<Where> for CommitMode {
-    fn from(place: Where) -> CommitMode {
-        match place {
-            Where::Auto => CommitMode::Auto,
-            Where::Inline => CommitMode::Inline,
-            Where::Thread => CommitMode::Thread,
+/// All options, as [`Arguments`] has them.
+pub(crate) fn known() -> Vec<Known> {
+    let flags = Arguments::get_args_info().flags.iter().map(|flag| {
+        // argh has a flag of its own for this one, which has no letter.
+        let is_help = flag.long == "--help";
+        Known {
+            letter: if is_help { Some('h') } else { flag.short },
+            long: flag.long,
+            value: match flag.kind {
+                FlagInfoKind::Option { arg_name } => Some(arg_name),
+                FlagInfoKind::Switch => None,
+            },
+            // The one switch that is counted.
+            repeats: flag.optionality == Optionality::Repeating || flag.long == "--verbose",
+            hidden: flag.hidden,
+            description: if is_help { "print this help" } else { flag.description },
         }
-    }
+    });
+    flags.collect()
+}
+
+/// A number of the type that its option has.
+fn number<T: TryFrom<u64>>(digits: &str) -> Result<T, String> {
+    let most = u64::MAX >> (u64::BITS as usize - 8 * size_of::<T>());
+    let number = digits.parse::<u64>().ok().and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| format!("it is a number from 0 to {most}"))
 }
 
 fn octal(digits: &str) -> Result<u32, String> {
@@ -207,55 +223,112 @@ fn octal(digits: &str) -> Result<u32, String> {
     mask.ok_or_else(|| "it is octal, 0 to 0777".to_string())
 }
 
+fn commit_mode(name: &str) -> Result<CommitMode, String> {
+    match name {
+        "auto" => Ok(CommitMode::Auto),
+        "inline" => Ok(CommitMode::Inline),
+        "thread" => Ok(CommitMode::Thread),
+        _ => Err("it is auto, inline or thread".to_string()),
+    }
+}
+
+fn file_id(text: &str) -> Result<FileId, String> {
+    let numbers = text.split_once(':').and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
+    let (device, inode) = numbers.ok_or_else(|| "it is DEVICE:INODE".to_string())?;
+    Ok(FileId { device, inode })
+}
+
 impl Arguments {
-    /// Parses the process's command line; prints and exits when it asks for help or the like, or is wrong.
+    /// Reads the process's command line; prints and exits when it asks for help or the like, or is wrong.
     pub(crate) fn from_command_line() -> Arguments {
-        let error = match Arguments::try_parse() {
-            Ok(options) if options.license => {
-                print!("{}", include_str!("../../../LICENSE"));
+        match Arguments::parse(std::env::args_os().skip(1)) {
+            Ok(Asked::Run(arguments)) => *arguments,
+            Ok(Asked::Text(text)) => {
+                print!("{text}");
                 process::exit(0)
             }
-            Ok(options) => return options,
-            Err(error) => error,
-        };
-        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-            print!("{error}");
-            process::exit(0)
+            Err(what) => {
+                eprintln!("rushq: {what}; rushq --help lists all options");
+                process::exit(1)
+            }
         }
-        // The first line says it all; the others repeat what --help says.
-        let text = error.to_string();
-        let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        eprintln!("rushq: {what}; rushq --help lists all options");
-        process::exit(1)
     }
 
-    /// The letters of the options that were given and have no effect.
+    /// # Errors
+    /// When an option is not known, or its value is missing or is none that it takes.
+    fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Asked, String> {
+        let known = known();
+        let given = getopt::split(arguments, &known)?;
+        if given.iter().any(|given| given.option.long == "--help") {
+            return Ok(Asked::Text(help::text(Arguments::get_args_info().description, &known)));
+        }
+        let long_form = getopt::in_long_form(&given);
+        let long_form: Vec<&str> = long_form.iter().map(String::as_str).collect();
+        let arguments = Arguments::from_args(&["rushq"], &long_form).map_err(|exit| one_line(&exit.output))?;
+        if arguments.version {
+            return Ok(Asked::Text(format!("rushq {}\n", env!("CARGO_PKG_VERSION"))));
+        }
+        if arguments.license {
+            return Ok(Asked::Text(include_str!("../../../LICENSE").to_string()));
+        }
+        if let (None, Some(queue)) = (&arguments.import, arguments.import_queue.first()) {
+            return Err(format!("--import-queue {queue}: --import is missing, which names the server to take it from"));
+        }
+        if arguments.keep_socket.is_some() && arguments.keep_socket_id.is_none() {
+            return Err("--keep-socket: --keep-socket-id is missing".to_string());
+        }
+        Ok(Asked::Run(Box::new(arguments)))
+    }
+
+    /// The addresses to listen on.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        match self.listen.as_slice() {
+            [] => vec![ADDRESS.to_string()],
+            given => given.iter().flat_map(|addresses| addresses.split(',')).map(str::to_string).collect(),
+        }
+    }
+
+    /// The letters of the options that were given and have no effect: what memcacheQ hands to Berkeley DB.
     pub(crate) fn without_effect(&self) -> Vec<&'static str> {
-        let BerkeleyDb { page_size, trickle_seconds, trickle_percent, deadlock_milliseconds, extent_pages } =
-            &self.berkeley_db;
         let given = [
-            ("-A", page_size),
-            ("-T", trickle_seconds),
-            ("-e", trickle_percent),
-            ("-D", deadlock_milliseconds),
-            ("-E", extent_pages),
+            ("-A", &self.page_size),
+            ("-T", &self.trickle_seconds),
+            ("-e", &self.trickle_percent),
+            ("-D", &self.deadlock_milliseconds),
+            ("-E", &self.extent_pages),
         ];
         given.into_iter().filter(|(_, value)| value.is_some()).map(|(letter, _)| letter).collect()
     }
 }
 
+/// What a command line asks for.
+#[derive(Debug)]
+enum Asked {
+    Run(Box<Arguments>),
+    /// Something to print.
+    Text(String),
+}
+
+/// What argh says of a value, in one line: `option '--port' with value 'x': it is a number from 0 to 65535`.
+fn one_line(output: &str) -> String {
+    let words: Vec<&str> = output.split_whitespace().collect();
+    let line = words.join(" ");
+    line.strip_prefix("Error parsing ").map_or(line.clone(), str::to_string)
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use clap::CommandFactory;
 
-    pub(crate) fn parse(line: &str) -> Arguments {
-        Arguments::try_parse_from(format!("rushq {line}").split_whitespace()).expect("a good line")
+    fn try_parse(line: &str) -> Result<Asked, String> {
+        Arguments::parse(line.split_whitespace().map(OsString::from))
     }
 
-    #[test]
-    fn the_definition_is_sound() {
-        Arguments::command().debug_assert();
+    pub(crate) fn parse(line: &str) -> Arguments {
+        match try_parse(line) {
+            Ok(Asked::Run(arguments)) => *arguments,
+            other => panic!("{line}: {other:?}"),
+        }
     }
 
     #[test]
@@ -286,8 +359,8 @@ pub(crate) mod tests {
     /// But addresses add up, as memcached has it.
     #[test]
     fn addresses_add_up() {
-        assert_eq!(parse("-l a,b:1 -l [::1]").listen, ["a", "b:1", "[::1]"]);
-        assert_eq!(parse("").listen, ["127.0.0.1"]);
+        assert_eq!(parse("-l a,b:1 -l [::1]").addresses(), ["a", "b:1", "[::1]"]);
+        assert_eq!(parse("").addresses(), ["127.0.0.1"]);
     }
 
     #[test]
@@ -301,7 +374,62 @@ pub(crate) mod tests {
         assert_eq!(parse("-a 0777").unix_mask, 0o777);
         assert_eq!(parse("").unix_mask, 0o700);
         for bad in ["8", "01000", "rw"] {
-            assert!(Arguments::try_parse_from(["rushq", "-a", bad]).is_err(), "{bad}");
+            assert!(try_parse(&format!("-a {bad}")).is_err(), "{bad}");
         }
+    }
+
+    /// The help says them in words, argh has them as values.
+    #[test]
+    fn defaults_are_what_the_help_says() {
+        let by_default = format!("{:?}", parse(""));
+        let mut said = 0;
+        for option in known() {
+            let Some((_, default)) = option.description.split_once("[default: ") else { continue };
+            let default = default.split(']').next().expect("words");
+            // Those that depend on the machine or on other options are in words of more than one.
+            let is_decided_later = default.contains(' ') || ["--segment-bytes", "--listen"].contains(&option.long);
+            if !is_decided_later {
+                assert_eq!(
+                    format!("{:?}", parse(&format!("{} {default}", option.long))),
+                    by_default,
+                    "{}",
+                    option.long
+                );
+                said += 1;
+            }
+        }
+        assert!(said >= 10, "{said}");
+        assert_eq!(parse("").addresses(), [ADDRESS]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_value_is_one_line() {
+        for (line, expected) in [
+            ("-p x", "option '--port' with value 'x': it is a number from 0 to 65535"),
+            ("-p 65536", "option '--port' with value '65536': it is a number from 0 to 65535"),
+            ("-t", "-t: its value is missing, it is -t N"),
+            ("--idle-timeout=", "option '--idle-timeout' with value '': it is a number from 0 to 4294967295"),
+            (
+                "-m 18446744073709551616",
+                "option '--memory' with value '18446744073709551616': it is a number from 0 to \
+                                         18446744073709551615",
+            ),
+            ("-a 8", "option '--unix-mask' with value '8': it is octal, 0 to 0777"),
+            ("--commit never", "option '--commit' with value 'never': it is auto, inline or thread"),
+            ("--import-queue q", "--import-queue q: --import is missing, which names the server to take it from"),
+            ("--keep-socket s", "--keep-socket: --keep-socket-id is missing"),
+            ("--verbos", "--verbos: there is no such option, --verbose perhaps"),
+        ] {
+            assert_eq!(try_parse(line).map(|_| ()), Err(expected.to_string()), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_comes_before_what_else_is_asked() {
+        for line in ["-h", "--help", "-p x -h", "-vhd"] {
+            assert!(matches!(try_parse(line), Ok(Asked::Text(text)) if text.contains("\nUsage: ")), "{line}");
+        }
+        assert!(matches!(try_parse("-V"), Ok(Asked::Text(text)) if text.starts_with("rushq ")));
+        assert!(matches!(try_parse("--license"), Ok(Asked::Text(text)) if text.contains("MIT")));
     }
 }

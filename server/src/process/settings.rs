@@ -83,10 +83,11 @@ impl Settings {
         let memory_bytes = sizes(options, limits::memory_bytes()?)?;
         // memcacheQ's rule: a Unix socket alone means no network, unless a port is asked for.
         let port = options.port.or_else(|| options.unix_socket.is_none().then_some(PORT));
-        let tcp = endpoints(&options.listen, port)?;
+        let listen = options.addresses();
+        let tcp = endpoints(&listen, port)?;
         let udp = match options.udp_port {
             0 => Vec::new(),
-            port => endpoints(&options.listen, Some(port))?,
+            port => endpoints(&listen, Some(port))?,
         };
         let directory = absolute(&options.home, "-H")?;
         let unix = match &options.unix_socket {
@@ -121,10 +122,7 @@ impl Settings {
             repair: options.repair,
             statistics_interval: seconds(options.statistics_seconds),
             memory_bytes,
-            pump: PumpOptions {
-                commit: options.commit.into(),
-                checkpoint_interval: seconds(options.checkpoint_seconds),
-            },
+            pump: PumpOptions { commit: options.commit, checkpoint_interval: seconds(options.checkpoint_seconds) },
             storage: shards::StoreOptions {
                 durability: if options.no_sync { Durability::Written } else { Durability::Synced },
                 segment_bytes: segment_bytes(options)?,
