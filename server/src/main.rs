@@ -8,6 +8,7 @@
 //! only one that awaits datagrams; `memcache` alone turns commands into operations and outcomes into replies.
 
 mod admin;
+mod context;
 mod conversation;
 mod executors;
 mod memcache;

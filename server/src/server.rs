@@ -70,9 +70,9 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
         log::warn!("second signal: exiting at once");
         std::process::exit(1);
     });
-    stop.begin();
+    stop.request();
     executors.wait()?;
-    let (queues, messages) = stop.waiting();
+    let (queues, messages) = stop.left();
     log::info!("stopped: {messages} messages wait in {queues} queues");
     Ok(())
 }

@@ -1,3 +1,4 @@
-//! What the server tells about itself.
+//! What the server tells about itself, as data.
 
+pub(crate) mod ask;
 pub(crate) mod report;

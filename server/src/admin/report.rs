@@ -1,13 +1,14 @@
-//! The server's figures and their names, once: what `stats`, `stats cores` and the log say.
+//! The server's figures, each with its names and where it comes from: what `stats`, `stats cores`, `stats latency` and the log
+//! tell. Data only: how it is written is the protocol's.
 
+use std::fmt::{self, Display, Formatter};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeVal;
-use protocol::reply;
-use shards::{Counters, Figures, Totals};
+use shards::{Counters, Figures, Stage, StageTimes, Totals};
 
-use crate::net::connection::Connections;
+use crate::context::ShardContext;
 
 /// Where a figure comes from.
 #[derive(Clone, Copy)]
@@ -15,19 +16,28 @@ enum Of {
     /// The shards; the server's is their sum.
     Shard(fn(&Figures) -> u64),
     /// The server as a whole.
-    Server(fn(&Connections) -> u64),
+    Server(fn(&ShardContext) -> u64),
+    /// The process, which has more than numbers.
+    Process(fn(&ShardContext) -> String),
     /// A cache. A queue does none of this, so it is always 0; monitors look for it nevertheless, and one of them takes a
     /// server that does not name its `cas_*` for one that is down.
     Cache,
 }
 
-use Of::{Cache, Server, Shard};
+use Of::{Cache, Process, Server, Shard};
 
-/// A figure's name in `stats`, its name in `stats cores`, and the figure. An empty name: it is not said there.
+/// A figure's name in `stats`, its name in `stats cores`, and the figure. An empty name: it is not shown there.
 ///
 /// In `stats` memcacheQ's names come first, in its order, and behind them memcached's. Such an answer has to leave in one
 /// segment of the network, so ours are those that an operator looks at.
-const FIGURES: [(&str, &str, Of); 52] = [
+const FIGURES: [(&str, &str, Of); 59] = [
+    ("pid", "", Process(|_| std::process::id().to_string())),
+    ("uptime", "", Process(|context| context.started.elapsed().as_secs().to_string())),
+    ("time", "", Process(|_| seconds_since_1970().to_string())),
+    ("version", "", Process(|_| env!("CARGO_PKG_VERSION").to_string())),
+    ("pointer_size", "", Process(|_| usize::BITS.to_string())),
+    ("rusage_user", "", Process(|_| seconds_of_processor(Usage::user_time))),
+    ("rusage_system", "", Process(|_| seconds_of_processor(Usage::system_time))),
     ("curr_connections", "connections", Shard(|shard| shard.curr_connections)),
     ("total_connections", "total_connections", Shard(|shard| shard.counters.connections)),
     ("connection_structures", "", Shard(|shard| shard.curr_connections)),
@@ -59,12 +69,12 @@ const FIGURES: [(&str, &str, Of); 52] = [
     ("total_items", "", Shard(|shard| shard.counters.set_hits)),
     ("evictions", "", Cache),
     ("reclaimed", "", Cache),
-    ("limit_maxbytes", "", Server(|server| server.settings().memory_bytes as u64)),
-    ("max_connections", "", Server(|server| server.settings().connections_max as u64)),
+    ("limit_maxbytes", "", Server(|server| server.settings.memory_bytes as u64)),
+    ("max_connections", "", Server(|server| server.settings.connections_max as u64)),
     ("rejected_connections", "", Shard(|shard| shard.counters.rejected_connections)),
     ("listen_disabled_num", "", Shard(|shard| shard.counters.listen_disabled)),
-    ("accepting_conns", "", Server(|server| u64::from(server.limit().is_open()))),
-    ("draining", "", Server(|server| u64::from(server.is_draining()))),
+    ("accepting_conns", "", Server(|server| u64::from(server.limit.is_open()))),
+    ("draining", "", Server(|server| u64::from(server.drain.is_on()))),
     ("queues", "queues", Shard(|shard| shard.totals.queues)),
     ("set_refused", "", Shard(|shard| shard.counters.sets.saturating_sub(shard.counters.set_hits))),
     ("resident_bytes", "resident_bytes", Shard(|shard| shard.totals.resident_bytes)),
@@ -82,46 +92,80 @@ const FIGURES: [(&str, &str, Of); 52] = [
     ("shards_full", "full", Shard(|shard| u64::from(shard.full))),
 ];
 
-/// The server's figures, one line each.
-pub(crate) fn stats(server: &Connections, figures: &[Figures], out: &mut Vec<u8>) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let usage = getrusage(UsageWho::RUSAGE_SELF);
-    let seconds = |time: Option<TimeVal>| {
-        let time = time.unwrap_or(TimeVal::new(0, 0));
-        format!("{}.{:06}", time.tv_sec(), time.tv_usec())
-    };
-    reply::stat(out, "pid", std::process::id());
-    reply::stat(out, "uptime", server.uptime().as_secs());
-    reply::stat(out, "time", now);
-    reply::stat(out, "version", env!("CARGO_PKG_VERSION"));
-    reply::stat(out, "pointer_size", usize::BITS);
-    reply::stat(out, "rusage_user", seconds(usage.ok().map(|usage| usage.user_time())));
-    reply::stat(out, "rusage_system", seconds(usage.ok().map(|usage| usage.system_time())));
-    numbers(out, |of| match of {
-        Shard(figure) => figures.iter().map(figure).sum(),
-        Server(figure) => figure(server),
-        Cache => 0,
-    });
+/// The stages of a command, with their names, in the order in which they are shown.
+const STAGES: [(Stage, &str); 6] = [
+    (Stage::ParseToReply, "parse_to_reply"),
+    (Stage::Queue, "queue"),
+    (Stage::CommitWait, "commit_wait"),
+    (Stage::Write, "write"),
+    (Stage::Fsync, "fsync"),
+    (Stage::Turn, "turn"),
+];
+
+/// A figure's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    Number(u64),
+    Text(String),
 }
 
-/// Writes what `value` says of the figures that `stats` has.
-fn numbers(out: &mut Vec<u8>, value: impl Fn(Of) -> u64) {
-    for (name, _, of) in FIGURES.into_iter().filter(|(name, ..)| !name.is_empty()) {
-        reply::stat(out, name, value(of));
+impl Display for Value {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Number(number) => number.fmt(f),
+            Value::Text(text) => text.fmt(f),
+        }
     }
-    reply::end(out);
 }
 
-/// A line for each shard and figure.
-pub(crate) fn cores(figures: &[Figures], out: &mut Vec<u8>) {
-    for (number, shard) in figures.iter().enumerate() {
+/// Gives every figure of the server to `show`, with its name. `shards`: the figures of each.
+pub(crate) fn server(context: &ShardContext, shards: &[Figures], show: impl FnMut(&'static str, Value)) {
+    let value = |of| match of {
+        Shard(figure) => Value::Number(shards.iter().map(figure).sum()),
+        Server(figure) => Value::Number(figure(context)),
+        Process(figure) => Value::Text(figure(context)),
+        Cache => Value::Number(0),
+    };
+    all(value, show);
+}
+
+/// Gives `show` what `value` makes of the figures that `stats` has.
+fn all(value: impl Fn(Of) -> Value, mut show: impl FnMut(&'static str, Value)) {
+    for (name, _, of) in FIGURES.into_iter().filter(|(name, ..)| !name.is_empty()) {
+        show(name, value(of));
+    }
+}
+
+/// Gives every figure of every shard to `show`, with the shard's number and the figure's name.
+pub(crate) fn shards(shards: &[Figures], mut show: impl FnMut(usize, &'static str, u64)) {
+    for (number, shard) in shards.iter().enumerate() {
         for (_, name, of) in FIGURES {
             if let (false, Shard(figure)) = (name.is_empty(), of) {
-                reply::stat(out, format_args!("{number}:{name}"), figure(shard));
+                show(number, name, figure(shard));
             }
         }
     }
-    reply::end(out);
+}
+
+/// Gives some figures of every stage to `show`, with the stage's name and the figure's.
+pub(crate) fn stages(times: &StageTimes, mut show: impl FnMut(&'static str, &'static str, u64)) {
+    for (stage, name) in STAGES {
+        show(name, "count", times.count(stage));
+        show(name, "p50_us", times.quantile_us(stage, 0.5));
+        show(name, "p99_us", times.quantile_us(stage, 0.99));
+        show(name, "p999_us", times.quantile_us(stage, 0.999));
+        show(name, "max_us", times.max_us(stage));
+    }
+}
+
+fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Time of processors that this process has used, in seconds with six digits behind the point.
+fn seconds_of_processor(kind: fn(&Usage) -> TimeVal) -> String {
+    let time = getrusage(UsageWho::RUSAGE_SELF).map_or(TimeVal::new(0, 0), |usage| kind(&usage));
+    format!("{}.{:06}", time.tv_sec(), time.tv_usec())
 }
 
 /// A line for the log about what happened since `before`, and what is counted now.
@@ -152,8 +196,6 @@ mod tests {
 
     /// What Ethernet carries of TCP over IPv6 in one piece, with timestamps.
     const SEGMENT_BYTES: usize = 1428;
-    /// All that is before the numbers, at its longest: time, version and the like.
-    const TEXTS_BYTES: usize = 180;
 
     /// npm's memcached loses lines of an answer that comes in two pieces.
     #[test]
@@ -186,14 +228,17 @@ mod tests {
         let shard = Figures { counters, totals, curr_connections: 99_999, full: true, ..Figures::default() };
         // Hits and misses are as long as each other at their worst.
         let hits = Figures { counters: Counters { get_hits: MANY, set_hits: MANY, ..counters }, ..shard };
-        let mut out = Vec::new();
-        numbers(&mut out, |of| match of {
-            Shard(figure) => figure(&shard).max(figure(&hits)),
+        let value = |of| match of {
+            Shard(figure) => Value::Number(figure(&shard).max(figure(&hits))),
             // One of the four is as long as that, and two are a digit.
-            Server(_) => 99_999,
-            Cache => 0,
-        });
-        assert!(out.len() + TEXTS_BYTES <= SEGMENT_BYTES, "{} bytes", out.len() + TEXTS_BYTES);
+            Server(_) => Value::Number(99_999),
+            // The seven of them together have no more than 70 bytes.
+            Process(_) => Value::Text("1234567890".to_string()),
+            Cache => Value::Number(0),
+        };
+        let mut bytes = "END\r\n".len();
+        all(value, |name, value| bytes += format!("STAT {name} {value}\r\n").len());
+        assert!(bytes <= SEGMENT_BYTES, "{bytes} bytes");
     }
 
     #[test]

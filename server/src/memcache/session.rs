@@ -1,16 +1,17 @@
-//! A session: one client's commands turned into operations, and outcomes into replies, in the order of the commands. It
-//! touches no socket and waits for nothing, so it is tested with byte strings.
-//!
-//! This is the one file that knows both the protocol and the shards.
+//! A memcache session: one client's commands turned into operations, and outcomes into replies, in the order of the commands.
 
+use log::log_enabled;
 use protocol::{Command, Parse, Parser, Queues, reply};
-use shards::{Counters, Op, Outcome, ShardId, Taken};
+use shards::{Counters, Op, Outcome, ShardId, Taken, owner_of};
 
-use crate::memcache::answer::{Replies, Reply};
+use crate::memcache::answer::{Answers, Reply};
 use crate::memcache::greeting::{self, Greetings};
 use crate::memcache::trace;
 use crate::process::logging;
+use crate::process::settings::Settings;
 use crate::session::peer::Peer;
+use crate::session::pending::{Pending, Ready};
+use crate::session::{Backend, Control, Step, Submitted};
 
 /// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
 /// can make the server hold in replies.
@@ -21,59 +22,6 @@ const ROUND_FOREIGN_TAKES_MAX: usize = 32;
 /// A round of replies ends when it has grown beyond this.
 const ROUND_BYTES_MAX: usize = 256 << 10;
 
-/// Where operations go.
-pub(crate) trait Backend {
-    /// How many shards there are.
-    fn shards(&self) -> u16;
-
-    /// Whether sets are refused because the server is to be emptied.
-    fn is_draining(&self) -> bool;
-
-    /// The shard that owns a queue.
-    fn owner_of(&self, queue: &[u8]) -> ShardId;
-
-    /// Has an operation done.
-    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Submitted;
-}
-
-/// What became of an operation.
-#[derive(Debug)]
-pub(crate) enum Submitted {
-    /// It is done.
-    Done(Outcome),
-    /// Another shard does it. Its outcome is given to [`Session::deliver`] later, in the order of the operations.
-    Forwarded,
-    /// It waits for the disk, and nothing was done.
-    Stalled,
-}
-
-/// Why a session has stopped looking at its input. All replies so far must be sent before it goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// There is no whole command left.
-    NeedInput,
-    /// Enough for one round of replies.
-    RoundFull,
-    /// The next operation waits for the disk. It is tried again when the session goes on.
-    Stalled,
-    /// A command that concerns all shards and waits for them; the connection answers it.
-    Control(Control),
-    /// The connection ends.
-    Close,
-}
-
-/// Commands that look at the server rather than at a queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Control {
-    Stats,
-    StatsQueue,
-    StatsCores,
-    StatsLatency,
-    StatsReset,
-    StatsSettings,
-    Checkpoint,
-}
-
 /// What the server's options allow a session.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
@@ -81,8 +29,21 @@ pub(crate) struct Rules {
     pub(crate) body_bytes_max: usize,
     /// Whether `flush_all` is done.
     pub(crate) flush_all: bool,
-    /// Whether Zend_Queue's greeting is known from a message.
+    /// Whether Zend_Queue's greeting is told from a message.
     pub(crate) zend_greeting: bool,
+    /// How many shards there are.
+    pub(crate) shards: u16,
+}
+
+impl Rules {
+    pub(crate) fn of(settings: &Settings) -> Rules {
+        Rules {
+            body_bytes_max: settings.storage.body_bytes_max,
+            flush_all: settings.flush_all,
+            zend_greeting: settings.zend_greeting,
+            shards: settings.shards,
+        }
+    }
 }
 
 /// One client's state.
@@ -93,9 +54,14 @@ pub(crate) struct Session {
     parser: Parser,
     rules: Rules,
     greetings: Greetings,
-    pub(crate) replies: Replies,
-    /// What was counted since the connection took it last.
+    /// Replies that await outcomes of other shards, and all that are behind such a one.
+    pending: Pending<Reply>,
+    pub(crate) answers: Answers,
+    /// What was counted since the conversation took it last.
     pub(crate) counters: Counters,
+    /// Commands since the conversation took this last, without those that look at the server: how long their answers took is
+    /// for `stats latency`.
+    pub(crate) timed: u64,
     round_ops: usize,
     /// What is left of a command that takes several rounds.
     unfinished: Option<Unfinished>,
@@ -117,8 +83,10 @@ impl Session {
             parser: Parser::new(rules.body_bytes_max),
             rules,
             greetings: Greetings::default(),
-            replies: Replies::default(),
+            pending: Pending::default(),
+            answers: Answers::default(),
             counters: Counters::default(),
+            timed: 0,
             round_ops: 0,
             unfinished: None,
         }
@@ -142,41 +110,47 @@ impl Session {
             let (used, parsed) = self.parser.next(&input[done..]);
             let ops_before = self.round_ops;
             let step = match parsed {
-                Parse::Command(Command::Get { queues, with_number }) => {
+                Parse::Command(command) => {
+                    let step = self.command(command, backend);
+                    if step == Some(Step::Stalled) {
+                        // The same command again, when it can be done.
+                        return (done, Step::Stalled);
+                    }
                     self.counters.commands += 1;
-                    let rest_bytes = queues.rest_bytes();
-                    self.unfinished = Some(Unfinished::Get { with_number, rest_bytes });
-                    trace::command(self.peer, &input[done..done + used]);
-                    done += used - rest_bytes;
-                    continue;
+                    self.timed += u64::from(!matches!(step, Some(Step::Control(_))));
+                    step
                 }
-                Parse::Command(command) => self.command(command, backend),
                 Parse::Incomplete => Some(Step::NeedInput),
                 Parse::Rejected(rejection) => {
                     self.counters.commands += 1;
-                    rejection.into_iter().for_each(|rejection| self.replies.say(rejection.reply()));
+                    self.timed += 1;
+                    rejection.into_iter().for_each(|rejection| self.text(rejection.reply()));
                     None
                 }
                 Parse::Close(rejection) => {
-                    rejection.into_iter().for_each(|rejection| self.replies.say(rejection.reply()));
+                    rejection.into_iter().for_each(|rejection| self.text(rejection.reply()));
                     Some(Step::Close)
                 }
             };
-            if step == Some(Step::Stalled) {
-                // The same command again, when it can be done.
-                return (done, Step::Stalled);
-            }
-            if self.round_ops == ops_before {
+            if self.round_ops == ops_before && self.unfinished.is_none() {
                 // What asks nothing of a queue takes its time too.
                 self.round_ops += 1;
             }
-            if used > 0 {
+            if used > 0 && log_enabled!(log::Level::Trace) {
                 trace::command(self.peer, &input[done..done + used]);
             }
-            done += used;
+            done += used - self.unread_bytes();
             if let Some(step) = step {
                 return (done, step);
             }
+        }
+    }
+
+    /// Bytes at the end of the command that was parsed last which are still to be gone through.
+    fn unread_bytes(&self) -> usize {
+        match self.unfinished {
+            Some(Unfinished::Get { rest_bytes, .. }) => rest_bytes,
+            Some(Unfinished::FlushAll { .. }) | None => 0,
         }
     }
 
@@ -199,44 +173,40 @@ impl Session {
     }
 
     fn command(&mut self, command: Command<'_>, backend: &mut impl Backend) -> Option<Step> {
-        let done = self.do_command(command, backend);
-        if done != Some(Step::Stalled) {
-            self.counters.commands += 1;
-            self.counters.sets += u64::from(matches!(command, Command::Set { .. }));
-        }
-        done
-    }
-
-    fn do_command(&mut self, command: Command<'_>, backend: &mut impl Backend) -> Option<Step> {
         match command {
             Command::Set { queue, flags, exptime, body, noreply } => {
                 if backend.is_draining() {
-                    self.replies.add(&mut self.counters, Reply::Set { noreply }, b"", Outcome::NotStored);
+                    self.counters.sets += 1;
+                    self.outcome(Reply::Set { noreply }, b"", Outcome::NotStored);
                     return None;
                 }
-                let to = backend.owner_of(queue);
-                let greets = self.rules.zend_greeting && self.greetings.is_greeting(flags, exptime, body);
+                let greets =
+                    self.rules.zend_greeting && exptime == greeting::EXPTIME && self.greetings.is_greeting(flags, body);
                 let op = if greets { Op::Create { queue } } else { Op::Put { queue, flags, body } };
-                let step = self.submit(backend, to, op, Reply::Set { noreply }, b"");
+                let step = self.submit(backend, self.owner_of(queue), op, Reply::Set { noreply }, b"");
+                self.counters.sets += u64::from(step.is_none());
                 if greets && step.is_none() {
                     self.greetings.open(queue);
                 }
                 return step;
             }
-            Command::Get { .. } => unreachable!("it may take several rounds, and is taken care of before"),
+            // Its names may take several rounds. They are gone through as a command that was begun.
+            Command::Get { queues, with_number } => {
+                self.unfinished = Some(Unfinished::Get { with_number, rest_bytes: queues.rest_bytes() });
+            }
             Command::Delete { queue, noreply } => {
-                let to = backend.owner_of(queue);
+                let to = self.owner_of(queue);
                 return self.submit(backend, to, Op::Delete { queue }, Reply::Delete { noreply }, b"");
             }
             Command::Flush { queue } => {
-                let to = backend.owner_of(queue);
+                let to = self.owner_of(queue);
                 let step = self.submit(backend, to, Op::Flush { queue }, Reply::End, b"");
                 self.counters.flushes += u64::from(step.is_none());
                 return step;
             }
             Command::FlushAll { noreply } if !self.rules.flush_all => {
                 if !noreply {
-                    self.replies.say(reply::FLUSH_ALL_NOT_ALLOWED);
+                    self.text(reply::FLUSH_ALL_NOT_ALLOWED);
                 }
             }
             Command::FlushAll { noreply } => {
@@ -244,16 +214,16 @@ impl Session {
                 // The input is done with; what is left goes on as a command that was begun.
                 self.unfinished = Some(Unfinished::FlushAll { noreply, next: 0 });
             }
-            Command::StatsOfCache => self.replies.say(reply::END),
+            Command::StatsOfCache => self.text(reply::END),
             Command::Version => {
                 let mut text = Vec::new();
                 reply::version(&mut text, env!("CARGO_PKG_VERSION"));
-                self.replies.say(&text);
+                self.text(&text);
             }
             Command::Verbosity { level, noreply } => {
                 logging::set_verbosity_by_client(level);
                 if !noreply {
-                    self.replies.say(reply::OK);
+                    self.text(reply::OK);
                 }
             }
             Command::Stats => return Some(Step::Control(Control::Stats)),
@@ -279,9 +249,9 @@ impl Session {
             }
             if self.greetings.take(queue) {
                 let greeting = Taken { seq: 0, flags: 0, body: greeting::BODY.into() };
-                self.replies.add(&mut self.counters, Reply::Value { with_number }, queue, Outcome::Message(greeting));
+                self.outcome(Reply::Value { with_number }, queue, Outcome::Message(greeting));
             } else {
-                let to = backend.owner_of(queue);
+                let to = self.owner_of(queue);
                 let step = self.submit(backend, to, Op::Take { queue }, Reply::Value { with_number }, queue);
                 if step.is_some() {
                     *queues = before;
@@ -290,13 +260,13 @@ impl Session {
             }
             self.counters.gets += 1;
         }
-        self.replies.say(reply::END);
+        self.text(reply::END);
         None
     }
 
     /// Has all shards from `next` on drop their messages. `None`: that was all.
     fn flush_all(&mut self, next: u16, noreply: bool, backend: &mut impl Backend) -> Option<Step> {
-        let last = backend.shards() - 1;
+        let last = self.rules.shards - 1;
         for shard in next..=last {
             let reply = if shard == last { Reply::Ok { noreply } } else { Reply::Silent };
             let step = self.submit(backend, ShardId(shard), Op::FlushAll, reply, b"");
@@ -313,6 +283,10 @@ impl Session {
         self.round_ops >= ROUND_OPS_MAX || self.has_much_to_send()
     }
 
+    fn owner_of(&self, queue: &[u8]) -> ShardId {
+        owner_of(queue, self.rules.shards)
+    }
+
     /// Has an operation done, and writes its reply now or when its turn comes. `None`: it is under way or done.
     fn submit(
         &mut self,
@@ -323,12 +297,12 @@ impl Session {
         name: &[u8],
     ) -> Option<Step> {
         match backend.submit(to, op) {
-            Submitted::Done(outcome) => self.replies.add(&mut self.counters, reply, name, outcome),
+            Submitted::Done(outcome) => self.outcome(reply, name, outcome),
             Submitted::Forwarded => {
                 if matches!(reply, Reply::Value { .. }) {
                     self.round_ops += ROUND_OPS_MAX / ROUND_FOREIGN_TAKES_MAX - 1;
                 }
-                self.replies.wait(reply, name);
+                self.pending.push_awaited(reply, name);
             }
             Submitted::Stalled => return Some(Step::Stalled),
         }
@@ -336,12 +310,34 @@ impl Session {
         None
     }
 
+    /// Writes the reply to an outcome that is there, now or when its turn comes.
+    fn outcome(&mut self, reply: Reply, name: &[u8], outcome: Outcome) {
+        if self.pending.is_empty() {
+            self.answers.outcome(&mut self.counters, reply, name, outcome);
+        } else {
+            self.pending.push_answered(reply, name, outcome);
+        }
+    }
+
+    /// Writes a reply that needs no outcome, now or when its turn comes.
+    fn text(&mut self, text: &[u8]) {
+        if self.pending.is_empty() {
+            self.answers.text(text);
+        } else {
+            self.pending.push_text(text);
+        }
+    }
+
     /// Takes the next outcome from another shard, and writes all replies whose turn has come.
     ///
     /// # Panics
     /// When no outcome is awaited.
     pub(crate) fn deliver(&mut self, outcome: Outcome) {
-        self.replies.deliver(&mut self.counters, outcome);
+        let Session { pending, answers, counters, .. } = self;
+        pending.deliver(outcome, |ready| match ready {
+            Ready::Outcome(reply, name, outcome) => answers.outcome(counters, reply, name, outcome),
+            Ready::Text(text) => answers.text(text),
+        });
     }
 
     /// Whether what comes next belongs to a command that is being skipped.
@@ -351,7 +347,7 @@ impl Session {
 
     /// Whether so much is to be sent that it is sent before more is written.
     pub(crate) fn has_much_to_send(&self) -> bool {
-        self.replies.out.len() >= ROUND_BYTES_MAX
+        self.answers.out.len() >= ROUND_BYTES_MAX
     }
 
     /// Whether a get has been answered in part.
@@ -359,9 +355,9 @@ impl Session {
         matches!(self.unfinished, Some(Unfinished::Get { .. }))
     }
 
-    /// Whether all replies are in [`Replies::out`].
+    /// Whether all replies are in [`Answers::out`].
     pub(crate) fn is_settled(&self) -> bool {
-        self.replies.are_settled()
+        self.pending.is_empty()
     }
 }
 
@@ -371,7 +367,7 @@ mod tests {
 
     use super::*;
 
-    /// Two shards: queues whose names begin with `f` are the other's, and its outcomes come when the test says so.
+    /// Two shards: the queues `far` and `f` are the other's, and its outcomes come when the test delivers them.
     #[derive(Default)]
     struct Fake {
         queues: std::collections::HashMap<Vec<u8>, VecDeque<Vec<u8>>>,
@@ -383,16 +379,8 @@ mod tests {
     }
 
     impl Backend for Fake {
-        fn shards(&self) -> u16 {
-            2
-        }
-
         fn is_draining(&self) -> bool {
             self.draining
-        }
-
-        fn owner_of(&self, queue: &[u8]) -> ShardId {
-            ShardId(u16::from(queue.starts_with(b"f")))
         }
 
         fn submit(&mut self, to: ShardId, op: Op<'_>) -> Submitted {
@@ -424,7 +412,7 @@ mod tests {
         }
     }
 
-    const RULES: Rules = Rules { body_bytes_max: 1024, flush_all: true, zend_greeting: true };
+    const RULES: Rules = Rules { body_bytes_max: 1024, flush_all: true, zend_greeting: true, shards: 2 };
 
     fn replies(input: &str) -> String {
         replies_under(RULES, input)
@@ -443,7 +431,7 @@ mod tests {
             fake.later.drain(..).for_each(|outcome| session.deliver(outcome));
             assert!(session.is_settled());
             if !matches!(step, Step::RoundFull | Step::Stalled) {
-                return String::from_utf8(session.replies.out).expect("text");
+                return String::from_utf8(session.answers.out).expect("text");
             }
         }
     }
@@ -498,7 +486,7 @@ mod tests {
         session.run(b"flush_all\r\nflush_all\r\n", &mut fake);
         session.deliver(Outcome::NoRoom);
         session.deliver(Outcome::Done);
-        assert_eq!(session.replies.out, [reply::NO_ROOM, reply::OK].concat());
+        assert_eq!(session.answers.out, [reply::NO_ROOM, reply::OK].concat());
     }
 
     #[test]
@@ -524,7 +512,7 @@ mod tests {
             assert!(takes.count() <= ROUND_FOREIGN_TAKES_MAX);
             fake.later.drain(..).for_each(|outcome| session.deliver(outcome));
             assert!(session.is_settled());
-            output.append(&mut session.replies.out);
+            output.append(&mut session.answers.out);
             rounds += 1;
             if step != Step::RoundFull {
                 break;
@@ -557,7 +545,7 @@ mod tests {
         session.run(b"set near 0 0 1\r\n1\r\n", &mut fake);
         fake.draining = true;
         session.run(b"set near 0 0 1\r\n2\r\nset near 0 0 1 noreply\r\n3\r\nget near\r\nget near\r\n", &mut fake);
-        assert_eq!(session.replies.out, b"STORED\r\nNOT_STORED\r\nVALUE near 0 1\r\n1\r\nEND\r\nEND\r\n");
+        assert_eq!(session.answers.out, b"STORED\r\nNOT_STORED\r\nVALUE near 0 1\r\n1\r\nEND\r\nEND\r\n");
     }
 
     #[test]

@@ -5,23 +5,22 @@ use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, IntoRawFd};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures_lite::AsyncWrite;
 use glommio::net::UdpSocket;
 use glommio::timer::sleep;
+use glommio::{Task, spawn_local};
+use log::log_enabled;
 use nix::sys::socket::MsgFlags;
 use protocol::reply;
 use socket2::Socket;
 
-use crate::conversation::Conversation;
-use crate::memcache::session::{Control, Step};
+use crate::conversation::{Carrier, Conversation};
 use crate::memcache::trace;
-use crate::net::connection::Connections;
+use crate::net::ShardNet;
 use crate::session::peer::Peer;
+use crate::session::{Control, Sender, Step};
 
 const HEADER_BYTES: usize = 8;
 /// Of an answer, header included: what passes most networks in one piece.
@@ -46,7 +45,7 @@ fn request(datagram: &[u8]) -> Option<(u16, Result<&[u8], ()>)> {
     Some((id, if count == 1 { Ok(request) } else { Err(()) }))
 }
 
-/// An answer's datagrams. None for an empty answer: nobody waits for one.
+/// An answer's datagrams. None for an empty answer: no client waits for one.
 fn datagrams(id: u16, answer: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let pieces = answer.chunks(DATAGRAM_BYTES_MAX - HEADER_BYTES);
     let count = pieces.len() as u16;
@@ -60,121 +59,123 @@ fn datagrams(id: u16, answer: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
-/// Gathers an answer, up to a limit.
-#[derive(Debug, Default)]
-struct Answer(Vec<u8>);
+/// A request and its answer.
+#[derive(Debug)]
+struct Exchange<'a> {
+    /// `None`: the conversation has it.
+    request: Option<&'a [u8]>,
+    read_at: Instant,
+    answer: Vec<u8>,
+}
 
-impl AsyncWrite for Answer {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.0.len() + bytes.len() > ANSWER_BYTES_MAX {
-            return Poll::Ready(Err(ErrorKind::FileTooLarge.into()));
+impl Carrier for Exchange<'_> {
+    async fn read(&mut self, conversation: &mut Conversation) -> io::Result<Option<Step>> {
+        let Some(request) = self.request.take() else {
+            if conversation.is_amid_command() {
+                self.answer.extend_from_slice(reply::MULTI_PACKET_REQUEST);
+            }
+            return Ok(None);
+        };
+        Ok(Some(conversation.take_in(request, self.read_at)))
+    }
+
+    /// Whether the answer to a command grows with what the server has. A checkpoint's and a reset's are a word, and those of
+    /// plain `stats` are bounded.
+    fn refusal(&self, control: Control) -> Option<&'static [u8]> {
+        match control {
+            Control::StatsQueue | Control::StatsCores | Control::StatsLatency | Control::StatsSettings => {
+                Some(reply::NOT_BY_UDP)
+            }
+            Control::Stats | Control::StatsReset | Control::Checkpoint => None,
         }
-        self.0.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn is_to_leave(&self, _: &Conversation) -> bool {
+        false
     }
 
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    async fn close(&mut self, _: &mut Conversation) -> io::Result<()> {
+        Ok(())
     }
 }
 
-/// Serves a UDP socket until it is cancelled.
+impl Sender for Exchange<'_> {
+    /// # Errors
+    /// When the answer is longer than [`ANSWER_BYTES_MAX`].
+    async fn send(&mut self, replies: &[u8], _: &mut u64) -> io::Result<()> {
+        if self.answer.len() + replies.len() > ANSWER_BYTES_MAX {
+            return Err(ErrorKind::FileTooLarge.into());
+        }
+        self.answer.extend_from_slice(replies);
+        Ok(())
+    }
+}
+
+/// Starts to serve a UDP socket, until the task is cancelled.
 ///
 /// # Errors
-/// When the socket cannot be set up.
-pub(crate) fn serve(socket: Socket, server: &Rc<Connections>) -> io::Result<impl Future<Output = ()> + use<>> {
+/// When there is no descriptor left.
+pub(crate) fn start(socket: Socket, net: &Rc<ShardNet>) -> Result<Task<()>, String> {
     // Sent by a plain socket: glommio's sends one byte when the send buffer is full.
-    let sender = Rc::new(socket.try_clone()?);
-    let server = Rc::clone(server);
-    Ok(async move {
-        // SAFETY: the descriptor is a UDP socket, and ours alone. glommio has no safe way for one that is bound already.
-        #[allow(unsafe_code)]
-        let receiver = unsafe { UdpSocket::from_raw_fd(socket.into_raw_fd()) };
-        let under_way = Rc::new(Cell::new(0));
-        let tasks = Rc::clone(server.tasks());
-        let mut buffer = vec![0; READ_BYTES];
-        loop {
-            if under_way.get() >= UNDER_WAY_MAX {
+    let sender = socket.try_clone().map_err(|error| format!("UDP cannot be served: {error}"))?;
+    Ok(spawn_local(serve(socket, Rc::new(sender), Rc::clone(net))))
+}
+
+async fn serve(socket: Socket, sender: Rc<Socket>, net: Rc<ShardNet>) {
+    // SAFETY: the descriptor is a UDP socket, and ours alone. glommio has no safe way for one that is bound already.
+    #[allow(unsafe_code)]
+    let receiver = unsafe { UdpSocket::from_raw_fd(socket.into_raw_fd()) };
+    let under_way = Rc::new(Cell::new(0));
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        if under_way.get() >= UNDER_WAY_MAX {
+            sleep(PAUSE).await;
+            continue;
+        }
+        let (length, from) = match receiver.recv_from(&mut buffer).await {
+            Ok(received) => received,
+            Err(error) => {
+                log::warn!("a datagram cannot be received: {error}; trying again");
                 sleep(PAUSE).await;
                 continue;
             }
-            let (length, from) = match receiver.recv_from(&mut buffer).await {
-                Ok(received) => received,
-                Err(error) => {
-                    log::warn!("a datagram cannot be received: {error}; trying again");
-                    sleep(PAUSE).await;
-                    continue;
-                }
+        };
+        let Some((id, request)) = request(&buffer[..length]) else { continue };
+        let request = request.map(<[u8]>::to_vec);
+        let (client, sender, under_way) = (Rc::clone(&net), Rc::clone(&sender), Rc::clone(&under_way));
+        under_way.set(under_way.get() + 1);
+        net.tasks.spawn(async move {
+            let peer = Peer::Udp(from);
+            let answer = match request {
+                Ok(request) => answer(&client, peer, &request).await,
+                Err(()) => refused(peer, reply::MULTI_PACKET_REQUEST),
             };
-            let Some((id, request)) = request(&buffer[..length]) else { continue };
-            let request = request.map(<[u8]>::to_vec);
-            let (server, sender, under_way) = (Rc::clone(&server), Rc::clone(&sender), Rc::clone(&under_way));
-            under_way.set(under_way.get() + 1);
-            tasks.spawn(async move {
-                let answer = match request {
-                    Ok(request) => answer(&server, Peer::Udp(from), &request).await,
-                    Err(()) => reply::MULTI_PACKET_REQUEST.to_vec(),
-                };
-                trace::replies(Peer::Udp(from), &answer);
-                let sent = send(&sender, from, id, &answer);
-                server.handle().with_shard(|shard| shard.counters.bytes_written += sent);
-                under_way.set(under_way.get() - 1);
-            });
-        }
-    })
+            let sent = send(&sender, from, id, &answer);
+            client.context.handle.with_shard(|shard| shard.counters.bytes_written += sent);
+            under_way.set(under_way.get() - 1);
+        });
+    }
 }
 
-/// Does what is in a request, and returns what is to be said.
-async fn answer(server: &Rc<Connections>, peer: Peer, request: &[u8]) -> Vec<u8> {
-    let open = server.open();
-    let mut conversation = Conversation::new(&open);
+/// Does what is in a request, and returns the answer.
+async fn answer(net: &ShardNet, peer: Peer, request: &[u8]) -> Vec<u8> {
+    let _open = net.connections.open();
+    let read_at = Instant::now();
+    let mut conversation = Conversation::new(&net.context, read_at);
     conversation.session.peer = peer;
-    let mut answer = Answer::default();
-    conversation.session.counters.bytes_read += request.len() as u64;
-    let mut step = conversation.step(&open, request);
-    loop {
-        let mut is_all = false;
-        while !is_all {
-            is_all = conversation.settle(&open).await;
-            answer.0.append(&mut conversation.session.replies.out);
-        }
-        if let Step::Control(control) = step {
-            if is_listing(control) {
-                answer.0.extend_from_slice(reply::NOT_BY_UDP);
-            } else if conversation.answer(control, &open, &mut answer).await.is_err() {
-                return reply::TOO_LONG_FOR_UDP.to_vec();
-            }
-            answer.0.append(&mut conversation.session.replies.out);
-        }
-        // Nothing waits between here and the datagrams.
-        conversation.answered(&open);
-        if answer.0.len() > ANSWER_BYTES_MAX {
-            return reply::TOO_LONG_FOR_UDP.to_vec();
-        }
-        match step {
-            Step::Control(_) | Step::RoundFull => open.handle().pass().await,
-            Step::Stalled => conversation.wait_for_disk(&open).await,
-            Step::NeedInput if conversation.is_amid_command() => {
-                answer.0.extend_from_slice(reply::MULTI_PACKET_REQUEST);
-                return answer.0;
-            }
-            Step::NeedInput | Step::Close => return answer.0,
-        }
-        step = conversation.step(&open, &[]);
+    let mut exchange = Exchange { request: Some(request), read_at, answer: Vec::new() };
+    match conversation.drive(&mut exchange).await {
+        Ok(()) => exchange.answer,
+        Err(_) => refused(peer, reply::TOO_LONG_FOR_UDP),
     }
 }
 
-/// Whether the answer to a command grows with what the server has. A checkpoint's and a reset's are a word, and those of
-/// plain `stats` are bounded.
-fn is_listing(control: Control) -> bool {
-    match control {
-        Control::StatsQueue | Control::StatsCores | Control::StatsLatency | Control::StatsSettings => true,
-        Control::Stats | Control::StatsReset | Control::Checkpoint => false,
+/// A whole answer that no session gives.
+fn refused(peer: Peer, text: &[u8]) -> Vec<u8> {
+    if log_enabled!(log::Level::Trace) {
+        trace::replies(peer, text);
     }
+    text.to_vec()
 }
 
 /// Sends an answer, and returns how many bytes of it went. What the send buffer has no room for is lost, as any datagram

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use glommio::timer::sleep;
+use glommio::{Task, spawn_local};
 use protocol::reply;
 use socket2::Socket;
 
-use crate::net::connection::Connections;
+use crate::context::ShardContext;
+use crate::net::ShardNet;
+use crate::net::connection;
 use crate::net::handover::Handover;
-use crate::net::poller::Poller;
 use crate::net::socket::WatchedSocket;
 use crate::process::permits::Limit;
 
@@ -26,56 +28,71 @@ const LINES_APART: Duration = Duration::from_secs(1);
 /// Listens on a bound socket.
 ///
 /// # Errors
-/// One line.
-pub(crate) fn listen(socket: Socket, poller: &Rc<Poller>) -> Result<WatchedSocket, String> {
+/// When another process has begun to listen there meanwhile, or there is no descriptor left.
+fn listen(socket: Socket, net: &ShardNet) -> Result<WatchedSocket, String> {
     // Its connections inherit this, and those that outlive the process for a minute do not keep the next start from the
     // port. Not before the bind: a socket that is bound and does not listen yet would let a second server in.
     let listening = socket.set_reuse_address(true).and_then(|()| socket.listen(BACKLOG));
-    // Its connections inherit this too: a client whose machine or network has gone gives its place back some time.
+    // Its connections inherit this too: a client whose machine or network has gone gives its permit back some time.
     let listening = listening.and_then(|()| socket.set_keepalive(true));
-    listening.and_then(|()| WatchedSocket::new(socket, poller)).map_err(|error| format!("cannot listen: {error}"))
+    listening.and_then(|()| WatchedSocket::new(socket, &net.poller)).map_err(|error| format!("cannot listen: {error}"))
 }
 
-/// Accepts TCP connections until it is cancelled.
-pub(crate) async fn accept(listener: WatchedSocket, connections: Rc<Connections>) {
+/// Listens on a bound TCP socket, and accepts connections until the task is cancelled.
+///
+/// # Errors
+/// When it cannot listen: another process has begun to listen there meanwhile, or there is no descriptor left.
+pub(crate) fn start(socket: Socket, net: &Rc<ShardNet>) -> Result<Task<()>, String> {
+    Ok(spawn_local(accept(listen(socket, net)?, Rc::clone(net))))
+}
+
+/// Listens on the Unix socket, and accepts connections for all shards in turn until the task is cancelled. `shards`: where
+/// each takes its own.
+///
+/// # Errors
+/// As [`start`].
+pub(crate) fn start_for_all(socket: Socket, shards: Arc<[Handover]>, net: &Rc<ShardNet>) -> Result<Task<()>, String> {
+    Ok(spawn_local(accept_for_all(listen(socket, net)?, shards, Rc::clone(net))))
+}
+
+async fn accept(listener: WatchedSocket, net: Rc<ShardNet>) {
     let mut last_line = None;
     loop {
-        let socket = next(&listener, &connections, &mut last_line).await;
+        let socket = next(&listener, &net.context, &mut last_line).await;
         if let Err(error) = socket.set_tcp_nodelay(true) {
             // The client has gone already.
             log::debug!("a connection ended before it began: {error}");
             continue;
         }
-        admit(socket, &connections);
+        admit(socket, &net);
         // A crowd that connects at once does not keep those waiting that are connected.
-        connections.handle().pass().await;
+        net.context.handle.pass().await;
     }
 }
 
-/// Accepts connections of a Unix socket for all shards in turn, until it is cancelled. `shards`: where each takes its own.
-pub(crate) async fn accept_for_all(listener: WatchedSocket, shards: Arc<[Handover]>, connections: Rc<Connections>) {
+async fn accept_for_all(listener: WatchedSocket, shards: Arc<[Handover]>, net: Rc<ShardNet>) {
     let mut last_line = None;
     for shard in shards.iter().cycle() {
-        shard.give(next(&listener, &connections, &mut last_line).await);
+        shard.give(next(&listener, &net.context, &mut last_line).await);
     }
 }
 
 /// Takes the connections that another shard has accepted for this one, until it is cancelled.
-pub(crate) async fn take_over(shards: Arc<[Handover]>, me: usize, connections: Rc<Connections>) {
+pub(crate) async fn take_over(shards: Arc<[Handover]>, me: usize, net: Rc<ShardNet>) {
     loop {
-        admit(shards[me].take().await, &connections);
-        connections.handle().pass().await;
+        admit(shards[me].take().await, &net);
+        net.context.handle.pass().await;
     }
 }
 
-/// The next connection. `last_line`: when the log said last that none can be accepted.
-async fn next(listener: &WatchedSocket, connections: &Connections, last_line: &mut Option<Instant>) -> Socket {
+/// The next connection. `last_line`: when the last line was logged that none can be accepted.
+async fn next(listener: &WatchedSocket, context: &ShardContext, last_line: &mut Option<Instant>) -> Socket {
     loop {
         match listener.accept().await {
             Ok(socket) => return socket,
             Err(error) => {
-                if connections.limit().stop_accepting() {
-                    connections.handle().with_shard(|shard| shard.counters.listen_disabled += 1);
+                if context.limit.stop_accepting() {
+                    context.handle.with_shard(|shard| shard.counters.listen_disabled += 1);
                 }
                 if last_line.is_none_or(|last| last.elapsed() >= LINES_APART) {
                     log::warn!("a connection cannot be accepted: {error}; trying again");
@@ -87,16 +104,17 @@ async fn next(listener: &WatchedSocket, connections: &Connections, last_line: &m
     }
 }
 
-fn admit(socket: Socket, connections: &Rc<Connections>) {
-    match connections.limit().enter() {
-        Ok(place) => connections.serve(socket, place),
+fn admit(socket: Socket, net: &Rc<ShardNet>) {
+    let ShardContext { handle, limit, .. } = &*net.context;
+    match limit.enter() {
+        Ok(permit) => connection::serve(socket, permit, net),
         Err(refused) => {
-            connections.handle().with_shard(|shard| {
+            handle.with_shard(|shard| {
                 shard.counters.rejected_connections += 1;
                 shard.counters.listen_disabled += u64::from(refused.is_first);
             });
-            if refused.is_to_be_said {
-                glommio::spawn_local(say_refused(Arc::clone(connections.limit()))).detach();
+            if refused.needs_task {
+                spawn_local(log_refused(Arc::clone(limit))).detach();
             }
             // Best effort: a client that does not read this sees the connection close.
             let _ = (&socket).write(reply::TOO_MANY_CONNECTIONS);
@@ -105,9 +123,9 @@ fn admit(socket: Socket, connections: &Rc<Connections>) {
     }
 }
 
-/// Says how many connections were refused, until a while has passed without one.
-async fn say_refused(limit: Arc<Limit>) {
-    while let Some(refused) = limit.take_unsaid() {
+/// Logs how many connections were refused, until a while has passed without one.
+async fn log_refused(limit: Arc<Limit>) {
+    while let Some(refused) = limit.take_unlogged() {
         log::warn!("connections refused: {refused}, since all {} places are taken; -c makes more", limit.max());
         sleep(LINES_APART).await;
     }

@@ -61,7 +61,7 @@ impl Readiness {
 
 /// Which of a shard's sockets are ready.
 #[derive(Debug)]
-pub(crate) struct Poller {
+pub(super) struct Poller {
     epoll: Epoll,
     /// By slot, which is what the kernel names a socket by.
     sockets: RefCell<Vec<Readiness>>,
@@ -73,19 +73,19 @@ pub(crate) struct Poller {
 impl Poller {
     /// # Errors
     /// When there is no descriptor left, or no memory.
-    pub(crate) fn new() -> io::Result<Rc<Poller>> {
+    pub(super) fn new() -> io::Result<Rc<Poller>> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let (sockets, free, looked_at) = (RefCell::default(), RefCell::default(), Cell::new(Instant::now()));
         Ok(Rc::new(Poller { epoll, sockets, free, looked_at }))
     }
 
     /// When what is read now was there: one clock for all sockets that became ready together.
-    pub(crate) fn looked_at(&self) -> Instant {
+    pub(super) fn looked_at(&self) -> Instant {
         self.looked_at.get()
     }
 
     /// Notes that a socket, on which there was more than a read took, is read again now.
-    pub(crate) fn look_again(&self) {
+    pub(super) fn look_again(&self) {
         self.looked_at.set(Instant::now());
     }
 
@@ -119,7 +119,7 @@ impl Poller {
     }
 
     /// Wakes all that wait for input, ready or not: the server stops.
-    pub(crate) fn wake_readers(&self) {
+    pub(super) fn wake_readers(&self) {
         self.sockets.borrow_mut().iter_mut().for_each(Readiness::wake_reader);
     }
 
@@ -127,7 +127,7 @@ impl Poller {
     ///
     /// It looks a second time once they have had their turn, and before what they changed is committed: clients that were
     /// answered together ask again together, and the later ones are here by then.
-    pub(crate) async fn run(self: Rc<Poller>, shard: ShardHandle) {
+    pub(super) async fn run(self: Rc<Poller>, shard: ShardHandle) {
         loop {
             if self.look() > 0 {
                 shard.note_look(self.looked_at());

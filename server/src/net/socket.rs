@@ -4,11 +4,9 @@ use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use futures_lite::AsyncWrite;
 use socket2::Socket;
 
 use crate::net::poller::Poller;
@@ -18,7 +16,7 @@ const DISCARDS_MAX: usize = 64;
 
 /// A socket that the thread's [`Poller`] watches.
 #[derive(Debug)]
-pub(crate) struct WatchedSocket {
+pub(super) struct WatchedSocket {
     socket: Socket,
     slot: usize,
     poller: Rc<Poller>,
@@ -29,14 +27,14 @@ impl WatchedSocket {
     ///
     /// # Errors
     /// When the kernel has no memory for one more, or watches as many sockets for this user as it may.
-    pub(crate) fn new(socket: Socket, poller: &Rc<Poller>) -> io::Result<WatchedSocket> {
+    pub(super) fn new(socket: Socket, poller: &Rc<Poller>) -> io::Result<WatchedSocket> {
         socket.set_nonblocking(true)?;
         let slot = poller.add(&socket)?;
         Ok(WatchedSocket { socket, slot, poller: Rc::clone(poller) })
     }
 
     /// Reads what is there.
-    pub(crate) fn poll_read(&self, context: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(&self, context: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let result = self.poll_input(context, || (&self.socket).read(buffer));
         if let Poll::Ready(Ok(n)) = result {
             let mut readiness = self.poller.socket(self.slot);
@@ -49,7 +47,7 @@ impl WatchedSocket {
     ///
     /// # Errors
     /// When there is no descriptor or memory for it, or the client has gone already; the socket goes on listening.
-    pub(crate) async fn accept(&self) -> io::Result<Socket> {
+    pub(super) async fn accept(&self) -> io::Result<Socket> {
         poll_fn(|context| self.poll_input(context, || self.socket.accept()).map_ok(|(socket, _)| socket)).await
     }
 
@@ -66,19 +64,32 @@ impl WatchedSocket {
         Poll::Pending
     }
 
+    /// Writes as much as there is room for. When there is none, the task is woken once there is.
+    pub(super) fn poll_write(&self, context: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match (&self.socket).write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                result => return Poll::Ready(result),
+            }
+        }
+        self.poller.socket(self.slot).writer = Some(context.waker().clone());
+        Poll::Pending
+    }
+
     /// Whether the client's system has all that was sent, or will never have it.
-    pub(crate) fn is_delivered(&self) -> bool {
+    pub(super) fn is_delivered(&self) -> bool {
         unsent(self.as_raw_fd()) == 0 || !matches!(self.socket.take_error(), Ok(None))
     }
 
     /// Throws away what has come and was not read, some times as much as the buffer holds at the most.
-    pub(crate) fn discard_input(&self, buffer: &mut [u8]) {
+    pub(super) fn discard_input(&self, buffer: &mut [u8]) {
         let read = (0..DISCARDS_MAX).map(|_| (&self.socket).read(buffer));
         read.take_while(|read| matches!(read, Ok(1..))).for_each(drop);
     }
 
     /// Ends this side.
-    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+    pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.socket.shutdown(how)
     }
 }
@@ -86,7 +97,7 @@ impl WatchedSocket {
 nix::ioctl_read_bad!(unsent_of, nix::libc::TIOCOUTQ, nix::libc::c_int);
 
 /// The bytes that were sent on a socket and have not reached the other side. None of what is no socket.
-pub(crate) fn unsent(socket: RawFd) -> usize {
+pub(super) fn unsent(socket: RawFd) -> usize {
     let mut bytes = 0;
     // SAFETY: this call writes one int to where it is told, whatever the descriptor is.
     #[allow(unsafe_code)]
@@ -103,28 +114,6 @@ impl AsRawFd for WatchedSocket {
 impl AsFd for WatchedSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-impl AsyncWrite for WatchedSocket {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        loop {
-            match (&self.socket).write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                result => return Poll::Ready(result),
-            }
-        }
-        self.poller.socket(self.slot).writer = Some(context.waker().clone());
-        Poll::Pending
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shutdown(Shutdown::Write))
     }
 }
 

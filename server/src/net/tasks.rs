@@ -21,52 +21,52 @@ const PASS: Duration = Duration::from_millis(2);
 const CLOCK_INTERVAL: usize = 8;
 
 thread_local! {
-    static HERE: Here = const { Here { woken: RefCell::new(Vec::new()), runner: RefCell::new(None) } };
+    static THREAD: ThreadTasks =
+        const { ThreadTasks { woken: RefCell::new(Vec::new()), runner: RefCell::new(None) } };
 }
 
-/// What a thread knows of its tasks.
-struct Here {
-    /// Those that were woken on it, by their numbers.
+/// The tasks that were woken on a thread. Its address is a name of the thread: no two threads have it at one place.
+struct ThreadTasks {
+    /// Their numbers.
     woken: RefCell<Vec<usize>>,
-    /// Wakes whoever polls them.
+    /// Wakes the task that polls them.
     runner: RefCell<Option<Waker>>,
 }
 
-impl Here {
-    /// No two threads have the same place in memory.
-    fn id() -> usize {
-        HERE.with(|here| std::ptr::from_ref(here).addr())
+impl ThreadTasks {
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 }
 
-/// Tasks that run on the thread that has made them, in the order in which they were woken. A thread makes one of it.
+/// Tasks that run on the thread that has made them, in the order in which they were woken. A thread makes one such value.
 #[derive(Debug)]
-pub(crate) struct Tasks {
-    /// By number; `None`: nobody has it, or it is being polled.
+pub(super) struct Tasks {
+    /// By number; `None`: no task has it, or the task is being polled.
     tasks: RefCell<Vec<Option<Task>>>,
     free: RefCell<Vec<usize>>,
-    elsewhere: Arc<Elsewhere>,
+    elsewhere: Arc<WokenElsewhere>,
 }
 
 struct Task {
     future: Pin<Box<dyn Future<Output = ()>>>,
-    alarm: Arc<Alarm>,
-    /// The alarm's.
+    /// What `waker` is made of.
+    state: Arc<TaskWaker>,
     waker: Waker,
 }
 
 impl Debug for Task {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        self.alarm.fmt(formatter)
+        self.state.fmt(formatter)
     }
 }
 
-/// What other threads have woken. None does so far.
+/// What other threads have woken. All that wakes a client today runs on its own thread, but a `Waker` may be sent to any.
 #[derive(Debug, Default)]
-struct Elsewhere(Mutex<(Vec<usize>, Option<Waker>)>);
+struct WokenElsewhere(Mutex<(Vec<usize>, Option<Waker>)>);
 
-impl Elsewhere {
-    /// The numbers of the tasks, and what wakes whoever polls them.
+impl WokenElsewhere {
+    /// The numbers of the tasks, and what wakes the task that polls them.
     fn lock(&self) -> MutexGuard<'_, (Vec<usize>, Option<Waker>)> {
         // Nothing panics while it is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -75,42 +75,33 @@ impl Elsewhere {
 
 /// Wakes one task.
 #[derive(Debug)]
-struct Alarm {
+struct TaskWaker {
     number: usize,
-    /// Its thread.
-    home: usize,
+    /// The task's thread, by the address of its [`ThreadTasks`].
+    thread: usize,
     /// It is among those that were woken on its thread, which alone looks at this.
     is_woken: AtomicBool,
-    elsewhere: Arc<Elsewhere>,
+    elsewhere: Arc<WokenElsewhere>,
 }
 
-impl Wake for Alarm {
-    fn wake(self: Arc<Alarm>) {
+impl Wake for TaskWaker {
+    fn wake(self: Arc<TaskWaker>) {
         self.wake_by_ref();
     }
 
-    fn wake_by_ref(self: &Arc<Alarm>) {
-        if Here::id() == self.home {
-            self.wake_here();
-        } else {
-            let mut elsewhere = self.elsewhere.lock();
-            elsewhere.0.push(self.number);
-            elsewhere.1.iter().for_each(Waker::wake_by_ref);
-        }
-    }
-}
-
-impl Alarm {
-    fn wake_here(&self) {
-        if self.is_woken.load(Relaxed) {
-            return;
-        }
-        self.is_woken.store(true, Relaxed);
-        HERE.with(|here| {
-            let mut woken = here.woken.borrow_mut();
-            woken.push(self.number);
-            if woken.len() == 1 {
-                here.runner.borrow().iter().for_each(Waker::wake_by_ref);
+    fn wake_by_ref(self: &Arc<TaskWaker>) {
+        THREAD.with(|here| {
+            if here.address() != self.thread {
+                let mut elsewhere = self.elsewhere.lock();
+                elsewhere.0.push(self.number);
+                elsewhere.1.iter().for_each(Waker::wake_by_ref);
+            } else if !self.is_woken.load(Relaxed) {
+                self.is_woken.store(true, Relaxed);
+                let mut woken = here.woken.borrow_mut();
+                woken.push(self.number);
+                if woken.len() == 1 {
+                    here.runner.borrow().iter().for_each(Waker::wake_by_ref);
+                }
             }
         });
     }
@@ -118,30 +109,34 @@ impl Alarm {
 
 impl Tasks {
     /// No tasks, for this thread.
-    pub(crate) fn new() -> Rc<Tasks> {
+    pub(super) fn new() -> Rc<Tasks> {
         Rc::new(Tasks { tasks: RefCell::default(), free: RefCell::default(), elsewhere: Arc::default() })
     }
 
     /// Has a future polled from now on. It is dropped when it is done.
-    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+    pub(super) fn spawn(&self, future: impl Future<Output = ()> + 'static) {
         let number = self.free.borrow_mut().pop().unwrap_or_else(|| {
             self.tasks.borrow_mut().push(None);
             self.tasks.borrow().len() - 1
         });
-        let (is_woken, elsewhere) = (AtomicBool::new(false), Arc::clone(&self.elsewhere));
-        let alarm = Arc::new(Alarm { number, home: Here::id(), is_woken, elsewhere });
-        alarm.wake_here();
-        let waker = Waker::from(Arc::clone(&alarm));
-        self.tasks.borrow_mut()[number] = Some(Task { future: Box::pin(future), alarm, waker });
+        let state = Arc::new(TaskWaker {
+            number,
+            thread: THREAD.with(ThreadTasks::address),
+            is_woken: AtomicBool::new(false),
+            elsewhere: Arc::clone(&self.elsewhere),
+        });
+        let waker = Waker::from(Arc::clone(&state));
+        waker.wake_by_ref();
+        self.tasks.borrow_mut()[number] = Some(Task { future: Box::pin(future), state, waker });
     }
 
     /// Polls what was woken, for ever. Others have their turn before what is woken meanwhile. After [`PASS`] the rest is left
     /// for the shard's `next_turn`.
-    pub(crate) async fn run(self: Rc<Tasks>, next_turn: impl AsyncFn()) {
+    pub(super) async fn run(self: Rc<Tasks>, next_turn: impl AsyncFn()) {
         let mut numbers = VecDeque::new();
         loop {
             poll_fn(|context| {
-                HERE.with(|here| {
+                THREAD.with(|here| {
                     here.runner.replace(Some(context.waker().clone()));
                     numbers.extend(here.woken.borrow_mut().drain(..));
                 });
@@ -160,27 +155,23 @@ impl Tasks {
     fn poll_for(&self, limit: Duration, numbers: &mut VecDeque<usize>) -> Poll<()> {
         let (began, mut polled) = (Instant::now(), 0);
         while let Some(number) = numbers.pop_front() {
-            self.poll(number);
+            // What a task that has ended waited for may come after its end.
+            let task = self.tasks.borrow_mut()[number].take();
+            if let Some(mut task) = task {
+                task.state.is_woken.store(false, Relaxed);
+                if task.future.as_mut().poll(&mut Context::from_waker(&task.waker)).is_pending() {
+                    self.tasks.borrow_mut()[number] = Some(task);
+                } else {
+                    drop(task);
+                    self.free.borrow_mut().push(number);
+                }
+            }
             polled += 1;
             if polled % CLOCK_INTERVAL == 0 && !numbers.is_empty() && began.elapsed() >= limit {
                 return Poll::Ready(());
             }
         }
         Poll::Pending
-    }
-
-    fn poll(&self, number: usize) {
-        let Some(mut task) = self.tasks.borrow_mut()[number].take() else {
-            // What it waited for came after its end.
-            return;
-        };
-        task.alarm.is_woken.store(false, Relaxed);
-        if task.future.as_mut().poll(&mut Context::from_waker(&task.waker)).is_pending() {
-            self.tasks.borrow_mut()[number] = Some(task);
-        } else {
-            drop(task);
-            self.free.borrow_mut().push(number);
-        }
     }
 }
 
@@ -243,7 +234,7 @@ mod tests {
         assert!(passes.get() >= 4, "{} passes for five times as long as one lasts", passes.get());
     }
 
-    /// Woken twice, it runs once; and its number can be had again, though somebody still wakes it by the old one.
+    /// Woken twice, it runs once; and its number can be had again, though the old waker still wakes it.
     #[test]
     fn a_waker_outlives_its_task() {
         let (tasks, polls) = (Tasks::new(), Rc::new(Cell::new(0)));

@@ -1,4 +1,4 @@
-//! How many connections there may be, over all shards, and those that were refused.
+//! How many connections the process may have, over all shards, and those that were refused.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -11,29 +11,29 @@ pub(crate) struct Limit {
     max: usize,
     /// The last connection that came could not be taken.
     refusing: AtomicBool,
-    unsaid: Mutex<Unsaid>,
+    unlogged: Mutex<Unlogged>,
 }
 
-/// Refused connections that the log has not said yet.
+/// Refused connections that are not in the log yet.
 #[derive(Debug, Default)]
-struct Unsaid {
+struct Unlogged {
     refused: u64,
-    /// A task is at saying them.
-    is_said: bool,
+    /// A task writes them to the log.
+    has_task: bool,
 }
 
 /// A connection that was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refused {
-    /// The one before was not.
+    /// The connection before it was taken.
     pub(crate) is_first: bool,
-    /// The caller has to see to it that [`Limit::take_unsaid`] is asked until it says `None`.
-    pub(crate) is_to_be_said: bool,
+    /// No task writes refusals to the log: the caller starts one, which calls [`Limit::take_unlogged`] until that is `None`.
+    pub(crate) needs_task: bool,
 }
 
 impl Limit {
     pub(crate) fn new(max: usize) -> Limit {
-        Limit { open: AtomicUsize::new(0), max, refusing: AtomicBool::new(false), unsaid: Mutex::default() }
+        Limit { open: AtomicUsize::new(0), max, refusing: AtomicBool::new(false), unlogged: Mutex::default() }
     }
 
     pub(crate) fn max(&self) -> usize {
@@ -45,22 +45,22 @@ impl Limit {
         self.open.load(Relaxed) < self.max && !self.refusing.load(Relaxed)
     }
 
-    /// Takes a place for a connection, if there is one.
+    /// Takes a permit for a connection, if one is left.
     ///
     /// # Errors
-    /// When there is none: it is to be refused.
-    pub(crate) fn enter(self: &Arc<Limit>) -> Result<Place, Refused> {
+    /// When none is left: the connection is to be refused.
+    pub(crate) fn enter(self: &Arc<Limit>) -> Result<Permit, Refused> {
         let entered = self.open.fetch_update(Relaxed, Relaxed, |open| (open < self.max).then_some(open + 1));
         if entered.is_ok() {
             if self.refusing.load(Relaxed) {
                 self.refusing.store(false, Relaxed);
             }
-            return Ok(Place(Arc::clone(self)));
+            return Ok(Permit(Arc::clone(self)));
         }
-        let mut unsaid = self.unsaid.lock().unwrap_or_else(PoisonError::into_inner);
-        unsaid.refused += 1;
-        let is_to_be_said = !std::mem::replace(&mut unsaid.is_said, true);
-        Err(Refused { is_first: self.stop_accepting(), is_to_be_said })
+        let mut unlogged = self.unlogged.lock().unwrap_or_else(PoisonError::into_inner);
+        unlogged.refused += 1;
+        let needs_task = !std::mem::replace(&mut unlogged.has_task, true);
+        Err(Refused { is_first: self.stop_accepting(), needs_task })
     }
 
     /// Notes that no connection can be taken for now. Returns whether one could until now.
@@ -68,19 +68,19 @@ impl Limit {
         !self.refusing.swap(true, Relaxed)
     }
 
-    /// How many connections were refused since this was asked last. `None`: none, and nobody says the next ones.
-    pub(crate) fn take_unsaid(&self) -> Option<u64> {
-        let mut unsaid = self.unsaid.lock().unwrap_or_else(PoisonError::into_inner);
-        unsaid.is_said = unsaid.refused > 0;
-        unsaid.is_said.then(|| std::mem::take(&mut unsaid.refused))
+    /// How many connections were refused since the last call. `None`: none, and the task that writes them to the log ends.
+    pub(crate) fn take_unlogged(&self) -> Option<u64> {
+        let mut unlogged = self.unlogged.lock().unwrap_or_else(PoisonError::into_inner);
+        unlogged.has_task = unlogged.refused > 0;
+        unlogged.has_task.then(|| std::mem::take(&mut unlogged.refused))
     }
 }
 
-/// A connection's place under the limit; given back when dropped.
+/// A connection's permit under the limit; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<Limit>);
+pub(crate) struct Permit(Arc<Limit>);
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Relaxed);
         self.0.refusing.store(false, Relaxed);
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_given_back() {
+    fn permits_are_given_back() {
         let limit = Arc::new(Limit::new(2));
         let (first, second) = (limit.enter(), limit.enter());
         assert!(first.is_ok() && second.is_ok() && !limit.is_open());
@@ -103,21 +103,21 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_counted_and_each_is_said_once() {
+    fn refusals_are_counted_and_each_is_logged_once() {
         let limit = Arc::new(Limit::new(1));
-        let place = limit.enter();
-        assert!(place.is_ok());
-        let refused = |is_first, is_to_be_said| Some(Refused { is_first, is_to_be_said });
+        let permit = limit.enter();
+        assert!(permit.is_ok());
+        let refused = |is_first, needs_task| Some(Refused { is_first, needs_task });
         assert_eq!(limit.enter().err(), refused(true, true));
-        assert_eq!(limit.take_unsaid(), Some(1));
+        assert_eq!(limit.take_unlogged(), Some(1));
         assert_eq!(limit.enter().err(), refused(false, false), "a task is at it");
         assert_eq!(limit.enter().err(), refused(false, false));
-        assert_eq!(limit.take_unsaid(), Some(2));
-        assert_eq!(limit.take_unsaid(), None);
-        drop(place);
-        let place = limit.enter();
-        assert!(place.is_ok());
+        assert_eq!(limit.take_unlogged(), Some(2));
+        assert_eq!(limit.take_unlogged(), None);
+        drop(permit);
+        let permit = limit.enter();
+        assert!(permit.is_ok());
         assert_eq!(limit.enter().err(), refused(true, true), "it has begun again");
-        assert_eq!(limit.take_unsaid(), Some(1));
+        assert_eq!(limit.take_unlogged(), Some(1));
     }
 }

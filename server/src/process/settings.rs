@@ -6,7 +6,6 @@ use std::time::Duration;
 use shards::pump::PumpOptions;
 use shards::{CommitMode, Durability};
 
-use crate::memcache::session::Rules;
 use crate::process::addresses::{Endpoint, endpoints};
 use crate::process::limits;
 use crate::process::logging;
@@ -131,12 +130,6 @@ impl Settings {
                 commit_bytes_max: options.commit_kilobytes << 10,
             },
         })
-    }
-
-    /// What a session may do.
-    pub(crate) fn rules(&self) -> Rules {
-        let body_bytes_max = self.storage.body_bytes_max;
-        Rules { body_bytes_max, flush_all: self.flush_all, zend_greeting: self.zend_greeting }
     }
 
     /// Every option's long name and value that is in force, for `stats settings`.

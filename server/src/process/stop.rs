@@ -1,51 +1,51 @@
-//! The word that all shards wait for: stop.
+//! A stop of the server: one request for all shards, and what each of them reports on its way to the end.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Said once, by the main thread; heard by all shards.
+/// Requested once, by the main thread; all shards wait for it.
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
-    said: Mutex<bool>,
+    requested: Mutex<bool>,
     changed: Condvar,
-    quiet: AtomicUsize,
+    quiet_shards: AtomicUsize,
     queues: AtomicU64,
     messages: AtomicU64,
 }
 
 impl Stop {
-    /// Says it.
-    pub(crate) fn begin(&self) {
-        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    /// Requests the stop.
+    pub(crate) fn request(&self) {
+        *self.requested.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
     }
 
-    /// Blocks the thread until it is said.
+    /// Blocks the thread until the stop is requested.
     pub(crate) fn wait(&self) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*said {
-            said = self.changed.wait(said).unwrap_or_else(PoisonError::into_inner);
+        let mut requested = self.requested.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*requested {
+            requested = self.changed.wait(requested).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// A shard says that it serves no connection any more.
-    pub(crate) fn is_quiet(&self) {
-        self.quiet.fetch_add(1, Ordering::SeqCst);
+    /// Notes that a shard serves no connection any more.
+    pub(crate) fn note_quiet(&self) {
+        self.quiet_shards.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Adds what waits in a shard that nothing is taken from any more.
-    pub(crate) fn add_waiting(&self, queues: u64, messages: u64) {
+    /// How many shards serve no connection any more. When all are quiet, none needs an answer of another.
+    pub(crate) fn quiet_shards(&self) -> usize {
+        self.quiet_shards.load(Ordering::SeqCst)
+    }
+
+    /// Adds what is left in a shard that no message is taken from any more.
+    pub(crate) fn add_left(&self, queues: u64, messages: u64) {
         self.queues.fetch_add(queues, Ordering::Relaxed);
         self.messages.fetch_add(messages, Ordering::Relaxed);
     }
 
-    /// The queues and the messages in all shards, once these have ended.
-    pub(crate) fn waiting(&self) -> (u64, u64) {
+    /// The queues and the messages that are left in all shards, once these have ended.
+    pub(crate) fn left(&self) -> (u64, u64) {
         (self.queues.load(Ordering::Relaxed), self.messages.load(Ordering::Relaxed))
-    }
-
-    /// How many shards have said so. None needs another once all have.
-    pub(crate) fn quiet(&self) -> usize {
-        self.quiet.load(Ordering::SeqCst)
     }
 }

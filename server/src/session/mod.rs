@@ -1,3 +1,65 @@
-//! What a client's session is to the rest of the server, whatever protocol it speaks.
+//! What a client's session is to the rest of the server, whatever protocol it speaks: it is given input, submits operations
+//! and says why it has stopped. It touches no socket and awaits nothing, so it is tested with byte strings.
 
 pub(crate) mod peer;
+pub(crate) mod pending;
+
+use std::io;
+
+use shards::{Op, Outcome, ShardId};
+
+/// Where a session's operations go.
+pub(crate) trait Backend {
+    /// Whether sets are refused because the server is to be emptied.
+    fn is_draining(&self) -> bool;
+
+    /// Has an operation done.
+    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Submitted;
+}
+
+/// What became of an operation.
+#[derive(Debug)]
+pub(crate) enum Submitted {
+    /// It is done.
+    Done(Outcome),
+    /// Another shard does it. Its outcome is delivered to the session later, in the order of the operations.
+    Forwarded,
+    /// It waits for the disk, and nothing was done.
+    Stalled,
+}
+
+/// Why a session has stopped looking at its input. All replies so far must be sent before it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// There is no whole command left.
+    NeedInput,
+    /// Enough for one round of replies.
+    RoundFull,
+    /// The next operation waits for the disk. It is tried again when the session goes on.
+    Stalled,
+    /// A command that concerns all shards: the conversation asks them, and answers it.
+    Control(Control),
+    /// The connection ends.
+    Close,
+}
+
+/// Commands that look at the server rather than at a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Control {
+    Stats,
+    StatsQueue,
+    StatsCores,
+    StatsLatency,
+    StatsReset,
+    StatsSettings,
+    Checkpoint,
+}
+
+/// Sends a client what it is answered.
+pub(crate) trait Sender {
+    /// Sends replies. Adds to `sent` the bytes that went, those before an error too.
+    ///
+    /// # Errors
+    /// When the client has gone, or takes no more.
+    async fn send(&mut self, replies: &[u8], sent: &mut u64) -> io::Result<()>;
+}
