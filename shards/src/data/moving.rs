@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use storage::{Error, Store, StoreOptions, Survey};
+use storage::{Adopted, Error, Store, StoreOptions, Survey, Taken};
 
 use crate::owner::owner_of;
 
@@ -71,12 +71,18 @@ pub(crate) fn move_all(sources: &[Survey], targets: &mut [Store]) -> Result<Move
                 name = spare;
             }
             let target = &mut targets[owner_of(&name, shards).index()];
-            let (sets, gets, next, stored) = (queue.sets(), queue.gets(), queue.next(), queue.stored());
-            let room = target.at_once(|target| target.adopt(&name, sets, gets, next, stored))?;
-            room.ok_or(MoveError::Full)?;
+            let adopted = Adopted {
+                name: &name,
+                settings: queue.settings(),
+                sets: queue.sets().saturating_sub(queue.stored()),
+                gets: queue.gets(),
+                head: queue.first(),
+            };
+            target.at_once(|target| target.adopt(adopted))?.ok_or(MoveError::Full)?;
             moved.queues += 1;
             source.messages(queue, |message| {
-                let room = target.at_once(|target| target.put(&name, message.flags, &message.body))?;
+                let Taken { seq, flags, body } = &message;
+                let room = target.at_once(|target| target.adopt_message(&name, *seq, *flags, body))?;
                 room.ok_or(MoveError::Full)?;
                 moved.messages += 1;
                 unsettled += message.body.len();
@@ -86,6 +92,7 @@ pub(crate) fn move_all(sources: &[Survey], targets: &mut [Store]) -> Result<Move
                 }
                 Ok::<(), MoveError>(())
             })?;
+            target.at_once(|target| target.adopt_end(&name, queue.next()))?.ok_or(MoveError::Full)?;
         }
     }
     targets.iter_mut().try_for_each(Store::settle)?;

@@ -9,12 +9,15 @@
 //! Behind a checkpoint that counts, the pages that it does not need are removed, before the next one begins.
 
 use crate::index::segment_puts::{Located, SegmentPuts};
-use crate::index::{Contents, Index, IndexError, Meta, Page, PageWriter, Pages, Sum, Sweep, Written, pack};
+use crate::index::{
+    Contents, ITEM_BYTES_MAX, Index, IndexError, Meta, Page, PageWriter, Pages, Sum, Sweep, Written, pack,
+};
 use crate::log::Place;
 use crate::log::Position;
 use crate::log::codec::{Reader, put_varint};
-use crate::log::entry::Record;
+use crate::log::entry::{NAME_BYTES_MAX, QueueId, Record, SETTINGS_BYTES_MAX, Seq};
 use crate::log::frame::NUMBER_END;
+use crate::log::ranges::{RANGE_BYTES_MAX, RangesWriter, are_ranges};
 use crate::log::segment_notes::SegmentNotes;
 use crate::queue::Queue;
 use crate::queue::table::{Slot, UNKNOWN_SLOT};
@@ -48,8 +51,23 @@ pub(crate) struct Checkpoint {
     pub(crate) wanted: bool,
     /// How many were finished since the start.
     pub(crate) finished: u64,
-    /// How many will be finished when the one that was asked for last is.
+    /// `finished` reaches this when the last checkpoint that was asked for is done.
     pub(crate) asked: u64,
+    listing: Option<Listing>,
+}
+
+/// The numbers above a queue's head that are gone, on their way into the index in several steps. The queue's record follows
+/// as it was when the list was begun, apart from what the list says better: the takes that the list does not have are
+/// replayed, and counted then.
+#[derive(Debug, Clone, Copy)]
+struct Listing {
+    slot: Slot,
+    /// The head when it was begun.
+    head: Seq,
+    /// The numbers below this one are listed.
+    next: Seq,
+    /// Takes, since it was begun, of numbers that were listed as not gone.
+    unlisted: u64,
 }
 
 #[derive(Debug)]
@@ -90,6 +108,22 @@ pub(crate) enum IndexWork {
     /// Noting in the log that the frame of the checkpoint is durable, then the checkpoint.
     Finish(Meta, SegmentNotes),
     Sweep(Sweep),
+}
+
+impl Checkpoint {
+    /// Notes that a message was taken out of the queue in a slot.
+    #[inline]
+    pub(crate) fn note_take(&mut self, slot: Slot, seq: Seq) {
+        if let Some(listing) = self.listing.as_mut().filter(|listing| listing.slot == slot) {
+            listing.unlisted += u64::from(seq < listing.next);
+        }
+    }
+
+    /// Notes that the queue in a slot loses all of its messages, or goes.
+    #[inline]
+    pub(crate) fn note_change(&mut self, slot: Slot) {
+        self.listing.take_if(|listing| listing.slot == slot);
+    }
 }
 
 impl Store {
@@ -172,6 +206,7 @@ impl Store {
         };
         self.checkpoint.wanted = false;
         self.checkpoint.contents.retain(|segment, _| *segment >= meta.first_segment);
+        self.checkpoint.listing = None;
         let stage = directory_stage(self.checkpoint.directories_below.max(self.log.first()), &meta);
         self.checkpoint.under_way = Some(UnderWay { meta, stage, writing: false });
     }
@@ -218,18 +253,19 @@ impl Store {
             }
             Stage::Records { next, flush, pages } => {
                 let end = (*next + STEP_ITEMS as u32).min(self.queues.slots());
+                let mut looks = STEP_ITEMS;
                 if *flush != self.flushing.at {
                     *flush = self.flushing.at;
                     push_flush(pages, *flush);
                 }
-                for slot in *next..end {
-                    self.follow_flush(slot);
-                    if let Some(queue) = self.queues.get(slot) {
-                        push_record(pages, queue);
-                    }
+                while *next < end && looks > 0 {
+                    self.follow_flush(*next);
+                    let listing = &mut self.checkpoint.listing;
+                    let is_done =
+                        self.queues.get(*next).is_none_or(|queue| push_queue(pages, queue, *next, listing, &mut looks));
+                    *next += u32::from(is_done);
                 }
-                *next = end;
-                if end == self.queues.slots() {
+                if *next >= self.queues.slots() {
                     under_way.meta.needs_frame = self.changed();
                     let Stage::Records { pages, .. } = std::mem::replace(&mut under_way.stage, Stage::Waiting) else {
                         unreachable!("matched above")
@@ -344,25 +380,78 @@ impl LocatedReader {
     }
 }
 
-fn push_record(pages: &mut PageWriter, queue: &Queue) {
-    pages.make_room(7 * 10 + queue.name.len());
+/// Packs a queue's record, and in front of it what is gone above its head, up to so many messages at a time. Returns whether that was
+/// all of it.
+fn push_queue(
+    pages: &mut PageWriter,
+    queue: &Queue,
+    slot: Slot,
+    listing: &mut Option<Listing>,
+    looks: &mut usize,
+) -> bool {
+    *looks -= 1;
+    if queue.gaps() == 0 && listing.is_none() {
+        push_record(pages, &queue.record(), queue.record_segment);
+        return true;
+    }
+    let begun = Listing { slot, head: queue.head, next: queue.head, unlisted: 0 };
+    let listing_now = listing.get_or_insert(begun);
+    assert_eq!(listing_now.slot, slot, "one list is under way at a time");
+    while *looks > 0 && listing_now.next < queue.next {
+        let mut ranges = RangesWriter::default();
+        let goes_on = queue.gaps_from(listing_now.next, ITEM_RANGES_MAX - 1, |range| ranges.push(range));
+        push_gone(pages, queue.id, ranges.bytes());
+        listing_now.next = goes_on.unwrap_or(queue.next);
+        *looks = looks.saturating_sub(ITEM_RANGES_MAX);
+    }
+    if listing_now.next < queue.next {
+        return false;
+    }
+    let record = Record { head: listing_now.head, gets: queue.gets - listing_now.unlisted, ..queue.record() };
+    push_record(pages, &record, queue.record_segment);
+    *listing = None;
+    true
+}
+
+/// What an item on a page of records begins with.
+const RECORD: u64 = 1;
+const FLUSH: u64 = 2;
+const GONE: u64 = 3;
+/// Ranges of an item at most, so that it fits into a page.
+const ITEM_RANGES_MAX: usize = 128;
+const RECORD_ITEM_BYTES_MAX: usize = 9 * 10 + NAME_BYTES_MAX + SETTINGS_BYTES_MAX;
+const GONE_ITEM_BYTES_MAX: usize = 3 * 10 + ITEM_RANGES_MAX * RANGE_BYTES_MAX;
+const _: () = assert!(RECORD_ITEM_BYTES_MAX <= ITEM_BYTES_MAX && GONE_ITEM_BYTES_MAX <= ITEM_BYTES_MAX);
+
+fn push_record(pages: &mut PageWriter, record: &Record<'_>, segment: u32) {
+    pages.make_room(9 * 10 + record.name.len() + record.settings.len());
     let value = pages.value();
-    let numbers = [queue.id, queue.head, queue.next, queue.sets, queue.gets, u64::from(queue.record_segment)];
+    let numbers = [RECORD, record.queue, record.head, record.next, record.sets, record.gets, u64::from(segment)];
     for number in numbers {
         put_varint(value, number);
     }
-    put_varint(value, queue.name.len() as u64);
-    value.extend_from_slice(&queue.name);
+    for bytes in [record.name, record.settings] {
+        put_varint(value, bytes.len() as u64);
+        value.extend_from_slice(bytes);
+    }
 }
-
-/// What stands in front of a flush on a page of records: no queue's id.
-const NO_QUEUE: u64 = 0;
 
 /// Packs the last flush of all queues, which the records behind it know.
 fn push_flush(pages: &mut PageWriter, at: Position) {
     pages.make_room(3 * 10);
-    for number in [NO_QUEUE, u64::from(at.segment), u64::from(at.offset)] {
+    for number in [FLUSH, u64::from(at.segment), u64::from(at.offset)] {
         put_varint(pages.value(), number);
+    }
+}
+
+/// Packs numbers of a queue that are gone, if there are any.
+fn push_gone(pages: &mut PageWriter, queue: QueueId, ranges: &[u8]) {
+    if !ranges.is_empty() {
+        pages.make_room(3 * 10 + ranges.len());
+        for number in [GONE, queue, ranges.len() as u64] {
+            put_varint(pages.value(), number);
+        }
+        pages.value().extend_from_slice(ranges);
     }
 }
 
@@ -372,26 +461,37 @@ pub(crate) enum RecordItem<'a> {
     Record(Record<'a>, u32),
     /// The last flush of all queues that the records behind it know.
     Flush(Position),
+    /// Numbers of a queue that are gone. Its record follows.
+    Gone(QueueId, &'a [u8]),
 }
 
-/// Reads a page that [`push_record`] packed. `None`: these bytes are no such page.
+/// Reads a page of records. `None`: these bytes are no such page.
 pub(crate) fn read_records(items: &[u8], mut each: impl FnMut(RecordItem<'_>)) -> Option<()> {
     let mut reader = Reader::new(items);
     while !reader.is_empty() {
-        let queue = reader.varint()?;
-        if queue == NO_QUEUE {
-            each(RecordItem::Flush(Position { segment: reader.varint_u32()?, offset: reader.varint_u32()? }));
-            continue;
+        match reader.varint()? {
+            FLUSH => each(RecordItem::Flush(Position { segment: reader.varint_u32()?, offset: reader.varint_u32()? })),
+            GONE => {
+                let (queue, bytes) = (reader.varint()?, reader.varint_u32()?);
+                let ranges = reader.bytes(bytes as usize)?;
+                if queue >= NUMBER_END || !are_ranges(ranges) {
+                    return None;
+                }
+                each(RecordItem::Gone(queue, ranges));
+            }
+            RECORD => {
+                let (queue, head, next) = (reader.varint()?, reader.varint()?, reader.varint()?);
+                let (sets, gets, segment) = (reader.varint()?, reader.varint()?, reader.varint_u32()?);
+                let mut bytes = || reader.varint_u32().and_then(|bytes| reader.bytes(bytes as usize));
+                let (name, settings) = (bytes()?, bytes()?);
+                let highest = queue.max(next).max(sets).max(gets);
+                if head > next || highest >= NUMBER_END || name.is_empty() {
+                    return None;
+                }
+                each(RecordItem::Record(Record { queue, name, settings, head, next, sets, gets }, segment));
+            }
+            _ => return None,
         }
-        let (head, next) = (reader.varint()?, reader.varint()?);
-        let (sets, gets, segment) = (reader.varint()?, reader.varint()?, reader.varint_u32()?);
-        let name_bytes = reader.varint_u32()?;
-        let name = reader.bytes(name_bytes as usize)?;
-        let highest = queue.max(next).max(sets).max(gets);
-        if head > next || highest >= NUMBER_END || name.is_empty() {
-            return None;
-        }
-        each(RecordItem::Record(Record { queue, name, options: b"", head, next, sets, gets }, segment));
     }
     Some(())
 }

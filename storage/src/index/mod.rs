@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::{io, path::Path};
 
 pub(crate) use contents::{Contents, Meta, Written, pack, unneeded};
-pub(crate) use pages::{Page, PageWriter, Pages, Sum};
+pub(crate) use pages::{ITEM_BYTES_MAX, Page, PageWriter, Pages, Sum};
 pub use tree::Tree;
 
 use pages::Summing;

@@ -12,6 +12,8 @@ use crate::log::codec::Reader;
 pub(crate) const VALUE_BYTES_MAX: usize = 4096;
 /// Checksum u32, generation u64.
 pub(crate) const PAGE_HEADER_BYTES: usize = 12;
+/// The largest item.
+pub(crate) const ITEM_BYTES_MAX: usize = VALUE_BYTES_MAX - PAGE_HEADER_BYTES;
 
 /// Which sequence of pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +137,7 @@ impl PageWriter {
 
     /// Makes sure that an item of up to so many bytes fits into the page that is being filled: a new one, if not.
     pub(crate) fn make_room(&mut self, bytes: usize) {
-        assert!(bytes <= VALUE_BYTES_MAX - PAGE_HEADER_BYTES, "an item fits into a page");
+        assert!(bytes <= ITEM_BYTES_MAX, "an item fits into a page");
         if self.value.len() + bytes > VALUE_BYTES_MAX {
             self.end();
             self.begin();

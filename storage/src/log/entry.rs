@@ -3,12 +3,19 @@
 //! All numbers are little-endian. An entry begins with its kind, one byte:
 //!
 //! ```text
-//! record  1  queue u64  head u64  next u64  sets u64  gets u64  name bytes u16  options bytes u16  name  options
+//! record  1  queue u64  head u64  next u64  sets u64  gets u64  name bytes u16  settings bytes u16  name  settings
 //! put     2  queue u64  seq u64  flags u32  body bytes u32  checksum u32  body
 //! take    3  queue u64  seq u64
 //! drop    4  queue u64
 //! flush   5
+//! gone    6  queue u64  bytes u16  ranges
+//! told    7  queue u64  settings bytes u16  settings
 //! ```
+//!
+//! A take takes any message of its queue. The numbers above the head that are gone follow from the takes behind the queue's
+//! record; those before it are listed by the gones that stand right in front of it, in pieces, when the record is copied
+//! forward. So all that says what a queue is, apart from its messages, lies between its record, with what is in front of it, and
+//! the log's end. `told` gives a queue other settings than its record has.
 //!
 //! A flush drops the messages of all queues that there are so far: one byte, however many queues those are. The records
 //! that the queues have in the log stay as they were, and are right together with the flush behind them: segments leave
@@ -18,13 +25,14 @@
 //! one lets a body be verified that is read alone, long after its frame was.
 //!
 //! Replaying entries is idempotent. A record's numbers only ever grow, so an old one changes nothing; a put whose
-//! number is below the queue's `next` is a copy of a message that is known; a take below `head` was taken before. A
+//! number is below the queue's `next` is a copy of a message that is known; a take of what is gone changes nothing. A
 //! flush is told by its place in the log from those that a checkpoint's records know already.
 
 use crc32fast::Hasher;
 
 use crate::log::codec::Reader;
 use crate::log::frame::NUMBER_END;
+use crate::log::ranges::are_ranges;
 
 /// Names a queue in the log. Never reused, not even when the queue is deleted and made anew.
 pub type QueueId = u64;
@@ -36,6 +44,8 @@ const PUT: u8 = 2;
 const TAKE: u8 = 3;
 const DROP: u8 = 4;
 const FLUSH: u8 = 5;
+const GONE: u8 = 6;
+const TOLD: u8 = 7;
 
 /// Bytes of a put before its body.
 pub(crate) const PUT_HEADER_BYTES: usize = 29;
@@ -46,16 +56,44 @@ pub(crate) const DROP_BYTES: usize = 9;
 /// Bytes of a flush.
 pub(crate) const FLUSH_BYTES: usize = 1;
 const RECORD_HEADER_BYTES: usize = 45;
+const GONE_HEADER_BYTES: usize = 11;
+const TOLD_HEADER_BYTES: usize = 11;
+/// Bytes of the longest settings.
+pub const SETTINGS_BYTES_MAX: usize = 1024;
+/// Bytes of the longest name of a queue.
+pub(crate) const NAME_BYTES_MAX: usize = 250;
+/// Bytes of the longest record.
+pub(crate) const RECORD_BYTES_MAX: usize = RECORD_HEADER_BYTES + NAME_BYTES_MAX + SETTINGS_BYTES_MAX;
 const PUT_CHECKSUM_AT: usize = 25;
 
 /// One change of one queue, or the one of all queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Entry<'a> {
     Record(Record<'a>),
-    Put { queue: QueueId, seq: Seq, flags: u32, body: &'a [u8] },
-    Take { queue: QueueId, seq: Seq },
-    Drop { queue: QueueId },
+    Put {
+        queue: QueueId,
+        seq: Seq,
+        flags: u32,
+        body: &'a [u8],
+    },
+    Take {
+        queue: QueueId,
+        seq: Seq,
+    },
+    Drop {
+        queue: QueueId,
+    },
     Flush,
+    /// Numbers of a queue that are gone, as [`ranges`](crate::log::ranges).
+    Gone {
+        queue: QueueId,
+        ranges: &'a [u8],
+    },
+    /// The settings of a queue.
+    Told {
+        queue: QueueId,
+        settings: &'a [u8],
+    },
 }
 
 /// All that is known of a queue, apart from its messages.
@@ -63,8 +101,8 @@ pub(crate) enum Entry<'a> {
 pub(crate) struct Record<'a> {
     pub(crate) queue: QueueId,
     pub(crate) name: &'a [u8],
-    /// The queue's options, in a form of their own; empty so far.
-    pub(crate) options: &'a [u8],
+    /// What the queue was told, in a form of its own.
+    pub(crate) settings: &'a [u8],
     /// Messages below this number are gone.
     pub(crate) head: Seq,
     /// The number that the next message gets.
@@ -80,9 +118,19 @@ pub(crate) fn put_bytes(body_bytes: usize) -> usize {
     PUT_HEADER_BYTES + body_bytes
 }
 
-/// Bytes that the record of a queue with this name takes in a frame.
-pub(crate) fn record_bytes(name: &[u8]) -> usize {
-    RECORD_HEADER_BYTES + name.len()
+/// Bytes that the record of a queue with this name and these settings takes in a frame.
+pub(crate) fn record_bytes(name: &[u8], settings: &[u8]) -> usize {
+    RECORD_HEADER_BYTES + name.len() + settings.len()
+}
+
+/// Bytes that a list of gone numbers takes in a frame, whose ranges take so many.
+pub(crate) const fn gone_bytes(ranges_bytes: usize) -> usize {
+    GONE_HEADER_BYTES + ranges_bytes
+}
+
+/// Bytes that settings of so many bytes take in a frame.
+pub(crate) const fn told_bytes(settings_bytes: usize) -> usize {
+    TOLD_HEADER_BYTES + settings_bytes
 }
 
 impl<'a> Entry<'a> {
@@ -95,9 +143,9 @@ impl<'a> Entry<'a> {
                     out.extend_from_slice(&number.to_le_bytes());
                 }
                 out.extend_from_slice(&(record.name.len() as u16).to_le_bytes());
-                out.extend_from_slice(&(record.options.len() as u16).to_le_bytes());
+                out.extend_from_slice(&(record.settings.len() as u16).to_le_bytes());
                 out.extend_from_slice(record.name);
-                out.extend_from_slice(record.options);
+                out.extend_from_slice(record.settings);
             }
             Entry::Put { queue, seq, flags, body } => {
                 let mut header = [0; PUT_HEADER_BYTES];
@@ -123,6 +171,13 @@ impl<'a> Entry<'a> {
                 out.extend_from_slice(&queue.to_le_bytes());
             }
             Entry::Flush => out.push(FLUSH),
+            Entry::Gone { queue, ranges: bytes } | Entry::Told { queue, settings: bytes } => {
+                let kind = if matches!(self, Entry::Gone { .. }) { GONE } else { TOLD };
+                out.push(kind);
+                out.extend_from_slice(&queue.to_le_bytes());
+                out.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
+                out.extend_from_slice(bytes);
+            }
         }
     }
 
@@ -133,11 +188,11 @@ impl<'a> Entry<'a> {
             RECORD => {
                 let (queue, head, next) = (reader.u64()?, reader.u64()?, reader.u64()?);
                 let (sets, gets) = (reader.u64()?, reader.u64()?);
-                let (name_bytes, options_bytes) = (reader.u16()?, reader.u16()?);
+                let (name_bytes, settings_bytes) = (reader.u16()?, reader.u16()?);
                 let name = reader.bytes(usize::from(name_bytes))?;
-                let options = reader.bytes(usize::from(options_bytes))?;
+                let settings = reader.bytes(usize::from(settings_bytes))?;
                 let good = head <= next && is_possible(&[queue, next, sets, gets]);
-                good.then_some(Entry::Record(Record { queue, name, options, head, next, sets, gets }))
+                good.then_some(Entry::Record(Record { queue, name, settings, head, next, sets, gets }))
             }
             PUT => {
                 let (queue, seq, flags) = (reader.u64()?, reader.u64()?, reader.u32()?);
@@ -155,6 +210,16 @@ impl<'a> Entry<'a> {
                 is_possible(&[queue]).then_some(Entry::Drop { queue })
             }
             FLUSH => Some(Entry::Flush),
+            GONE => {
+                let (queue, bytes) = (reader.u64()?, reader.u16()?);
+                let ranges = reader.bytes(usize::from(bytes))?;
+                (is_possible(&[queue]) && are_ranges(ranges)).then_some(Entry::Gone { queue, ranges })
+            }
+            TOLD => {
+                let (queue, bytes) = (reader.u64()?, reader.u16()?);
+                let settings = reader.bytes(usize::from(bytes))?;
+                is_possible(&[queue]).then_some(Entry::Told { queue, settings })
+            }
             _ => None,
         }
     }
@@ -178,14 +243,16 @@ mod tests {
 
     #[test]
     fn entries_come_back_and_know_their_size() {
-        let record = Record { queue: 7, name: b"tickets", options: b"", head: 3, next: 9, sets: 8, gets: 2 };
+        let record = Record { queue: 7, name: b"tickets", settings: b"depth=7", head: 3, next: 9, sets: 8, gets: 2 };
         let entries = [
-            (Entry::Record(record), record_bytes(b"tickets")),
+            (Entry::Record(record), record_bytes(b"tickets", b"depth=7")),
             (Entry::Put { queue: 7, seq: 9, flags: 16, body: b"hello" }, put_bytes(5)),
             (Entry::Put { queue: 7, seq: 10, flags: 0, body: b"" }, put_bytes(0)),
             (Entry::Take { queue: 7, seq: 3 }, TAKE_BYTES),
             (Entry::Drop { queue: 7 }, DROP_BYTES),
             (Entry::Flush, FLUSH_BYTES),
+            (Entry::Gone { queue: 7, ranges: &[4, 1, 2, 5] }, gone_bytes(4)),
+            (Entry::Told { queue: 7, settings: b"lease=9" }, told_bytes(7)),
         ];
         let mut out = Vec::new();
         for (entry, bytes) in &entries {
@@ -213,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_number_that_no_log_has_makes_no_entry() {
-        let record = Record { queue: 7, name: b"q", options: b"", head: 1, next: 1, sets: 0, gets: 0 };
+        let record = Record { queue: 7, name: b"q", settings: b"", head: 1, next: 1, sets: 0, gets: 0 };
         for entry in [
             Entry::Record(Record { queue: u64::MAX, ..record }),
             Entry::Record(Record { next: u64::MAX, ..record }),
@@ -225,6 +292,10 @@ mod tests {
             Entry::Take { queue: u64::MAX, seq: 1 },
             Entry::Take { queue: 1, seq: u64::MAX },
             Entry::Drop { queue: u64::MAX },
+            Entry::Gone { queue: u64::MAX, ranges: &[4, 1] },
+            Entry::Gone { queue: 7, ranges: &[] },
+            Entry::Gone { queue: 7, ranges: &[4, 0] },
+            Entry::Told { queue: u64::MAX, settings: b"" },
         ] {
             let mut out = Vec::new();
             entry.encode(&mut out);
@@ -235,7 +306,7 @@ mod tests {
     #[test]
     fn a_cut_entry_is_none() {
         let mut out = Vec::new();
-        Entry::Record(Record { queue: 7, name: b"q", options: b"", head: 1, next: 1, sets: 0, gets: 0 })
+        Entry::Record(Record { queue: 7, name: b"q", settings: b"", head: 1, next: 1, sets: 0, gets: 0 })
             .encode(&mut out);
         for end in 0..out.len() {
             assert_eq!(Entry::decode(&mut Reader::new(&out[..end])), None);

@@ -21,6 +21,7 @@ pub(crate) mod frame_reader;
 pub(crate) mod identity;
 mod position;
 mod preparation;
+pub(crate) mod ranges;
 mod ring;
 pub(crate) mod segment;
 pub(crate) mod segment_notes;

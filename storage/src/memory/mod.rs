@@ -84,16 +84,16 @@ impl Store {
         }
     }
 
-    /// Brings the bodies at the head of a queue into memory, beginning with one that is not. `false`: another thread has to
-    /// read it first.
+    /// Brings the bodies of a queue's messages from a number on into memory, beginning with that message's, which is not there. `false`:
+    /// another thread has to read it first.
     ///
     /// # Errors
     /// When the log cannot be read, or does not hold what it should.
-    pub(crate) fn read_ahead(&mut self, slot: Slot) -> Result<bool> {
+    pub(crate) fn read_ahead(&mut self, slot: Slot, from: Seq) -> Result<bool> {
         let bytes_max = READ_AHEAD_BYTES.min(self.options.memory_bytes / 8);
         let mut wanted = Vec::with_capacity(READ_AHEAD_MESSAGES);
         let mut bytes = 0;
-        for (seq, message) in self.queues.at(slot).upcoming().take(READ_AHEAD_MESSAGES) {
+        for (seq, message) in self.queues.at(slot).messages_from(from).take(READ_AHEAD_MESSAGES) {
             bytes += resident_bytes(message.place.body_bytes as usize);
             if message.body.is_some() || (bytes > bytes_max && !wanted.is_empty()) {
                 break;

@@ -1,5 +1,9 @@
-//! A queue in memory: its record, and its messages in runs of consecutive numbers.
+//! A queue in memory: its record, and its messages in runs of ascending numbers.
 
+pub(crate) mod gone;
+pub(crate) mod message;
+mod recovering;
+pub(crate) mod run;
 pub(crate) mod slots;
 pub(crate) mod table;
 
@@ -8,70 +12,17 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::log::Place;
-use crate::log::Position;
-use crate::log::entry::{QueueId, Record, Seq, put_bytes, record_bytes};
+use crate::log::entry::{QueueId, Record, Seq, record_bytes};
+use crate::log::{Place, Position};
 
-/// Messages in a full run. Runs bound what is moved or walked at once, however deep a queue is.
-pub(crate) const RUN_MESSAGES_MAX: usize = 1024;
+pub use message::Taken;
+pub(crate) use message::{Message, resident_bytes};
+use recovering::Recovering;
+use run::{Eviction, RUN_MESSAGES_MAX, Run};
+
 /// A drained queue keeps room for so many messages, so that one that is filled and drained all day allocates nothing,
 /// and a million drained ones cost little.
 const DRAINED_CAPACITY_MAX: usize = 4;
-/// What the allocator adds to a body, roughly; counted against the memory budget.
-const BODY_OVERHEAD_BYTES: usize = 16;
-
-/// A message that was taken.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Taken {
-    /// Its number in its queue.
-    pub seq: Seq,
-    /// The flags it was put with.
-    pub flags: u32,
-    /// Its body.
-    pub body: Box<[u8]>,
-}
-
-/// A message that waits: where it is in the log, and its body when that is in memory.
-#[derive(Debug)]
-pub(crate) struct Message {
-    pub(crate) place: Place,
-    pub(crate) flags: u32,
-    pub(crate) body: Option<Box<[u8]>>,
-}
-
-// A message beyond the memory budget costs this, and nothing else.
-const _: () = assert!(size_of::<Message>() == 32);
-
-impl Message {
-    /// What the body counts against the memory budget; 0 when it is not in memory.
-    pub(crate) fn resident_bytes(&self) -> usize {
-        self.body.as_ref().map_or(0, |body| resident_bytes(body.len()))
-    }
-}
-
-/// What a body of this size counts against the memory budget.
-pub(crate) fn resident_bytes(body_bytes: usize) -> usize {
-    body_bytes + BODY_OVERHEAD_BYTES
-}
-
-/// Messages with consecutive numbers.
-#[derive(Debug, Default)]
-pub(crate) struct Run {
-    pub(crate) first: Seq,
-    pub(crate) messages: VecDeque<Message>,
-    /// Sum of [`Message::resident_bytes`].
-    resident_bytes: usize,
-}
-
-impl Run {
-    fn end(&self) -> Seq {
-        self.first + self.messages.len() as u64
-    }
-
-    fn index(&self, seq: Seq) -> Option<usize> {
-        (self.first <= seq && seq < self.end()).then(|| (seq - self.first) as usize)
-    }
-}
 
 /// Counts the flushes of all queues. A queue whose epoch is not its store's has yet to drop its messages.
 pub(crate) type Epoch = u32;
@@ -81,21 +32,21 @@ pub(crate) type Epoch = u32;
 #[derive(Debug)]
 pub(crate) struct Dropped {
     front: Run,
-    #[allow(clippy::box_collection)] // as the queue had them
-    rest: Option<Box<VecDeque<Run>>>,
+    rest: VecDeque<Run>,
 }
 
 impl Dropped {
     /// The next message; `None` when all are given back.
     pub(crate) fn pop(&mut self) -> Option<Message> {
-        if self.front.messages.is_empty() {
-            self.front = self.rest.as_mut()?.pop_front()?;
+        if self.front.is_empty() {
+            self.front = self.rest.pop_front()?;
         }
-        self.front.messages.pop_front()
+        self.front.pop_front().map(|(_, message)| message)
     }
 }
 
-/// A queue. Invariant outside of recovery: its runs hold exactly the messages `head..next`.
+/// A queue: a set of messages with ascending numbers. Invariants outside of recovery: `head` is the number of the first
+/// message, or `next` when there is none; of the numbers `head..next`, [`gaps`](Self::gaps) are gone.
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) id: QueueId,
@@ -105,16 +56,34 @@ pub(crate) struct Queue {
     pub(crate) next: Seq,
     pub(crate) sets: u64,
     pub(crate) gets: u64,
-    /// The segment that holds the newest copy of the record; 0 while there is none.
+    /// From this segment on the log holds all that says what the queue is, apart from its messages: the record, the numbers
+    /// above the head that are gone, and the settings. 0 while there is none.
     pub(crate) record_segment: u32,
     /// The last flush of all queues that it has followed.
     pub(crate) epoch: Epoch,
-    resident_bytes: usize,
     /// The run at the head, in place so that a shallow queue needs no list of runs.
     front: Run,
-    /// The runs behind it. Boxed, since nearly all queues of a million have none.
-    #[allow(clippy::box_collection)] // 8 bytes instead of 32 in every queue
-    rest: Option<Box<VecDeque<Run>>>,
+    /// What few queues have. Boxed, since nearly all queues of a million have none of it.
+    beyond: Option<Box<Beyond>>,
+}
+
+/// What a queue has that is deep, or was not taken from in order, or has settings.
+#[derive(Debug, Default)]
+struct Beyond {
+    /// The runs behind the front one. None of them is empty.
+    rest: VecDeque<Run>,
+    /// Sum of their [`Run::resident_bytes`].
+    resident_bytes: usize,
+    /// Numbers above the head that are gone.
+    gaps: u64,
+    settings: Box<[u8]>,
+    recovering: Option<Box<Recovering>>,
+}
+
+impl Beyond {
+    fn is_needless(&self) -> bool {
+        self.rest.is_empty() && self.gaps == 0 && self.settings.is_empty() && self.recovering.is_none()
+    }
 }
 
 impl Queue {
@@ -129,9 +98,8 @@ impl Queue {
             gets: 0,
             record_segment: 0,
             epoch,
-            resident_bytes: 0,
             front: Run::default(),
-            rest: None,
+            beyond: None,
         }
     }
 
@@ -139,7 +107,7 @@ impl Queue {
         Record {
             queue: self.id,
             name: &self.name,
-            options: b"",
+            settings: self.settings(),
             head: self.head,
             next: self.next,
             sets: self.sets,
@@ -147,30 +115,57 @@ impl Queue {
         }
     }
 
+    /// Bytes that the record takes in the log.
     pub(crate) fn record_bytes(&self) -> usize {
-        record_bytes(&self.name)
+        record_bytes(&self.name, self.settings())
     }
 
-    /// Messages that wait, by the record.
+    /// What the queue was told, in a form of its own; empty when it was told nothing.
+    pub(crate) fn settings(&self) -> &[u8] {
+        self.beyond.as_ref().map_or(&[], |beyond| &beyond.settings)
+    }
+
+    pub(crate) fn set_settings(&mut self, settings: &[u8]) {
+        if settings != self.settings() {
+            self.beyond.get_or_insert_default().settings = settings.into();
+            self.forget_needless();
+        }
+    }
+
+    /// Messages that wait.
     pub(crate) fn depth(&self) -> u64 {
-        self.next - self.head
+        self.next - self.head - self.gaps()
     }
 
-    /// Messages that are known; fewer than wait by the record when some are lost.
-    pub(crate) fn stored(&self) -> u64 {
-        self.runs().map(|run| run.messages.len() as u64).sum()
+    /// Numbers between the first message's and the next one's that are gone.
+    pub(crate) fn gaps(&self) -> u64 {
+        self.beyond.as_ref().map_or(0, |beyond| beyond.gaps)
     }
 
     pub(crate) fn resident_bytes(&self) -> usize {
-        self.resident_bytes
+        self.front.resident_bytes() + self.beyond.as_ref().map_or(0, |beyond| beyond.resident_bytes)
     }
 
     fn rest(&self) -> impl DoubleEndedIterator<Item = &Run> {
-        self.rest.iter().flat_map(|rest| rest.iter())
+        self.beyond.iter().flat_map(|beyond| beyond.rest.iter())
     }
 
     fn runs(&self) -> impl Iterator<Item = &Run> {
-        std::iter::once(&self.front).filter(|run| !run.messages.is_empty()).chain(self.rest())
+        std::iter::once(&self.front).filter(|run| !run.is_empty()).chain(self.rest())
+    }
+
+    /// The runs from the one on that holds a number, or would.
+    fn runs_from(&self, seq: Seq) -> impl Iterator<Item = &Run> {
+        let front = Some(&self.front).filter(|run| !run.is_empty() && run.end() > seq);
+        let rest = self.beyond.as_ref().map(|beyond| {
+            let start = beyond.rest.partition_point(|run| run.end() <= seq);
+            beyond.rest.range(start..)
+        });
+        front.into_iter().chain(rest.into_iter().flatten())
+    }
+
+    fn forget_needless(&mut self) {
+        self.beyond.take_if(|beyond| beyond.is_needless());
     }
 
     /// Appends the message that has the number `next`, and counts it.
@@ -181,233 +176,237 @@ impl Queue {
         self.append(seq, message);
     }
 
-    /// Takes the message at the head, and counts it. The queue's messages must be complete.
+    /// Gives the next message the number `next`. Those before it are gone, and never had a message here.
+    pub(crate) fn skip_to(&mut self, next: Seq) {
+        assert!(next >= self.next);
+        if self.front.is_empty() {
+            (self.head, self.next) = (next, next);
+        } else {
+            self.beyond.get_or_insert_default().gaps += next - self.next;
+            self.next = next;
+            self.forget_needless();
+        }
+    }
+
+    /// Takes the message at the head, and counts it.
     pub(crate) fn pop(&mut self) -> Option<(Seq, Message)> {
-        let message = self.front.messages.pop_front()?;
-        let seq = self.front.first;
-        assert_eq!(seq, self.head, "the runs begin at the head");
-        let bytes = message.resident_bytes();
-        self.front.first += 1;
-        self.front.resident_bytes -= bytes;
-        self.resident_bytes -= bytes;
-        self.head += 1;
+        let (seq, message) = self.front.pop_front()?;
+        debug_assert_eq!(seq, self.head, "the head is the first message's number");
         self.gets += 1;
-        if self.front.messages.is_empty() {
+        if self.front.is_empty() {
             self.next_run();
         }
+        self.raise_head_to_front();
         Some((seq, message))
+    }
+
+    /// Takes the message with this number, and counts it. `None`: it does not wait here.
+    pub(crate) fn remove(&mut self, seq: Seq) -> Option<Message> {
+        if seq == self.head {
+            return self.pop().map(|(_, message)| message);
+        }
+        let message = self.extract(seq)?;
+        self.gets += 1;
+        self.beyond.get_or_insert_default().gaps += 1;
+        Some(message)
+    }
+
+    /// Takes a message out of the runs.
+    fn extract(&mut self, seq: Seq) -> Option<Message> {
+        if !self.front.is_empty() && seq < self.front.end() {
+            let message = self.front.remove(seq)?;
+            if self.front.is_empty() {
+                self.next_run();
+            }
+            return Some(message);
+        }
+        let beyond = self.beyond.as_mut()?;
+        let at = beyond.rest.partition_point(|run| run.end() <= seq);
+        let run = beyond.rest.get_mut(at)?;
+        let message = run.remove(seq)?;
+        beyond.resident_bytes -= message.resident_bytes();
+        if run.is_empty() {
+            beyond.rest.remove(at);
+            self.forget_needless();
+        }
+        Some(message)
+    }
+
+    /// Raises the head to the first message that is left: the gaps before it are behind the head from then on.
+    #[inline]
+    fn raise_head_to_front(&mut self) {
+        let head = if self.front.is_empty() { self.next } else { self.front.first() };
+        if let Some(beyond) = &mut self.beyond {
+            beyond.gaps -= head - self.head - 1;
+            self.forget_needless();
+        }
+        self.head = head;
     }
 
     /// Replaces an empty front run by the one behind it.
     fn next_run(&mut self) {
-        debug_assert!(self.front.messages.is_empty());
-        if let Some(rest) = &mut self.rest {
-            self.front = rest.pop_front().unwrap_or_default();
-            if rest.is_empty() {
-                self.rest = None;
+        debug_assert!(self.front.is_empty());
+        if let Some(run) = self.beyond.as_mut().and_then(|beyond| beyond.rest.pop_front()) {
+            if let Some(beyond) = &mut self.beyond {
+                beyond.resident_bytes -= run.resident_bytes();
             }
-        } else if self.front.messages.capacity() > DRAINED_CAPACITY_MAX {
-            self.front.messages = VecDeque::new();
+            self.front = run;
+            self.forget_needless();
+        } else if self.front.capacity() > DRAINED_CAPACITY_MAX {
+            self.front = Run::default();
         }
     }
 
     /// Drops all messages; the caller gives them back little by little. `None`: there were none.
     pub(crate) fn clear(&mut self) -> Option<Dropped> {
         self.head = self.next;
-        self.resident_bytes = 0;
-        let dropped = Dropped { front: std::mem::take(&mut self.front), rest: self.rest.take() };
-        (!dropped.front.messages.is_empty() || dropped.rest.is_some()).then_some(dropped)
+        let mut dropped = Dropped { front: std::mem::take(&mut self.front), rest: VecDeque::new() };
+        if let Some(beyond) = &mut self.beyond {
+            dropped.rest = std::mem::take(&mut beyond.rest);
+            (beyond.resident_bytes, beyond.gaps) = (0, 0);
+            self.forget_needless();
+        }
+        (!dropped.front.is_empty() || !dropped.rest.is_empty()).then_some(dropped)
     }
 
+    /// Adds a message behind all others.
     fn append(&mut self, seq: Seq, message: Message) {
         let bytes = message.resident_bytes();
-        self.resident_bytes += bytes;
-        let run = match &mut self.rest {
-            Some(rest) => rest.back_mut(),
-            None => Some(&mut self.front),
-        };
-        let run = match run {
-            Some(run) if run.messages.is_empty() => {
-                run.first = seq;
-                if run.messages.capacity() == 0 {
-                    run.messages.reserve_exact(1);
-                }
-                run
+        let last = match &mut self.beyond {
+            Some(beyond) if !beyond.rest.is_empty() => {
+                beyond.resident_bytes += bytes;
+                beyond.rest.back_mut().expect("just looked")
             }
-            Some(run) if run.end() == seq && run.messages.len() < RUN_MESSAGES_MAX => run,
-            _ => {
-                let rest = self.rest.get_or_insert_default();
-                // A queue that needs another run will fill it: growing it by steps would leave holes in the heap.
-                let messages = VecDeque::with_capacity(RUN_MESSAGES_MAX);
-                rest.push_back(Run { first: seq, messages, resident_bytes: 0 });
-                rest.back_mut().expect("just pushed")
-            }
+            _ => &mut self.front,
         };
-        run.resident_bytes += bytes;
-        run.messages.push_back(message);
-    }
-
-    fn run_mut(&mut self, seq: Seq) -> Option<&mut Run> {
-        if self.front.index(seq).is_some() {
-            return Some(&mut self.front);
+        if last.takes(seq) {
+            last.append(seq, message);
+            return;
         }
-        let rest = self.rest.as_mut()?;
-        let at = rest.partition_point(|run| run.end() <= seq);
-        rest.get_mut(at).filter(|run| run.index(seq).is_some())
+        // A queue that needs another run since one is full will fill it: growing it by steps would leave holes in the heap.
+        let mut run = if last.is_full() { Run::with_capacity(RUN_MESSAGES_MAX) } else { Run::default() };
+        run.append(seq, message);
+        let beyond = self.beyond.get_or_insert_default();
+        if beyond.rest.is_empty() {
+            beyond.resident_bytes += bytes;
+        }
+        beyond.rest.push_back(run);
     }
 
     /// The message with this number, if it waits.
     pub(crate) fn message(&self, seq: Seq) -> Option<&Message> {
-        let run = match self.front.index(seq) {
-            Some(_) => &self.front,
-            None => {
-                let rest = self.rest.as_ref()?;
-                rest.get(rest.partition_point(|run| run.end() <= seq))?
-            }
-        };
-        run.messages.get(run.index(seq)?)
+        self.runs_from(seq).next()?.get(seq)
+    }
+
+    /// Has the run of a message change it. Returns how many resident bytes that added.
+    fn change(&mut self, seq: Seq, change: impl FnOnce(&mut Run) -> usize) -> usize {
+        if !self.front.is_empty() && seq < self.front.end() {
+            return change(&mut self.front);
+        }
+        let Some(beyond) = &mut self.beyond else { return 0 };
+        let at = beyond.rest.partition_point(|run| run.end() <= seq);
+        let added = beyond.rest.get_mut(at).map_or(0, change);
+        beyond.resident_bytes += added;
+        added
     }
 
     /// Gives a message another place and keeps its body in memory, if it was not there yet. Returns how many resident
     /// bytes that added.
     pub(crate) fn move_message(&mut self, seq: Seq, place: Place, flags: u32, body: &[u8]) -> usize {
-        let added = self.fill(seq, flags, body);
-        let run = self.run_mut(seq).expect("the caller looked it up");
-        let index = (seq - run.first) as usize;
-        run.messages[index].place = place;
-        added
+        self.change(seq, |run| {
+            let added = run.fill(seq, flags, body);
+            run.get_mut(seq).expect("the caller looked it up").place = place;
+            added
+        })
     }
 
     /// Brings a body into memory. Returns how many resident bytes that added.
     pub(crate) fn fill(&mut self, seq: Seq, flags: u32, body: &[u8]) -> usize {
-        let Some(run) = self.run_mut(seq) else { return 0 };
-        let index = (seq - run.first) as usize;
-        let message = &mut run.messages[index];
-        if message.body.is_some() {
-            return 0;
-        }
-        message.body = Some(body.into());
-        message.flags = flags;
-        let added = message.resident_bytes();
-        run.resident_bytes += added;
-        self.resident_bytes += added;
-        added
+        self.change(seq, |run| run.fill(seq, flags, body))
     }
 
     /// Drops bodies from memory, those farthest from the head first, until at most `keep` resident bytes are left or
-    /// `wanted` are freed. Only bodies whose place is in this part of the log; the search ends at one that is before it.
+    /// `bytes_to_free` are freed. Only bodies whose place is in this part of the log; the search ends at one that is before it.
     /// Returns how many bytes went.
-    pub(crate) fn evict(&mut self, keep: usize, wanted: usize, part: Range<Position>) -> usize {
+    pub(crate) fn evict(&mut self, keep: usize, bytes_to_free: usize, part: Range<Position>) -> usize {
+        let resident = self.resident_bytes();
         let mut freed = 0;
-        let rest = self.rest.iter_mut().flat_map(|rest| rest.iter_mut().rev());
-        for run in rest.chain(std::iter::once(&mut self.front)) {
+        let mut evict = |run: &mut Run| {
             // A run whose first message is not written yet is passed over as a whole: a slow disk leaves many of them, and
             // each put comes by here.
-            let first = run.messages.front().map(|message| message.place.position());
-            if run.resident_bytes == 0 || first.is_none_or(|first| first >= part.end) {
-                continue;
+            let first = run.front().map(|message| message.place.position());
+            if run.resident_bytes() == 0 || first.is_none_or(|first| first >= part.end) {
+                return (0, false);
             }
-            for message in run.messages.iter_mut().rev() {
+            let (bytes, ends) = run.evict(|message, here| {
                 let is_behind = message.place.position() < part.start;
-                if is_behind || self.resident_bytes <= keep || freed >= wanted {
-                    return freed;
+                if is_behind || resident - freed - here <= keep || freed + here >= bytes_to_free {
+                    Eviction::End
+                } else if message.body.is_some() && message.place.position() < part.end {
+                    Eviction::Go
+                } else {
+                    Eviction::Stay
                 }
-                let bytes = message.resident_bytes();
-                if bytes > 0 && message.place.position() < part.end {
-                    message.body = None;
-                    run.resident_bytes -= bytes;
-                    self.resident_bytes -= bytes;
-                    freed += bytes;
+            });
+            freed += bytes;
+            (bytes, ends)
+        };
+        if let Some(beyond) = &mut self.beyond {
+            for run in beyond.rest.iter_mut().rev() {
+                let (bytes, ends) = evict(run);
+                beyond.resident_bytes -= bytes;
+                if ends {
+                    return freed;
                 }
             }
         }
+        evict(&mut self.front);
         freed
     }
 
     /// The message that is next to be taken.
     pub(crate) fn head_message(&self) -> Option<&Message> {
-        self.front.messages.front()
+        self.front.front()
     }
 
-    /// The messages at the head, in order, with their numbers.
-    pub(crate) fn upcoming(&self) -> impl Iterator<Item = (Seq, &Message)> {
-        self.runs().flat_map(|run| (run.first..).zip(&run.messages))
-    }
-}
-
-/// What only recovery does: messages come in the order of the log, which is not that of their numbers once some were
-/// copied forward, and the same one may come several times.
-impl Queue {
-    /// Notes where a message is; a later place replaces an earlier one.
-    pub(crate) fn place(&mut self, seq: Seq, place: Place) {
-        if seq < self.head {
-            return;
-        }
-        if let Some(run) = self.run_mut(seq) {
-            let index = (seq - run.first) as usize;
-            run.messages[index].place = place;
-            return;
-        }
-        let message = Message { place, flags: 0, body: None };
-        let last_end = self.rest().next_back().map_or(self.front.end(), Run::end);
-        if self.front.messages.is_empty() || seq >= last_end {
-            self.append(seq, message);
-            return;
-        }
-        // It belongs between or before the runs that are there.
-        if self.front.first > seq {
-            let front = std::mem::take(&mut self.front);
-            self.rest.get_or_insert_default().push_front(front);
-            self.front.first = seq;
-            self.front.messages.push_back(message);
-            return;
-        }
-        if self.front.end() == seq && self.front.messages.len() < RUN_MESSAGES_MAX {
-            self.front.messages.push_back(message);
-            return;
-        }
-        let rest = self.rest.get_or_insert_default();
-        let at = rest.partition_point(|run| run.end() <= seq);
-        match at.checked_sub(1).and_then(|before| rest.get_mut(before)) {
-            Some(run) if run.end() == seq && run.messages.len() < RUN_MESSAGES_MAX => run.messages.push_back(message),
-            _ => rest.insert(at, Run { first: seq, messages: VecDeque::from([message]), resident_bytes: 0 }),
-        }
+    /// All messages in order, with their numbers.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = (Seq, &Message)> {
+        self.runs().flat_map(Run::iter)
     }
 
-    /// Raises the head and forgets what is below it.
-    pub(crate) fn raise_head(&mut self, head: Seq) {
-        if head <= self.head {
-            return;
-        }
-        self.head = head;
-        self.next = self.next.max(head);
-        while !self.front.messages.is_empty() && self.front.first < head {
-            if self.front.end() <= head {
-                self.front.messages.clear();
-                self.next_run();
-            } else {
-                let gone = (head - self.front.first) as usize;
-                self.front.messages.drain(..gone);
-                self.front.first = head;
+    /// The messages from a number on, in order, with their numbers.
+    pub(crate) fn messages_from(&self, seq: Seq) -> impl Iterator<Item = (Seq, &Message)> {
+        self.runs_from(seq).flat_map(move |run| run.iter_from(seq))
+    }
+
+    /// Calls `each` with the ranges of numbers from `from` to `next` that are gone, in order. It looks at so many messages at most,
+    /// or runs without a gap. Returns where to go on; `None` at the end.
+    pub(crate) fn gaps_from(&self, from: Seq, looks: usize, mut each: impl FnMut(Range<Seq>)) -> Option<Seq> {
+        let (mut expected, mut looked) = (from, 0);
+        let mut gap = |seq: Seq, expected: Seq| {
+            if seq > expected {
+                each(expected..seq);
             }
-        }
-    }
-
-    /// The first number in `head..next` that has no message.
-    pub(crate) fn missing(&self) -> Option<Seq> {
-        let mut expected = self.head;
-        for run in self.runs() {
-            if run.first != expected {
+        };
+        for run in self.runs_from(from) {
+            if looked >= looks {
                 return Some(expected);
             }
-            expected = run.end();
+            if !run.has_gaps() {
+                gap(run.first(), expected);
+                (expected, looked) = (run.end(), looked + 1);
+                continue;
+            }
+            for (seq, _) in run.iter_from(from) {
+                if looked >= looks {
+                    return Some(expected);
+                }
+                gap(seq, expected);
+                (expected, looked) = (seq + 1, looked + 1);
+            }
         }
-        (expected != self.next).then_some(expected)
-    }
-
-    /// Bytes that the waiting messages take in each segment.
-    pub(crate) fn live(&self) -> impl Iterator<Item = (u32, usize)> {
-        self.upcoming().map(|(_, message)| (message.place.segment, put_bytes(message.place.body_bytes as usize)))
+        gap(self.next, expected);
+        None
     }
 }
 
@@ -442,7 +441,7 @@ mod tests {
         }
         assert!(queue.pop().is_none());
         assert_eq!((queue.sets, queue.gets, queue.resident_bytes()), (u64::from(depth), u64::from(depth), 0));
-        assert!(queue.front.messages.capacity() <= DRAINED_CAPACITY_MAX);
+        assert!(queue.front.capacity() <= DRAINED_CAPACITY_MAX);
     }
 
     #[test]
@@ -454,7 +453,7 @@ mod tests {
         let each = resident_bytes(3);
         let freed = queue.evict(0, 3 * each, to(0)..to(8));
         assert_eq!(freed, 3 * each);
-        let resident: Vec<_> = queue.upcoming().map(|(_, m)| m.body.is_some()).collect();
+        let resident: Vec<_> = queue.messages().map(|(_, m)| m.body.is_some()).collect();
         assert_eq!(resident, [true, true, true, true, true, false, false, false, true, true]);
         assert_eq!(queue.evict(0, usize::MAX, to(4)..to(8)), each, "the search ends at what is before that part");
         assert_eq!(queue.evict(4 * each, usize::MAX, to(0)..to(10)), 2 * each, "keep bounds it too");
@@ -488,9 +487,9 @@ mod tests {
         queue.raise_head(1500);
         assert_eq!(queue.missing(), None);
         queue.place(1499, at(0));
-        assert_eq!(queue.upcoming().next().map(|(seq, _)| seq), Some(1500), "what was taken stays taken");
+        assert_eq!(queue.messages().next().map(|(seq, _)| seq), Some(1500), "what was taken stays taken");
         queue.raise_head(3001);
-        assert_eq!(queue.upcoming().count(), 0);
+        assert_eq!(queue.messages().count(), 0);
         assert_eq!(queue.missing(), None);
     }
 

@@ -90,6 +90,7 @@ impl LogFiles {
                 RecordItem::Record(record, segment) => {
                     rebuild.apply(&Entry::Record(record), Position { segment, offset: 0 });
                 }
+                RecordItem::Gone(queue, ranges) => rebuild.know_gone(queue, ranges),
                 RecordItem::Flush(at) => rebuild.know_flush(at),
             })
             .is_some()

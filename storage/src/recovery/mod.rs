@@ -16,6 +16,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::index::segment_puts::SegmentPuts;
 use crate::index::{Contents, Index, Meta};
+use crate::log::entry::put_bytes;
 use crate::log::frame_reader::FrameReader;
 use crate::log::segment::{
     FIRST_SEGMENT, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_trash, segment_name, segment_number,
@@ -287,10 +288,12 @@ impl LogFiles {
         tail.next_queue_id = tail.next_queue_id.max(rebuild.next_queue_id());
         let mut log = Log::new(self.disk, self.log_id, self.segment_bytes, options, segments, tail);
         let (mut queues, directories) = (rebuild.queues, rebuild.directories);
-        for queue in queues.iter() {
+        for slot in 0..queues.slots() {
+            let Some(queue) = queues.get_mut(slot) else { continue };
+            queue.end_recovery();
             log.add_live(queue.record_segment, queue.record_bytes());
-            for (segment, bytes) in queue.live() {
-                log.add_live(segment, bytes);
+            for (_, message) in queue.messages() {
+                log.add_live(message.place.segment, put_bytes(message.place.body_bytes as usize));
             }
         }
         queues.name_all();

@@ -11,6 +11,7 @@ use crate::log::Place;
 use crate::log::Position;
 use crate::log::codec::Reader;
 use crate::log::entry::{Entry, QueueId};
+use crate::log::ranges::ranges;
 use crate::queue::table::{Queues, UNKNOWN_SLOT};
 use crate::queue::{Epoch, Queue};
 
@@ -68,7 +69,8 @@ impl Rebuild {
                 queue.next = queue.next.max(record.next);
                 queue.sets = queue.sets.max(record.sets);
                 queue.gets = queue.gets.max(record.gets);
-                queue.record_segment = at.segment;
+                queue.set_settings(record.settings);
+                queue.note_record(at.segment);
             }
             Entry::Put { queue: id, seq, body, .. } => {
                 let body_bytes = body.len() as u32;
@@ -85,11 +87,14 @@ impl Rebuild {
             }
             Entry::Take { queue, seq } => {
                 let queue = self.queue(queue);
-                if seq >= queue.head {
-                    queue.raise_head(seq + 1);
-                    queue.gets += 1;
-                }
+                queue.gets += u64::from(queue.note_taken(seq));
             }
+            Entry::Gone { queue, ranges: bytes } => {
+                let queue = self.queue(queue);
+                queue.note_list(at.segment);
+                ranges(bytes).flatten().for_each(|range| queue.note_gone(range));
+            }
+            Entry::Told { queue, settings } => self.queue(queue).set_settings(settings),
             Entry::Drop { queue } => {
                 self.queues.remove_unnamed(queue);
             }
@@ -111,6 +116,12 @@ impl Rebuild {
         let queue = self.queues.at_mut(slot);
         follow_flush(queue, known, epoch, flushed_at);
         queue
+    }
+
+    /// Notes numbers of a queue that are gone, which the index knows.
+    pub(crate) fn know_gone(&mut self, queue: QueueId, ranges_of_it: &[u8]) {
+        let queue = self.queue(queue);
+        ranges(ranges_of_it).flatten().for_each(|range| queue.note_gone(range));
     }
 
     /// Notes that the records that come from the index from now on know this flush of all queues.
@@ -171,7 +182,7 @@ impl Rebuild {
     }
 
     /// What is missing, once all queues [follow the flushes](Self::follow_flushes): `None` when every queue has its record, in
-    /// a segment that is still needed, and all messages between its head and its next number, before the end of the log.
+    /// a segment that is still needed, and a message of each number between its head and its next that is not gone, before the end of the log.
     pub(crate) fn incomplete(&self, first_segment: u32, end: Position) -> Option<String> {
         self.queues.iter().find_map(|queue| {
             let name = || String::from_utf8_lossy(&queue.name);
@@ -188,7 +199,7 @@ impl Rebuild {
                 return Some(format!("the record of queue \"{}\" is behind the end of the log", name()));
             }
             let is_elsewhere = |place: Place| place.segment < first_segment || place.position() >= end;
-            let (seq, _) = queue.upcoming().find(|(_, message)| is_elsewhere(message.place))?;
+            let (seq, _) = queue.messages().find(|(_, message)| is_elsewhere(message.place))?;
             Some(format!("message {seq} of queue \"{}\" is in a part of the log that is gone", name()))
         })
     }

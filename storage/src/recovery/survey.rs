@@ -200,7 +200,7 @@ impl Survey {
         mut each: impl FnMut(Taken) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         let mut buffer = Vec::new();
-        for (seq, message) in queue.queue.upcoming() {
+        for (seq, message) in queue.queue.messages() {
             let (flags, body) = self.message(queue.queue.id, seq, message.place, &mut buffer)?;
             each(Taken { seq, flags, body: body.into() })?;
         }

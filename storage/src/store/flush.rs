@@ -63,7 +63,7 @@ impl Store {
             return Ok(held_up);
         }
         self.empty(slot);
-        self.rewrite_record(slot);
+        self.rewrite_record(slot, None);
         Ok(Attempt::Done(()))
     }
 
@@ -101,12 +101,14 @@ impl Store {
     fn let_go(&mut self, slot: Slot) {
         let queue = self.queues.at_mut(slot);
         queue.epoch = self.flushing.epoch;
+        self.checkpoint.note_change(slot);
         self.resident -= queue.resident_bytes();
         self.flushing.dropped.extend(queue.clear());
     }
 
     /// Takes all messages out of a queue that follows the last flush. What they held is given back step by step.
     pub(crate) fn empty(&mut self, slot: Slot) {
+        self.checkpoint.note_change(slot);
         let queue = self.queues.at_mut(slot);
         self.messages -= queue.depth();
         self.resident -= queue.resident_bytes();

@@ -1,10 +1,13 @@
 //! A shard's storage: its queues, their log, and what is known to be on the disk.
 
+pub(crate) mod adopting;
 pub(crate) mod chore;
 mod flush;
 mod offline;
 pub(crate) mod open;
 mod reclaim;
+mod rewriting;
+mod settings;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +19,7 @@ use crate::index::Index;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::segment_puts::SegmentPuts;
 use crate::log::commit::{Commit, Fsync};
-use crate::log::entry::{DROP_BYTES, Entry, QueueId, Seq, TAKE_BYTES, put_bytes, record_bytes};
+use crate::log::entry::{DROP_BYTES, Entry, NAME_BYTES_MAX, QueueId, Seq, TAKE_BYTES, put_bytes, record_bytes};
 use crate::log::frame::FrameNumber;
 use crate::log::{Log, Place, Purpose};
 use crate::memory::Hand;
@@ -28,6 +31,7 @@ use crate::queue::{Message, Queue, Taken, resident_bytes};
 use crate::recovery::Restored;
 use crate::store::flush::Flushing;
 use crate::store::reclaim::Copying;
+use crate::store::rewriting::Rewriting;
 
 /// A queue's line in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,13 +91,11 @@ pub struct Store {
     pub(crate) index: Option<Arc<Index>>,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) copying: Option<Copying>,
+    pub(crate) rewriting: Option<Rewriting>,
     pub(crate) windows: Windows,
     pub(crate) reads: Reads,
     pub(crate) scratch: Vec<u8>,
 }
-
-/// The longest name of a queue.
-const NAME_BYTES_MAX: usize = 250;
 
 /// Whether a queue can be called so: 1 to 250 bytes without spaces and control bytes.
 fn is_name(name: &[u8]) -> bool {
@@ -113,6 +115,7 @@ impl Store {
             index,
             checkpoint: Checkpoint::default(),
             copying: None,
+            rewriting: None,
             windows: Windows::new(options.memory_bytes),
             reads: Reads::default(),
             scratch: Vec::new(),
@@ -142,12 +145,49 @@ impl Store {
     pub fn put(&mut self, name: &[u8], flags: u32, body: &[u8]) -> Result<Attempt<()>> {
         assert!(body.len() <= self.options.body_bytes_max, "the caller checks the size");
         let found = self.queues.find(name);
-        let record = if found.is_none() { record_bytes(name) } else { 0 };
+        let record = if found.is_none() { record_bytes(name, b"") } else { 0 };
         if let Some(held_up) = self.log.make_room(record + put_bytes(body.len()), Purpose::Set).held_up() {
             return Ok(held_up);
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
         self.follow_flush(slot);
+        self.push(slot, flags, body);
+        Ok(Attempt::Done(()))
+    }
+
+    /// Makes a queue if it does not exist.
+    ///
+    /// # Errors
+    /// When the disk fails otherwise; the caller must stop.
+    pub fn create(&mut self, name: &[u8]) -> Result<Attempt<()>> {
+        if self.queues.find(name).is_none() {
+            if let Some(held_up) = self.log.make_room(record_bytes(name, b""), Purpose::Set).held_up() {
+                return Ok(held_up);
+            }
+            self.create_queue(name);
+        }
+        Ok(Attempt::Done(()))
+    }
+
+    /// Makes a queue that a client asked for.
+    fn create_queue(&mut self, name: &[u8]) -> Slot {
+        assert!(is_name(name), "a queue that no command can name could never be emptied: {}", name.escape_ascii());
+        self.add_queue(name, |_| {})
+    }
+
+    /// Makes a queue; there is room for its record. Its name is new.
+    pub(crate) fn add_queue(&mut self, name: &[u8], set_up: impl FnOnce(&mut Queue)) -> Slot {
+        let id = self.log.next_queue_id;
+        self.log.next_queue_id += 1;
+        let mut queue = Queue::new(id, name, self.flushing.epoch);
+        set_up(&mut queue);
+        append_record(&mut self.log, &mut queue);
+        self.record_bytes += queue.record_bytes() as u64;
+        self.queues.add(queue)
+    }
+
+    /// Appends a message to a queue that is there; there is room for it.
+    pub(crate) fn push(&mut self, slot: Slot, flags: u32, body: &[u8]) {
         let queue = self.queues.at_mut(slot);
         let place = append_put(
             &mut self.log,
@@ -162,58 +202,6 @@ impl Store {
         self.messages += 1;
         self.resident += resident_bytes(body.len());
         self.keep_to_budget();
-        Ok(Attempt::Done(()))
-    }
-
-    /// Makes a queue if it does not exist.
-    ///
-    /// # Errors
-    /// When the disk fails otherwise; the caller must stop.
-    pub fn create(&mut self, name: &[u8]) -> Result<Attempt<()>> {
-        if self.queues.find(name).is_none() {
-            if let Some(held_up) = self.log.make_room(record_bytes(name), Purpose::Set).held_up() {
-                return Ok(held_up);
-            }
-            self.create_queue(name);
-        }
-        Ok(Attempt::Done(()))
-    }
-
-    /// Makes a queue that was elsewhere before. Its messages are put next, in their order: `stored` of them, the last of
-    /// which has the number below `next`. `sets` and `gets` are its counters with those.
-    ///
-    /// # Errors
-    /// When the disk fails otherwise; the caller must stop.
-    ///
-    /// # Panics
-    /// When there is such a queue.
-    pub fn adopt(&mut self, name: &[u8], sets: u64, gets: u64, next: Seq, stored: u64) -> Result<Attempt<()>> {
-        assert!(self.queues.find(name).is_none() && stored < next, "a queue is adopted once, and whole");
-        if let Some(held_up) = self.log.make_room(record_bytes(name), Purpose::Set).held_up() {
-            return Ok(held_up);
-        }
-        let first = next - stored;
-        self.add_queue(name, |queue| {
-            (queue.head, queue.next) = (first, first);
-            (queue.sets, queue.gets) = (sets.saturating_sub(stored), gets);
-        });
-        Ok(Attempt::Done(()))
-    }
-
-    /// A queue that is adopted may have any name: what was once stored under it is moved, and not lost.
-    fn create_queue(&mut self, name: &[u8]) -> Slot {
-        assert!(is_name(name), "a queue that no command can name could never be emptied: {}", name.escape_ascii());
-        self.add_queue(name, |_| {})
-    }
-
-    fn add_queue(&mut self, name: &[u8], set_up: impl FnOnce(&mut Queue)) -> Slot {
-        let id = self.log.next_queue_id;
-        self.log.next_queue_id += 1;
-        let mut queue = Queue::new(id, name, self.flushing.epoch);
-        set_up(&mut queue);
-        append_record(&mut self.log, &mut queue);
-        self.record_bytes += queue.record_bytes() as u64;
-        self.queues.add(queue)
     }
 
     /// Takes the message at the head of a queue; `None` when the queue is empty or does not exist. Only then nothing
@@ -226,26 +214,53 @@ impl Store {
             return Ok(Attempt::Done(None));
         };
         self.follow_flush(slot);
-        let in_memory = self.queues.at(slot).head_message().map(|message| message.body.is_some());
-        match in_memory {
-            None => return Ok(Attempt::Done(None)),
-            Some(false) if !self.read_ahead(slot)? => return Ok(Attempt::Wait),
-            Some(false) => {}
-            Some(true) => {}
+        let Some(message) = self.queues.at(slot).head_message() else {
+            return Ok(Attempt::Done(None));
+        };
+        if message.body.is_none() && !self.read_ahead(slot, self.queues.at(slot).head)? {
+            return Ok(Attempt::Wait);
         }
         if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
             // Even what is set aside for takes is used up. The message stays.
             return Ok(held_up);
         }
-        let queue = self.queues.at_mut(slot);
-        let (seq, message) = queue.pop().expect("looked at above");
-        self.log.append(&Entry::Take { queue: queue.id, seq });
-        let body = message.body.expect("read ahead above");
+        let (seq, message) = self.queues.at_mut(slot).pop().expect("looked at above");
+        Ok(Attempt::Done(Some(self.taken(slot, seq, message))))
+    }
+
+    /// Takes the message of this number out of a queue, wherever it stands; `None` when it does not wait there. Only then
+    /// nothing was changed.
+    ///
+    /// # Errors
+    /// When the disk fails, or the message's bytes are damaged; the caller must stop.
+    pub fn take_message(&mut self, name: &[u8], seq: Seq) -> Result<Attempt<Option<Taken>>> {
+        let Some(slot) = self.queues.find(name) else {
+            return Ok(Attempt::Done(None));
+        };
+        self.follow_flush(slot);
+        let Some(message) = self.queues.at(slot).message(seq) else {
+            return Ok(Attempt::Done(None));
+        };
+        if message.body.is_none() && !self.read_ahead(slot, seq)? {
+            return Ok(Attempt::Wait);
+        }
+        if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
+            return Ok(held_up);
+        }
+        let message = self.queues.at_mut(slot).remove(seq).expect("looked at above");
+        Ok(Attempt::Done(Some(self.taken(slot, seq, message))))
+    }
+
+    /// Notes that a message was taken out of a queue; there is room for that.
+    fn taken(&mut self, slot: Slot, seq: Seq, message: Message) -> Taken {
+        self.log.append(&Entry::Take { queue: self.queues.at(slot).id, seq });
+        self.checkpoint.note_take(slot, seq);
+        let body = message.body.expect("read ahead before");
         self.messages -= 1;
         self.resident -= resident_bytes(body.len());
         self.log.sub_live(message.place.segment, put_bytes(body.len()));
         self.keep_to_budget();
-        Ok(Attempt::Done(Some(Taken { seq, flags: message.flags, body })))
+        Taken { seq, flags: message.flags, body }
     }
 
     /// Drops a queue with its messages and counters. `Done(false)`: it does not exist.
@@ -261,6 +276,7 @@ impl Store {
         }
         self.follow_flush(slot);
         self.empty(slot);
+        self.checkpoint.note_change(slot);
         let queue = self.queues.remove(slot);
         self.log.append(&Entry::Drop { queue: queue.id });
         self.log.sub_live(queue.record_segment, queue.record_bytes());
@@ -268,12 +284,16 @@ impl Store {
         Ok(Attempt::Done(true))
     }
 
-    /// Writes a queue's record as it is now; there is room. The copy before is no longer live.
-    pub(crate) fn rewrite_record(&mut self, slot: Slot) {
+    /// Writes a queue's record as it is now; there is room. What says which numbers above the head are gone is in the log from
+    /// segment `listed_in` on. The copy before is no longer live.
+    pub(crate) fn rewrite_record(&mut self, slot: Slot, listed_in: Option<u32>) {
         self.follow_flush(slot);
         let queue = self.queues.at_mut(slot);
+        assert!(queue.gaps() == 0 || listed_in.is_some(), "a record stands behind the list of what is gone");
         self.log.sub_live(queue.record_segment, queue.record_bytes());
-        append_record(&mut self.log, queue);
+        let at = self.log.append(&Entry::Record(queue.record()));
+        queue.record_segment = listed_in.unwrap_or(at.segment);
+        self.log.add_live(queue.record_segment, queue.record_bytes());
     }
 
     /// Lists up to `limit` queues, beginning at a cursor: 0, or what the call before returned. A queue that exists all

@@ -146,7 +146,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Copies what lives of the next entries. `false`: there is no room for more so far.
+    /// Copies what lives of the next entries. `false`: not all of them, for want of room or for now.
     fn copy_entries(&mut self, copying: &mut Copying) -> bool {
         let from = copying.reader.segment();
         let begin = copying.copied;
@@ -158,7 +158,7 @@ impl Store {
             let offset = copying.entries_offset + copying.copied as u32;
             let entry = Entry::decode(&mut reader);
             if let Some(entry) = entry
-                && self.copy(from, offset, &entry) != Attempt::Done(())
+                && self.copy(from, offset, &entry) != Attempt::Done(true)
             {
                 return false;
             }
@@ -176,30 +176,22 @@ impl Store {
         if self.log.is_full() { Purpose::Copy } else { Purpose::Set }
     }
 
-    /// Copies the entry that is at an offset of a segment, if it is still needed.
-    fn copy(&mut self, from: u32, offset: u32, entry: &Entry<'_>) -> Attempt<()> {
+    /// Copies the entry that is at an offset of a segment, if it is still needed. `Done(false)`: there is more of it to copy.
+    fn copy(&mut self, from: u32, offset: u32, entry: &Entry<'_>) -> Attempt<bool> {
         match *entry {
-            Entry::Record(Record { queue, .. }) => {
-                let Some(slot) = self.queues.find_id(queue) else {
-                    return Attempt::Done(());
-                };
-                if self.queues.at(slot).record_segment != from {
-                    return Attempt::Done(());
+            Entry::Record(Record { queue, .. }) | Entry::Gone { queue, .. } => {
+                match self.queues.find_id(queue).filter(|slot| self.queues.at(*slot).record_segment == from) {
+                    Some(slot) => self.copy_record(slot, self.copy_purpose()),
+                    None => Attempt::Done(true),
                 }
-                let room = self.log.make_room(self.queues.at(slot).record_bytes(), self.copy_purpose());
-                if room == Attempt::Done(()) {
-                    self.rewrite_record(slot);
-                }
-                room
             }
             Entry::Put { queue, seq, flags, body } => {
                 let place = Place { segment: from, offset, body_bytes: body.len() as u32 };
                 if !self.is_live(&Located { queue, slot: UNKNOWN_SLOT, seq, place }) {
-                    return Attempt::Done(());
+                    return Attempt::Done(true);
                 }
-                let room = self.log.make_room(put_bytes(body.len()), self.copy_purpose());
-                if room != Attempt::Done(()) {
-                    return room;
+                if let Some(held_up) = self.log.make_room(put_bytes(body.len()), self.copy_purpose()).held_up() {
+                    return held_up;
                 }
                 let slot = self.queues.find_id(queue).expect("it is live");
                 let indexed = self.index.is_some();
@@ -207,9 +199,10 @@ impl Store {
                 self.log.sub_live(from, put_bytes(body.len()));
                 self.resident += self.queues.at_mut(slot).move_message(seq, to, flags, body);
                 self.keep_to_budget();
-                Attempt::Done(())
+                Attempt::Done(true)
             }
-            Entry::Take { .. } | Entry::Drop { .. } | Entry::Flush => Attempt::Done(()),
+            // They outlive what they are about.
+            Entry::Take { .. } | Entry::Drop { .. } | Entry::Flush | Entry::Told { .. } => Attempt::Done(true),
         }
     }
 

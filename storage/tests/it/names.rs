@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use storage::{Durability, Store};
+use storage::{Adopted, Durability, Store};
 
 use crate::crash_disk::CrashDisk;
 use crate::driver::{Driver, options};
@@ -24,5 +24,11 @@ fn a_name_that_cannot_be_said_is_refused_for_a_new_queue() {
     }
     let mut store = Driver::open(&CrashDisk::default(), None, options(Durability::Synced, 1000)).unwrap().0.store;
     assert!(store.at_once(|store| store.create(&long[1..])).unwrap().is_some());
-    assert!(store.at_once(|store| store.adopt(b"a\tb", 0, 0, 1, 0)).unwrap().is_some(), "it was there before");
+    assert!(
+        store
+            .at_once(|store| store.adopt(Adopted { name: b"a\tb", settings: b"", sets: 0, gets: 0, head: 1 }))
+            .unwrap()
+            .is_some(),
+        "it was there before"
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use storage::{Attempt, Chore, Durability, Store, StoreOptions};
+use storage::{Adopted, Attempt, Chore, Durability, Store, StoreOptions};
 
 use crate::crash_disk::{CrashDisk, Fault};
 use crate::driver::{Crash, Driver, options};
@@ -54,7 +54,10 @@ fn while_a_segment_is_prepared_sets_wait_and_all_else_goes_on() {
         assert_eq!(store.put(b"q", 0, BODY).unwrap(), Attempt::Wait);
         assert_eq!(store.put(b"new", 0, b"").unwrap(), Attempt::Wait);
         assert_eq!(store.create(b"new").unwrap(), Attempt::Wait);
-        assert_eq!(store.adopt(b"new", 1, 1, 2, 1).unwrap(), Attempt::Wait);
+        assert_eq!(
+            store.adopt(Adopted { name: b"new", settings: b"", sets: 0, gets: 1, head: 1 }).unwrap(),
+            Attempt::Wait
+        );
     }
     assert_eq!((store.changed(), store.totals(), disk.operations()), before, "nothing was done");
     assert!(!store.is_full(), "a slow disk is none that is full");

@@ -38,6 +38,18 @@ impl Surveyed<'_> {
         self.queue.gets
     }
 
+    /// What it was told; empty when it was told nothing.
+    #[must_use]
+    pub fn settings(&self) -> &[u8] {
+        self.queue.settings()
+    }
+
+    /// The number of its first message; that of the next one when there is none.
+    #[must_use]
+    pub fn first(&self) -> Seq {
+        self.queue.messages().next().map_or(self.queue.next, |(seq, _)| seq)
+    }
+
     /// The number that the next message gets.
     #[must_use]
     pub fn next(&self) -> Seq {
@@ -53,13 +65,13 @@ impl Surveyed<'_> {
     /// Bytes of their bodies.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.queue.upcoming().map(|(_, message)| u64::from(message.place.body_bytes)).sum()
+        self.queue.messages().map(|(_, message)| u64::from(message.place.body_bytes)).sum()
     }
 
     /// Messages that should be there and are not.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.queue.depth() - self.queue.stored()
+        self.queue.lost()
     }
 
     /// Whether its name and all messages are there.
