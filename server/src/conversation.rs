@@ -1,4 +1,4 @@
-//! A client's conversation with the server, whatever carries the bytes: the one loop that has a session go through what the
+//! A client's conversation with the server, on a stream or by datagrams: the one loop that has a session go through what the
 //! client sends, waits until what came of it is safe, and has the replies sent.
 
 use std::io;
@@ -37,7 +37,7 @@ pub(crate) struct Conversation {
 
 /// What carries the bytes of a conversation: a stream, or datagrams.
 pub(crate) trait Carrier: Sender {
-    /// Waits for input, and has the conversation [take it in](Conversation::take_in). `None`: no more comes.
+    /// Waits for input, and has the conversation [go through it](Conversation::step). `None`: no more comes.
     ///
     /// # Errors
     /// When the connection is broken.
@@ -57,7 +57,7 @@ pub(crate) trait Carrier: Sender {
 }
 
 impl Conversation {
-    /// `now`: the time of the first input, as far as it is known.
+    /// `now`: the time of the first input, or one before it.
     pub(crate) fn new(context: &Rc<ShardContext>, now: Instant) -> Conversation {
         Conversation {
             session: Session::new(Rules::of(&context.settings)),
@@ -106,25 +106,19 @@ impl Conversation {
                     Step::Stalled => self.context.handle.retry_after(self.tried_at).await,
                     Step::RoundFull | Step::Control(_) => self.others_first().await,
                 }
-                step = self.step(&[]);
+                step = self.step(&[], self.read_at);
             }
         }
         Ok(())
     }
 
-    /// Has the session go through input that came, which was there to be read at `read_at`.
-    pub(crate) fn take_in(&mut self, came: &[u8], read_at: Instant) -> Step {
+    /// Has the session go on with what was left and what came, the latter there to be read at `read_at`. The [`Turn`] borrows the shard as long as it lives: a call of
+    /// `with_shard` by anything that the session calls would panic.
+    pub(crate) fn step(&mut self, came: &[u8], read_at: Instant) -> Step {
         self.read_at = read_at;
-        self.session.counters.bytes_read += came.len() as u64;
-        self.step(came)
-    }
-
-    /// Has the session go on with what was left and what came. The shard is the turn's alone as long as that lives: what
-    /// the session calls must not ask the shard's handle for anything.
-    #[inline]
-    fn step(&mut self, came: &[u8]) -> Step {
         let Conversation { session, context, gather, input, done, forwarded, .. } = self;
-        let turn = context.handle.turn_after_read(self.read_at);
+        let turn = context.handle.turn_after_read(read_at);
+        session.counters.bytes_read += came.len() as u64;
         let mut backend = ShardBackend { context, turn, gather, forwarded };
         let step = if input.is_empty() {
             let (used, step) = session.run(came, &mut backend);
@@ -137,6 +131,7 @@ impl Conversation {
             }
             let (used, step) = session.run(&input[*done..], &mut backend);
             *done += used;
+            assert!(*done <= input.len(), "a session uses what it is given");
             if *done == input.len() {
                 input.clear();
                 *done = 0;

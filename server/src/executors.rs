@@ -135,7 +135,7 @@ impl Executors {
                 for handle in self.handles {
                     handle.join().map_err(|e| format!("a shard has ended badly: {e}"))?;
                 }
-                return Err("a shard has ended, and did not say why".to_string());
+                return Err("a shard has ended, and gave no reason".to_string());
             }
         }
         Ok(())

@@ -4,8 +4,9 @@
 //! does it), `storage` (where it stays). Here are the parts that touch the machine: the [`process`] and its options, the
 //! sockets and connections ([`net`]), and the [`executors`].
 //!
-//! Architecture invariants: `net::connection` has the only loop that awaits a client's stream, and `net::datagrams` the
-//! only one that awaits datagrams; `memcache` alone turns commands into operations and outcomes into replies.
+//! Architecture invariants: `conversation` has the only loop that serves a client, on a stream or by datagrams; `net` alone
+//! touches sockets; `memcache` alone turns commands into operations on queues, and outcomes into replies; `admin` alone asks
+//! shards about themselves. What imports what has one direction, which `tests/it/arrows.rs` has as a list.
 
 mod admin;
 mod context;
@@ -68,7 +69,7 @@ fn run(options: &Arguments) -> Result<ExitCode, String> {
     if settings.daemon {
         match daemon::split()? {
             Role::Starter { started: true } => return Ok(ExitCode::SUCCESS),
-            // The daemon has said why.
+            // The daemon has printed the reason.
             Role::Starter { started: false } => return Ok(ExitCode::FAILURE),
             Role::Daemon(daemon) => starting = Some(daemon),
         }

@@ -1,4 +1,4 @@
-//! What the server tells about itself, as data.
+//! What an operator can see of the server, as data.
 
 pub(crate) mod ask;
 pub(crate) mod report;

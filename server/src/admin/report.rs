@@ -1,5 +1,5 @@
 //! The server's figures, each with its names and where it comes from: what `stats`, `stats cores`, `stats latency` and the log
-//! tell. Data only: how it is written is the protocol's.
+//! show. Data only: a protocol writes them as text.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_said_once() {
+    fn a_name_is_shown_once() {
         for name in [|(stats, ..): (&'static str, &'static str, Of)| stats, |(_, cores, _)| cores] {
             let mut names: Vec<&str> = FIGURES.into_iter().map(name).filter(|name| !name.is_empty()).collect();
             let all = names.len();

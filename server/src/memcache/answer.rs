@@ -35,7 +35,7 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// Writes a reply that is the same whatever came of the command.
+    /// Writes a reply that needs no outcome.
     pub(crate) fn text(&mut self, text: &[u8]) {
         self.out.extend_from_slice(text);
     }

@@ -1,4 +1,4 @@
-//! The answers to commands that look at the server rather than at a queue, as text. What they tell is in `admin`.
+//! The answers to commands that look at the server rather than at a queue, as text. The data is from `admin`.
 
 use std::io;
 

@@ -24,6 +24,9 @@ use crate::session::{Control, Sender, Step};
 
 /// A connection that waits for input keeps no buffer larger than this.
 const KEPT_BYTES: usize = 2 << 10;
+/// Reply buffers that a shard keeps for its connections, and how large each may be.
+const SPARE_REPLIES: usize = 64;
+const SPARE_REPLY_BYTES: usize = 512 << 10;
 
 /// One client on a stream.
 #[derive(Debug)]
@@ -90,10 +93,10 @@ impl Connection {
             }
             sleep(STOP_LOOK).await;
         }
-        self.socket.discard_input(&mut self.net.buffers.read());
+        self.socket.discard_input(&mut self.net.read_buffer.borrow_mut());
     }
 
-    /// Looks at who the client is, if the log shows it. Once the client has gone the kernel does not tell any more.
+    /// Looks up the client's address for the log. Once the client has gone the kernel does not have it any more.
     fn note_peer(&self, peer: &mut Peer) {
         if matches!(peer, Peer::Unknown) {
             *peer = Peer::of(&self.socket);
@@ -103,7 +106,12 @@ impl Connection {
     /// A client that is idle costs no buffers.
     fn release_buffers(&self, conversation: &mut Conversation) {
         conversation.shrink(KEPT_BYTES);
-        self.net.buffers.keep_reply(mem::take(&mut conversation.session.answers.out));
+        let out = mem::take(&mut conversation.session.answers.out);
+        assert!(out.is_empty(), "its replies are sent");
+        let mut spare = self.net.spare_replies.borrow_mut();
+        if out.capacity() > 0 && out.capacity() <= SPARE_REPLY_BYTES && spare.len() < SPARE_REPLIES {
+            spare.push(out);
+        }
     }
 }
 
@@ -123,7 +131,7 @@ impl Carrier for Connection {
             if self.is_to_leave(conversation) {
                 return Poll::Ready(Ok(None));
             }
-            let mut buffer = self.net.buffers.read();
+            let mut buffer = self.net.read_buffer.borrow_mut();
             let n = match self.socket.poll_read(context, &mut buffer)? {
                 Poll::Ready(0) => return Poll::Ready(Ok(None)),
                 Poll::Ready(n) => n,
@@ -138,8 +146,8 @@ impl Carrier for Connection {
             if log_enabled!(log::Level::Debug) {
                 self.note_peer(&mut conversation.session.peer);
             }
-            conversation.session.answers.out = self.net.buffers.reply();
-            Poll::Ready(Ok(Some(conversation.take_in(&buffer[..n], self.net.poller.looked_at()))))
+            conversation.session.answers.out = self.net.spare_replies.borrow_mut().pop().unwrap_or_default();
+            Poll::Ready(Ok(Some(conversation.step(&buffer[..n], self.net.poller.looked_at()))))
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! The connections of a shard: which are there, when each was active last, and how they end.
 
 use std::cell::{Cell, RefCell};
+use std::mem;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -77,7 +78,8 @@ impl Connections {
 
     /// Takes a seat back, before its socket is closed.
     pub(super) fn leave(&self, seat: usize) {
-        self.seats.borrow_mut()[seat] = Seat::default();
+        let left = mem::take(&mut self.seats.borrow_mut()[seat]);
+        assert!(left.socket.is_some(), "a seat is left once");
         self.free.borrow_mut().push(seat);
     }
 

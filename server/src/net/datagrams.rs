@@ -23,12 +23,12 @@ use crate::session::peer::Peer;
 use crate::session::{Control, Sender, Step};
 
 const HEADER_BYTES: usize = 8;
-/// Of an answer, header included: what passes most networks in one piece.
+/// The most bytes of an answer's datagram, header included: what passes most networks in one piece.
 const DATAGRAM_BYTES_MAX: usize = 1400;
 /// The largest datagram there is.
 const READ_BYTES: usize = 64 << 10;
-/// Of an answer. A sender can be forged, and then its victim gets the answer: what a small request can bring about is
-/// bounded.
+/// The most datagrams of an answer. A sender can be forged, and then its victim gets the answer: so a small request has no
+/// answer without bound.
 const ANSWER_DATAGRAMS_MAX: usize = 8;
 const ANSWER_BYTES_MAX: usize = ANSWER_DATAGRAMS_MAX * (DATAGRAM_BYTES_MAX - HEADER_BYTES);
 /// Requests that a shard has under way; while there are more, the kernel drops what comes.
@@ -36,7 +36,7 @@ const UNDER_WAY_MAX: usize = 1024;
 /// How long receiving pauses when it fails, or when too many requests are under way.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The request in a datagram and its id. `Err`: it says that it has more datagrams than this one. `None`: it is not of
+/// The request in a datagram and its id. `Err`: its header counts more datagrams than this one. `None`: it is not of
 /// this protocol.
 fn request(datagram: &[u8]) -> Option<(u16, Result<&[u8], ()>)> {
     let (header, request) = datagram.split_at_checked(HEADER_BYTES)?;
@@ -76,7 +76,7 @@ impl Carrier for Exchange<'_> {
             }
             return Ok(None);
         };
-        Ok(Some(conversation.take_in(request, self.read_at)))
+        Ok(Some(conversation.step(request, self.read_at)))
     }
 
     /// Whether the answer to a command grows with what the server has. A checkpoint's and a reset's are a word, and those of

@@ -1,6 +1,5 @@
 //! Sockets and what runs on them: accepting, reading and sending, and the tasks of the clients.
 
-mod buffers;
 mod connection;
 mod connections;
 pub(crate) mod datagrams;
@@ -13,16 +12,19 @@ pub(crate) mod sockets;
 mod tasks;
 mod uring_enter;
 
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
 use glommio::spawn_local;
 
 use crate::context::ShardContext;
-use buffers::Buffers;
 use connections::Connections;
 use poller::Poller;
 use tasks::Tasks;
+
+/// The most bytes that are read from a socket at once.
+const READ_BYTES: usize = 64 << 10;
 
 /// What the clients of a shard are served with.
 #[derive(Debug)]
@@ -30,7 +32,10 @@ pub(crate) struct ShardNet {
     pub(crate) context: Rc<ShardContext>,
     poller: Rc<Poller>,
     tasks: Rc<Tasks>,
-    buffers: Buffers,
+    /// Every connection reads into this one, and has gone through it before another task runs.
+    read_buffer: RefCell<Vec<u8>>,
+    /// Reply buffers that no connection uses.
+    spare_replies: RefCell<Vec<Vec<u8>>>,
     connections: Rc<Connections>,
 }
 
@@ -42,7 +47,8 @@ impl ShardNet {
             context: Rc::clone(context),
             poller: Poller::new()?,
             tasks: Tasks::new(),
-            buffers: Buffers::default(),
+            read_buffer: RefCell::new(vec![0; READ_BYTES]),
+            spare_replies: RefCell::default(),
             connections: Connections::new(),
         }))
     }

@@ -1,5 +1,5 @@
 //! How long a stop, or the end of a connection, waits for clients: as long as they read what they were sent, and no longer
-//! than the operator says.
+//! than `--stop-timeout`.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_waited_for_when_nobody_is_there() {
+    fn without_clients_a_stop_does_not_wait() {
         assert_eq!(seconds(0, |_, _| 0), 0);
     }
 }

@@ -36,7 +36,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 #[derive(Debug, Default)]
 pub(super) struct Readiness {
     pub(super) readable: bool,
-    /// The other side has ended its part, or the connection is broken: reads go on until they say so.
+    /// The other side has ended its part, or the connection is broken: reads go on until they end or fail.
     pub(super) ending: bool,
     /// The task that asked for input last. It is woken if `reader_waits`.
     reader: Option<Waker>,
@@ -118,15 +118,15 @@ impl Poller {
         RefMut::map(self.sockets.borrow_mut(), |sockets| &mut sockets[slot])
     }
 
-    /// Wakes all that wait for input, ready or not: the server stops.
+    /// Wakes every task that waits for input, whether its socket is ready or not: the server stops.
     pub(super) fn wake_readers(&self) {
         self.sockets.borrow_mut().iter_mut().for_each(Readiness::wake_reader);
     }
 
-    /// Wakes those whose sockets become ready, for ever.
+    /// Wakes the tasks whose sockets become ready, for ever.
     ///
-    /// It looks a second time once they have had their turn, and before what they changed is committed: clients that were
-    /// answered together ask again together, and the later ones are here by then.
+    /// It looks a second time once those tasks have run, and before what they changed is committed: clients that were answered
+    /// together ask again together, and the requests of the later ones are there by then.
     pub(super) async fn run(self: Rc<Poller>, shard: ShardHandle) {
         loop {
             if self.look() > 0 {
@@ -138,7 +138,7 @@ impl Poller {
         }
     }
 
-    /// Wakes those whose sockets are ready now. Returns how many sockets that were.
+    /// Wakes the tasks whose sockets are ready now. Returns how many sockets that were.
     fn look(&self) -> usize {
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
         let ready = match self.epoll.wait(&mut events, EpollTimeout::ZERO) {

@@ -99,7 +99,8 @@ nix::ioctl_read_bad!(unsent_of, nix::libc::TIOCOUTQ, nix::libc::c_int);
 /// The bytes that were sent on a socket and have not reached the other side. None of what is no socket.
 pub(super) fn unsent(socket: RawFd) -> usize {
     let mut bytes = 0;
-    // SAFETY: this call writes one int to where it is told, whatever the descriptor is.
+    // SAFETY: this call writes one int to the address that it is given, and does not use the descriptor as anything but a
+    // descriptor.
     #[allow(unsafe_code)]
     let asked = unsafe { unsent_of(socket, &mut bytes) };
     asked.ok().and_then(|_| usize::try_from(bytes).ok()).unwrap_or(0)

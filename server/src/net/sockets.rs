@@ -38,7 +38,7 @@ impl Sockets {
     /// Binds the network's sockets.
     ///
     /// # Errors
-    /// One line, when an address is taken or not this machine's.
+    /// When an address is taken, or not this machine's, or may not be bound by this user.
     pub(crate) fn bind(settings: &Settings) -> Result<Sockets, String> {
         let shards = usize::from(settings.shards);
         let tcp = bind_all(&settings.tcp, Type::STREAM, shards)?;
@@ -82,7 +82,7 @@ fn local(sockets: &[Socket]) -> Option<SocketAddr> {
     sockets.first()?.local_addr().ok()?.as_socket()
 }
 
-/// Binds to all addresses. Those that want any free port get the same one.
+/// Binds to all addresses. Those with port 0 get the same free port.
 fn bind_all(endpoints: &[Endpoint], kind: Type, shards: usize) -> Result<Vec<Vec<Socket>>, String> {
     let mut tries = FREE_PORT_TRIES;
     loop {
@@ -111,12 +111,12 @@ fn bind_with_one_port(endpoints: &[Endpoint], kind: Type, shards: usize) -> Resu
     // An IPv6 socket for all addresses takes those of IPv4 as well, unless they have a socket of their own.
     let only_v6 = endpoints.iter().any(|endpoint| endpoint.address.is_ipv4());
     for endpoint in endpoints {
-        let wants_any = endpoint.address.port() == 0;
+        let takes_any = endpoint.address.port() == 0;
         let mut address = endpoint.address;
-        address.set_port(if wants_any { free_port.unwrap_or(0) } else { address.port() });
+        address.set_port(if takes_any { free_port.unwrap_or(0) } else { address.port() });
         match bind(address, only_v6, kind, shards) {
             Ok(sockets) => {
-                if wants_any {
+                if takes_any {
                     free_port = local(&sockets).map(|address| address.port());
                 }
                 bound.push(sockets);
@@ -125,7 +125,7 @@ fn bind_with_one_port(endpoints: &[Endpoint], kind: Type, shards: usize) -> Resu
                 let refusal = Refusal {
                     line: refusal(address, kind, &error),
                     is_in_use: error.kind() == ErrorKind::AddrInUse,
-                    had_free_port: wants_any && free_port.is_some(),
+                    had_free_port: takes_any && free_port.is_some(),
                 };
                 if !endpoint.may_be_missing || !is_not_ours(&error) {
                     return Err(refusal);

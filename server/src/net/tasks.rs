@@ -192,22 +192,22 @@ mod tests {
 
     #[test]
     fn tasks_run_in_the_order_in_which_they_were_woken() {
-        let (tasks, said) = (Tasks::new(), Rc::new(RefCell::new(String::new())));
+        let (tasks, order) = (Tasks::new(), Rc::new(RefCell::new(String::new())));
         for name in ['a', 'b', 'c'] {
-            let said = Rc::clone(&said);
+            let order = Rc::clone(&order);
             tasks.spawn(async move {
                 for _ in 0..2 {
-                    said.borrow_mut().push(name);
+                    order.borrow_mut().push(name);
                     yield_now().await;
                 }
             });
         }
         run_until(&tasks, async {
-            while said.borrow().len() < 6 {
+            while order.borrow().len() < 6 {
                 yield_now().await;
             }
         });
-        assert_eq!(*said.borrow(), "abcabc");
+        assert_eq!(*order.borrow(), "abcabc");
     }
 
     /// However many are ready, the shard gets to look at everything else.
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn a_task_may_be_woken_by_another_thread_and_may_spawn_another() {
         let (tasks, done) = (Tasks::new(), Rc::new(Cell::new(false)));
-        let (spawner, said) = (Rc::clone(&tasks), Rc::clone(&done));
+        let (spawner, ran) = (Rc::clone(&tasks), Rc::clone(&done));
         let mut thread = None;
         tasks.spawn(async move {
             poll_fn(|context| {
@@ -278,7 +278,7 @@ mod tests {
                 Poll::Pending
             })
             .await;
-            spawner.spawn(async move { said.set(true) });
+            spawner.spawn(async move { ran.set(true) });
         });
         run_until(
             &tasks,

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 
 /// How long a shard stands still for this. Then the error is glommio's, and ends the process.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// EBUSY may say that completions must be taken first. glommio does that when it sees the error.
+/// EBUSY can mean that completions must be taken first. glommio does that when it gets the error.
 const PATIENCE_WHEN_BUSY: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_millis(1);
 

@@ -1,20 +1,19 @@
-//! What `-l` says: addresses and host names, each perhaps with a port of its own, as memcached has it.
+//! The values of `-l`: addresses and host names, each perhaps with a port of its own, as memcached takes them.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
-/// An address that is to be listened on.
+/// An address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
-    /// It is one of several that a host name has; where the machine does not have this one, the others will do.
+    /// It is one of several that a host name has: a server starts without it where the machine has one of the others.
     pub(crate) may_be_missing: bool,
 }
 
-/// All addresses of `listen`, each at its own port or at `port`. `None`: those without a port of their own are not
-/// listened on.
+/// All addresses of `listen`, each at its own port or at `port`. `None`: those without a port of their own are left out.
 ///
 /// # Errors
-/// One line, when a name is not known, or an item is no address.
+/// When no machine has the name, or an item is no address.
 pub(crate) fn endpoints(listen: &[String], port: Option<u16>) -> Result<Vec<Endpoint>, String> {
     let mut all: Vec<Endpoint> = Vec::new();
     for item in listen {

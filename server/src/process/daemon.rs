@@ -1,5 +1,5 @@
-//! Running as a daemon. The process that the shell started stays until its daemon listens, or has said what is wrong:
-//! so whoever starts a daemon sees its errors, and has its exit status.
+//! Running as a daemon. The process that the shell started stays until its daemon listens or has failed: so the shell shows
+//! the daemon's errors, and gets its exit status.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, PipeWriter, Read, Write, pipe};
@@ -9,26 +9,26 @@ use fork::{Fork, chdir, fork, setsid, waitpid};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 
-/// Whatever the shell's was. What is in the data directory is nobody's business whatever this is.
+/// Replaces the shell's umask. Files of the data directory have mode 0600 regardless.
 const UMASK: u32 = 0o022;
 
 /// Which of the two processes this is.
 #[derive(Debug)]
 pub(crate) enum Role {
-    /// The one the shell waits for; whether its daemon listens.
+    /// The one that the shell waits for. `started`: its daemon listens.
     Starter { started: bool },
     /// The daemon.
     Daemon(Starting),
 }
 
-/// A daemon that has not said yet that it listens.
+/// A daemon whose starter still waits.
 #[derive(Debug)]
 pub(crate) struct Starting(PipeWriter);
 
 /// Makes this process two. It must not have other threads yet.
 ///
 /// # Errors
-/// One line.
+/// When the machine has no room for another process.
 pub(crate) fn split() -> Result<Role, String> {
     try_split().map_err(|error| format!("-d: {error}"))
 }
@@ -38,7 +38,7 @@ fn try_split() -> io::Result<Role> {
     if let Fork::Parent(child) = fork()? {
         drop(writer);
         waitpid(child)?;
-        // The pipe ends with the daemon, and before that only with its word.
+        // The daemon writes a byte once it listens. The pipe ends without one when the daemon has ended before.
         return Ok(Role::Starter { started: reader.read(&mut [0])? > 0 });
     }
     setsid()?;
@@ -54,10 +54,10 @@ fn try_split() -> io::Result<Role> {
 }
 
 impl Starting {
-    /// Lets the starter end well, and lets go of its terminal: the log goes on only where it goes to a file.
+    /// Has the starter exit with 0, and closes the terminal: the log goes on only where it goes to a file.
     ///
     /// # Errors
-    /// One line.
+    /// When /dev/null cannot be opened.
     pub(crate) fn ready(mut self) -> Result<(), String> {
         let failed = |error: std::io::Error| format!("-d: {error}");
         let null = OpenOptions::new().write(true).open("/dev/null").map_err(failed)?;

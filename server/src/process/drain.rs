@@ -1,9 +1,9 @@
-//! Draining: an instance that takes no more messages and still gives those that it has, so that it can be taken out of a
-//! fleet without losing any.
+//! Draining: an instance refuses new messages and still hands out those that it has, so that it can be taken out of a fleet
+//! without losing any.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the server drains. SIGUSR1 says that it shall, SIGUSR2 takes that back.
+/// Whether the server drains. SIGUSR1 begins it, SIGUSR2 ends it.
 #[derive(Debug, Default)]
 pub(crate) struct Drain(AtomicBool);
 

@@ -12,7 +12,7 @@ use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-/// Of every file that is opened here: it is none that could make this process wait, or get a terminal, or a child.
+/// The flags of every open here: no file that is opened makes this process wait, becomes its terminal, or is left to a child.
 const ALWAYS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
 /// A name in a directory.
@@ -22,7 +22,7 @@ pub(crate) struct Entry {
     name: OsString,
 }
 
-/// Which file it is, whatever its name: a device and a number there.
+/// Which file it is, under any name: a device and a number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileId {
     pub(crate) device: u64,
@@ -102,7 +102,7 @@ impl Entry {
     /// Gives the file of this name another one, in the same directory, in the place of what has that.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// When nothing has the name, or this user may not change the directory.
     pub(crate) fn rename(&self, to: &Entry) -> io::Result<()> {
         Ok(renameat(&self.directory, self.name.as_os_str(), &to.directory, to.name.as_os_str())?)
     }

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-/// Of a name that was mistyped: the most letters to add, take away or replace for a name that is suggested.
+/// A name is suggested for a mistyped one when at most so many letters are to be added, taken away or replaced.
 const SUGGESTION_EDITS_MAX: usize = 2;
 
 /// An option that can be given.

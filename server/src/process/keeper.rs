@@ -25,7 +25,7 @@ impl OwnFiles {
     /// Starts the keeper, while this process still is root. It returns once the keeper has all that it needs.
     ///
     /// # Errors
-    /// One line, when it cannot be started.
+    /// When it cannot be started, or ends at once.
     pub(crate) fn start_keeper(&mut self) -> Result<(), String> {
         if self.pid_file.is_none() && self.socket.is_none() {
             return Ok(());
@@ -77,7 +77,7 @@ impl Kept<'_> {
     /// What the keeper does.
     ///
     /// # Errors
-    /// One line, when the directories of the files cannot be opened.
+    /// When the directory of a file cannot be opened, or a file of a server that has ended cannot be removed.
     pub(crate) fn keep(&self) -> Result<(), String> {
         // A terminal and a service manager signal whole groups; the server decides when it ends.
         SigSet::all().thread_block().map_err(|error| error.to_string())?;

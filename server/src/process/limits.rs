@@ -7,10 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use glommio::{LocalExecutorBuilder, Placement};
-use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
-use nix::sys::sysinfo::sysinfo;
-use nix::unistd::Pid;
 
 use crate::process::settings::Settings;
 
@@ -18,36 +15,20 @@ use crate::process::settings::Settings;
 const MEMLOCK_BYTES_MIN: u64 = 512 << 10;
 /// Where the kernel describes the cores.
 const TOPOLOGY: &str = "/sys/devices/system/cpu";
-/// What the kernel lets a process have at most, whatever its limits.
+/// The most open files that the kernel lets any process have, above its limits.
 const OPEN_FILES_MAX: &str = "/proc/sys/fs/nr_open";
-/// The limit of a container, as seen from within it.
-const CONTAINER_MEMORY: &str = "/sys/fs/cgroup/memory.max";
 /// Open files besides the connections: the log's segments, the index, rings and event descriptors of a shard.
 const FILES_PER_SHARD: u64 = 64;
 const FILES_OF_THE_PROCESS: u64 = 64;
 
-/// The cores that this process may run on, by its affinity.
-pub(crate) fn allowed_cores() -> Result<Vec<usize>, String> {
-    let set = sched_getaffinity(Pid::from_raw(0)).map_err(|e| format!("the allowed cores cannot be read: {e}"))?;
-    let cores: Vec<usize> = (0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).collect();
-    Ok(cores)
-}
-
-/// The memory that this process can have: the machine's, or what its container allows.
-pub(crate) fn memory_bytes() -> Result<u64, String> {
-    let machine = sysinfo().map_err(|error| format!("the machine's memory cannot be read: {error}"))?.ram_total();
-    // "max" where there is no limit, and no file outside of a container.
-    let container = fs::read_to_string(CONTAINER_MEMORY).ok().and_then(|bytes| bytes.trim().parse().ok());
-    Ok(container.map_or(machine, |bytes: u64| bytes.min(machine)))
-}
-
-/// Raises what may be raised, and refuses what will not do.
+/// Raises the limits that may be raised, and refuses a machine whose limits are too low.
+///
+/// # Errors
+/// When memory that may be locked, open files or io_uring are not to be had; each with its remedy.
 pub(crate) fn check(settings: &Settings) -> Result<(), String> {
     // glommio reads the machine's cores there, and panics where it cannot.
     if !Path::new(TOPOLOGY).exists() {
-        return Err(format!(
-            "{TOPOLOGY} is not there, and says which cores there are: run `mount -t sysfs sysfs /sys`"
-        ));
+        return Err(format!("{TOPOLOGY} is not there, which lists the cores: run `mount -t sysfs sysfs /sys`"));
     }
     let memlock = raise(Resource::RLIMIT_MEMLOCK, MEMLOCK_BYTES_MIN)?;
     if memlock < MEMLOCK_BYTES_MIN {
@@ -58,23 +39,23 @@ pub(crate) fn check(settings: &Settings) -> Result<(), String> {
             MEMLOCK_BYTES_MIN >> 10
         ));
     }
-    let wanted = (settings.connections_max as u64)
+    let files_needed = (settings.connections_max as u64)
         .saturating_add(FILES_PER_SHARD * u64::from(settings.shards) + FILES_OF_THE_PROCESS);
     let possible = fs::read_to_string(OPEN_FILES_MAX).ok().and_then(|files| files.trim().parse().ok());
-    if possible.is_some_and(|possible: u64| wanted > possible) {
+    if possible.is_some_and(|possible: u64| files_needed > possible) {
         return Err(format!(
-            "-c {} needs {wanted} open files, and no process can have more than {} (sysctl fs.nr_open); make -c smaller",
+            "-c {} needs {files_needed} open files, and no process can have more than {} (sysctl fs.nr_open); make -c smaller",
             settings.connections_max,
             possible.unwrap_or_default()
         ));
     }
     // As far as it goes: each segment of a backlog is an open file, and a backlog has no limit but the disk.
     let (_, most) = limit(Resource::RLIMIT_NOFILE)?;
-    let files = raise(Resource::RLIMIT_NOFILE, most.max(wanted))?;
-    if files < wanted {
+    let files = raise(Resource::RLIMIT_NOFILE, most.max(files_needed))?;
+    if files < files_needed {
         return Err(format!(
-            "the limit of open files is {files}, and -c {} needs {wanted}: run `ulimit -n {wanted}` before, set \
-             LimitNOFILE={wanted} in the systemd unit, or make -c smaller",
+            "the limit of open files is {files}, and -c {} needs {files_needed}: run `ulimit -n {files_needed}` before, set \
+             LimitNOFILE={files_needed} in the systemd unit, or make -c smaller",
             settings.connections_max
         ));
     }
@@ -89,19 +70,18 @@ fn limit(resource: Resource) -> Result<(u64, u64), String> {
     getrlimit(resource).map_err(|e| format!("{resource:?} cannot be read: {e}"))
 }
 
-/// Raises the soft limit to what is wanted: above the hard one if this process may do that, else up to it. Returns the
-/// soft limit.
-fn raise(resource: Resource, wanted: u64) -> Result<u64, String> {
+/// Raises the soft limit to `least`: above the hard one if this process may do that, else up to it. Returns the soft limit.
+fn raise(resource: Resource, least: u64) -> Result<u64, String> {
     let (soft, hard) = limit(resource)?;
-    if soft >= wanted || (hard < wanted && setrlimit(resource, wanted, wanted).is_ok()) {
-        return Ok(soft.max(wanted));
+    if soft >= least || (hard < least && setrlimit(resource, least, least).is_ok()) {
+        return Ok(soft.max(least));
     }
-    let raised = wanted.min(hard);
+    let raised = least.min(hard);
     setrlimit(resource, raised, hard).map_err(|e| format!("{resource:?} cannot be raised to {raised}: {e}"))?;
     Ok(raised)
 }
 
-/// Starts an executor and throws it away: what forbids io_uring is told here, and not by a shard that is missing.
+/// Starts an executor and throws it away: what forbids io_uring is found here, and not by a shard that does not start.
 fn try_io_uring() -> Result<(), String> {
     // glommio panics where it is refused, and in a release that is the process's end. So the panic is reported from within
     // and goes no further; its thread is left behind by a process that ends.

@@ -17,10 +17,10 @@ use crate::process::privileges::Identity;
 static FILE: OnceLock<LogFile> = OnceLock::new();
 /// What the command line asks for by `-v` and `-vv`.
 static VERBOSITY: AtomicU8 = AtomicU8::new(0);
-/// A client can have as much logged as `-v` has. Commands and bodies are other clients' business: only the operator can
-/// have them logged.
+/// The most that a client can have logged is what `-v` logs. Commands and bodies belong to other clients: only the operator
+/// can have them logged.
 const CLIENT_VERBOSITY_MAX: u8 = 1;
-/// Of a log file that is made.
+/// The mode of a new log file.
 const MODE: u32 = 0o640;
 
 #[derive(Debug)]
@@ -43,10 +43,10 @@ impl Write for Writer {
 }
 
 /// Starts the log, in a file or on standard error: RUST_LOG decides what is logged, else `-v` and `-vv`, and later the
-/// command `verbosity`. `owner`: whom a file that is made belongs to.
+/// command `verbosity`. `owner`: the user that a new file is given to.
 ///
 /// # Errors
-/// One line, when the file cannot be opened.
+/// When the file cannot be opened or made, or is no file.
 pub(crate) fn start(options: &Arguments, path: Option<&Path>, owner: Option<&Identity>) -> Result<(), String> {
     let everything_of_ours = "warn,rushq=trace,shards=trace,storage=trace";
     let environment = env_logger::Env::default().default_filter_or(everything_of_ours);
@@ -75,7 +75,7 @@ fn level(verbosity: u8) -> LevelFilter {
     }
 }
 
-/// The verbosity in force.
+/// The verbosity in force: 0, 1 for `-v`, 2 for `-vv`.
 pub(crate) fn verbosity() -> u8 {
     match log::max_level() {
         LevelFilter::Trace => 2,
@@ -84,7 +84,7 @@ pub(crate) fn verbosity() -> u8 {
     }
 }
 
-/// Does what a client asks for, as far as a client can.
+/// Sets the verbosity that a client asks for, as far as [`CLIENT_VERBOSITY_MAX`].
 pub(crate) fn set_verbosity_by_client(asked: u32) {
     log::set_max_level(level(allowed(asked, VERBOSITY.load(Ordering::Relaxed))));
 }

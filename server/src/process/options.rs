@@ -1,7 +1,7 @@
 //! The command line: memcacheQ's short options, memcached's where memcacheQ has none, and a long name for each.
 //!
 //! argh makes values of it. It takes no grouped letters and no `--port=1`, so `getopt` takes those apart before. Which
-//! options there are is said once, by [`Arguments`]: `getopt` and `help` get their table from argh.
+//! options there are is written once, in [`Arguments`]: `getopt` and `help` get their table from argh.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use shards::CommitMode;
 use crate::process::entry::FileId;
 use crate::process::getopt::{self, Known};
 use crate::process::help;
+use crate::process::values::{commit_mode, file_id, number, octal};
 
 /// Where the server listens without `-l`.
 const ADDRESS: &str = "127.0.0.1";
@@ -211,33 +212,6 @@ pub(crate) fn known() -> Vec<Known> {
     flags.collect()
 }
 
-/// A number of the type that its option has.
-fn number<T: TryFrom<u64>>(digits: &str) -> Result<T, String> {
-    let most = u64::MAX >> (u64::BITS as usize - 8 * size_of::<T>());
-    let number = digits.parse::<u64>().ok().and_then(|number| T::try_from(number).ok());
-    number.ok_or_else(|| format!("it is a number from 0 to {most}"))
-}
-
-fn octal(digits: &str) -> Result<u32, String> {
-    let mask = u32::from_str_radix(digits, 8).ok().filter(|mask| *mask <= 0o777);
-    mask.ok_or_else(|| "it is octal, 0 to 0777".to_string())
-}
-
-fn commit_mode(name: &str) -> Result<CommitMode, String> {
-    match name {
-        "auto" => Ok(CommitMode::Auto),
-        "inline" => Ok(CommitMode::Inline),
-        "thread" => Ok(CommitMode::Thread),
-        _ => Err("it is auto, inline or thread".to_string()),
-    }
-}
-
-fn file_id(text: &str) -> Result<FileId, String> {
-    let numbers = text.split_once(':').and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
-    let (device, inode) = numbers.ok_or_else(|| "it is DEVICE:INODE".to_string())?;
-    Ok(FileId { device, inode })
-}
-
 impl Arguments {
     /// Reads the process's command line; prints and exits when it asks for help or the like, or is wrong.
     pub(crate) fn from_command_line() -> Arguments {
@@ -378,11 +352,11 @@ pub(crate) mod tests {
         }
     }
 
-    /// The help says them in words, argh has them as values.
+    /// The help has them as text, argh has them as values.
     #[test]
-    fn defaults_are_what_the_help_says() {
+    fn defaults_are_those_of_the_help() {
         let by_default = format!("{:?}", parse(""));
-        let mut said = 0;
+        let mut checked = 0;
         for option in known() {
             let Some((_, default)) = option.description.split_once("[default: ") else { continue };
             let default = default.split(']').next().expect("words");
@@ -395,10 +369,10 @@ pub(crate) mod tests {
                     "{}",
                     option.long
                 );
-                said += 1;
+                checked += 1;
             }
         }
-        assert!(said >= 10, "{said}");
+        assert!(checked >= 10, "{checked}");
         assert_eq!(parse("").addresses(), [ADDRESS]);
     }
 

@@ -11,7 +11,7 @@ const OWN_PREFIXES: [&str; 3] = ["layout.", "data-", "damaged-"];
 /// A path that stays right when the working directory changes, as it does in a daemon.
 ///
 /// # Errors
-/// One line, when the path is empty or there is no working directory.
+/// When the path is empty or there is no working directory.
 pub(crate) fn absolute(path: &Path, option: &str) -> Result<PathBuf, String> {
     std::path::absolute(path).map_err(|error| format!("{option} {}: {error}", path.display()))
 }
@@ -19,7 +19,7 @@ pub(crate) fn absolute(path: &Path, option: &str) -> Result<PathBuf, String> {
 /// Refuses a file that would take the place of one of rushq's own in the data directory, or lie in one of its directories.
 ///
 /// # Errors
-/// One line.
+/// When it would. The line names the option.
 pub(crate) fn refuse_own_name(path: &Path, option: &str, data: &Path) -> Result<(), String> {
     let below = |path: &Path| Some(path.strip_prefix(data).ok()?.components().next()?.as_os_str().to_os_string());
     let resolved = |path: &Path| resolve_parent(path).strip_prefix(resolve(data)).ok().map(Path::to_path_buf);

@@ -82,7 +82,8 @@ pub(crate) struct Permit(Arc<Limit>);
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
+        let open = self.0.open.fetch_sub(1, Relaxed);
+        assert!(open > 0, "a permit is given back once");
         self.0.refusing.store(false, Relaxed);
     }
 }

@@ -28,12 +28,12 @@ pub(crate) struct PidFile {
     lock: Option<File>,
 }
 
-/// Why a file cannot be had.
+/// Why a file cannot be taken.
 #[derive(Debug)]
 enum Refused {
-    /// Its server lives; what the file holds.
+    /// Its server lives. What the file contains.
     Held(String),
-    /// What it holds is no process id.
+    /// It contains no process id.
     Foreign,
     Failed(io::Error),
 }
@@ -62,7 +62,7 @@ impl PidFile {
     /// operator.
     ///
     /// # Errors
-    /// One line: a server that lives has the file, or it is no such file, or it cannot be written.
+    /// When a server that lives has the file, something else is in its place, or it cannot be written.
     pub(crate) fn write(option: &str, path: &Path) -> Result<PidFile, String> {
         let own_id = std::process::id();
         let taken = Entry::of(path).map_err(Refused::from).and_then(|entry| {
@@ -104,7 +104,7 @@ pub(crate) fn claim_left_by(server: u32, entry: &Entry) -> Option<File> {
     if !is_ours {
         return None;
     }
-    // The server's own lock goes a moment after the pipe that has told of its end.
+    // The kernel frees the server's own lock a moment after it closes the pipe by which its end was seen.
     with_patience(|| file.try_lock(), |tried| matches!(tried, Err(TryLockError::WouldBlock))).ok()?;
     entry.is(FileId::from(&stat)).then_some(file)
 }

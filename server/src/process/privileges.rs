@@ -17,7 +17,7 @@ impl Identity {
     /// Looks a user up. `None`: this process does not run as root, so it stays who it is.
     ///
     /// # Errors
-    /// One line, when there is no such user.
+    /// When there is no such user.
     pub(crate) fn of(name: &str) -> Result<Option<Identity>, String> {
         let refused = |why: String| format!("-u {name}: {why}; name a user of this machine");
         let user = User::from_name(name).map_err(|error| refused(error.to_string()))?;
@@ -42,13 +42,13 @@ impl Identity {
     /// unless `core_files` asks for core files, which hold them too.
     ///
     /// # Errors
-    /// One line.
+    /// When the kernel refuses one of the changes. Some may be made by then: the process must end.
     pub(crate) fn assume(&self, core_files: bool) -> Result<(), String> {
         let failed = |error: nix::errno::Errno| format!("-u {}: {error}; nothing was started", self.name);
         let name = CString::new(self.name.as_str()).map_err(|error| error.to_string())?;
         // The groups first: afterwards this process may not change them any more.
         initgroups(&name, self.gid).and_then(|()| setgid(self.gid)).and_then(|()| setuid(self.uid)).map_err(failed)?;
-        // The one flag says both: whether the kernel writes a core, and whether a process of the same user may attach.
+        // One flag of the kernel decides both: whether it writes a core, and whether a process of the same user may attach.
         prctl::set_dumpable(core_files).map_err(failed)
     }
 }

@@ -1,4 +1,4 @@
-//! What the options come to, checked, and the same for all shards.
+//! The server's settings: what the options come to, checked, and the same for all shards.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use shards::pump::PumpOptions;
 use shards::{CommitMode, Durability};
 
 use crate::process::addresses::{Endpoint, endpoints};
-use crate::process::limits;
 use crate::process::logging;
+use crate::process::machine;
 use crate::process::options::Arguments;
 use crate::process::paths::{absolute, refuse_own_name};
 use crate::process::privileges::Identity;
@@ -18,9 +18,9 @@ const PORT: u16 = 22201;
 const SEGMENT_BYTES: usize = 64 << 20;
 /// Offsets in a segment are 32 bits wide.
 const SEGMENT_BYTES_MAX: usize = 1 << 31;
-/// Shards beyond this would only make every listing and every checkpoint longer.
+/// Shards beyond this would make every listing and every checkpoint longer, and nothing faster.
 const SHARDS_MAX: u16 = 256;
-/// A stop that takes longer than a day is none.
+/// A stop that may take longer than a day is a mistake.
 const STOP_SECONDS_MAX: u64 = 24 * 60 * 60;
 
 /// A Unix socket that is to be made.
@@ -49,15 +49,15 @@ pub(crate) struct Settings {
     pub(crate) zend_greeting: bool,
     pub(crate) daemon: bool,
     pub(crate) core_files: bool,
-    /// Who the process becomes; `None`: it stays who it is.
+    /// The user that the process becomes; `None`: it stays its own.
     pub(crate) identity: Option<Identity>,
     pub(crate) pid_file: Option<PathBuf>,
     /// `None`: the log goes to standard error.
     pub(crate) log_file: Option<PathBuf>,
-    /// Whether to go on with what is whole of a damaged log.
+    /// Whether to set damaged parts of the log aside and start with the rest.
     pub(crate) repair: bool,
     pub(crate) statistics_interval: Option<Duration>,
-    /// Of bodies in memory, for the whole process.
+    /// Bytes of bodies in memory, for the whole process.
     pub(crate) memory_bytes: usize,
     pub(crate) pump: PumpOptions,
     /// For each shard.
@@ -68,9 +68,9 @@ impl Settings {
     /// Checks the options against each other and the machine.
     ///
     /// # Errors
-    /// One line that names the option and says what to do.
+    /// When an option is impossible by itself, beside another one, or on this machine. The line names it and the remedy.
     pub(crate) fn new(options: &Arguments) -> Result<Settings, String> {
-        let cores = limits::allowed_cores()?;
+        let cores = machine::allowed_cores()?;
         let shards =
             options.threads.unwrap_or_else(|| u16::try_from(cores.len()).unwrap_or(SHARDS_MAX).min(SHARDS_MAX));
         if !(1..=SHARDS_MAX).contains(&shards) {
@@ -79,7 +79,7 @@ impl Settings {
         if options.connections == 0 {
             return Err("-c 0 would serve nobody; it is 1 or more".to_string());
         }
-        let memory_bytes = sizes(options, limits::memory_bytes()?)?;
+        let memory_bytes = sizes(options, machine::memory_bytes()?)?;
         // memcacheQ's rule: a Unix socket alone means no network, unless a port is asked for.
         let port = options.port.or_else(|| options.unix_socket.is_none().then_some(PORT));
         let listen = options.addresses();
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(addresses(&settings.tcp), ["127.0.0.1:22201"]);
         assert!(settings.udp.is_empty() && settings.unix.is_none());
         assert_eq!(settings.storage.durability, Durability::Synced);
-        assert_eq!(usize::from(settings.shards), settings.cores.len());
+        assert_eq!(usize::from(settings.shards), settings.cores.len().min(usize::from(SHARDS_MAX)));
     }
 
     #[test]

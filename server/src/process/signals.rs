@@ -7,8 +7,8 @@ use signal_hook::iterator::Signals as Received;
 use crate::process::drain::Drain;
 use crate::process::logging;
 
-/// What the server obeys. SIGQUIT ends it as it ends a memcacheQ.
-const OBEYED: [i32; 6] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2];
+/// The signals that the server handles. SIGQUIT ends it as it ends a memcacheQ.
+const HANDLED: [i32; 6] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2];
 /// The kernel sends these to the thread that has made a fault, and they must reach it.
 const FAULTS: [Signal; 6] =
     [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGILL, Signal::SIGTRAP, Signal::SIGABRT];
@@ -19,14 +19,14 @@ const FAULTS: [Signal; 6] =
 pub(crate) struct Signals(Received);
 
 impl Signals {
-    /// Keeps signals from the threads that this one starts from now on. None is lost: what comes meanwhile is obeyed after
+    /// Keeps signals from the threads that this one starts from now on. None is lost: what comes meanwhile is handled after
     /// [`receive`](Self::receive).
     ///
     /// # Errors
-    /// One line.
+    /// When the kernel refuses a handler, or to change the thread's mask of signals.
     pub(crate) fn hold() -> Result<Signals, String> {
         let failed = |error: String| format!("signals cannot be handled: {error}");
-        let received = Received::new(OBEYED).map_err(|error| failed(error.to_string()))?;
+        let received = Received::new(HANDLED).map_err(|error| failed(error.to_string()))?;
         outer().thread_block().map_err(|error| failed(error.to_string()))?;
         Ok(Signals(received))
     }
@@ -34,12 +34,12 @@ impl Signals {
     /// Has this thread get signals, once the others are started.
     ///
     /// # Errors
-    /// One line.
+    /// When the kernel refuses to change the thread's mask of signals.
     pub(crate) fn receive(&self) -> Result<(), String> {
         outer().thread_unblock().map_err(|error| format!("signals cannot be handled: {error}"))
     }
 
-    /// Waits for a signal that ends the server, and obeys the others meanwhile. Returns its number.
+    /// Waits for a signal that ends the server, and handles the others meanwhile. Returns its number.
     pub(crate) fn wait_for_end(&mut self, drain: &Drain) -> i32 {
         for signal in self.0.forever() {
             match signal {

@@ -1,6 +1,6 @@
-//! The Unix socket's file. A file beside it (`FILE.lock`) holds the process id and is locked while the server lives: so of
-//! servers that start at once with one socket, one gets it, and the socket of a server that has gone is told from that
-//! of one that still recovers its queues and does not listen yet.
+//! The Unix socket's file. A file beside it (`FILE.lock`) contains the process id and is locked while the server lives: so of
+//! servers that start at once with one socket, one gets it, and the socket of a server that has gone is not mistaken for
+//! that of one that still recovers its queues and does not listen yet.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
@@ -32,7 +32,7 @@ impl SocketFile {
     /// Binds the socket, in the place of one that was left by a server that has gone.
     ///
     /// # Errors
-    /// One line, when a server has the socket, or something else than a socket is in the way.
+    /// When a server has the socket, or something else than a socket is in the way.
     pub(crate) fn bind(unix: &UnixSocket, owner: Option<&Identity>) -> Result<(Socket, SocketFile), String> {
         let path = &unix.path;
         let refused = |why: &dyn Display| format!("-s {}: {why}; name another by -s", path.display());
@@ -80,7 +80,7 @@ pub(crate) fn remove(entry: &Entry, id: FileId, path: &Path) {
     }
 }
 
-/// The file whose lock says that the socket is in use.
+/// The file that is locked while the socket is in use.
 pub(crate) fn lock_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(".lock");
@@ -91,7 +91,7 @@ fn is_socket(stat: &FileStat) -> bool {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK
 }
 
-/// Gives the socket that was just bound to its owner, and says which file it is.
+/// Gives the socket that was just bound to its owner, and returns which file it is.
 fn own(entry: &Entry, owner: Option<&Identity>) -> io::Result<FileId> {
     let handle = entry.handle()?;
     let stat = fstat(&handle)?;

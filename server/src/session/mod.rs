@@ -1,5 +1,5 @@
-//! What a client's session is to the rest of the server, whatever protocol it speaks: it is given input, submits operations
-//! and says why it has stopped. It touches no socket and awaits nothing, so it is tested with byte strings.
+//! What a client's session is to the rest of the server, in any protocol: it goes through input, submits operations and
+//! returns why it has stopped. It touches no socket and awaits nothing, so it is tested with byte strings.
 
 pub(crate) mod peer;
 pub(crate) mod pending;

@@ -16,17 +16,19 @@ pub(crate) struct Pending<R> {
 
 #[derive(Debug)]
 struct Entry<R> {
+    waiting: Waiting<R>,
     /// In [`Pending::texts`].
     text: Range<usize>,
-    state: State<R>,
 }
 
+/// A reply that cannot be written yet.
 #[derive(Debug)]
-enum State<R> {
-    /// Its outcome is not there yet.
-    Awaited(R),
-    Answered(R, Outcome),
-    /// The text is the whole reply.
+pub(crate) enum Waiting<R> {
+    /// Its outcome is delivered later. Its text is the queue's name.
+    ForOutcome(R),
+    /// Its outcome is there, and it is behind a reply that awaits one. Its text is the queue's name.
+    WithOutcome(R, Outcome),
+    /// It needs no outcome, and is behind a reply that awaits one. Its text is the whole reply.
     Text,
 }
 
@@ -50,30 +52,18 @@ impl<R> Pending<R> {
         self.entries.is_empty()
     }
 
-    /// Adds a reply whose outcome is delivered later. `name`: the queue's.
-    pub(crate) fn push_awaited(&mut self, reply: R, name: &[u8]) {
-        self.push(State::Awaited(reply), name);
-    }
-
-    /// Adds a reply whose outcome is there, behind those that are not.
-    pub(crate) fn push_answered(&mut self, reply: R, name: &[u8], outcome: Outcome) {
-        self.push(State::Answered(reply, outcome), name);
-    }
-
-    /// Adds a reply that needs no outcome, behind those that do.
-    pub(crate) fn push_text(&mut self, text: &[u8]) {
-        self.push(State::Text, text);
-    }
-
-    #[inline]
-    fn push(&mut self, state: State<R>, text: &[u8]) {
-        let start = self.texts.len();
-        self.texts.extend_from_slice(text);
-        self.entries.push_back(Entry { text: start..self.texts.len(), state });
+    /// Adds a reply behind all others.
+    ///
+    /// # Panics
+    /// When it could be written at once: nothing is pending, and it awaits no outcome.
+    pub(crate) fn push(&mut self, waiting: Waiting<R>, text: &[u8]) {
         assert!(
-            matches!(self.entries[0].state, State::Awaited(_)),
+            !self.entries.is_empty() || matches!(waiting, Waiting::ForOutcome(_)),
             "what awaits no outcome is written at once when nothing is pending"
         );
+        let start = self.texts.len();
+        self.texts.extend_from_slice(text);
+        self.entries.push_back(Entry { waiting, text: start..self.texts.len() });
     }
 
     /// Takes the next outcome, and has all replies written that can be now.
@@ -82,16 +72,16 @@ impl<R> Pending<R> {
     /// When no outcome is awaited.
     pub(crate) fn deliver(&mut self, outcome: Outcome, mut write: impl FnMut(Ready<'_, R>)) {
         let mut delivered = Some(outcome);
-        while let Some(Entry { text, state }) =
-            self.entries.pop_front_if(|next| delivered.is_some() || !matches!(next.state, State::Awaited(_)))
+        while let Some(Entry { waiting, text }) =
+            self.entries.pop_front_if(|next| delivered.is_some() || !matches!(next.waiting, Waiting::ForOutcome(_)))
         {
             let text = &self.texts[text];
-            write(match state {
-                State::Awaited(reply) => {
+            write(match waiting {
+                Waiting::ForOutcome(reply) => {
                     Ready::Outcome(reply, text, delivered.take().expect("the first alone is written by it"))
                 }
-                State::Answered(reply, outcome) => Ready::Outcome(reply, text, outcome),
-                State::Text => Ready::Text(text),
+                Waiting::WithOutcome(reply, outcome) => Ready::Outcome(reply, text, outcome),
+                Waiting::Text => Ready::Text(text),
             });
         }
         assert!(delivered.is_none(), "an outcome that nothing awaits");
@@ -118,11 +108,11 @@ mod tests {
     #[test]
     fn replies_are_written_in_the_order_of_their_commands() {
         let mut pending = Pending::default();
-        pending.push_awaited(1, b"one");
-        pending.push_answered(2, b"two", Outcome::Empty);
-        pending.push_text(b"three");
-        pending.push_awaited(4, b"four");
-        pending.push_text(b"five");
+        pending.push(Waiting::ForOutcome(1), b"one");
+        pending.push(Waiting::WithOutcome(2, Outcome::Empty), b"two");
+        pending.push(Waiting::Text, b"three");
+        pending.push(Waiting::ForOutcome(4), b"four");
+        pending.push(Waiting::Text, b"five");
         let first = [
             text(Ready::Outcome(1, b"one", Outcome::Stored)),
             text(Ready::Outcome(2, b"two", Outcome::Empty)),
@@ -144,6 +134,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "what awaits no outcome is written at once")]
     fn what_could_be_written_is_not_kept() {
-        Pending::<u32>::default().push_text(b"late");
+        Pending::<u32>::default().push(Waiting::Text, b"late");
     }
 }

@@ -1,4 +1,4 @@
-//! `--check`: reads everything in a data directory, changes nothing, and says what is there.
+//! `--check`: reads everything in a data directory, changes nothing, and prints what is there.
 
 use std::io::{self, BufWriter, Write};
 
@@ -42,7 +42,7 @@ impl Sums {
 /// Prints a line for each queue, each damaged part and the whole.
 ///
 /// # Errors
-/// One line, when the directory cannot be read, or something is damaged.
+/// When the directory cannot be read, or something in it is damaged or missing.
 pub(crate) fn run(settings: &Settings) -> Result<(), String> {
     let inventory = DataDirectory::look_at(&settings.directory).map_err(|error| error.to_string())?;
     let mut out = BufWriter::new(io::stdout().lock());

@@ -17,7 +17,7 @@ const SHOWN_MAX: usize = 3;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Listed {
     pub(super) name: Vec<u8>,
-    /// As far as the other server knows.
+    /// By the counters of the other server.
     pub(super) waiting: u64,
 }
 
@@ -27,18 +27,19 @@ pub(super) struct Listing {
     queues: Vec<Listed>,
     kestrel: Vec<Listed>,
     bytes: usize,
-    unsayable: Unsayable,
+    unnameable: Unnameable,
 }
 
-/// Queues whose names no command can say.
+/// Queues whose names no command can contain.
 #[derive(Debug, Default)]
-pub(super) struct Unsayable {
+pub(super) struct Unnameable {
     count: usize,
     shown: Vec<String>,
 }
 
-impl Unsayable {
-    /// Says what became of them, if there are any.
+impl Unnameable {
+    /// # Errors
+    /// When there are any: they stay where they are.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.count == 0 {
             return Ok(());
@@ -83,9 +84,9 @@ impl Listing {
         Ok(())
     }
 
-    /// The queues whose names can be said, and those whose names cannot.
-    pub(super) fn finish(self) -> (Vec<Listed>, Unsayable) {
-        let Listing { mut queues, kestrel, mut unsayable, .. } = self;
+    /// The queues whose names a command can contain, and the others.
+    pub(super) fn finish(self) -> (Vec<Listed>, Unnameable) {
+        let Listing { mut queues, kestrel, mut unnameable, .. } = self;
         let names: HashSet<Vec<u8>> = kestrel.iter().map(|queue| queue.name.clone()).collect();
         let is_other_figure = |name: &[u8]| {
             let of = |figure: &[u8]| name.strip_suffix(figure).is_some_and(|queue| names.contains(queue));
@@ -95,14 +96,14 @@ impl Listing {
         queues.retain(|queue| {
             let is_name = is_queue_name(&queue.name);
             if !is_name {
-                unsayable.count += 1;
-                if unsayable.shown.len() < SHOWN_MAX {
-                    unsayable.shown.push(super::source::text(&queue.name));
+                unnameable.count += 1;
+                if unnameable.shown.len() < SHOWN_MAX {
+                    unnameable.shown.push(super::source::text(&queue.name));
                 }
             }
             is_name
         });
-        (queues, unsayable)
+        (queues, unnameable)
     }
 }
 
@@ -124,17 +125,17 @@ pub(super) fn named(name: &str) -> Result<Listed, String> {
 mod tests {
     use super::*;
 
-    fn listed(figures: &[&str]) -> (Vec<(String, u64)>, Unsayable) {
+    fn listed(figures: &[&str]) -> (Vec<(String, u64)>, Unnameable) {
         let mut listing = Listing::default();
         figures.iter().for_each(|figure| listing.add(figure.as_bytes()).expect("few figures"));
-        let (queues, unsayable) = listing.finish();
+        let (queues, unnameable) = listing.finish();
         let text = |name: Vec<u8>| String::from_utf8(name).expect("text");
-        (queues.into_iter().map(|queue| (text(queue.name), queue.waiting)).collect(), unsayable)
+        (queues.into_iter().map(|queue| (text(queue.name), queue.waiting)).collect(), unnameable)
     }
 
     fn names(figures: &[&str]) -> Vec<(String, u64)> {
-        let (queues, unsayable) = listed(figures);
-        assert_eq!(unsayable.check(), Ok(()));
+        let (queues, unnameable) = listed(figures);
+        assert_eq!(unnameable.check(), Ok(()));
         queues
     }
 
@@ -160,11 +161,11 @@ mod tests {
     }
 
     #[test]
-    fn names_that_no_command_can_say_are_left_and_told() {
+    fn queues_that_no_command_can_name_are_left_and_named() {
         let long = format!("{} 1/0", "x".repeat(QUEUE_NAME_BYTES_MAX + 1));
-        let (queues, unsayable) = listed(&[" 3/2", "a\tb 1/0", "good 1/0", "c\r 1/0", &long, "queue__items 3"]);
+        let (queues, unnameable) = listed(&[" 3/2", "a\tb 1/0", "good 1/0", "c\r 1/0", &long, "queue__items 3"]);
         assert_eq!(queues, [("good".to_string(), 1)]);
-        let reason = unsayable.check().unwrap_err();
+        let reason = unnameable.check().unwrap_err();
         assert!(reason.starts_with("5 queues") && reason.contains("\"\", \"a\\tb\", \"c\\r\" and others"), "{reason}");
     }
 

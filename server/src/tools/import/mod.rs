@@ -14,18 +14,19 @@ use shards::{DataDirectory, Op, Outcome, Shard, owner_of};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::process::settings::Settings;
-use listing::{Listed, Listing, Unsayable, named};
+use listing::{Listed, Listing, Unnameable, named};
 use source::{Head, Source, text};
 
 /// How often a full disk is tried again.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 const STOPPED: &str = "stopped by a signal; start again for the rest";
 
-/// Takes over all messages of `queues` at `source`, a host and port; no queues means all that it lists. Says on standard
-/// output what it moved.
+/// Takes over all messages of `queues` at `source`, a host and port; no queues means all that it lists. Prints
+/// what it moved.
 ///
 /// # Errors
-/// One line, which says what became of the message in hand. What was moved before stays here.
+/// When one of the two servers cannot go on, or a signal came; with what became of the message in hand. What was moved before
+/// stays here.
 pub(crate) fn run(settings: &Settings, source: &str, queues: &[String]) -> Result<(), String> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -45,9 +46,9 @@ pub(crate) fn run(settings: &Settings, source: &str, queues: &[String]) -> Resul
         stop,
         moved: 0,
     };
-    let (queues, unsayable) = match queues {
+    let (queues, unnameable) = match queues {
         [] => import.list()?,
-        given => (given.iter().map(|name| named(name)).collect::<Result<_, _>>()?, Unsayable::default()),
+        given => (given.iter().map(|name| named(name)).collect::<Result<_, _>>()?, Unnameable::default()),
     };
     let began = Instant::now();
     let moved = import.all(&queues);
@@ -58,7 +59,7 @@ pub(crate) fn run(settings: &Settings, source: &str, queues: &[String]) -> Resul
         queues.len(),
         settings.directory.display()
     );
-    moved.and(closed.map_err(|e| e.to_string())).and(unsayable.check())
+    moved.and(closed.map_err(|e| e.to_string())).and(unnameable.check())
 }
 
 struct Import {
@@ -71,7 +72,7 @@ struct Import {
 
 impl Import {
     /// The queues that the other server lists.
-    fn list(&mut self) -> Result<(Vec<Listed>, Unsayable), String> {
+    fn list(&mut self) -> Result<(Vec<Listed>, Unnameable), String> {
         self.source.send(b"stats queue\r\n")?;
         let mut listing = Listing::default();
         loop {

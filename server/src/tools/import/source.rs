@@ -1,4 +1,4 @@
-//! A connection to the server that is drained. What it says is held to limits: a line to a line's, a body to what the
+//! A connection to the server that is drained. What it sends is held to limits: a line to a line's, a body to what the
 //! caller makes of its pieces, and each wait to the next byte.
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use protocol::LINE_BYTES_MAX;
 
-/// How long the other server may say nothing.
+/// How long the other server may send nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long a message that is under way may take once a signal has come: it would be lost otherwise.
 const STOP_GRACE: Duration = Duration::from_secs(1);
@@ -42,10 +42,10 @@ impl Source {
             |what: &dyn std::fmt::Display| format!("--import {address}: {what}; it is host:port of a running server");
         // In a thread, since neither names nor connections can be waited for with an eye on the signals.
         let (sender, connected) = channel();
-        let wanted = address.to_string();
+        let there = address.to_string();
         thread::spawn(move || {
             // The other end is gone after a signal.
-            let _ = sender.send(TcpStream::connect(wanted));
+            let _ = sender.send(TcpStream::connect(there));
         });
         let stream = loop {
             match connected.recv_timeout(LOOK_EVERY) {
@@ -229,8 +229,8 @@ mod tests {
 
     #[test]
     fn a_head_is_whole_or_none() {
-        let wanted = Head { queue: b"q".to_vec(), flags: 7, bytes: 3 };
-        assert_eq!(head(b"VALUE q 7 3"), Some(wanted));
+        let expected = Head { queue: b"q".to_vec(), flags: 7, bytes: 3 };
+        assert_eq!(head(b"VALUE q 7 3"), Some(expected));
         for line in
             ["VALUE", "VALUE q 7", "VALUE q x 3", "VALUE q 7 -3", "VALUE q 7 4294967296", "VALUE q 7 3 1", "END"]
         {
