@@ -14,7 +14,7 @@ use shards::{FrameNumber, Op, ShardId};
 use crate::context::ShardContext;
 use crate::memcache::session::{Rules, Session};
 use crate::memcache::{control, trace};
-use crate::session::{Backend, Control, Sender, Step, Submitted};
+use crate::session::{Backend, Control, ReplySink, Step, Submitted};
 
 /// A client's conversation with the server.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(crate) struct Conversation {
 }
 
 /// What carries the bytes of a conversation: a stream, or datagrams.
-pub(crate) trait Carrier: Sender {
+pub(crate) trait Carrier: ReplySink {
     /// Waits for input, and has the conversation [go through it](Conversation::step). `None`: no more comes.
     ///
     /// # Errors
@@ -176,7 +176,7 @@ impl Conversation {
             answers.text(refusal);
             return Ok(());
         }
-        let mut client = control::Client { out: &mut answers.out, sender: carrier, sent: &mut counters.bytes_written };
+        let mut client = control::Client { out: &mut answers.out, sink: carrier, sent: &mut counters.bytes_written };
         control::answer(control, &self.context, &self.gather, &mut client).await
     }
 

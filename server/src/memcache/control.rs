@@ -8,7 +8,7 @@ use shards::pump::Gather;
 use crate::admin::ask;
 use crate::admin::report;
 use crate::context::ShardContext;
-use crate::session::{Control, Sender};
+use crate::session::{Control, ReplySink};
 
 /// A long answer leaves in pieces of this size, so that it is never held whole.
 const PIECE_BYTES: usize = 64 << 10;
@@ -18,7 +18,7 @@ const PIECE_BYTES: usize = 64 << 10;
 pub(crate) struct Client<'a, S> {
     /// Where the answer is written, or the rest of one that leaves in pieces.
     pub(crate) out: &'a mut Vec<u8>,
-    pub(crate) sender: &'a mut S,
+    pub(crate) sink: &'a mut S,
     /// Bytes that were sent.
     pub(crate) sent: &'a mut u64,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Client<'a, S> {
 ///
 /// # Errors
 /// When the client takes no more of an answer that leaves in pieces.
-pub(crate) async fn answer<S: Sender>(
+pub(crate) async fn answer<S: ReplySink>(
     control: Control,
     context: &ShardContext,
     gather: &Gather,
@@ -68,14 +68,14 @@ pub(crate) async fn answer<S: Sender>(
 }
 
 /// A line for each queue, of all shards, a piece at a time.
-async fn queues<S: Sender>(context: &ShardContext, gather: &Gather, client: &mut Client<'_, S>) -> io::Result<()> {
+async fn queues<S: ReplySink>(context: &ShardContext, gather: &Gather, client: &mut Client<'_, S>) -> io::Result<()> {
     let mut listing = ask::Listing::default();
     while let Some(lines) = listing.next(&context.handle, gather).await {
         for line in &lines {
             reply::queue_stat(client.out, &line.name, line.sets, line.gets);
         }
         if client.out.len() >= PIECE_BYTES {
-            client.sender.send(client.out, client.sent).await?;
+            client.sink.send(client.out, client.sent).await?;
             client.out.clear();
         }
         context.handle.pass().await;

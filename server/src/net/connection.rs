@@ -20,7 +20,7 @@ use crate::net::patience::Patience;
 use crate::net::socket::{WatchedSocket, unsent};
 use crate::process::permits::Permit;
 use crate::session::peer::Peer;
-use crate::session::{Control, Sender, Step};
+use crate::session::{Control, ReplySink, Step};
 
 /// A connection that waits for input keeps no buffer larger than this.
 const KEPT_BYTES: usize = 2 << 10;
@@ -171,7 +171,7 @@ impl Carrier for Connection {
     }
 }
 
-impl Sender for Connection {
+impl ReplySink for Connection {
     async fn send(&mut self, replies: &[u8], sent: &mut u64) -> io::Result<()> {
         self.send_waited = false;
         let mut left = replies;

@@ -20,7 +20,7 @@ use crate::conversation::{Carrier, Conversation};
 use crate::memcache::trace;
 use crate::net::ShardNet;
 use crate::session::peer::Peer;
-use crate::session::{Control, Sender, Step};
+use crate::session::{Control, ReplySink, Step};
 
 const HEADER_BYTES: usize = 8;
 /// The most bytes of an answer's datagram, header included: what passes most networks in one piece.
@@ -99,7 +99,7 @@ impl Carrier for Exchange<'_> {
     }
 }
 
-impl Sender for Exchange<'_> {
+impl ReplySink for Exchange<'_> {
     /// # Errors
     /// When the answer is longer than [`ANSWER_BYTES_MAX`].
     async fn send(&mut self, replies: &[u8], _: &mut u64) -> io::Result<()> {

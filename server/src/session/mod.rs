@@ -55,8 +55,8 @@ pub(crate) enum Control {
     Checkpoint,
 }
 
-/// Sends a client what it is answered.
-pub(crate) trait Sender {
+/// Takes the replies to a client.
+pub(crate) trait ReplySink {
     /// Sends replies. Adds to `sent` the bytes that went, those before an error too.
     ///
     /// # Errors

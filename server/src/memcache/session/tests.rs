@@ -194,3 +194,15 @@ fn zend_queues_greeting_destroys_no_message() {
     let off = replies_under(Rules { zend_greeting: false, ..RULES }, commands);
     assert_eq!(off, format!("STORED\r\nSTORED\r\n{message}{greeting}END\r\n"), "then it is a message like any other");
 }
+
+/// What looks at the server would otherwise be among what it looks at.
+#[test]
+fn commands_that_look_at_the_server_are_counted_and_not_timed() {
+    let (mut session, mut fake) = (Session::new(RULES), Fake::default());
+    let input = b"version\r\nstats latency\r\nget near\r\nbad\r\n";
+    let (done, step) = session.run(input, &mut fake);
+    assert_eq!(step, Step::Control(Control::StatsLatency));
+    assert_eq!((session.counters.commands, session.timed), (2, 1));
+    session.run(&input[done..], &mut fake);
+    assert_eq!((session.counters.commands, session.timed), (4, 3));
+}
