@@ -79,7 +79,7 @@ impl Conversation {
     pub(crate) async fn drive(&mut self, carrier: &mut impl Carrier) -> io::Result<()> {
         while let Some(mut step) = carrier.read(self).await? {
             loop {
-                let is_all = self.settle().await;
+                let is_all = self.finish_round().await;
                 if is_all && let Step::Control(control) = step {
                     self.answer(control, carrier).await?;
                 }
@@ -145,7 +145,7 @@ impl Conversation {
 
     /// Waits until replies are written and may be sent. Returns whether these are all; if not, it is called again once
     /// they are sent.
-    async fn settle(&mut self) -> bool {
+    async fn finish_round(&mut self) -> bool {
         if self.forwarded > 0 {
             self.gather.complete().await;
             while !self.session.has_much_to_send()
@@ -157,7 +157,7 @@ impl Conversation {
             }
         }
         let is_all = self.forwarded == 0;
-        assert_eq!(is_all, self.session.is_settled(), "every command has its reply");
+        assert_eq!(is_all, self.session.awaits_no_outcome(), "every command has its reply");
         self.count();
         self.context.handle.settled(mem::take(&mut self.frame_needed)).await;
         is_all
@@ -200,7 +200,7 @@ impl Conversation {
 }
 
 impl Drop for Conversation {
-    /// What was counted since it was settled last counts too: the bytes of the last replies, for one.
+    /// What was counted since the last round was finished counts too: the bytes of the last replies, for one.
     fn drop(&mut self) {
         self.count();
     }

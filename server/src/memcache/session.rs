@@ -356,7 +356,7 @@ impl Session {
     }
 
     /// Whether all replies are in [`Answers::out`].
-    pub(crate) fn is_settled(&self) -> bool {
+    pub(crate) fn awaits_no_outcome(&self) -> bool {
         self.pending.is_empty()
     }
 }

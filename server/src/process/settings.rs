@@ -77,7 +77,7 @@ impl Settings {
             return Err(format!("-t {shards} is not possible; it is 1 to {SHARDS_MAX}"));
         }
         if options.connections == 0 {
-            return Err("-c 0 would serve nobody; it is 1 or more".to_string());
+            return Err("-c 0 would serve no client; it is 1 or more".to_string());
         }
         let memory_bytes = sizes(options, machine::memory_bytes()?)?;
         // memcacheQ's rule: a Unix socket alone means no network, unless a port is asked for.

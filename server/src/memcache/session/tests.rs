@@ -66,7 +66,7 @@ fn replies_of(rules: Rules, fake: &mut Fake, input: &str) -> String {
         let (done, step) = session.run(input, fake);
         input = &input[done..];
         fake.later.drain(..).for_each(|outcome| session.deliver(outcome));
-        assert!(session.is_settled());
+        assert!(session.awaits_no_outcome());
         if !matches!(step, Step::RoundFull | Step::Stalled) {
             return String::from_utf8(session.answers.out).expect("text");
         }
@@ -148,7 +148,7 @@ fn a_get_of_many_names_is_answered_in_rounds() {
         let takes = fake.later.iter().filter(|outcome| matches!(outcome, Outcome::Message(_) | Outcome::Empty));
         assert!(takes.count() <= ROUND_FOREIGN_TAKES_MAX);
         fake.later.drain(..).for_each(|outcome| session.deliver(outcome));
-        assert!(session.is_settled());
+        assert!(session.awaits_no_outcome());
         output.append(&mut session.answers.out);
         rounds += 1;
         if step != Step::RoundFull {
