@@ -1,8 +1,6 @@
 //! A command line taken apart as getopt does it: `-drp22201`, `-p 22201`, `-vv`, `--port=22201`, `--port 22201`. What comes
 //! out is one option at a time by its long name, which is the form that argh reads.
 
-use std::ffi::OsString;
-
 /// A name is suggested for a mistyped one when at most so many letters are to be added, taken away or replaced.
 const SUGGESTION_EDITS_MAX: usize = 2;
 
@@ -21,6 +19,13 @@ pub(crate) struct Known {
     pub(crate) description: &'static str,
 }
 
+impl Known {
+    /// Whether its value is a path.
+    pub(crate) fn takes_path(&self) -> bool {
+        self.value.is_some_and(|word| ["FILE", "DIR"].contains(&word))
+    }
+}
+
 /// An option as it was given.
 #[derive(Debug)]
 pub(crate) struct Given<'a> {
@@ -32,10 +37,9 @@ pub(crate) struct Given<'a> {
 /// Takes the arguments apart.
 ///
 /// # Errors
-/// When an argument is no option, an option lacks its value or has one that it does not take, or an argument is not UTF-8.
-pub(crate) fn split(arguments: impl Iterator<Item = OsString>, known: &[Known]) -> Result<Vec<Given<'_>>, String> {
-    let arguments: Result<Vec<String>, String> = arguments.map(text).collect();
-    let mut rest = arguments?.into_iter();
+/// When an argument is no option, or an option lacks its value or has one that it does not take.
+pub(crate) fn split(arguments: impl Iterator<Item = String>, known: &[Known]) -> Result<Vec<Given<'_>>, String> {
+    let mut rest = arguments;
     let mut given = Vec::new();
     while let Some(argument) = rest.next() {
         match argument.strip_prefix('-') {
@@ -50,10 +54,6 @@ pub(crate) fn split(arguments: impl Iterator<Item = OsString>, known: &[Known]) 
         }
     }
     Ok(given)
-}
-
-fn text(argument: OsString) -> Result<String, String> {
-    argument.into_string().map_err(|argument| format!("{}: it is not UTF-8", argument.display()))
 }
 
 fn no_option(argument: &str) -> String {
@@ -167,7 +167,7 @@ mod tests {
     ];
 
     fn parts(line: &[&str]) -> Result<String, String> {
-        let given = split(line.iter().map(OsString::from), &KNOWN)?;
+        let given = split(line.iter().map(|argument| (*argument).to_string()), &KNOWN)?;
         Ok(in_long_form(&given).join(" "))
     }
 
@@ -219,9 +219,6 @@ mod tests {
         ] {
             assert_eq!(parts(line), Err(expected.to_string()), "{line:?}");
         }
-        use std::os::unix::ffi::OsStringExt;
-        let error = split(std::iter::once(OsString::from_vec(b"-H\xff".to_vec())), &KNOWN).expect_err("no text");
-        assert!(error.starts_with("-H") && error.ends_with("it is not UTF-8"), "{error}");
     }
 
     #[test]

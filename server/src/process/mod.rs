@@ -12,6 +12,7 @@ pub(crate) mod limits;
 pub(crate) mod logging;
 mod machine;
 pub(crate) mod options;
+mod path_text;
 pub(crate) mod paths;
 pub(crate) mod permits;
 pub(crate) mod pid_file;

@@ -11,8 +11,10 @@ use argh::{ArgsInfo, FlagInfoKind, FromArgs, Optionality};
 use shards::CommitMode;
 
 use crate::process::entry::FileId;
-use crate::process::getopt::{self, Known};
+use crate::process::getopt::{self, Given, Known};
 use crate::process::help;
+use crate::process::path_text;
+use crate::process::path_text::decode as path;
 use crate::process::values::{commit_mode, file_id, number, octal};
 
 /// Where the server listens without `-l`.
@@ -30,7 +32,7 @@ pub(crate) struct Arguments {
     pub(crate) udp_port: u16,
 
     /// unix socket
-    #[argh(option, short = 's', arg_name = "FILE")]
+    #[argh(option, short = 's', arg_name = "FILE", from_str_fn(path))]
     pub(crate) unix_socket: Option<PathBuf>,
 
     /// access mask of the Unix socket, octal [default: 0700]
@@ -51,7 +53,7 @@ pub(crate) struct Arguments {
     pub(crate) idle_timeout: u32,
 
     /// data directory [default: rushq-data]
-    #[argh(option, short = 'H', arg_name = "DIR", default = "PathBuf::from(\"rushq-data\")")]
+    #[argh(option, short = 'H', arg_name = "DIR", default = "PathBuf::from(\"rushq-data\")", from_str_fn(path))]
     pub(crate) home: PathBuf,
 
     /// bytes of the largest body [default: 1048576]
@@ -109,7 +111,7 @@ pub(crate) struct Arguments {
     pub(crate) user: Option<String>,
 
     /// file that holds the process id while the server runs
-    #[argh(option, short = 'P', arg_name = "FILE")]
+    #[argh(option, short = 'P', arg_name = "FILE", from_str_fn(path))]
     pub(crate) pid_file: Option<PathBuf>,
 
     /// most seconds that a stop waits for clients that are reading their replies [default: 60]
@@ -147,7 +149,7 @@ pub(crate) struct Arguments {
     pub(crate) statistics_seconds: u32,
 
     /// file that the log is appended to, opened again at SIGHUP [default: standard error]
-    #[argh(option, arg_name = "FILE")]
+    #[argh(option, arg_name = "FILE", from_str_fn(path))]
     pub(crate) log_file: Option<PathBuf>,
 
     /// print the license
@@ -179,11 +181,11 @@ pub(crate) struct Arguments {
     extent_pages: Option<String>,
 
     /// removes this file when standard input ends: what rushq starts itself as
-    #[argh(option, hidden_help, arg_name = "FILE")]
+    #[argh(option, hidden_help, arg_name = "FILE", from_str_fn(path))]
     pub(crate) keep_pid_file: Option<PathBuf>,
 
     /// the same for a Unix socket, and for the file beside it
-    #[argh(option, hidden_help, arg_name = "FILE")]
+    #[argh(option, hidden_help, arg_name = "FILE", from_str_fn(path))]
     pub(crate) keep_socket: Option<PathBuf>,
 
     /// the device and inode of the socket's file
@@ -232,9 +234,14 @@ impl Arguments {
     /// When an option is not known, or its value is missing or is none that it takes.
     fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Asked, String> {
         let known = known();
-        let given = getopt::split(arguments, &known)?;
+        let given = getopt::split(arguments.map(|argument| path_text::encode(&argument)), &known)?;
         if given.iter().any(|given| given.option.long == "--help") {
             return Ok(Asked::Text(help::text(Arguments::get_args_info().description, &known)));
+        }
+        for Given { option, value } in &given {
+            if !option.takes_path() && value.as_deref().is_some_and(|value| !path_text::is_plain(value)) {
+                return Err(format!("{}: its value is not UTF-8", option.long));
+            }
         }
         let long_form = getopt::in_long_form(&given);
         let long_form: Vec<&str> = long_form.iter().map(String::as_str).collect();
@@ -396,6 +403,20 @@ pub(crate) mod tests {
         ] {
             assert_eq!(try_parse(line).map(|_| ()), Err(expected.to_string()), "{line}");
         }
+    }
+
+    /// A path on Linux need not be UTF-8; all else is.
+    #[test]
+    fn a_path_may_be_any_bytes() {
+        use std::os::unix::ffi::{OsStrExt, OsStringExt};
+        let parse = |argument: &[u8]| Arguments::parse(std::iter::once(OsString::from_vec(argument.to_vec())));
+        match parse(b"-H/f\xfcr") {
+            Ok(Asked::Run(arguments)) => assert_eq!(arguments.home.as_os_str().as_bytes(), b"/f\xfcr"),
+            other => panic!("{other:?}"),
+        }
+        let error = parse(b"-uf\xfcr").expect_err("no path");
+        assert_eq!(error, "--user: its value is not UTF-8");
+        parse(b"--f\xfcr").expect_err("no option");
     }
 
     #[test]
