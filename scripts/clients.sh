@@ -15,7 +15,7 @@ npm_packages=(memcached@2.2.2 hashring@3.2.0 connection-parse@0.0.7 simple-lru-c
 if [ $# -gt 0 ]; then
     rushq="$1"
 else
-    cargo build -p rushq
+    cargo build --locked -p rushq
     rushq="${CARGO_TARGET_DIR:-target}/debug/rushq"
 fi
 
@@ -94,6 +94,17 @@ for client in memcache memcached tutorials zend_queue; do
     timeout 60 php "$here/php_$client.php" "$port"
 done
 timeout 60 node "$here/node_memcached.js" "$port"
+
+# The README's examples, as they are written but for the port.
+example() {
+    local output
+    sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" README.md | sed "1d;\$d;s/22201/$port/" >"$scratch/example.$1"
+    output="$(timeout 60 "${@:2}" "$scratch/example.$1" 2>&1)" || true
+    [ "$output" = "seat 14, A" ] || { echo "README.md, example of $1: $output" >&2; exit 1; }
+    echo "README.md, example of $1: seat 14, A"
+}
+example php php
+example python "$python"
 
 # All at once. The consumers are there before the first message, and the last of them ends when the queue is empty after
 # the producers are done.

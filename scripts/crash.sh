@@ -13,4 +13,4 @@ export RUSHQ_MOVE_KILLS="${RUSHQ_MOVE_KILLS:-100}"
 export RUSHQ_MOVED_MESSAGES="${RUSHQ_MOVED_MESSAGES:-1000000}"
 export RUSHQ_POWER_CUTS="${RUSHQ_POWER_CUTS:-200}"
 
-exec cargo test --release -p rushq --test it -- --nocapture --test-threads 1 crash:: checkpoint_kills:: power_cut:: resharding::
+exec cargo test --locked --release -p rushq --test it -- --nocapture --test-threads 1 crash:: checkpoint_kills:: power_cut:: resharding::

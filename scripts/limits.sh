@@ -15,4 +15,4 @@ export RUSHQ_SIGNALS="${RUSHQ_SIGNALS:-10000}"
 export RUSHQ_SIGNAL_MEGABYTES="${RUSHQ_SIGNAL_MEGABYTES:-2048}"
 
 # One at a time: what they measure is memory and time.
-exec cargo test --release -p rushq --test it -- --nocapture --test-threads 1 limits:: hostile::idle_connections_cost_little signals::signals_in_a_hail_are_survived
+exec cargo test --locked --release -p rushq --test it -- --nocapture --test-threads 1 limits:: hostile::idle_connections_cost_little signals::signals_in_a_hail_are_survived

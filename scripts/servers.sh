@@ -48,9 +48,9 @@ choose() {
 
 build() {
     if [ -n "${RUSHQ_BINARY:-}" ]; then
-        cargo build --release --quiet -p rushq-bench
+        cargo build --locked --release --quiet -p rushq-bench
     else
-        cargo build --release --quiet -p rushq -p rushq-bench
+        cargo build --locked --release --quiet -p rushq -p rushq-bench
     fi
     if ! taskset -c "$server_core" true || ! taskset -c "$load_core" true; then
         echo "server and load need a core each; SERVER_CORE and LOAD_CORE say which (0 and 1)" >&2

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 export ROUNDS="${ROUNDS:-20}"
 
 # One test at a time, so that the last seed that was begun is the one that failed.
-cargo test -p shards --test it -- --nocapture --test-threads 1 simulate:: | awk '
+cargo test --locked -p shards --test it -- --nocapture --test-threads 1 simulate:: | awk '
     /SEED=[0-9]+$/ {
         seed = $0
         sub(/.*SEED=/, "", seed)

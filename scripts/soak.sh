@@ -10,4 +10,4 @@ export RUSHQ_SOAK_SECONDS="${1:-1800}"
 export RUSHQ_SOAK_CYCLE_SECONDS="${RUSHQ_SOAK_CYCLE_SECONDS:-50}"
 export RUSHQ_SOAK_SEGMENT_BYTES="${RUSHQ_SOAK_SEGMENT_BYTES:-67108864}"
 
-exec cargo test --release -p rushq --test it -- --nocapture soak::
+exec cargo test --locked --release -p rushq --test it -- --nocapture soak::

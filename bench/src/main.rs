@@ -1,4 +1,4 @@
-//! `rushq-bench` puts load on a memcache queue server, over the wire, and says how it held up.
+#![doc = include_str!("../README.md")]
 
 mod answers;
 mod beside;
@@ -17,13 +17,27 @@ mod verify;
 mod worker;
 mod workload;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-use options::Arguments;
+use options::{Arguments, Asked};
+
+/// Of a command line that cannot be understood.
+const USAGE_STATUS: u8 = 2;
 
 fn main() -> ExitCode {
-    let options = Arguments::parse();
+    let options = match Arguments::read(std::env::args_os().skip(1)) {
+        Ok(Asked::Run(options)) => options,
+        Ok(Asked::Text(text)) => {
+            // A reader that has seen enough may have closed the pipe.
+            let _ = io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(reason) => {
+            eprintln!("rushq-bench: {reason}; rushq-bench --help lists all options");
+            return ExitCode::from(USAGE_STATUS);
+        }
+    };
     let outcome = options.check().and_then(|()| {
         if !options.compare.is_empty() {
             return report::compare(&options).map(|()| true);

@@ -1,147 +1,178 @@
 //! The command line.
+//!
+//! argh makes values of it. It takes no `--port=1` and no `-p1`, so `forms` takes those apart before. Which options there are is
+//! said once, by [`Arguments`]: `forms` and `help` get them from argh.
 
 mod check;
+mod forms;
+mod help;
+mod together;
 mod values;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use argh::{ArgsInfo, FromArgs};
 
 use crate::beside::Load;
+use values::{number, whole};
 
 pub(crate) use values::{Pattern, Protocol, Ratio, Sizes};
 
 /// How long a run may take that is limited by its requests alone.
 const REQUESTS_TIME_MAX: Duration = Duration::from_secs(600);
 const TEST_TIME_DEFAULT: Duration = Duration::from_secs(5);
-/// What would have another meaning, or none, with --beside.
-const BESIDE_NOT: [&str; 16] = [
-    "clients",
-    "threads",
-    "requests",
-    "ratio",
-    "pipeline",
-    "data_size_range",
-    "key_minimum",
-    "key_maximum",
-    "key_pattern",
-    "rate",
-    "rate_limiting",
-    "producers",
-    "consumers",
-    "verify",
-    "rush",
-    "restart_command",
-];
 
 /// Puts load on a memcache queue server: set appends a message to a queue, get takes one. Names and meanings of the
 /// options are memtier_benchmark's where it has them; the defaults are for queues: 64 of them, as many gets as sets.
-#[derive(Parser, Debug, Clone, PartialEq)]
-#[command(name = "rushq-bench", version, args_override_self = true)]
+#[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 pub(crate) struct Arguments {
-    /// Host name or address of the server
-    #[arg(short, long, default_value = "127.0.0.1")]
+    /// host name or address of the server [default: 127.0.0.1]
+    #[argh(option, short = 's', arg_name = "HOST", default = "String::from(\"127.0.0.1\")")]
     pub(crate) server: String,
-    /// Port of the server
-    #[arg(short = 'p', long, default_value = "22201")]
+
+    /// port of the server [default: 22201]
+    #[argh(option, short = 'p', arg_name = "N", default = "22201", from_str_fn(whole))]
     pub(crate) port: u16,
-    /// What the server speaks; redis is sent RPUSH and LPOP
-    #[arg(short = 'P', long, value_enum, default_value = "memcache_text")]
+
+    /// what the server speaks: memcache_text, or redis, which is sent RPUSH and LPOP [default: memcache_text]
+    #[argh(option, short = 'P', arg_name = "PROTOCOL", default = "Protocol::Memcache")]
     pub(crate) protocol: Protocol,
-    /// Clients of each thread, one connection each
-    #[arg(short = 'c', long, default_value = "50")]
+
+    /// clients of each thread, one connection each [default: 50]
+    #[argh(option, short = 'c', arg_name = "N", default = "50", from_str_fn(whole))]
     pub(crate) clients: usize,
-    /// Threads (memtier: 4)
-    #[arg(short = 't', long, default_value = "1")]
+
+    /// threads; memtier: 4 [default: 1]
+    #[argh(option, short = 't', arg_name = "N", default = "1", from_str_fn(whole))]
     pub(crate) threads: usize,
-    /// Requests of each client, instead of --test-time; ends after 600 seconds at the latest
-    #[arg(short = 'n', long, conflicts_with = "test_time")]
+
+    /// requests of each client, instead of --test-time; ends after 600 seconds at the latest
+    #[argh(option, short = 'n', arg_name = "N", from_str_fn(whole))]
     pub(crate) requests: Option<u64>,
-    /// Seconds that the run takes; 5 without -n
-    #[arg(long, visible_alias = "seconds", value_name = "SECONDS")]
+
+    /// seconds that the run takes, 5 without -n; also --seconds
+    #[argh(option, arg_name = "SECONDS", from_str_fn(number))]
     pub(crate) test_time: Option<f64>,
-    /// Sets to gets (memtier: 1:10)
-    #[arg(long, default_value = "1:1")]
+
+    /// sets to gets; memtier: 1:10 [default: 1:1]
+    #[argh(option, arg_name = "SETS:GETS", default = "Ratio { sets: 1, gets: 1 }")]
     pub(crate) ratio: Ratio,
-    /// Requests of a connection that may be unanswered. A closed loop sends them as one batch, waits for all the
-    /// answers, and sends the next; with a rate, each goes out when it is due and the connection has room
-    #[arg(long, default_value = "1")]
+
+    /// requests of a connection that may be unanswered. A closed loop sends them as one batch, waits for all the
+    /// answers, and sends the next; with a rate, each goes out when it is due and the connection has room [default: 1]
+    #[argh(option, arg_name = "N", default = "1", from_str_fn(whole))]
     pub(crate) pipeline: usize,
-    /// Bytes of a message (memtier: 32)
-    #[arg(short = 'd', long, default_value = "100")]
+
+    /// bytes of a message; memtier: 32 [default: 100]
+    #[argh(option, short = 'd', arg_name = "BYTES", default = "100", from_str_fn(whole))]
     pub(crate) data_size: usize,
-    /// Bytes of a message, at random between the two
-    #[arg(long, value_name = "MIN-MAX")]
+
+    /// bytes of a message, at random between the two
+    #[argh(option, arg_name = "MIN-MAX")]
     pub(crate) data_size_range: Option<Sizes>,
-    /// What the queues' names begin with; a number follows (memtier: memtier-)
-    #[arg(long, default_value = "q")]
+
+    /// what the queues' names begin with; a number follows; memtier: memtier- [default: q]
+    #[argh(option, arg_name = "PREFIX", default = "String::from(\"q\")")]
     pub(crate) key_prefix: String,
-    /// Number of the first queue
-    #[arg(long, default_value = "0")]
+
+    /// number of the first queue [default: 0]
+    #[argh(option, arg_name = "N", default = "0", from_str_fn(whole))]
     pub(crate) key_minimum: u32,
-    /// Number of the last queue (memtier: 10000000)
-    #[arg(long, default_value = "63")]
+
+    /// number of the last queue; memtier: 10000000 [default: 63]
+    #[argh(option, arg_name = "N", default = "63", from_str_fn(whole))]
     pub(crate) key_maximum: u32,
-    /// Which queues sets and gets go to: R:R at random, S:S one after the other
-    #[arg(long, default_value = "R:R")]
+
+    /// which queues sets and gets go to: R:R at random, S:S one after the other [default: R:R]
+    #[argh(option, arg_name = "PATTERN", default = "Pattern::Random")]
     pub(crate) key_pattern: Pattern,
-    /// Requests per second of each connection, on a schedule that does not wait for the server: latency counts from
+
+    /// requests per second of each connection, on a schedule that does not wait for the server: latency counts from
     /// when a request was due
-    #[arg(long, value_name = "RATE", conflicts_with_all = ["rate", "consumer_rate"])]
+    #[argh(option, arg_name = "RATE", from_str_fn(number))]
     pub(crate) rate_limiting: Option<f64>,
-    /// The same for all connections together; with --producers, for the producers
-    #[arg(long)]
+
+    /// requests per second of all connections together, on the same schedule; with --producers, of the producers
+    #[argh(option, arg_name = "RATE", from_str_fn(number))]
     pub(crate) rate: Option<f64>,
-    /// Connections that only set, in all threads together, instead of --clients with --ratio; -n is for them alone
-    #[arg(long, value_name = "CONNECTIONS", conflicts_with_all = ["clients", "ratio", "rush"])]
+
+    /// connections that only set, in all threads together, instead of --clients with --ratio; -n is for them alone
+    #[argh(option, arg_name = "N", from_str_fn(whole))]
     pub(crate) producers: Option<usize>,
-    /// Connections that only get, over and over, as long as there are producers at work
-    #[arg(long, value_name = "CONNECTIONS", conflicts_with_all = ["clients", "ratio", "rush"])]
+
+    /// connections that only get, over and over, as long as there are producers at work
+    #[argh(option, arg_name = "N", from_str_fn(whole))]
     pub(crate) consumers: Option<usize>,
-    /// Gets per second of all the consumers together; without it they poll as fast as they are answered
-    #[arg(long, value_name = "RATE")]
+
+    /// gets per second of all the consumers together; without it they poll as fast as they are answered
+    #[argh(option, arg_name = "RATE", from_str_fn(number))]
     pub(crate) consumer_rate: Option<f64>,
-    /// Stamps every message, empties the queues at the end, and fails if a message was lost, doubled, reordered,
-    /// corrupted, in the wrong queue, or not of this run: begin with empty queues, or with another --key-prefix
-    #[arg(long)]
+
+    /// stamp every message, empty the queues at the end, and fail if a message was lost, doubled, reordered, corrupted,
+    /// in the wrong queue, or not of this run: begin with empty queues, or with another --key-prefix
+    #[argh(switch)]
     pub(crate) verify: bool,
-    /// Ticket rush: all connect, and in the same instant send -n sets each (1 without it) to one queue, which is then
+
+    /// ticket rush: all connect, and in the same instant send -n sets each (1 without it) to one queue, which is then
     /// worked off and verified
-    #[arg(long, conflicts_with_all = ["test_time", "ratio", "rate", "rate_limiting", "consumer_rate"])]
+    #[argh(switch)]
     pub(crate) rush: bool,
-    /// Measures what a client feels beside a load, which is put on by other connections: the time of a set and of the get
-    /// behind it, with one request in flight, for --test-time seconds each. Of the other options -s, -p, -d, --key-prefix
-    /// and those of the results count
-    #[arg(long, value_name = "LOAD", value_enum, value_delimiter = ',', num_args = 1.., conflicts_with_all = BESIDE_NOT)]
+
+    /// measure what a client feels beside a load, which is put on by other connections: the time of a set and of the
+    /// get behind it, with one request in flight, for --test-time seconds each. Of the other options -s, -p, -d,
+    /// --key-prefix and those of the results count. Several loads have spaces or commas between them
+    #[argh(option, arg_name = "LOAD")]
     pub(crate) beside: Vec<Load>,
-    /// A shell command that restarts the server in the middle of the run; connections that it breaks are made again
-    #[arg(long, value_name = "COMMAND")]
+
+    /// a shell command that restarts the server in the middle of the run; connections that it breaks are made again
+    #[argh(option, arg_name = "COMMAND")]
     pub(crate) restart_command: Option<String>,
-    /// When to restart; in the middle of --test-time without it
-    #[arg(long, value_name = "SECONDS", requires = "restart_command")]
+
+    /// when to restart; in the middle of --test-time without it
+    #[argh(option, arg_name = "SECONDS", from_str_fn(number))]
     pub(crate) restart_after: Option<f64>,
-    /// Process whose CPU time is the server's
-    #[arg(long, value_name = "PID")]
+
+    /// process whose CPU time is the server's
+    #[argh(option, arg_name = "PID", from_str_fn(whole))]
     pub(crate) server_pid: Option<u32>,
-    /// Leaves out the latency distribution
-    #[arg(long)]
+
+    /// leave out the latency distribution
+    #[argh(switch)]
     pub(crate) hide_histogram: bool,
-    /// Writes everything to a file, as JSON
-    #[arg(long, value_name = "FILE")]
+
+    /// write everything to a file, as JSON
+    #[argh(option, arg_name = "FILE")]
     pub(crate) json_out_file: Option<PathBuf>,
-    /// Writes a page with plots to a file
-    #[arg(long, value_name = "FILE")]
+
+    /// write a page with plots to a file
+    #[argh(option, arg_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// What the result is called in a comparison: CASE/SERVER
-    #[arg(long, default_value = "")]
+
+    /// what the result is called in a comparison: CASE/SERVER
+    #[argh(option, arg_name = "LABEL", default = "String::new()")]
     pub(crate) label: String,
-    /// Runs nothing, but compares results that --json-out-file wrote
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+
+    /// run nothing, but compare results that --json-out-file wrote; several have spaces between them
+    #[argh(option, arg_name = "FILE")]
     pub(crate) compare: Vec<PathBuf>,
-    /// The server that the others are compared to; without it, the first
-    #[arg(long, value_name = "SERVER", requires = "compare")]
+
+    /// the server that the others are compared to; without it, the first
+    #[argh(option, arg_name = "SERVER")]
     pub(crate) baseline: Option<String>,
+
+    /// print the version
+    #[argh(switch, short = 'V')]
+    version: bool,
+}
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Run(Box<Arguments>),
+    /// Something to print.
+    Text(String),
 }
 
 /// What a connection does.
@@ -154,6 +185,25 @@ pub(crate) enum Role {
 }
 
 impl Arguments {
+    /// Reads a command line, which is without the program's name.
+    ///
+    /// # Errors
+    /// When an option is not known, its value is missing or is none that it takes, or two exclude each other.
+    pub(crate) fn read(words: impl Iterator<Item = OsString>) -> Result<Asked, String> {
+        let flags = help::flags();
+        let given = forms::split(words, flags)?;
+        if given.iter().any(|given| given.name == "--help") {
+            return Ok(Asked::Text(help::text(Arguments::get_args_info().description, flags)));
+        }
+        together::check(&given)?;
+        let long_form = forms::in_long_form(&given, flags);
+        let arguments = Arguments::from_args(&["rushq-bench"], &long_form).map_err(|exit| one_line(&exit.output))?;
+        if arguments.version {
+            return Ok(Asked::Text(format!("rushq-bench {}\n", env!("CARGO_PKG_VERSION"))));
+        }
+        Ok(Asked::Run(Box::new(arguments)))
+    }
+
     /// What each connection does, in the order in which the threads are given them.
     pub(crate) fn roles(&self) -> Vec<Role> {
         if self.has_populations() {
@@ -212,14 +262,57 @@ impl Arguments {
     }
 }
 
+/// What argh says of a value, in one line: `option '--port' with value 'x': it is a whole number from 0 to 65535`.
+fn one_line(output: &str) -> String {
+    let line = output.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.strip_prefix("Error parsing ").map_or_else(|| line.clone(), String::from)
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn parse(line: &str) -> Result<Arguments, String> {
-        let words = std::iter::once("rushq-bench").chain(line.split_whitespace());
-        let options = Arguments::try_parse_from(words).map_err(|error| error.to_string())?;
-        options.check().map(|()| options)
+        match Arguments::read(line.split_whitespace().map(OsString::from))? {
+            Asked::Run(arguments) => arguments.check().map(|()| *arguments),
+            Asked::Text(text) => panic!("{line}: {text}"),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_that_the_help_names() {
+        let mut line = String::new();
+        for flag in help::flags() {
+            if let Some((_, default)) = flag.description.split_once("[default: ") {
+                line.push_str(&format!("{} {} ", flag.long, default.trim_end_matches(']')));
+            }
+        }
+        assert_eq!(parse("").unwrap(), parse(&line).unwrap(), "{line}");
+        assert_eq!(line.matches("--").count(), 12, "{line}");
+    }
+
+    #[test]
+    fn what_is_no_value_is_named_in_a_line() {
+        for (line, expected) in [
+            ("-n x", "option '--requests' with value 'x': it is a whole number from 0 to 18446744073709551615"),
+            ("-p65536", "option '--port' with value '65536': it is a whole number from 0 to 65535"),
+            (
+                "--ratio=0:0",
+                "option '--ratio' with value '0:0': a ratio is two numbers, sets:gets, that are not both 0",
+            ),
+            ("--rate fast", "option '--rate' with value 'fast': it is a number"),
+            ("-P telnet", "option '--protocol' with value 'telnet': it is memcache_text or redis"),
+        ] {
+            assert_eq!(parse(line).unwrap_err(), expected);
+        }
+        assert!(parse("--beside sets,nothing").unwrap_err().contains("'nothing': it is one of none, sets-noreply, "));
+    }
+
+    #[test]
+    fn loads_have_commas_or_spaces_between_them() {
+        for line in ["--beside none,sets", "--beside none sets", "--beside=none --beside sets"] {
+            assert_eq!(parse(line).unwrap().beside, [Load::None, Load::Sets], "{line}");
+        }
     }
 
     #[test]

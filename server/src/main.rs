@@ -1,12 +1,4 @@
-//! rushq: a persistent message queue server that speaks the memcache text protocol.
-//!
-//! This binary is glue. What a message goes through lies in the libraries: `protocol` (bytes to commands), `shards` (who
-//! does it), `storage` (where it stays). Here are the parts that touch the machine: the [`process`] and its options, the
-//! sockets and connections ([`net`]), and the [`executors`].
-//!
-//! Architecture invariants: `conversation` has the only loop that serves a client, on a stream or by datagrams; `net` alone
-//! touches sockets; `memcache` alone turns commands into operations on queues, and outcomes into replies; `admin` alone asks
-//! shards about themselves. What imports what has one direction, which `tests/it/arrows.rs` has as a list.
+#![doc = include_str!("../README.md")]
 
 mod admin;
 mod context;

@@ -1,11 +1,4 @@
-//! Who owns a queue, what a shard does, and how shards talk to each other.
-//!
-//! A shard is one thread that owns its queues outright. [`Shard`] is its plain, synchronous state; [`Router`] decides
-//! what goes to which other shard and when; [`Engine`] is both, and decides when an outcome may be told. All are tested
-//! without threads. Only the [`pump`] knows glommio.
-//!
-//! Architecture invariants: a shard never waits for another one to take a message, and shares no memory with it. Nothing
-//! here knows the protocol, or what a connection is.
+#![doc = include_str!("../README.md")]
 
 mod commit;
 mod data;

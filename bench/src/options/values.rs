@@ -2,17 +2,37 @@
 
 use std::str::FromStr;
 
-use clap::ValueEnum;
-
 /// What the server speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// memcache's text protocol
-    #[value(name = "memcache_text")]
+    /// memcache's text protocol.
     Memcache,
-    /// redis' protocol, with a list for a queue
-    #[value(name = "redis")]
+    /// redis' protocol, with a list for a queue.
     Redis,
+}
+
+impl FromStr for Protocol {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Protocol, String> {
+        match text {
+            "memcache_text" => Ok(Protocol::Memcache),
+            "redis" => Ok(Protocol::Redis),
+            _ => Err(String::from("it is memcache_text or redis")),
+        }
+    }
+}
+
+/// A whole number of the type that its option has.
+pub(super) fn whole<T: TryFrom<u64>>(digits: &str) -> Result<T, String> {
+    let most = u64::MAX >> (u64::BITS as usize - 8 * size_of::<T>());
+    let number = digits.parse::<u64>().ok().and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| format!("it is a whole number from 0 to {most}"))
+}
+
+/// Seconds, or a rate.
+pub(super) fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| String::from("it is a number"))
 }
 
 /// So many sets are followed by so many gets.

@@ -43,7 +43,9 @@ fn the_longest_time_is_seen() {
 fn a_load_that_is_not_taken_fails_and_the_next_is_measured() {
     let run = bench(Fake::start(Mischief::Refuse).port(), "--beside sets,none --seconds 0.1");
     assert_eq!(run.code, Some(1), "{run:#?}");
-    assert!(load(&run, "sets")["failure"].as_str().unwrap().contains("answered NOT_STORED, not STORED"), "{run:#?}");
+    // Whether the load or the client beside it is refused first is chance.
+    let sets = load(&run, "sets")["failure"].as_str().unwrap();
+    assert!(sets.contains("answered NOT_STORED, not STORED") || sets.contains("answered NotStored"), "{run:#?}");
     assert!(load(&run, "none")["failure"].as_str().unwrap().contains("NotStored"), "{run:#?}");
 }
 

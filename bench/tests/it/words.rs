@@ -16,6 +16,20 @@ fn hits_are_told_from_misses() {
     assert_eq!(run.code, Some(0));
 }
 
+/// They come as far as the server, which is not there.
+#[test]
+fn the_command_lines_of_the_readme_are_understood() {
+    let readme = include_str!("../../README.md");
+    let lines: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("target/release/rushq-bench ")).collect();
+    assert!(lines.len() >= 4, "{lines:?}");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for line in lines {
+        let output = command(line).args(["-p", &port.to_string()]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("cannot reach"), "rushq-bench {line}: {said}");
+    }
+}
+
 #[test]
 fn refusals_are_no_errors() {
     let run = bench(Fake::start(Mischief::Refuse).port(), "-n 10 -c 2 --pipeline 3");
@@ -53,4 +67,16 @@ fn help_says_where_it_differs_from_memtier() {
     let help = command("--help").output().unwrap();
     let text = String::from_utf8(help.stdout).unwrap();
     assert!(text.contains("memtier: 1:10") && text.contains("--rate-limiting"), "{text}");
+}
+
+#[test]
+fn a_bad_command_line_is_one_line_and_status_2() {
+    for (line, named) in
+        [("--ratio 0:0", "--ratio"), ("-c 1 --colour", "--colour"), ("-n 1 --seconds 1", "--test-time")]
+    {
+        let output = command(line).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.lines().count() == 1 && text.contains(named) && text.contains("--help"), "{text}");
+    }
 }

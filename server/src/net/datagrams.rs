@@ -1,5 +1,4 @@
-//! memcached's UDP: a datagram is a request, behind a header of request id, sequence number, datagram count and zero, 16
-//! bits each, big-endian. The answer has the same header on each of its datagrams. Nothing is sent twice, by either side.
+//! memcached's UDP: one request a datagram, and an answer of a few datagrams. Nothing is sent twice, by either side.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
@@ -13,7 +12,7 @@ use glommio::timer::sleep;
 use glommio::{Task, spawn_local};
 use log::log_enabled;
 use nix::sys::socket::MsgFlags;
-use protocol::reply;
+use protocol::{datagram, reply};
 use socket2::Socket;
 
 use crate::conversation::{Carrier, Conversation};
@@ -22,42 +21,16 @@ use crate::net::ShardNet;
 use crate::session::peer::Peer;
 use crate::session::{Control, ReplySink, Step};
 
-const HEADER_BYTES: usize = 8;
-/// The most bytes of an answer's datagram, header included: what passes most networks in one piece.
-const DATAGRAM_BYTES_MAX: usize = 1400;
 /// The largest datagram there is.
 const READ_BYTES: usize = 64 << 10;
 /// The most datagrams of an answer. A sender can be forged, and then its victim gets the answer: so a small request has no
 /// answer without bound.
 const ANSWER_DATAGRAMS_MAX: usize = 8;
-const ANSWER_BYTES_MAX: usize = ANSWER_DATAGRAMS_MAX * (DATAGRAM_BYTES_MAX - HEADER_BYTES);
+const ANSWER_BYTES_MAX: usize = ANSWER_DATAGRAMS_MAX * datagram::ANSWER_PIECE_BYTES_MAX;
 /// Requests that a shard has under way; while there are more, the kernel drops what comes.
 const UNDER_WAY_MAX: usize = 1024;
 /// How long receiving pauses when it fails, or when too many requests are under way.
 const PAUSE: Duration = Duration::from_millis(1);
-
-/// The request in a datagram and its id. `Err`: its header counts more datagrams than this one. `None`: it is not of
-/// this protocol.
-fn request(datagram: &[u8]) -> Option<(u16, Result<&[u8], ()>)> {
-    let (header, request) = datagram.split_at_checked(HEADER_BYTES)?;
-    let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-    let (id, count) = (word(0), word(4));
-    Some((id, if count == 1 { Ok(request) } else { Err(()) }))
-}
-
-/// An answer's datagrams. None for an empty answer: no client waits for one.
-fn datagrams(id: u16, answer: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    let pieces = answer.chunks(DATAGRAM_BYTES_MAX - HEADER_BYTES);
-    let count = pieces.len() as u16;
-    pieces.enumerate().map(move |(number, piece)| {
-        let mut datagram = Vec::with_capacity(HEADER_BYTES + piece.len());
-        for word in [id, number as u16, count, 0] {
-            datagram.extend_from_slice(&word.to_be_bytes());
-        }
-        datagram.extend_from_slice(piece);
-        datagram
-    })
-}
 
 /// A request and its answer.
 #[derive(Debug)]
@@ -140,7 +113,7 @@ async fn serve(socket: Socket, sender: Rc<Socket>, net: Rc<ShardNet>) {
                 continue;
             }
         };
-        let Some((id, request)) = request(&buffer[..length]) else { continue };
+        let Some((id, request)) = datagram::request(&buffer[..length]) else { continue };
         let request = request.map(<[u8]>::to_vec);
         let (client, sender, under_way) = (Rc::clone(&net), Rc::clone(&sender), Rc::clone(&under_way));
         under_way.set(under_way.get() + 1);
@@ -182,39 +155,12 @@ fn refused(peer: Peer, text: &[u8]) -> Vec<u8> {
 /// may be.
 fn send(sender: &Socket, to: SocketAddr, id: u16, answer: &[u8]) -> u64 {
     let mut sent = 0;
-    for datagram in datagrams(id, answer) {
+    for datagram in datagram::datagrams(id, answer) {
         // The receiver is the same open file and must block for io_uring to wait, so this call alone does not.
         match sender.send_to_with_flags(&datagram, &to.into(), MsgFlags::MSG_DONTWAIT.bits()) {
-            Ok(_) => sent += (datagram.len() - HEADER_BYTES) as u64,
+            Ok(_) => sent += (datagram.len() - datagram::HEADER_BYTES) as u64,
             Err(error) => log::debug!("a datagram is lost: {error}"),
         }
     }
     sent
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_is_one_datagram() {
-        assert_eq!(request(&[0x12, 0x34, 0, 0, 0, 1, 0, 0, b'x']), Some((0x1234, Ok(&b"x"[..]))));
-        assert_eq!(request(&[0, 7, 0, 0, 0, 2, 0, 0, b'x']), Some((7, Err(()))));
-        assert_eq!(request(&[0, 7, 0, 0, 0, 1, 0]), None);
-    }
-
-    #[test]
-    fn an_answer_is_cut_into_datagrams() {
-        let answer: Vec<u8> = (0..3000).map(|number| number as u8).collect();
-        let datagrams: Vec<_> = datagrams(0x0102, &answer).collect();
-        assert_eq!(datagrams.iter().map(Vec::len).collect::<Vec<_>>(), [1400, 1400, 8 + 3000 - 2 * 1392]);
-        assert_eq!(datagrams[1][..HEADER_BYTES], [1, 2, 0, 1, 0, 3, 0, 0]);
-        let joined: Vec<u8> = datagrams.iter().flat_map(|datagram| datagram[HEADER_BYTES..].to_vec()).collect();
-        assert_eq!(joined, answer);
-    }
-
-    #[test]
-    fn silence_is_no_datagram() {
-        assert_eq!(datagrams(1, b"").count(), 0);
-    }
 }

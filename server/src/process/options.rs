@@ -131,7 +131,7 @@ pub(crate) struct Arguments {
     #[argh(switch)]
     pub(crate) repair: bool,
 
-    /// take over all messages of the memcacheQ, kestrel or rushq at this address, then end; nobody is served
+    /// take over all messages of the memcacheQ, kestrel or rushq at this address, then end; no client is served
     /// meanwhile
     #[argh(option, arg_name = "HOST:PORT")]
     pub(crate) import: Option<String>,

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const CRATES: [&str; 5] = ["bench", "protocol", "server", "shards", "storage"];
+/// By their folders.
+const CRATES: [&str; 6] = ["bench", "protocol", "server", "shards", "storage", "storage/testing"];
+/// By the names that manifests have for them.
+const PACKAGES: [&str; 7] = ["rushq", "rushq-bench", "protocol", "server", "shards", "storage", "storage-testing"];
 const TOP_LEVEL: [&str; 10] =
     ["Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "bench", "protocol", "scripts", "server", "shards", "storage"];
 
@@ -39,6 +42,12 @@ fn dependencies(manifest: &str, tables: &[&str]) -> BTreeSet<String> {
 
 fn manifest_of(name: &str) -> String {
     fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap()
+}
+
+/// Our own packages in these tables of a crate's manifest.
+fn ours(name: &str, tables: &[&str]) -> Vec<String> {
+    let all = dependencies(&manifest_of(name), tables);
+    all.into_iter().filter(|it| PACKAGES.contains(&it.as_str())).collect()
 }
 
 /// The sources of a crate, as paths from the root.
@@ -76,12 +85,22 @@ fn the_arrows_between_our_crates() {
         ("server", vec!["protocol", "shards"]),
         ("shards", vec!["storage"]),
         ("storage", vec![]),
+        ("storage/testing", vec!["storage"]),
     ]);
     for name in CRATES {
-        let all = dependencies(&manifest_of(name), &OF_ITS_TESTS_TOO);
-        let ours: Vec<&str> =
-            all.iter().map(String::as_str).filter(|it| CRATES.contains(it) || *it == "rushq").collect();
-        assert_eq!(ours, expected[name], "{name} depends on");
+        assert_eq!(ours(name, &OF_THE_CRATE), expected[name], "{name} depends on");
+    }
+}
+
+/// What tests have in common is a crate of its own, and nothing that is shipped has it.
+#[test]
+fn the_arrows_of_our_tests() {
+    for name in CRATES {
+        let mut expected = ours(name, &OF_THE_CRATE);
+        if ["storage", "shards"].contains(&name) {
+            expected.push(String::from("storage-testing"));
+        }
+        assert_eq!(ours(name, &OF_ITS_TESTS_TOO), expected, "{name} with its tests depends on");
     }
 }
 
@@ -107,7 +126,7 @@ fn only_the_server_and_the_pump_name_glommio() {
         let names_it = dependencies(&manifest_of(name), &OF_ITS_TESTS_TOO).contains("glommio");
         assert!(!names_it || name == "server" || name == "shards", "{name}/Cargo.toml");
     }
-    for name in ["bench", "protocol", "shards", "storage"] {
+    for name in CRATES.iter().filter(|name| **name != "server") {
         for path in sources(name) {
             let pump = path == Path::new("shards/src/pump.rs") || path.starts_with("shards/src/pump");
             assert!(pump || !code_names(&path, "glommio"), "{} names glommio", path.display());

@@ -64,7 +64,7 @@ fn work(address: SocketAddr, queue: u64, ledger: &Ledger, done: &AtomicBool) {
     }
 }
 
-/// As the README has it.
+/// As server/README.md has it.
 fn back_up(from: &Path, to: &Path) {
     // What was recycled or unlinked meanwhile is no longer there to be copied.
     let _ = Command::new("cp").arg("-a").arg(from).arg(to).stderr(Stdio::null()).status().unwrap();

@@ -12,6 +12,7 @@ use nix::unistd::{Pid, User};
 
 use crate::client::Client;
 use crate::process::{Launch, end, the_one_that_runs, wait_until};
+use crate::root::is_root;
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -252,8 +253,7 @@ fn launch_for_others() -> (Launch, PathBuf) {
 /// memcacheQ's start-up line, with paths and a port of the test's own. Only root can become another user.
 #[test]
 fn the_start_up_line_of_a_memcacheq() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can start a server that becomes nobody");
+    if !is_root("only root can start a server that becomes nobody") {
         return;
     }
     let nobody = User::from_name("nobody").unwrap().unwrap().uid;
@@ -290,8 +290,7 @@ fn the_start_up_line_of_a_memcacheq() {
 
 #[test]
 fn the_pid_file_goes_even_when_the_daemon_is_killed() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can start a server that becomes nobody");
+    if !is_root("only root can start a server that becomes nobody") {
         return;
     }
     let (launch, public) = launch_for_others();
@@ -308,8 +307,7 @@ fn the_pid_file_goes_even_when_the_daemon_is_killed() {
 /// The keeper looks at what it removes: not by way of a link, and only what is the server's own.
 #[test]
 fn the_keeper_removes_the_own_files_only() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can start a server that becomes nobody");
+    if !is_root("only root can start a server that becomes nobody") {
         return;
     }
     let (launch, public) = launch_for_others();
@@ -330,8 +328,7 @@ fn the_keeper_removes_the_own_files_only() {
 /// Root's directory: the user `nobody` cannot remove anything there.
 #[test]
 fn the_unix_socket_goes_with_a_server_that_has_become_another_user() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can start a server that becomes nobody");
+    if !is_root("only root can start a server that becomes nobody") {
         return;
     }
     let (launch, public) = launch_for_others();
@@ -371,8 +368,7 @@ fn is_open_to_nobody(pid: u32) -> bool {
 
 #[test]
 fn the_memory_of_a_server_with_u_is_closed_to_its_user_but_with_r() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can start a server that becomes nobody");
+    if !is_root("only root can start a server that becomes nobody") {
         return;
     }
     let (launch, public) = launch_for_others();

@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use nix::unistd::User;
 
 use crate::process::{Launch, Server, binary};
+use crate::root::is_root;
 
 /// Small segments, so that few system calls make a log.
 fn small() -> Launch {
@@ -356,8 +357,7 @@ fn a_server_of_the_build_before_is_seen() {
 /// By a user who may only read, and on a file system that is mounted to be read only.
 #[test]
 fn a_check_needs_no_right_to_write() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can become another user and mount");
+    if !is_root("only root can become another user and mount") {
         return;
     }
     let mut server = small().start();

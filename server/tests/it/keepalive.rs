@@ -10,6 +10,7 @@ use nix::sched::{CloneFlags, setns};
 
 use crate::client::Client;
 use crate::process::{Launch, wait_until};
+use crate::root::is_root;
 
 /// Runs a program in the network of a process.
 fn inside(pid: u32, line: &str) {
@@ -38,9 +39,7 @@ fn accepted_connections_have_a_keepalive_timer() {
 /// four places are taken, then the network goes away; a Unix socket is the way in that stays.
 #[test]
 fn a_client_whose_network_has_gone_gives_its_place_back() {
-    let has_namespaces = Command::new("unshare").args(["--net", "ip", "link", "set", "lo", "up"]).status().unwrap();
-    if !has_namespaces.success() {
-        eprintln!("skipped: a network namespace needs root");
+    if !is_root("only root can take a server's network away") {
         return;
     }
     let launch = Launch::new();

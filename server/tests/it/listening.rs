@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, U
 
 use crate::client::Client;
 use crate::process::{Launch, Server};
+use crate::root::is_root;
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -70,8 +71,7 @@ fn a_host_name_means_all_its_addresses() {
     if !has_ipv6() {
         return;
     }
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can give a server names of its own");
+    if !is_root("only root can give a server names of its own") {
         return;
     }
     let launch = Launch::new();

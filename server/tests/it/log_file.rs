@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::client::Client;
 use crate::process::{Launch, Server, wait_until};
+use crate::root::is_root;
 
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -102,8 +103,7 @@ fn a_log_file_that_cannot_be_is_refused() {
 /// With -d and -u: opened as root, and then the user's own.
 #[test]
 fn a_daemon_that_becomes_nobody_opens_its_log_anew() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can start a server that becomes nobody");
+    if !is_root("only root can start a server that becomes nobody") {
         return;
     }
     use std::os::unix::fs::{MetadataExt, PermissionsExt};

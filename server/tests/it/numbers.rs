@@ -1,9 +1,9 @@
-//! The numbers that clients see, as the README explains them.
+//! The numbers that clients see, as protocol/README.md explains them.
 
 use crate::process::{Launch, Server};
 use crate::transcript::run;
 
-/// As the README says: a message's place in its queue, whatever happens to the server meanwhile.
+/// As protocol/README.md says: a message's place in its queue, whatever happens to the server meanwhile.
 #[test]
 fn gets_numbers_are_places_in_the_queue_and_are_never_used_again() {
     let mut server = Launch::new().start();
@@ -36,7 +36,7 @@ fn gets_numbers_are_places_in_the_queue_and_are_never_used_again() {
     assert_eq!(number(&server), 1);
 }
 
-/// The README: `stats queue` says how many messages ever came and went; and an exptime means nothing.
+/// protocol/README.md: `stats queue` says how many messages ever came and went; and an exptime means nothing.
 #[test]
 fn an_exptime_is_ignored() {
     run(r"

@@ -28,9 +28,9 @@ fn of_all_cores(client: &mut Client, name: &str) -> u64 {
 
 #[test]
 fn the_readme_has_the_help_as_it_is() {
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!("../../README.md");
     let help = output(&["--help"]);
-    assert!(readme.contains(help.trim_end()), "the README's options are not these:\n{help}");
+    assert!(readme.contains(help.trim_end()), "server/README.md has other options than these:\n{help}");
     assert_eq!(output(&["-h"]), help);
 }
 

@@ -10,6 +10,7 @@ use fastrand::Rng;
 
 use crate::crash::{Ledger, NextNumbers, load_until, verify};
 use crate::process::{Launch, Server, random_seed};
+use crate::root::is_root;
 
 /// How often; `RUSHQ_POWER_CUTS` sets another number.
 const ROUNDS: usize = 6;
@@ -63,8 +64,7 @@ impl Drop for Ext4 {
 
 #[test]
 fn what_was_acknowledged_survives_a_power_cut() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can mount a file system");
+    if !is_root("only root can mount a file system") {
         return;
     }
     let rounds = std::env::var("RUSHQ_POWER_CUTS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());

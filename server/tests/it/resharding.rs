@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::client::{Client, write_set};
 use crate::disk_full::SmallDisk;
 use crate::process::{Launch, Server, random_seed};
+use crate::root::is_root;
 
 /// Messages of each test; `scripts/crash.sh` sets more.
 fn messages() -> u64 {
@@ -155,8 +156,7 @@ fn a_move_that_is_killed_loses_and_doubles_nothing() {
 /// There is no room for a second copy: the start says so, and one as before works.
 #[test]
 fn a_disk_that_has_no_room_for_the_move() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can mount a small disk");
+    if !is_root("only root can mount a small disk") {
         return;
     }
     let launch = Launch::new();

@@ -11,6 +11,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::process::{Launch, Server, end, the_one_that_runs};
+use crate::root::is_root;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Long enough for an answer that must not come to come.
@@ -150,8 +151,7 @@ fn a_unix_socket_of_another_program_stays() {
 /// What another user has left is not rushq's to remove.
 #[test]
 fn a_stale_unix_socket_of_another_user_stays() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can make another user's socket");
+    if !is_root("only root can make another user's socket") {
         return;
     }
     let launch = Launch::new();

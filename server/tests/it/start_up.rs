@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::process::{Launch, binary};
+use crate::root::is_root;
 
 #[test]
 fn a_port_that_another_program_has() {
@@ -96,8 +97,7 @@ fn io_uring_is_refused() {
 /// As in a bare chroot. Root may unmount it in a namespace of its own.
 #[test]
 fn no_sysfs() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can take /sys away");
+    if !is_root("only root can take /sys away") {
         return;
     }
     let without = "mount -t tmpfs tmpfs /sys && exec \"$0\" \"$@\"";

@@ -1,6 +1,6 @@
 //! `stats` and its kinds: names, order and shape, and figures that must be exact.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -136,6 +136,44 @@ fn stats_cores_and_settings() {
     assert!(settings.iter().any(|(_, value)| value == "77"), "no trace of -c 77 in {settings:?}");
     assert!(settings.contains(&(String::from("port"), server.address().port().to_string())), "{settings:?}");
     assert!(settings.len() >= 8, "an option is missing in {settings:?}");
+}
+
+/// The names that a section of server/README.md has between backticks.
+fn explained(section: &str) -> HashSet<&'static str> {
+    let readme = include_str!("../../README.md");
+    let (_, text) = readme.split_once(&format!("\n{section}\n")).unwrap_or_else(|| panic!("no section {section}"));
+    let text = text.split("\n## ").next().unwrap().split("\n### ").next().unwrap();
+    let mut pieces = text.split('`');
+    pieces.next();
+    pieces.step_by(2).collect()
+}
+
+#[test]
+fn the_readme_explains_every_figure() {
+    let server = Launch::new().start();
+    let mut client = server.connect();
+    let stages = explained("## Where time goes");
+    for (kind, section) in [
+        ("", "### stats"),
+        ("cores", "### stats cores"),
+        ("latency", "### stats latency"),
+        ("settings", "### stats settings"),
+    ] {
+        let figures = explained(section);
+        let stats = client.stats(kind);
+        assert!(stats.len() > 20, "{stats:?}");
+        for (name, _) in stats {
+            let is_explained = match kind {
+                "cores" => name.split_once(':').is_some_and(|(_, figure)| figures.contains(figure)),
+                "latency" => stages.iter().any(|stage| {
+                    let figure = name.strip_prefix(stage).and_then(|rest| rest.strip_prefix('_'));
+                    figure.is_some_and(|figure| figures.contains(figure))
+                }),
+                _ => figures.contains(name.as_str()),
+            };
+            assert!(is_explained, "{section} of server/README.md does not explain {name}");
+        }
+    }
 }
 
 #[test]

@@ -214,7 +214,7 @@ impl Engine {
         self.router.close(id);
     }
 
-    /// Has an operation done by another shard. Its outcome will be the next in [`outcomes`](Self::outcomes).
+    /// Has an operation done by another shard. Its outcome comes in turn from [`next_outcome`](Self::next_outcome).
     ///
     /// # Panics
     /// When `to` is this shard.

@@ -91,7 +91,7 @@ impl Router {
         }
     }
 
-    /// Adds an operation to the outbox of another shard. Its outcome will be the next in [`outcomes`](Self::outcomes).
+    /// Adds an operation to the outbox of another shard. Its outcome comes in turn from [`next_outcome`](Self::next_outcome).
     pub fn push(&mut self, id: GatherId, to: ShardId, op: Op<'_>) {
         assert_ne!(to, self.me, "a shard applies its own operations itself");
         let gather = &mut self.gathers[id.0 as usize];

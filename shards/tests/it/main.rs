@@ -12,14 +12,7 @@ mod simulate;
 mod simulated_shard;
 mod simulation;
 
-// The disk that crashes and the plain collections that a store is held against: storage's tests have them. Not all of
-// what they can do is needed here.
-#[allow(dead_code)]
-#[path = "../../../storage/tests/it/crash_disk.rs"]
-mod crash_disk;
+// The plain collections that a store is held against: storage's tests have them. Not all of what they can do is needed here.
 #[allow(dead_code)]
 #[path = "../../../storage/tests/it/expected.rs"]
 mod expected;
-#[allow(dead_code)]
-#[path = "../../../storage/tests/it/random.rs"]
-mod random;

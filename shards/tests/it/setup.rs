@@ -1,8 +1,7 @@
 //! What a seed chooses for a whole simulation: how large it is, and how often what happens.
 
 use shards::{Durability, StoreOptions};
-
-use crate::random::Random;
+use storage_testing::Random;
 
 pub(crate) const BODY_BYTES_MAX: usize = 3000;
 const SEGMENT_BYTES: u32 = 16 << 10;

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use shards::Durability;
+use storage_testing::{Random, for_seeds};
 
 use crate::counts::Counts;
-use crate::random::{Random, for_seeds};
 use crate::setup::Setup;
 use crate::simulation::{Indexes, Simulation};
 

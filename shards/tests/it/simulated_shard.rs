@@ -9,18 +9,11 @@ use std::sync::Arc;
 
 use shards::{Due, Engine, FrameNumber, Shard, ShardId, StoreOptions};
 use storage::{Chore, Commit, Fsync, Result, Store};
+use storage_testing::{CrashDisk, Slow};
 
-use crate::crash_disk::CrashDisk;
 use crate::expected::drain;
 use crate::history::History;
 use crate::setup::{BODY_BYTES_MAX, Step};
-
-/// Something slow: on another thread, and then on its way back.
-#[derive(Debug)]
-enum Slow<T> {
-    Begun(T),
-    Ran(T),
-}
 
 #[derive(Debug)]
 pub(crate) struct SimulatedShard {
@@ -28,12 +21,12 @@ pub(crate) struct SimulatedShard {
     pub(crate) disk: CrashDisk,
     pub(crate) history: History,
     pub(crate) due: Due,
-    commit: Option<Slow<Commit>>,
+    commit: Slow<Commit>,
     /// A sync, and how much was told of when it began.
-    sync: Option<(Slow<Fsync>, usize)>,
-    segment_chore: Option<Slow<Chore>>,
+    sync: Slow<(Fsync, usize)>,
+    segment_chore: Slow<Chore>,
     read_chores: VecDeque<Slow<Chore>>,
-    index_chore: Option<Slow<Chore>>,
+    index_chore: Slow<Chore>,
     index_is_looked_at: bool,
     /// Reclaiming goes on when this frame is safe.
     reclaiming: Option<FrameNumber>,
@@ -62,11 +55,11 @@ impl SimulatedShard {
             disk,
             history,
             due: Due::default(),
-            commit: None,
-            sync: None,
-            segment_chore: None,
+            commit: Slow::default(),
+            sync: Slow::default(),
+            segment_chore: Slow::default(),
             read_chores: VecDeque::new(),
-            index_chore: None,
+            index_chore: Slow::default(),
             index_is_looked_at: false,
             reclaiming: None,
         }
@@ -95,11 +88,11 @@ impl SimulatedShard {
         let left = [
             (!is_idle, "batches of others, or for others"),
             (self.due != Due::default(), "a task that is due"),
-            (self.commit.is_some() || store.wants_commit(), "a commit"),
-            (self.sync.is_some() || store.begin_sync().is_some(), "a sync"),
-            (self.segment_chore.is_some() || store.wants_segment_chore(), "a segment's chore"),
+            (self.commit.is_under_way() || store.wants_commit(), "a commit"),
+            (self.sync.is_under_way() || store.begin_sync().is_some(), "a sync"),
+            (self.segment_chore.is_under_way() || store.wants_segment_chore(), "a segment's chore"),
             (!self.read_chores.is_empty() || store.wants_read_chore(), "a read"),
-            (self.index_chore.is_some() || store.wants_checkpoint_step(), "a checkpoint"),
+            (self.index_chore.is_under_way() || store.wants_checkpoint_step(), "a checkpoint"),
             (self.reclaiming.is_some() || store.wants_reclaim(), "space to be given back"),
         ];
         left.into_iter().filter(|(is_left, _)| *is_left).map(|(_, what)| what).collect()
@@ -114,76 +107,54 @@ impl SimulatedShard {
     }
 
     fn step_commit(&mut self) -> Result<()> {
-        self.commit = match self.commit.take() {
-            None if !mem::take(&mut self.due.commit) => None,
-            None => self.engine.begin_commit().map(Slow::Begun),
-            Some(Slow::Begun(mut commit)) => {
-                commit.run()?;
-                Some(Slow::Ran(commit))
-            }
-            Some(Slow::Ran(commit)) => {
-                self.engine.finish_commit(commit, true);
-                self.engine.begin_commit().map(Slow::Begun)
-            }
-        };
+        let due = &mut self.due.commit;
+        if let Some(commit) = self.commit.step(|| if mem::take(due) { self.engine.begin_commit() } else { None })? {
+            self.engine.finish_commit(commit, true);
+            self.commit.step(|| self.engine.begin_commit())?;
+        }
         Ok(())
     }
 
     /// The sync of each second. There is no clock: it is always due.
     fn step_sync(&mut self) -> Result<()> {
-        self.sync = match self.sync.take() {
-            None => {
-                let told = self.history.told();
-                self.engine.begin_sync().map(|sync| (Slow::Begun(sync), told))
-            }
-            Some((Slow::Begun(sync), told)) => {
-                sync.run()?;
-                Some((Slow::Ran(sync), told))
-            }
-            Some((Slow::Ran(sync), told)) => {
-                self.engine.finish_sync(&sync);
-                self.history.synced(told);
-                None
-            }
-        };
+        let told = self.history.told();
+        if let Some((sync, told)) = self.sync.step(|| Some((self.engine.begin_sync()?, told)))? {
+            self.engine.finish_sync(&sync);
+            self.history.synced(told);
+        }
         Ok(())
     }
 
     fn step_segments(&mut self) -> Result<()> {
-        self.segment_chore = match self.segment_chore.take() {
-            None if !mem::take(&mut self.due.segments) => None,
-            None => self.engine.segment_chore().map(Slow::Begun),
-            Some(Slow::Begun(chore)) => Some(Slow::Ran(ran(chore))),
-            Some(Slow::Ran(chore)) => {
-                self.engine.finish_chore(chore)?;
-                self.engine.segment_chore().map(Slow::Begun)
-            }
-        };
+        let due = &mut self.due.segments;
+        let step = self.segment_chore.step(|| if mem::take(due) { self.engine.segment_chore() } else { None });
+        if let Some(chore) = step? {
+            self.engine.finish_chore(chore)?;
+            self.segment_chore.step(|| self.engine.segment_chore())?;
+        }
         Ok(())
     }
 
     /// All reads that are wanted are under way at once; each step one of them goes on.
     fn step_reads(&mut self) -> Result<()> {
         if mem::take(&mut self.due.reads) {
-            self.read_chores.extend(iter::from_fn(|| self.engine.read_chore()).map(Slow::Begun));
+            self.read_chores.extend(iter::from_fn(|| self.engine.read_chore()).map(Slow::begun));
         }
-        match self.read_chores.pop_front() {
-            None => {}
-            Some(Slow::Begun(chore)) => self.read_chores.push_back(Slow::Ran(ran(chore))),
-            Some(Slow::Ran(chore)) => self.engine.finish_chore(chore)?,
+        let Some(mut read) = self.read_chores.pop_front() else { return Ok(()) };
+        match read.step(|| None)? {
+            None => self.read_chores.push_back(read),
+            Some(chore) => self.engine.finish_chore(chore)?,
         }
         Ok(())
     }
 
     fn step_index(&mut self) -> Result<()> {
-        match self.index_chore.take() {
-            None if !self.index_is_looked_at => self.index_is_looked_at = mem::take(&mut self.due.index),
-            None if self.engine.wants_checkpoint_step() => {
-                self.index_chore = self.engine.index_chore().map(Slow::Begun)
-            }
-            None => self.index_is_looked_at = false,
-            Some(Slow::Begun(chore)) => self.index_chore = Some(Slow::Ran(ran(chore))),
-            Some(Slow::Ran(chore)) => self.engine.finish_chore(chore)?,
+        if !self.index_chore.is_under_way() && !self.index_is_looked_at {
+            self.index_is_looked_at = mem::take(&mut self.due.index);
+        } else if !self.index_chore.is_under_way() && !self.engine.wants_checkpoint_step() {
+            self.index_is_looked_at = false;
+        } else if let Some(chore) = self.index_chore.step(|| self.engine.index_chore())? {
+            self.engine.finish_chore(chore)?;
         }
         Ok(())
     }
@@ -198,9 +169,4 @@ impl SimulatedShard {
         }
         Ok(())
     }
-}
-
-fn ran(mut chore: Chore) -> Chore {
-    chore.run();
-    chore
 }

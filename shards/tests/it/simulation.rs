@@ -7,13 +7,12 @@ use std::slice;
 
 use shards::{CHANNEL_BATCHES, CREDITS, Durability, Packet, ShardId, owner_of};
 use storage::Result;
+use storage_testing::{CrashDisk, Random};
 
 use crate::client::{Address, Client, Pending};
 use crate::counts::Counts;
-use crate::crash_disk::CrashDisk;
 use crate::expected::Op;
 use crate::history::History;
-use crate::random::Random;
 use crate::setup::{BODY_BYTES_MAX, Setup, Step};
 use crate::simulated_shard::SimulatedShard;
 

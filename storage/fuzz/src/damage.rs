@@ -5,7 +5,8 @@
 //! it, `m` swaps two, `v` gives one another number, `r` writes raw bytes. Frames are counted from the last. `u` changes a
 //! byte of a frame as somebody would who knows the checksum, and `l` makes those behind it continue it.
 
-use super::disk::Images;
+use storage_testing::Images;
+
 use super::format::{Frame, LOG_ID, SEGMENT_HEADER_BYTES, seal, segment_name};
 use super::script::Script;
 

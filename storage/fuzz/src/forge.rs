@@ -1,12 +1,14 @@
 //! A log that no store wrote: frames of any entries, which follow one upon the other unless the script says otherwise.
 //!
 //! The script's letters: `S` goes to a segment, which is made; `[` begins a frame and `]` ends it. In a frame, `R` is a
-//! record with queue, head, next, sets, gets and a name; `P` a put with queue, number and size; `T` a take, `D` a drop, `F` a flush of
+//! record with queue, head, next, sets, gets and a name; `P` a put with queue, number and size; `T` a take, `G` a list of gone numbers with queue, whether it begins one,
+//! and pairs of distance and length up to a distance of 0, `N` settings with queue and size, `D` a drop, `F` a flush of
 //! all queues, `B` raw bytes, `X` changes a byte of what was there last. `#`, `<`, `v`, `=`, `^` and `q` set the header's number,
 //! predecessor, durable frame, segment, first segment and next queue id, and `!` makes its checksum wrong.
 
-use super::disk::Images;
-use super::format::{Entry, Frame, LOG_ID, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
+use storage_testing::Images;
+
+use super::format::{Entry, Frame, LOG_ID, SEGMENT_HEADER_BYTES, SegmentHeader, put_varint, segment_name};
 use super::options;
 use super::script::Script;
 
@@ -95,7 +97,7 @@ fn entry(letter: u8, script: &mut Script<'_>, body: &mut Vec<u8>) {
             let name = script.byte();
             // Digits are the lengths of longer names.
             let name = if name.is_ascii_digit() { vec![b'n'; usize::from(name - b'0') * 30] } else { vec![name] };
-            Entry::Record { queue, head, next, sets, gets, name: &name }.encode(body);
+            Entry::Record { queue, head, next, sets, gets, name: &name, settings: b"" }.encode(body);
         }
         b'P' => {
             let (queue, seq, bytes) = (number(), number(), number() % 256);
@@ -105,6 +107,22 @@ fn entry(letter: u8, script: &mut Script<'_>, body: &mut Vec<u8>) {
         b'T' => Entry::Take { queue: number(), seq: number() }.encode(body),
         b'D' => Entry::Drop { queue: number() }.encode(body),
         b'F' => Entry::Flush.encode(body),
+        b'G' => {
+            let (queue, begins, mut ranges) = (number(), number() % 2 == 1, Vec::new());
+            for _ in 0..8 {
+                let distance = number();
+                if distance == 0 {
+                    break;
+                }
+                put_varint(&mut ranges, distance);
+                put_varint(&mut ranges, number());
+            }
+            Entry::Gone { queue, begins, ranges: &ranges }.encode(body);
+        }
+        b'N' => {
+            let (queue, bytes) = (number(), number() % 256);
+            Entry::Told { queue, settings: &vec![b's'; bytes as usize] }.encode(body);
+        }
         b'B' => {
             let many = script.number() as usize % 64;
             body.extend(script.bytes(many));

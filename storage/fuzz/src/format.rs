@@ -4,7 +4,9 @@ use crc32fast::Hasher;
 
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 pub(crate) const FRAME_HEADER_BYTES: usize = 48;
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+/// The oldest that is still read.
+const VERSION_MIN: u32 = 2;
 pub(crate) const FRAME_MAGIC: &[u8; 4] = b"rqF1";
 /// What a real log makes up. Here every run makes the same logs.
 pub(crate) const LOG_ID: u64 = 0x1d0f_a11f_0991_0901;
@@ -49,10 +51,16 @@ impl SegmentHeader {
         image
     }
 
+    /// Whether only a newer build reads it.
+    pub(crate) fn is_newer(image: &[u8]) -> bool {
+        let header = image.get(..36).filter(|header| header.starts_with(b"rushqlog"));
+        header.is_some_and(|header| u32_at(header, 8) > VERSION && u32_at(header, 32) == crc32fast::hash(&header[..32]))
+    }
+
     pub(crate) fn read(image: &[u8]) -> Option<SegmentHeader> {
         let header = image.get(..36)?;
         let good = header.starts_with(b"rushqlog")
-            && u32_at(header, 8) == VERSION
+            && (VERSION_MIN..=VERSION).contains(&u32_at(header, 8))
             && u32_at(header, 32) == crc32fast::hash(&header[..32]);
         let (number, log_id, segment_bytes) = (u32_at(header, 12), u64_at(header, 16), u64_at(header, 24));
         let good = good && (112..=1 << 31).contains(&segment_bytes);
@@ -159,11 +167,75 @@ impl<'a> Frame<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Entry<'a> {
-    Record { queue: u64, head: u64, next: u64, sets: u64, gets: u64, name: &'a [u8] },
-    Put { queue: u64, seq: u64, flags: u32, body: &'a [u8] },
-    Take { queue: u64, seq: u64 },
-    Drop { queue: u64 },
+    Record {
+        queue: u64,
+        head: u64,
+        next: u64,
+        sets: u64,
+        gets: u64,
+        name: &'a [u8],
+        settings: &'a [u8],
+    },
+    Put {
+        queue: u64,
+        seq: u64,
+        flags: u32,
+        body: &'a [u8],
+    },
+    Take {
+        queue: u64,
+        seq: u64,
+    },
+    Drop {
+        queue: u64,
+    },
     Flush,
+    /// Ranges that do not touch: distance from the end of the one before, length.
+    Gone {
+        queue: u64,
+        begins: bool,
+        ranges: &'a [u8],
+    },
+    Told {
+        queue: u64,
+        settings: &'a [u8],
+    },
+}
+
+/// Appends a number, seven bits a byte.
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >> 7 != 0 {
+        out.push((number & 127) as u8 | 128);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0u128;
+    for at in 0..10 {
+        let byte = *bytes.get(at)?;
+        number |= u128::from(byte & 127) << (7 * at);
+        if byte & 128 == 0 {
+            *bytes = &bytes[at + 1..];
+            return u64::try_from(number).ok();
+        }
+    }
+    None
+}
+
+/// The ranges that these bytes are: their begins and ends.
+pub(crate) fn ranges(mut bytes: &[u8]) -> Option<Vec<(u64, u64)>> {
+    let (mut ranges, mut end) = (Vec::new(), 0u64);
+    while !bytes.is_empty() {
+        let start = end.checked_add(varint(&mut bytes)?)?;
+        end = start.checked_add(varint(&mut bytes)?)?;
+        if start == 0 || start == end || end >= NUMBER_END {
+            return None;
+        }
+        ranges.push((start, end));
+    }
+    (!ranges.is_empty()).then_some(ranges)
 }
 
 impl<'a> Entry<'a> {
@@ -174,11 +246,23 @@ impl<'a> Entry<'a> {
             numbers.iter().for_each(|number| out.extend(number.to_le_bytes()));
         };
         match *self {
-            Entry::Record { queue, head, next, sets, gets, name } => {
+            Entry::Record { queue, head, next, sets, gets, name, settings } => {
                 put(1, &[queue, head, next, sets, gets]);
                 out.extend((name.len() as u16).to_le_bytes());
-                out.extend([0, 0]);
+                out.extend((settings.len() as u16).to_le_bytes());
                 out.extend(name);
+                out.extend(settings);
+            }
+            Entry::Gone { queue, begins, ranges } => {
+                put(6, &[queue]);
+                out.push(begins.into());
+                out.extend((ranges.len() as u16).to_le_bytes());
+                out.extend(ranges);
+            }
+            Entry::Told { queue, settings } => {
+                put(7, &[queue]);
+                out.extend((settings.len() as u16).to_le_bytes());
+                out.extend(settings);
             }
             Entry::Put { queue, seq, flags, body } => {
                 put(2, &[queue, seq]);
@@ -203,14 +287,12 @@ impl<'a> Entry<'a> {
             1 => {
                 let header = fixed(45)?;
                 let [queue, head, next, sets, gets] = [1, 9, 17, 25, 33].map(|at| u64_at(header, at));
-                let [name_bytes, options_bytes] =
+                let [name_bytes, settings_bytes] =
                     [41, 43].map(|at| usize::from(u16::from_le_bytes([header[at], header[at + 1]])));
-                let name = bytes.get(45..45 + name_bytes)?;
+                let (name, settings) = bytes.get(45..45 + name_bytes + settings_bytes)?.split_at(name_bytes);
                 let good = head <= next && [queue, next, sets, gets].iter().all(|number| *number < NUMBER_END);
-                good.then_some((
-                    Entry::Record { queue, head, next, sets, gets, name },
-                    45 + name_bytes + options_bytes,
-                ))?
+                let size = 45 + name_bytes + settings_bytes;
+                good.then_some((Entry::Record { queue, head, next, sets, gets, name, settings }, size))?
             }
             2 => {
                 let header = fixed(29)?;
@@ -233,6 +315,20 @@ impl<'a> Entry<'a> {
                 (queue < NUMBER_END).then_some((Entry::Drop { queue }, 9))?
             }
             5 => (Entry::Flush, 1),
+            6 => {
+                let header = fixed(12)?;
+                let (queue, begins) = (u64_at(header, 1), header[9]);
+                let size = 12 + usize::from(u16::from_le_bytes([header[10], header[11]]));
+                let packed = bytes.get(12..size)?;
+                let good = queue < NUMBER_END && begins < 2 && ranges(packed).is_some();
+                good.then_some((Entry::Gone { queue, begins: begins == 1, ranges: packed }, size))?
+            }
+            7 => {
+                let header = fixed(11)?;
+                let (queue, bytes_of) = (u64_at(header, 1), usize::from(u16::from_le_bytes([header[9], header[10]])));
+                let settings = bytes.get(11..11 + bytes_of)?;
+                (queue < NUMBER_END).then_some((Entry::Told { queue, settings }, 11 + bytes_of))?
+            }
             _ => return None,
         };
         (size <= bytes.len()).then_some((entry, size))

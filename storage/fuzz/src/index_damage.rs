@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use storage_testing::Pairs;
+
 use super::damage::Damaged;
 use super::script::Script;
-use super::tree::Pairs;
 
 const PAGE_HEADER_BYTES: usize = 12;
 /// Where the sums of the list and of the records stand in a checkpoint's value.

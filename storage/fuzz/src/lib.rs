@@ -5,7 +5,6 @@
 //! are compiled, linted and run where no fuzzer is.
 
 mod damage;
-mod disk;
 mod forge;
 mod format;
 mod index_damage;
@@ -14,7 +13,6 @@ mod opening;
 mod reference;
 mod script;
 mod state;
-mod tree;
 
 use std::sync::atomic::AtomicUsize;
 

@@ -1,7 +1,7 @@
 //! A log that a store wrote, and all states that it was ever in.
 //!
 //! The script's letters: `p` puts, with a queue and a size; `y` puts a body that was copied from the log itself, with a
-//! queue and which frame, counted from the last; `t` takes, `k` makes a queue, `x` deletes it, `f` flushes it, each with
+//! queue and which frame, counted from the last; `t` takes, `m` takes the message of a number, `w` tells a queue so many bytes, `k` makes a queue, `x` deletes it, `f` flushes it, each with
 //! a queue; `F` flushes all of them; `c` commits, `b` writes a commit that only the next `c` finishes, `s` syncs; `r`
 //! reclaims, `g` does what segments need, `o` opens the log anew. With an index, `j` asks for a checkpoint, `i` does a piece
 //! of it, and `J` asks for one and does all of it. A `W` in front acknowledges after the write.
@@ -9,14 +9,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use storage::{Attempt, Commit, Durability, FrameNumber, Store, StoreOptions};
+use storage::{Attempt, Commit, Durability, FrameNumber, SETTINGS_BYTES_MAX, Store, StoreOptions};
+use storage_testing::{CrashDisk, CrashTree, Images, Pairs};
 
-use super::disk::{Images, MemoryDisk};
 use super::format::{self, SegmentHeader};
 use super::options;
 use super::script::Script;
 use super::state::{Message, State};
-use super::tree::{MemoryTree, Pairs};
 
 /// A script that would take longer than this is cut.
 const STEPS_MAX: usize = 400;
@@ -26,6 +25,8 @@ const STEPS_MAX: usize = 400;
 enum Op {
     Put { name: Vec<u8>, flags: u32, body: Vec<u8> },
     Take { name: Vec<u8> },
+    TakeMessage { name: Vec<u8>, seq: u64 },
+    Tell { name: Vec<u8>, settings: Vec<u8> },
     Create { name: Vec<u8> },
     Delete { name: Vec<u8> },
     Flush { name: Vec<u8> },
@@ -40,8 +41,8 @@ pub(crate) struct History {
 
 #[derive(Debug)]
 struct Life {
-    disk: MemoryDisk,
-    tree: Option<MemoryTree>,
+    disk: CrashDisk,
+    tree: Option<CrashTree>,
     /// What the index had after each checkpoint that was asked for or finished.
     indexes: Vec<Pairs>,
     options: StoreOptions,
@@ -74,6 +75,17 @@ impl Model {
                 let queue = self.state.0.get_mut(name).filter(|queue| !queue.messages.is_empty())?;
                 queue.gets += 1;
                 return Some(queue.messages.remove(0));
+            }
+            Op::TakeMessage { name, seq } => {
+                let queue = self.state.0.get_mut(name)?;
+                let at = queue.messages.iter().position(|message| message.seq == *seq)?;
+                queue.gets += 1;
+                return Some(queue.messages.remove(at));
+            }
+            Op::Tell { name, settings } => {
+                if let Some(queue) = self.state.0.get_mut(name) {
+                    queue.settings.clone_from(settings);
+                }
             }
             Op::Create { name } => drop(self.state.0.entry(name.clone()).or_default()),
             Op::Delete { name } => {
@@ -123,19 +135,19 @@ fn name(byte: u8) -> Vec<u8> {
 
 /// Lives through a script. Returns what is on the disk then, and what was written.
 pub(crate) fn live(script: Script<'_>) -> (Images, History) {
-    let life = Life::through(script, None);
+    let life = Life::through(script, false);
     (life.disk.images(), life.history)
 }
 
 /// Lives through a script with an index. Returns what is on the disk then, and what the index had at some moments, the last
 /// of which is the end.
 pub(crate) fn live_indexed(script: Script<'_>) -> (Images, Vec<Pairs>) {
-    let mut life = Life::through(script, Some(MemoryTree::default()));
+    let mut life = Life::through(script, true);
     life.note_index();
     (life.disk.images(), life.indexes)
 }
 
-fn open(disk: &MemoryDisk, tree: Option<&MemoryTree>, options: StoreOptions) -> Store {
+fn open(disk: &CrashDisk, tree: Option<&CrashTree>, options: StoreOptions) -> Store {
     let disk = Arc::new(disk.clone());
     let opened = match tree {
         Some(tree) => Store::open_with_tree(disk, Arc::new(tree.clone()), options),
@@ -145,7 +157,7 @@ fn open(disk: &MemoryDisk, tree: Option<&MemoryTree>, options: StoreOptions) -> 
 }
 
 impl Life {
-    fn through(mut script: Script<'_>, tree: Option<MemoryTree>) -> Life {
+    fn through(mut script: Script<'_>, has_index: bool) -> Life {
         let durability = match script.0.first() {
             Some(b'W') => Durability::Written,
             _ => Durability::Synced,
@@ -153,7 +165,8 @@ impl Life {
         let options = StoreOptions { durability, ..options() };
         // The first segment is made here, so that the log has an id that does not change from run to run.
         let header = SegmentHeader { number: 1, log_id: format::LOG_ID, segment_bytes: options.segment_bytes.into() };
-        let disk = MemoryDisk::new(&Images::from([(format::segment_name(1), header.segment())]));
+        let disk = CrashDisk::with(&Images::from([(format::segment_name(1), header.segment())]));
+        let tree = has_index.then(|| CrashTree::new(&disk));
         let store = open(&disk, tree.as_ref(), options);
         let (history, now, indexes) = (History::default(), Model::default(), Vec::new());
         let mut life = Life { disk, tree, indexes, options, store, history, now, commit: None, puts: 0 };
@@ -166,7 +179,7 @@ impl Life {
     }
 
     fn note_index(&mut self) {
-        self.indexes.extend(self.tree.as_ref().map(MemoryTree::pairs));
+        self.indexes.extend(self.tree.as_ref().map(CrashTree::pairs));
     }
 
     fn step(&mut self, letter: u8, script: &mut Script<'_>) {
@@ -185,6 +198,15 @@ impl Life {
                 self.put(name, body);
             }
             b't' => self.apply(Op::Take { name: name(script.byte()) }),
+            b'm' => {
+                let (name, seq) = (name(script.byte()), script.number());
+                self.apply(Op::TakeMessage { name, seq });
+            }
+            b'w' => {
+                let (name, bytes) = (name(script.byte()), script.number());
+                let settings = vec![b's'; bytes.min(SETTINGS_BYTES_MAX as u64) as usize];
+                self.apply(Op::Tell { name, settings });
+            }
             b'k' => self.apply(Op::Create { name: name(script.byte()) }),
             b'x' => self.apply(Op::Delete { name: name(script.byte()) }),
             b'f' => self.apply(Op::Flush { name: name(script.byte()) }),
@@ -264,10 +286,14 @@ impl Life {
             Op::Delete { name } => drop(self.at_once(|s| s.delete(name))),
             Op::Flush { name } => self.at_once(|s| s.flush(name)),
             Op::FlushAll => self.at_once(Store::flush_all),
-            Op::Take { name } => {
-                let taken = self.at_once(|s| s.take(name));
+            Op::Tell { name, settings } => drop(self.at_once(|s| s.set_settings(name, settings))),
+            Op::Take { name } | Op::TakeMessage { name, .. } => {
+                let taken = self.at_once(|s| match op {
+                    Op::TakeMessage { seq, .. } => s.take_message(name, seq),
+                    _ => s.take(name),
+                });
                 let taken = taken.map(|taken| Message { seq: taken.seq, flags: taken.flags, body: taken.body.into() });
-                assert_eq!(taken, expected, "the head of {}", name.escape_ascii());
+                assert_eq!(taken, expected, "a take of {}", name.escape_ascii());
             }
         }
         self.history.ops.push((op, self.store.changed()));

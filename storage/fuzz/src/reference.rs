@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use storage::StoreOptions;
+use storage_testing::Images;
 
-use super::disk::Images;
 use super::format::{
-    Entry, FRAME_HEADER_BYTES, Frame, NUMBER_END, Notes, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number,
+    self, Entry, FRAME_HEADER_BYTES, Frame, NUMBER_END, Notes, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number,
 };
 use super::state::{Message, Queue, State};
 
@@ -36,7 +36,12 @@ struct Told<'a> {
     next: u64,
     sets: u64,
     gets: u64,
+    settings: &'a [u8],
     record_segment: u32,
+    /// Where the list begins that stands in front of the next record.
+    listed_in: Option<u32>,
+    /// Numbers that are gone: ranges in any order.
+    gone: Vec<(u64, u64)>,
     /// With the segment that the newest copy is in.
     messages: BTreeMap<u64, (u32, u32, &'a [u8])>,
 }
@@ -57,6 +62,9 @@ pub(crate) fn read(images: &Images, options: &StoreOptions) -> Result<Found, Why
     for (name, image) in images {
         let Some(number) = segment_number(name) else { continue };
         files.numbers.insert(number);
+        if SegmentHeader::is_newer(image) {
+            return Err("a newer version".into());
+        }
         match SegmentHeader::read(image) {
             Some(header) if header.number == number && header.segment_bytes == image.len() as u64 => {
                 if *log.get_or_insert((header.log_id, header.segment_bytes)) != (header.log_id, header.segment_bytes) {
@@ -198,6 +206,8 @@ fn apply<'a>(told: &mut BTreeMap<u64, Told<'a>>, frame: &Frame<'a>, segment: u32
         let (Entry::Record { queue, .. }
         | Entry::Put { queue, .. }
         | Entry::Take { queue, .. }
+        | Entry::Gone { queue, .. }
+        | Entry::Told { queue, .. }
         | Entry::Drop { queue }) = entry
         else {
             told.values_mut().for_each(|queue| queue.head = queue.next);
@@ -209,22 +219,25 @@ fn apply<'a>(told: &mut BTreeMap<u64, Told<'a>>, frame: &Frame<'a>, segment: u32
         }
         let queue = told.entry(queue).or_insert_with(|| Told { head: 1, next: 1, ..Told::default() });
         match entry {
-            Entry::Record { head, next, sets, gets, name, .. } => {
+            Entry::Record { head, next, sets, gets, name, settings, .. } => {
                 let before = [queue.head, queue.next, queue.sets, queue.gets];
+                // A list in front of it may begin with what the head has passed since.
                 queue.contradicts |= before.iter().zip([head, next, sets, gets]).any(|(before, now)| *before > now);
                 queue.contradicts |= !queue.name.is_empty() && queue.name != name;
-                // Every message was put, those that were taken and those that wait.
-                queue.contradicts |= sets < gets.saturating_add(next.saturating_sub(head));
                 queue.name = if queue.name.is_empty() { name } else { queue.name };
                 queue.head = queue.head.max(head);
                 queue.next = queue.next.max(next).max(queue.head);
                 queue.sets = queue.sets.max(sets);
                 queue.gets = queue.gets.max(gets);
-                queue.record_segment = segment;
+                queue.settings = settings;
+                // Every message was put, those that were taken and those that wait.
+                queue.contradicts |= sets < gets.saturating_add(queue.waiting());
+                let listed_in = queue.listed_in.take().filter(|_| queue.gone_above_head() > 0);
+                queue.record_segment = listed_in.unwrap_or(segment);
             }
             Entry::Put { seq, flags, body, .. } => {
                 // A number that was there before is a copy.
-                queue.contradicts |= seq < queue.head || (seq > queue.next && !queue.name.is_empty());
+                queue.contradicts |= queue.is_gone(seq) || (seq > queue.next && !queue.name.is_empty());
                 if seq >= queue.next {
                     queue.next = seq + 1;
                     queue.sets += 1;
@@ -232,13 +245,22 @@ fn apply<'a>(told: &mut BTreeMap<u64, Told<'a>>, frame: &Frame<'a>, segment: u32
                 queue.messages.insert(seq, (segment, flags, body));
             }
             Entry::Take { seq, .. } => {
-                queue.contradicts |= seq < queue.head || (seq > queue.head && !queue.name.is_empty());
-                if seq >= queue.head {
-                    queue.head = seq + 1;
-                    queue.next = queue.next.max(queue.head);
+                queue.contradicts |= queue.is_gone(seq) || (seq >= queue.next && !queue.name.is_empty());
+                if !queue.is_gone(seq) {
                     queue.gets += 1;
+                    queue.lose(seq, seq + 1);
                 }
             }
+            Entry::Gone { begins, ranges, .. } => {
+                if begins {
+                    queue.listed_in = Some(segment);
+                }
+                for (start, end) in format::ranges(ranges).ok_or("ranges that are none")? {
+                    queue.contradicts |= queue.messages.range(start..end).any(|(seq, _)| !queue.is_gone(*seq));
+                    queue.lose(start, end);
+                }
+            }
+            Entry::Told { settings, .. } => queue.settings = settings,
             Entry::Drop { .. } | Entry::Flush => unreachable!("seen above"),
         }
     }
@@ -251,22 +273,57 @@ fn complete(told: &BTreeMap<u64, Told<'_>>, needed: u32) -> Result<(), Why> {
         if queue.name.is_empty() || queue.record_segment < needed {
             return Err(format!("queue {id} has no record"));
         }
-        let waiting = queue.messages.range(queue.head..);
-        let oldest = waiting.clone().map(|(_, (segment, ..))| *segment).min();
-        if waiting.count() as u64 != queue.next - queue.head || oldest.is_some_and(|oldest| oldest < needed) {
+        let oldest = queue.waiting_messages().map(|(_, (segment, ..))| *segment).min();
+        let missing = queue.waiting_messages().count() as u64 != queue.waiting();
+        if missing || oldest.is_some_and(|oldest| oldest < needed) {
             return Err(format!("queue {id} lacks messages"));
         }
     }
     Ok(())
 }
 
-impl Told<'_> {
+impl<'a> Told<'a> {
+    /// Notes that these numbers are gone. The head is never among them.
+    fn lose(&mut self, start: u64, end: u64) {
+        self.next = self.next.max(end);
+        self.gone.push((start, end));
+        while let Some((_, end)) = self.gone.iter().find(|(start, end)| (*start..*end).contains(&self.head)) {
+            self.head = *end;
+        }
+    }
+
+    fn is_gone(&self, seq: u64) -> bool {
+        seq < self.head || self.gone.iter().any(|(start, end)| (*start..*end).contains(&seq))
+    }
+
+    /// How many numbers from the head to the next one are gone.
+    fn gone_above_head(&self) -> u64 {
+        let mut ranges = self.gone.clone();
+        ranges.sort_unstable();
+        let (mut counted_to, mut gone) = (self.head, 0);
+        for (start, end) in ranges {
+            gone += end.saturating_sub(start.max(counted_to));
+            counted_to = counted_to.max(end);
+        }
+        gone
+    }
+
+    /// How many messages should wait.
+    fn waiting(&self) -> u64 {
+        self.next - self.head - self.gone_above_head()
+    }
+
+    fn waiting_messages(&self) -> impl Iterator<Item = (&u64, &(u32, u32, &'a [u8]))> {
+        self.messages.range(self.head..).filter(|(seq, _)| !self.is_gone(**seq))
+    }
+
     fn state(&self) -> Queue {
         let message = |(seq, (_, flags, body)): (&u64, &(u32, u32, &[u8]))| Message {
             seq: *seq,
             flags: *flags,
             body: (*body).into(),
         };
-        Queue { sets: self.sets, gets: self.gets, messages: self.messages.range(self.head..).map(message).collect() }
+        let messages = self.waiting_messages().map(message).collect();
+        Queue { sets: self.sets, gets: self.gets, settings: self.settings.to_vec(), messages }
     }
 }

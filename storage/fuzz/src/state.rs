@@ -24,6 +24,7 @@ impl fmt::Debug for Message {
 pub(crate) struct Queue {
     pub(crate) sets: u64,
     pub(crate) gets: u64,
+    pub(crate) settings: Vec<u8>,
     /// In their order.
     pub(crate) messages: Vec<Message>,
 }
@@ -52,11 +53,11 @@ impl State {
     pub(crate) fn drain(store: &mut Store) -> Result<State> {
         let mut state = State::default();
         for (name, (sets, gets)) in State::counters(store) {
-            let mut messages = Vec::new();
+            let (mut messages, settings) = (Vec::new(), store.settings(&name).to_vec());
             while let Some(taken) = store.at_once(|s| s.take(&name))?.flatten() {
                 messages.push(Message { seq: taken.seq, flags: taken.flags, body: taken.body.into() });
             }
-            state.0.insert(name, Queue { sets, gets, messages });
+            state.0.insert(name, Queue { sets, gets, settings, messages });
         }
         Ok(state)
     }

@@ -8,13 +8,13 @@
 //! take    3  queue u64  seq u64
 //! drop    4  queue u64
 //! flush   5
-//! gone    6  queue u64  bytes u16  ranges
+//! gone    6  queue u64  begins u8  bytes u16  ranges
 //! told    7  queue u64  settings bytes u16  settings
 //! ```
 //!
 //! A take takes any message of its queue. The numbers above the head that are gone follow from the takes behind the queue's
 //! record; those before it are listed by the gones that stand right in front of it, in pieces, when the record is copied
-//! forward. So all that says what a queue is, apart from its messages, lies between its record, with what is in front of it, and
+//! forward, the first of which has 1 for `begins`. So all that says what a queue is, apart from its messages, lies between its record, with what is in front of it, and
 //! the log's end. `told` gives a queue other settings than its record has.
 //!
 //! A flush drops the messages of all queues that there are so far: one byte, however many queues those are. The records
@@ -56,7 +56,7 @@ pub(crate) const DROP_BYTES: usize = 9;
 /// Bytes of a flush.
 pub(crate) const FLUSH_BYTES: usize = 1;
 const RECORD_HEADER_BYTES: usize = 45;
-const GONE_HEADER_BYTES: usize = 11;
+const GONE_HEADER_BYTES: usize = 12;
 const TOLD_HEADER_BYTES: usize = 11;
 /// Bytes of the longest settings.
 pub const SETTINGS_BYTES_MAX: usize = 1024;
@@ -84,9 +84,10 @@ pub(crate) enum Entry<'a> {
         queue: QueueId,
     },
     Flush,
-    /// Numbers of a queue that are gone, as [`ranges`](crate::log::ranges).
+    /// Numbers of a queue that are gone, as [`ranges`](crate::log::ranges). The first of a list in front of a record begins it.
     Gone {
         queue: QueueId,
+        begins: bool,
         ranges: &'a [u8],
     },
     /// The settings of a queue.
@@ -171,12 +172,18 @@ impl<'a> Entry<'a> {
                 out.extend_from_slice(&queue.to_le_bytes());
             }
             Entry::Flush => out.push(FLUSH),
-            Entry::Gone { queue, ranges: bytes } | Entry::Told { queue, settings: bytes } => {
-                let kind = if matches!(self, Entry::Gone { .. }) { GONE } else { TOLD };
-                out.push(kind);
+            Entry::Gone { queue, begins, ranges } => {
+                out.push(GONE);
                 out.extend_from_slice(&queue.to_le_bytes());
-                out.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
-                out.extend_from_slice(bytes);
+                out.push(u8::from(begins));
+                out.extend_from_slice(&(ranges.len() as u16).to_le_bytes());
+                out.extend_from_slice(ranges);
+            }
+            Entry::Told { queue, settings } => {
+                out.push(TOLD);
+                out.extend_from_slice(&queue.to_le_bytes());
+                out.extend_from_slice(&(settings.len() as u16).to_le_bytes());
+                out.extend_from_slice(settings);
             }
         }
     }
@@ -211,9 +218,10 @@ impl<'a> Entry<'a> {
             }
             FLUSH => Some(Entry::Flush),
             GONE => {
-                let (queue, bytes) = (reader.u64()?, reader.u16()?);
+                let (queue, begins, bytes) = (reader.u64()?, reader.u8()?, reader.u16()?);
                 let ranges = reader.bytes(usize::from(bytes))?;
-                (is_possible(&[queue]) && are_ranges(ranges)).then_some(Entry::Gone { queue, ranges })
+                let good = is_possible(&[queue]) && begins <= 1 && are_ranges(ranges);
+                good.then_some(Entry::Gone { queue, begins: begins == 1, ranges })
             }
             TOLD => {
                 let (queue, bytes) = (reader.u64()?, reader.u16()?);
@@ -251,7 +259,7 @@ mod tests {
             (Entry::Take { queue: 7, seq: 3 }, TAKE_BYTES),
             (Entry::Drop { queue: 7 }, DROP_BYTES),
             (Entry::Flush, FLUSH_BYTES),
-            (Entry::Gone { queue: 7, ranges: &[4, 1, 2, 5] }, gone_bytes(4)),
+            (Entry::Gone { queue: 7, begins: true, ranges: &[4, 1, 2, 5] }, gone_bytes(4)),
             (Entry::Told { queue: 7, settings: b"lease=9" }, told_bytes(7)),
         ];
         let mut out = Vec::new();
@@ -292,9 +300,9 @@ mod tests {
             Entry::Take { queue: u64::MAX, seq: 1 },
             Entry::Take { queue: 1, seq: u64::MAX },
             Entry::Drop { queue: u64::MAX },
-            Entry::Gone { queue: u64::MAX, ranges: &[4, 1] },
-            Entry::Gone { queue: 7, ranges: &[] },
-            Entry::Gone { queue: 7, ranges: &[4, 0] },
+            Entry::Gone { queue: u64::MAX, begins: true, ranges: &[4, 1] },
+            Entry::Gone { queue: 7, begins: false, ranges: &[] },
+            Entry::Gone { queue: 7, begins: false, ranges: &[4, 0] },
             Entry::Told { queue: u64::MAX, settings: b"" },
         ] {
             let mut out = Vec::new();

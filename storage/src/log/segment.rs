@@ -9,6 +9,7 @@
 //!
 //! The notes are zeros until the segment is in use, see [`segment_notes`](crate::log::segment_notes).
 
+use std::io;
 use std::sync::Arc;
 
 use crate::disk::DiskFile;
@@ -21,10 +22,14 @@ pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 /// The number of the segment that a log begins with.
 pub(crate) const FIRST_SEGMENT: u32 = 1;
 const NAME_MAGIC: &[u8; 8] = b"rushqlog";
-/// 2: a frame's checksum says where it is.
-const VERSION: u32 = 2;
+/// What this build writes. 2: a frame's checksum says where it is. 3: there are takes of any message, lists of what is gone, and
+/// settings.
+const VERSION: u32 = 3;
+/// The oldest version that this build reads.
+const VERSION_MIN: u32 = 2;
 /// Segments never reach this number, so that one more can always be counted.
 const SEGMENT_END: u32 = 1 << 31;
+const NUMBER_AT: usize = 12;
 const CHECKSUM_AT: usize = 32;
 
 /// The name of the segment's file.
@@ -76,22 +81,36 @@ impl SegmentHeader {
     /// Reads the header of a segment's file; `None` when there is no good one, as after a crash while it was prepared.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the file cannot be read, or is of a version that only newer builds read.
     pub(crate) fn read(file: &dyn DiskFile, name: &str) -> Result<Option<SegmentHeader>> {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         let n = file.read_at(&mut bytes, 0).map_err(Error::io("read", name))?;
+        if let Some(version) = version_of(&bytes[..n]).filter(|version| *version > VERSION) {
+            let what = format!(
+                "it is of version {version}, which a newer rushq wrote; this one reads up to version {VERSION}"
+            );
+            return Err(Error::io("read", name)(io::Error::new(io::ErrorKind::Unsupported, what)));
+        }
         Ok(SegmentHeader::decode(&bytes[..n]))
     }
 
     fn decode(bytes: &[u8]) -> Option<SegmentHeader> {
-        let mut reader = Reader::new(bytes);
-        let (magic, version) = (reader.bytes(8)?, reader.u32()?);
-        let (number, log_id, segment_bytes, checksum) = (reader.u32()?, reader.u64()?, reader.u64()?, reader.u32()?);
-        let good = magic == NAME_MAGIC && version == VERSION && checksum == crc32fast::hash(&bytes[..CHECKSUM_AT]);
+        let good = (VERSION_MIN..=VERSION).contains(&version_of(bytes)?);
+        let mut reader = Reader::new(&bytes[NUMBER_AT..]);
+        let (number, log_id, segment_bytes) = (reader.u32()?, reader.u64()?, reader.u64()?);
         // Room for a frame, and offsets that another header can be added to.
         let frames = (SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES) as u64..=1 << 31;
         (good && frames.contains(&segment_bytes)).then_some(SegmentHeader { number, log_id, segment_bytes })
     }
+}
+
+/// The version of a header whose checksum is right.
+fn version_of(bytes: &[u8]) -> Option<u32> {
+    let (header, rest) = bytes.split_at_checked(CHECKSUM_AT)?;
+    let checksum = Reader::new(rest).u32()?;
+    let mut reader = Reader::new(header);
+    let (magic, version) = (reader.bytes(NAME_MAGIC.len())?, reader.u32()?);
+    (magic == NAME_MAGIC && checksum == crc32fast::hash(header)).then_some(version)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::queue::run::Run;
 pub(crate) struct Recovering {
     /// Numbers from the head on that are gone.
     gone: Gone,
-    /// The segment of the first list of such numbers since the last record; 0: there was none.
+    /// The segment where the list begins that stands in front of the next record; 0: there is none.
     listed_in: u32,
 }
 
@@ -155,12 +155,10 @@ impl Queue {
         }
     }
 
-    /// Notes that a list of numbers that are gone is in a segment, before the record that it belongs to.
-    pub(crate) fn note_list(&mut self, segment: u32) {
-        let recovering = self.recovering();
-        if recovering.listed_in == 0 {
-            recovering.listed_in = segment;
-        }
+    /// Notes that a list of numbers that are gone begins in a segment. The record that it belongs to follows, unless it was never written
+    /// and another list begins.
+    pub(crate) fn begin_list(&mut self, segment: u32) {
+        self.recovering().listed_in = segment;
     }
 
     /// Notes that a record is in a segment, behind the lists that belong to it.

@@ -262,11 +262,13 @@ impl LogFiles {
     ) -> Result<Restored> {
         // A killed process may have been about to make the newest names durable; from here on they are built upon.
         self.disk.sync_directory().map_err(Error::io("fsync of the directory", "the log's directory"))?;
-        for segment in walk.unsynced() {
-            self.files[&segment].sync_data().map_err(|e| Error::io("fdatasync", segment_name(segment))(e))?;
-        }
         let last = (walk.tail.position.segment..).take_while(|number| self.files.contains_key(number)).last();
         let ring = walk.first_segment..=last.unwrap_or(walk.tail.position.segment);
+        // So that the note that a spare was begun is never on the disk before the spare is.
+        let spares = walk.tail.position.segment + 1..=*ring.end();
+        for segment in walk.unsynced().chain(spares) {
+            self.files[&segment].sync_data().map_err(|e| Error::io("fdatasync", segment_name(segment))(e))?;
+        }
         let names = self.disk.list().map_err(Error::io("list", "the log's directory"))?;
         for name in names.iter().filter(|name| is_trash(name)) {
             self.disk.remove(name).map_err(Error::io("unlink", name.as_str()))?;

@@ -89,9 +89,11 @@ impl Rebuild {
                 let queue = self.queue(queue);
                 queue.gets += u64::from(queue.note_taken(seq));
             }
-            Entry::Gone { queue, ranges: bytes } => {
+            Entry::Gone { queue, begins, ranges: bytes } => {
                 let queue = self.queue(queue);
-                queue.note_list(at.segment);
+                if begins {
+                    queue.begin_list(at.segment);
+                }
                 ranges(bytes).flatten().for_each(|range| queue.note_gone(range));
             }
             Entry::Told { queue, settings } => self.queue(queue).set_settings(settings),

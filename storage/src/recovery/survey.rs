@@ -305,8 +305,9 @@ impl Survey {
                 continue;
             }
             let missing = self.last.map_or(0, |(number, _)| number + 1);
-            let vouches = |header: &FrameHeader| header.number > missing && header.durable >= missing;
-            if self.last.is_some() && self.find_behind(position, vouches)?.is_none() {
+            // Before the first whole frame, any frame that was on stable storage is missing.
+            let vouches = |header: &FrameHeader| header.number > missing && header.durable >= missing.max(1);
+            if self.find_behind(position, vouches)?.is_none() {
                 break;
             }
             let Some(resumed) = self.find_behind(position, |header| header.number >= missing)? else { break };

@@ -84,7 +84,7 @@ impl Store {
         if next > queue.next {
             let mut ranges = RangesWriter::default();
             ranges.push(queue.next..next);
-            self.log.append(&Entry::Gone { queue: queue.id, ranges: ranges.bytes() });
+            self.log.append(&Entry::Gone { queue: queue.id, begins: false, ranges: ranges.bytes() });
             queue.skip_to(next);
         }
         Ok(None)

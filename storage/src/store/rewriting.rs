@@ -19,8 +19,8 @@ pub(crate) struct Rewriting {
     queue: QueueId,
     /// The segment that it is copied out of.
     from: u32,
-    /// The segment of the first piece.
-    listed_in: u32,
+    /// The segment of the first piece, once there is one.
+    listed_in: Option<u32>,
     /// The numbers below this one are listed.
     next: Seq,
 }
@@ -37,10 +37,10 @@ impl Store {
             // A range ends before each message, and one at the end.
             let looks = (self.log.entry_bytes_max() / 2 / RANGE_BYTES_MAX - 1).min(LOOKS_MAX);
             let goes_on = queue.gaps_from(next, looks, |range| ranges.push(range)).unwrap_or(queue.next);
-            let rewriting = Rewriting {
+            let mut rewriting = Rewriting {
                 queue: queue.id,
                 from: queue.record_segment,
-                listed_in: under_way.map_or(self.log.active(), |rewriting| rewriting.listed_in),
+                listed_in: under_way.and_then(|rewriting| rewriting.listed_in),
                 next: goes_on,
             };
             if !ranges.bytes().is_empty() {
@@ -48,7 +48,9 @@ impl Store {
                 if let Some(held_up) = room.held_up() {
                     return held_up;
                 }
-                self.log.append(&Entry::Gone { queue: rewriting.queue, ranges: ranges.bytes() });
+                let begins = rewriting.listed_in.is_none();
+                let at = self.log.append(&Entry::Gone { queue: rewriting.queue, begins, ranges: ranges.bytes() });
+                rewriting.listed_in = rewriting.listed_in.or(Some(at.segment));
             }
             self.rewriting = Some(rewriting);
             return Attempt::Done(false);
@@ -56,7 +58,7 @@ impl Store {
         if let Some(held_up) = self.log.make_room(queue.record_bytes(), purpose).held_up() {
             return held_up;
         }
-        let listed_in = under_way.filter(|_| queue.gaps() > 0).map(|rewriting| rewriting.listed_in);
+        let listed_in = under_way.filter(|_| queue.gaps() > 0).and_then(|rewriting| rewriting.listed_in);
         self.rewriting = None;
         self.rewrite_record(slot, listed_in);
         Attempt::Done(true)

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use storage::{Attempt, Durability, Store};
+use storage_testing::CrashDisk;
 
-use crate::crash_disk::CrashDisk;
 use crate::driver::{COMMIT_BYTES_MAX, options};
 
 /// What a frame and a put take besides the body, at most.

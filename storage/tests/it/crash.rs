@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use storage::Durability;
+use storage::{Durability, Survey};
+use storage_testing::{CrashDisk, Random, for_seeds};
 
-use crate::crash_disk::CrashDisk;
-use crate::driver::{Crash, Driver, copy_directory, copy_of, options};
-use crate::random::{Random, for_seeds};
+use crate::driver::{BODY_BYTES_MAX, Crash, Driver, copy_directory, copy_of, options};
 
 const MODES: [(Durability, Crash); 4] = [
     (Durability::Synced, Crash::PowerCut),
@@ -81,6 +80,29 @@ fn many_lives_one_after_the_other() {
     });
 }
 
+/// A process that was killed while it prepared a segment leaves a file that may be in the page cache only. The next one is
+/// to make it durable before it says that the segment is in use.
+#[test]
+fn a_segment_that_a_killed_process_left_is_durable_before_it_is_used() {
+    for (killed_at, cut_at) in (1..40).flat_map(|killed_at| (1..40).map(move |cut_at| (killed_at, cut_at))) {
+        let mut random = Random::new(killed_at << 8 | cut_at);
+        let disk = CrashDisk::default();
+        let (mut driver, _) = Driver::open(&disk, None, options(Durability::Synced, 0)).unwrap();
+        disk.crash_at(disk.operations() + killed_at);
+        let fill = |driver: &mut Driver| {
+            for n in 0..8 {
+                driver.put(b'a', &[n; BODY_BYTES_MAX - 100]).and_then(|_| driver.commit())?;
+            }
+            driver.settle()
+        };
+        assert!(fill(&mut driver).is_ok() || disk.has_crashed());
+        let (mut driver, _) = driver.crash(Crash::Kill, None, &mut random).unwrap();
+        disk.crash_at(disk.operations() + cut_at);
+        assert!(fill(&mut driver).is_ok() || disk.has_crashed());
+        driver.crash(Crash::PowerCut, None, &mut random).unwrap();
+    }
+}
+
 /// The frame after a lost one is still on the disk when another frame of the same length and number takes the place of
 /// the lost one. It is no continuation of that.
 #[test]
@@ -105,6 +127,22 @@ fn what_an_earlier_life_left_behind_the_end_is_not_read() {
         driver.store.at_once(|s| s.put(b"a", 0, body)).unwrap();
         while driver.step_commit().unwrap() {}
     }
+}
+
+/// Of two frames that were written and not synced, a power cut may lose the first: then there were none.
+#[test]
+fn a_survey_finds_nothing_where_no_frame_was_durable() {
+    let disk = CrashDisk::default();
+    let (mut driver, _) = Driver::open(&disk, None, options(Durability::Written, 0)).unwrap();
+    for body in [b"lost", b"left"] {
+        driver.put(b'a', body).unwrap();
+        while driver.step_commit().unwrap() {}
+    }
+    disk.cut_power_losing(&[0]);
+    let survey = Survey::read(&disk).unwrap();
+    assert!(survey.is_whole() && survey.queues().count() == 0, "{:?}", survey.damaged());
+    let (again, _) = Driver::open(&disk, None, options(Durability::Written, 0)).unwrap();
+    assert_eq!(again.store.totals().queues, 0);
 }
 
 /// A checkpoint's records know of changes that came after it was begun. It counts when those are on stable storage.

@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use storage::{
-    Attempt, Chore, Commit, Durability, Error, FrameNumber, Fsync, Recovered, Result, Store, StoreOptions, Survey,
-    Totals,
+    Attempt, Chore, Commit, Durability, Error, FrameNumber, Fsync, Recovered, Result, SETTINGS_BYTES_MAX, Store,
+    StoreOptions, Survey, Totals,
 };
+use storage_testing::{CrashDisk, CrashTree, Random, Slow};
 
-use crate::crash_disk::CrashDisk;
-use crate::crash_tree::CrashTree;
 use crate::expected::{Expected, Op, drain, surveyed};
-use crate::random::Random;
 
 pub(crate) const BODY_BYTES_MAX: usize = 3000;
 /// Small, so that what was changed often takes more than one commit.
@@ -37,12 +35,6 @@ pub(crate) enum Crash {
 }
 
 #[derive(Debug)]
-enum Slow<T> {
-    Begun(T),
-    Ran(T),
-}
-
-#[derive(Debug)]
 pub(crate) struct Driver {
     pub(crate) disk: CrashDisk,
     pub(crate) options: StoreOptions,
@@ -57,15 +49,18 @@ pub(crate) struct Driver {
     ops: Vec<(Op, FrameNumber)>,
     acknowledged: FrameNumber,
     synced: FrameNumber,
-    commit: Option<Slow<Commit>>,
-    sync: Option<(Slow<Fsync>, FrameNumber)>,
-    segment_chore: Option<Slow<Chore>>,
-    index_chore: Option<Slow<Chore>>,
+    commit: Slow<Commit>,
+    /// With the frame that was written when it began.
+    sync: Slow<(Fsync, FrameNumber)>,
+    segment_chore: Slow<Chore>,
+    index_chore: Slow<Chore>,
     /// How often an operation had to wait for a segment.
     pub(crate) waits: u64,
-    read_chore: Option<Slow<Chore>>,
+    read_chore: Slow<Chore>,
     /// A take that has to wait for a read is given up, and the queue's next one finds what was read.
     pub(crate) takes_give_up: bool,
+    /// Half of the random takes are of any message, and not of the first.
+    pub(crate) out_of_order: bool,
     /// Refused sets are no mistake.
     pub(crate) may_be_full: bool,
 }
@@ -105,13 +100,14 @@ impl Driver {
             now: Expected::default(),
             base: Expected::default(),
             ops: Vec::new(),
-            commit: None,
-            sync: None,
-            segment_chore: None,
-            index_chore: None,
+            commit: Slow::default(),
+            sync: Slow::default(),
+            segment_chore: Slow::default(),
+            index_chore: Slow::default(),
             waits: 0,
-            read_chore: None,
+            read_chore: Slow::default(),
             takes_give_up: false,
+            out_of_order: true,
             may_be_full: false,
         };
         (driver, recovered)
@@ -131,8 +127,18 @@ impl Driver {
             }
             Op::Flush { name } => self.ask(|s| s.flush(&[*name]))?.is_some(),
             Op::FlushAll => self.ask(Store::flush_all)?.is_some(),
-            Op::Take { name } => {
-                let taken = match self.store.take(&[*name])? {
+            Op::Tell { name, settings } => {
+                let told = self.ask(|s| s.set_settings(&[*name], settings))?;
+                assert!(told.is_none() || told == Some(self.now.queues.contains_key(name)));
+                told == Some(true)
+            }
+            Op::Take { .. } | Op::TakeMessage { .. } => {
+                let take = |store: &mut Store| match &op {
+                    Op::TakeMessage { name, seq } => store.take_message(&[*name], *seq),
+                    Op::Take { name } => store.take(&[*name]),
+                    _ => unreachable!("matched above"),
+                };
+                let taken = match take(&mut self.store)? {
                     Attempt::Wait if self.takes_give_up => {
                         assert_eq!(self.store.totals().messages, before.messages);
                         return Ok(false);
@@ -141,17 +147,15 @@ impl Driver {
                     Attempt::NoRoom => None,
                     Attempt::Wait => {
                         while self.step_read_chore()? {}
-                        self.ask(|s| s.take(&[*name]))?.flatten()
+                        self.ask(take)?.flatten()
                     }
                 };
-                let mut after = self.now.clone();
-                let expected = after.apply(&op);
+                let expected = self.now.taken_by(&op);
                 if taken.is_none() && expected.is_some() && self.may_be_full {
                     return Ok(false);
                 }
-                let expected = expected.map(|message| (message.seq, message.flags, message.body));
-                let taken = taken.map(|taken| (taken.seq, taken.flags, taken.body.into_vec()));
-                assert_eq!(taken, expected, "the head of queue {}", *name as char);
+                let expected = expected.map(|message| (message.seq, message.flags, message.body.as_slice()));
+                assert_eq!(taken.as_ref().map(|taken| (taken.seq, taken.flags, &*taken.body)), expected, "{op:?}");
                 true
             }
         };
@@ -180,11 +184,11 @@ impl Driver {
                 Attempt::Wait => {
                     self.waits += 1;
                     assert_eq!(seen(&self.store), before, "it waits, and did something");
-                    if self.read_chore.is_some() || self.store.wants_read_chore() {
+                    if self.read_chore.is_under_way() || self.store.wants_read_chore() {
                         self.step_read_chore()?;
                         continue;
                     }
-                    if self.segment_chore.is_none() && !self.store.wants_segment_chore() {
+                    if !self.segment_chore.is_under_way() && !self.store.wants_segment_chore() {
                         // A chore has failed for now, and the next second is waited for.
                         self.store.tick();
                         assert!(self.store.wants_segment_chore(), "it waits for nothing");
@@ -210,79 +214,44 @@ impl Driver {
     // ---- the slow parts, each in three steps that others come between ----
 
     pub(crate) fn step_commit(&mut self) -> Result<bool> {
-        self.commit = match self.commit.take() {
-            None => self.store.begin_commit().map(Slow::Begun),
-            Some(Slow::Begun(mut commit)) => {
-                commit.run()?;
-                Some(Slow::Ran(commit))
+        if let Some(commit) = self.commit.step(|| self.store.begin_commit())? {
+            self.store.finish_commit(commit);
+            self.acknowledged = self.store.acknowledged();
+            if self.options.durability == Durability::Synced {
+                self.synced = self.acknowledged;
             }
-            Some(Slow::Ran(commit)) => {
-                self.store.finish_commit(commit);
-                self.acknowledged = self.store.acknowledged();
-                if self.options.durability == Durability::Synced {
-                    self.synced = self.acknowledged;
-                }
-                None
-            }
-        };
-        Ok(self.commit.is_some())
+        }
+        Ok(self.commit.is_under_way())
     }
 
     pub(crate) fn step_sync(&mut self) -> Result<bool> {
-        self.sync = match self.sync.take() {
-            None => {
-                let written = self.acknowledged;
-                self.store.begin_sync().map(|sync| (Slow::Begun(sync), written))
-            }
-            Some((Slow::Begun(sync), written)) => {
-                sync.run()?;
-                Some((Slow::Ran(sync), written))
-            }
-            Some((Slow::Ran(sync), written)) => {
-                self.store.finish_sync(&sync);
-                self.synced = self.synced.max(written);
-                None
-            }
-        };
-        Ok(self.sync.is_some())
-    }
-
-    fn step_chore(&mut self, chore: Option<Slow<Chore>>) -> Result<Option<Slow<Chore>>> {
-        Ok(match chore {
-            Some(Slow::Begun(mut chore)) => {
-                chore.run();
-                Some(Slow::Ran(chore))
-            }
-            Some(Slow::Ran(chore)) => {
-                self.store.finish_chore(chore)?;
-                None
-            }
-            None => None,
-        })
+        let written = self.acknowledged;
+        if let Some((sync, written)) = self.sync.step(|| Some((self.store.begin_sync()?, written)))? {
+            self.store.finish_sync(&sync);
+            self.synced = self.synced.max(written);
+        }
+        Ok(self.sync.is_under_way())
     }
 
     pub(crate) fn step_segment_chore(&mut self) -> Result<bool> {
-        self.segment_chore = match self.segment_chore.take() {
-            None => self.store.segment_chore().map(Slow::Begun),
-            chore => self.step_chore(chore)?,
-        };
-        Ok(self.segment_chore.is_some())
+        if let Some(chore) = self.segment_chore.step(|| self.store.segment_chore())? {
+            self.store.finish_chore(chore)?;
+        }
+        Ok(self.segment_chore.is_under_way())
     }
 
     pub(crate) fn step_index_chore(&mut self) -> Result<bool> {
-        self.index_chore = match self.index_chore.take() {
-            None => self.store.index_chore().map(Slow::Begun),
-            chore => self.step_chore(chore)?,
-        };
-        Ok(self.index_chore.is_some())
+        if let Some(chore) = self.index_chore.step(|| self.store.index_chore())? {
+            self.store.finish_chore(chore)?;
+        }
+        Ok(self.index_chore.is_under_way())
     }
 
     pub(crate) fn step_read_chore(&mut self) -> Result<bool> {
-        self.read_chore = match self.read_chore.take() {
-            None => self.store.read_chore().map(Slow::Begun),
-            chore => self.step_chore(chore)?,
-        };
-        Ok(self.read_chore.is_some())
+        if let Some(chore) = self.read_chore.step(|| self.store.read_chore())? {
+            self.store.finish_chore(chore)?;
+        }
+        Ok(self.read_chore.is_under_way())
     }
 
     /// Commits all there is, and syncs it. Ends with nothing under way.
@@ -333,9 +302,24 @@ impl Driver {
             2..4 => Op::Delete { name },
             4..5 => Op::Flush { name },
             5 if random.chance(8) => Op::FlushAll,
+            6 => {
+                let bytes = if random.chance(8) { SETTINGS_BYTES_MAX as u64 } else { random.below(20) };
+                Op::Tell { name, settings: vec![random.next() as u8; bytes as usize] }
+            }
             n if n < 5 + growth => Op::Put { name, flags: random.next() as u32, body: self.random_body(random) },
+            n if n % 2 == 0 && self.out_of_order => self.random_take(name, random),
             _ => Op::Take { name },
         }
+    }
+
+    /// A take of any message, one that is there for the most part.
+    fn random_take(&self, name: u8, random: &mut Random) -> Op {
+        let messages = self.now.queues.get(&name).map(|queue| &queue.messages).filter(|messages| !messages.is_empty());
+        let seq = match messages {
+            Some(messages) if !random.chance(10) => messages[random.below(messages.len() as u64) as usize].seq,
+            _ => random.below(40),
+        };
+        Op::TakeMessage { name, seq }
     }
 
     fn random_body(&self, random: &mut Random) -> Vec<u8> {

@@ -23,17 +23,40 @@ impl fmt::Debug for Message {
 pub(crate) struct Queue {
     pub(crate) sets: u64,
     pub(crate) gets: u64,
+    pub(crate) settings: Vec<u8>,
     pub(crate) messages: VecDeque<Message>,
 }
 
 /// A change of a store. Names are short: one letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Op {
-    Put { name: u8, flags: u32, body: Vec<u8> },
-    Take { name: u8 },
-    Create { name: u8 },
-    Delete { name: u8 },
-    Flush { name: u8 },
+    Put {
+        name: u8,
+        flags: u32,
+        body: Vec<u8>,
+    },
+    Take {
+        name: u8,
+    },
+    /// Takes the message of this number.
+    TakeMessage {
+        name: u8,
+        seq: Seq,
+    },
+    /// Gives a queue settings.
+    Tell {
+        name: u8,
+        settings: Vec<u8>,
+    },
+    Create {
+        name: u8,
+    },
+    Delete {
+        name: u8,
+    },
+    Flush {
+        name: u8,
+    },
     FlushAll,
 }
 
@@ -46,6 +69,18 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
+    /// The message that a take will take.
+    pub(crate) fn taken_by(&self, op: &Op) -> Option<&Message> {
+        match op {
+            Op::Take { name } => self.queues.get(name)?.messages.front(),
+            Op::TakeMessage { name, seq } => {
+                let messages = &self.queues.get(name)?.messages;
+                messages.get(messages.binary_search_by_key(seq, |message| message.seq).ok()?)
+            }
+            _ => None,
+        }
+    }
+
     /// Applies a change; returns the message that a take takes.
     pub(crate) fn apply(&mut self, op: &Op) -> Option<Message> {
         match op {
@@ -62,6 +97,17 @@ impl Expected {
                 let message = queue.messages.pop_front()?;
                 queue.gets += 1;
                 return Some(message);
+            }
+            Op::TakeMessage { name, seq } => {
+                let queue = self.queues.get_mut(name)?;
+                let at = queue.messages.binary_search_by_key(seq, |message| message.seq).ok()?;
+                queue.gets += 1;
+                return queue.messages.remove(at);
+            }
+            Op::Tell { name, settings } => {
+                if let Some(queue) = self.queues.get_mut(name) {
+                    queue.settings.clone_from(settings);
+                }
             }
             Op::Create { name } => {
                 self.queues.entry(*name).or_default();
@@ -98,6 +144,9 @@ impl Expected {
         let lines: BTreeMap<u8, (u64, u64)> = lines(store);
         let expected = self.queues.iter().map(|(name, queue)| (*name, (queue.sets, queue.gets)));
         assert_eq!(lines, expected.collect());
+        for (name, queue) in &self.queues {
+            assert_eq!(store.settings(&[*name]), queue.settings, "the settings of {}", *name as char);
+        }
     }
 }
 
@@ -122,11 +171,11 @@ pub(crate) fn drain(store: &mut Store) -> BTreeMap<u8, Queue> {
 pub(crate) fn try_drain(store: &mut Store) -> storage::Result<BTreeMap<u8, Queue>> {
     let mut queues = BTreeMap::new();
     for (name, (sets, gets)) in lines(store) {
-        let mut messages = VecDeque::new();
+        let (mut messages, settings) = (VecDeque::new(), store.settings(&[name]).to_vec());
         while let Some(taken) = store.at_once(|s| s.take(&[name]))?.flatten() {
             messages.push_back(Message { seq: taken.seq, flags: taken.flags, body: taken.body.into_vec() });
         }
-        queues.insert(name, Queue { sets, gets, messages });
+        queues.insert(name, Queue { sets, gets, settings, messages });
     }
     Ok(queues)
 }
@@ -145,7 +194,8 @@ pub(crate) fn surveyed(survey: &Survey) -> BTreeMap<u8, Queue> {
             (queue.stored(), queue.bytes()),
             (messages.len() as u64, messages.iter().map(|m| m.body.len() as u64).sum())
         );
-        let before = queues.insert(queue.name()[0], Queue { sets: queue.sets(), gets: queue.gets(), messages });
+        let (sets, gets, settings) = (queue.sets(), queue.gets(), queue.settings().to_vec());
+        let before = queues.insert(queue.name()[0], Queue { sets, gets, settings, messages });
         assert_eq!(before, None, "a queue is there once");
     }
     queues

@@ -1,11 +1,10 @@
 //! Disks that fail, and disks that are full.
 
 use storage::{Durability, Error};
+use storage_testing::{CrashDisk, Fault, Random};
 
-use crate::crash_disk::{CrashDisk, Fault};
 use crate::driver::{Crash, Driver, options};
 use crate::expected::Op;
-use crate::random::Random;
 
 const SEGMENT_BYTES: usize = 16 << 10;
 

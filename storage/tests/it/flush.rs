@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use storage::{Attempt, Durability, Store, StoreOptions};
+use storage_testing::{CrashDisk, Random};
 
 use crate::crash::Scratch;
-use crate::crash_disk::CrashDisk;
 use crate::driver::{Crash, Driver, copy_of, options};
 use crate::expected::Op;
-use crate::random::Random;
 
 /// More than one step of anything looks at.
 const QUEUES: u32 = 10_000;

@@ -5,8 +5,6 @@
 mod checkpoints;
 mod commits;
 mod crash;
-mod crash_disk;
-mod crash_tree;
 mod damage;
 mod driver;
 mod expected;
@@ -15,7 +13,7 @@ mod flush;
 mod missing;
 mod model;
 mod names;
-mod random;
+mod out_of_order;
 mod reads;
 mod seeds;
 mod supply;

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use storage::{Durability, Error, Store, Survey};
+use storage_testing::{CrashDisk, CrashTree, Random};
 
-use crate::crash_disk::CrashDisk;
-use crate::crash_tree::CrashTree;
 use crate::driver::{Driver, options};
 use crate::expected::{Expected, drain, surveyed, try_drain};
-use crate::random::Random;
 
 /// How many of the newest files are removed in all combinations.
 const NEWEST: usize = 3;

@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use storage::{Adopted, Durability, Store};
+use storage_testing::CrashDisk;
 
-use crate::crash_disk::CrashDisk;
 use crate::driver::{Driver, options};
 
 #[test]

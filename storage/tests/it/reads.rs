@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use storage::{Attempt, Chore, Durability, Store, Taken};
+use storage_testing::CrashDisk;
 
-use crate::crash_disk::CrashDisk;
 use crate::driver::options;
 use crate::flush::put_only;
 

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use storage::{Adopted, Attempt, Chore, Durability, Store, StoreOptions};
+use storage_testing::{CrashDisk, Fault, Random};
 
-use crate::crash_disk::{CrashDisk, Fault};
 use crate::driver::{Crash, Driver, options};
 use crate::expected::Op;
-use crate::random::Random;
 
 const SEGMENT_BYTES: usize = 16 << 10;
 const BODY: &[u8] = &[7; 1000];

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use storage::Tree;
 
-use crate::crash_disk::CrashDisk;
+use crate::disk::CrashDisk;
 use crate::random::Random;
 
-pub(crate) type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
+/// Keys and values.
+pub type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// A key, and its new value; `None`: it is removed.
 type Change = (Vec<u8>, Option<Vec<u8>>);
@@ -28,7 +29,7 @@ struct State {
 
 /// The tree; clones are the same tree.
 #[derive(Debug, Clone)]
-pub(crate) struct CrashTree {
+pub struct CrashTree {
     disk: CrashDisk,
     state: Arc<Mutex<State>>,
 }
@@ -41,8 +42,15 @@ fn change(pairs: &mut Pairs, (key, value): Change) {
 }
 
 impl CrashTree {
-    pub(crate) fn new(disk: &CrashDisk) -> CrashTree {
+    /// An empty tree that crashes with this disk.
+    pub fn new(disk: &CrashDisk) -> CrashTree {
         CrashTree { disk: disk.clone(), state: Arc::default() }
+    }
+
+    /// A tree with these pairs, all of them durable.
+    pub fn with(disk: &CrashDisk, pairs: &Pairs) -> CrashTree {
+        let state = State { live: pairs.clone(), durable: pairs.clone(), ..State::default() };
+        CrashTree { disk: disk.clone(), state: Arc::new(Mutex::new(state)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -50,21 +58,22 @@ impl CrashTree {
     }
 
     /// Another tree with what this one has now, that crashes with another disk.
-    pub(crate) fn fork(&self, disk: &CrashDisk) -> CrashTree {
+    pub fn fork(&self, disk: &CrashDisk) -> CrashTree {
         CrashTree { disk: disk.clone(), state: Arc::new(Mutex::new(self.state().clone())) }
     }
 
-    pub(crate) fn pairs(&self) -> Pairs {
+    /// All that is there now.
+    pub fn pairs(&self) -> Pairs {
         self.state().live.clone()
     }
 
     /// Whether a key survives whatever comes now.
-    pub(crate) fn is_durable(&self, key: &[u8]) -> bool {
+    pub fn is_durable(&self, key: &[u8]) -> bool {
         self.state().durable.contains_key(key)
     }
 
     /// The process ends; what it changed is there, and the last change perhaps.
-    pub(crate) fn kill(&self, random: &mut Random) {
+    pub fn kill(&self, random: &mut Random) {
         let mut state = self.state();
         if let Some(last) = state.in_flight.take().filter(|_| random.chance(2)) {
             state.unsynced.push(last.clone());
@@ -73,7 +82,7 @@ impl CrashTree {
     }
 
     /// The power goes; of what was not synced, anything may be there.
-    pub(crate) fn cut_power(&self, random: &mut Random) {
+    pub fn cut_power(&self, random: &mut Random) {
         let mut guard = self.state();
         let state = &mut *guard;
         state.unsynced.extend(state.in_flight.take());

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::Write;
 
-use crate::number;
+use super::number;
 
 /// A set's message is in its queue.
 pub const STORED: &[u8] = b"STORED\r\n";

@@ -1,6 +1,6 @@
 //! Why a command is not carried out.
 
-use crate::reply;
+use super::reply;
 
 /// What is wrong with a client's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +19,7 @@ pub enum Rejection {
 
 impl Rejection {
     /// The line to answer.
+    #[must_use]
     pub fn reply(self) -> &'static [u8] {
         match self {
             Rejection::Error => reply::ERROR,

@@ -1,6 +1,6 @@
 //! What a client can ask for.
 
-use crate::tokens::Tokens;
+use super::tokens::Tokens;
 
 /// A command, borrowed from the input.
 ///
@@ -18,7 +18,7 @@ pub enum Command<'a> {
         exptime: i64,
         /// The message.
         body: &'a [u8],
-        /// The client wants no answer.
+        /// No reply is sent.
         noreply: bool,
     },
     /// Takes one message from each named queue in turn.
@@ -32,7 +32,7 @@ pub enum Command<'a> {
     Delete {
         /// The queue's name.
         queue: &'a [u8],
-        /// The client wants no answer.
+        /// No reply is sent.
         noreply: bool,
     },
     /// Drops a queue's messages.
@@ -42,7 +42,7 @@ pub enum Command<'a> {
     },
     /// Drops the messages of all queues. A delay was read and forgotten.
     FlushAll {
-        /// The client wants no answer.
+        /// No reply is sent.
         noreply: bool,
     },
     /// The server's figures.
@@ -66,7 +66,7 @@ pub enum Command<'a> {
     Verbosity {
         /// 0 for the least.
         level: u32,
-        /// The client wants no answer.
+        /// No reply is sent.
         noreply: bool,
     },
     /// Closes the connection.
@@ -104,6 +104,7 @@ impl<'a> Queues<'a> {
     }
 
     /// How many bytes the names that are left take on their line, with the line's end.
+    #[must_use]
     #[inline]
     pub fn rest_bytes(&self) -> usize {
         self.names.rest_bytes() + self.line_end_bytes
@@ -111,6 +112,7 @@ impl<'a> Queues<'a> {
 
     /// The names of which `rest` is the last [`rest_bytes`](Queues::rest_bytes) bytes, with the line's end. They are not
     /// checked again, and there may be none left.
+    #[must_use]
     #[inline]
     pub fn resume(rest: &'a [u8]) -> Self {
         let (names, line_end_bytes) = without_end(rest);

@@ -1,7 +1,5 @@
 //! A line's tokens: what stands between spaces. A tab is no space, but part of a token.
 
-use crate::QUEUE_NAME_BYTES_MAX;
-
 /// The tokens of a line, or of what is left of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tokens<'a> {
@@ -41,14 +39,6 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-/// Whether a token can be a queue's name.
-#[inline]
-pub(crate) fn is_queue_name(token: &[u8]) -> bool {
-    // Folded rather than searched, so that the compiler can take many bytes at once.
-    let control = token.iter().fold(false, |found, byte| found | (*byte < 0x20) | (*byte == 0x7f));
-    token.len() <= QUEUE_NAME_BYTES_MAX && !control
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,17 +56,5 @@ mod tests {
         assert!(tokens(b"   ").is_empty());
         assert!(Tokens::new(b"   ").is_empty());
         assert!(!Tokens::new(b"  a").is_empty());
-    }
-
-    #[test]
-    fn names() {
-        assert!(is_queue_name(b"a"));
-        assert!(is_queue_name(b"a/b+c:d=1"));
-        assert!(is_queue_name("Bücher".as_bytes()));
-        assert!(is_queue_name(&[b'q'; 250]));
-        assert!(!is_queue_name(&[b'q'; 251]));
-        for byte in (0..0x20).chain([0x7f]) {
-            assert!(!is_queue_name(&[b'a', byte, b'b']), "{byte:#x}");
-        }
     }
 }

@@ -3,7 +3,7 @@
 
 use memchr::memchr;
 
-use crate::LINE_BYTES_MAX;
+use super::LINE_BYTES_MAX;
 
 /// What text protocols begin with, when no newline need come first.
 const BEGINNINGS: [&[u8]; 13] = [

@@ -1,12 +1,13 @@
 //! What a command's line says, once it is here with its end.
 
-use crate::command::{Command, Queues};
-use crate::number;
-use crate::rejection::Rejection;
-use crate::tokens::{Tokens, is_queue_name};
+use super::command::{Command, Queues};
+use super::number;
+use super::rejection::Rejection;
+use super::tokens::Tokens;
+use crate::is_queue_name;
 
 /// The most bytes that a body may be said to have: 4 GiB. What is larger than a server takes is passed over as it comes,
-/// and nobody waits for more than that.
+/// and a larger claim closes the connection.
 const CLAIM_BYTES_MAX: u64 = 1 << 32;
 
 /// The token that asks for no reply.
@@ -18,7 +19,7 @@ pub(crate) enum Line<'a> {
     Whole(Command<'a>),
     /// A set: its body follows.
     Set { queue: &'a [u8], flags: u32, exptime: i64, body_bytes: usize, noreply: bool },
-    /// Bad, and no body follows. None: the client wants no reply.
+    /// Bad, and no body follows. None: no reply is sent.
     Rejected(Option<Rejection>),
     /// Bad, and a body follows, which must not be taken for commands.
     RejectedWithBody { body_bytes: usize, then: Option<Rejection> },
@@ -54,7 +55,7 @@ pub(crate) fn understand(line: &[u8], end_bytes: usize) -> Line<'_> {
     }
 }
 
-/// `rejection`, unless the client wants no reply.
+/// `rejection`, or None for a `noreply`.
 fn unless(noreply: bool, rejection: Rejection) -> Option<Rejection> {
     (!noreply).then_some(rejection)
 }
@@ -89,7 +90,7 @@ fn set(mut tokens: Tokens<'_>) -> Line<'_> {
     }
 }
 
-/// Whether the client wants no reply, of the tokens behind a storing command's numbers. `None`: they are too many.
+/// Whether the tokens behind a storing command's numbers end in `noreply`. `None`: they are too many.
 ///
 /// A last token that is something else is passed over, as memcached does. One more number means that the name has a
 /// space in it: then no number is where it should be.
@@ -230,7 +231,7 @@ fn flush_all(mut tokens: Tokens<'_>) -> Line<'_> {
         return ERROR;
     }
     let noreply = second.or(first) == Some(NOREPLY);
-    // Unlike a set's, a last token that is something else is not passed over: nobody gets his messages back.
+    // Unlike a set's, a last token that is something else is not passed over: what is dropped does not come back.
     let good = match (first, second) {
         (None, _) => true,
         (Some(delay), None) => noreply || number::signed(delay).is_some(),

@@ -2,8 +2,8 @@
 
 use memchr::memchr;
 
-use crate::number;
-use crate::tokens::Tokens;
+use super::number;
+use super::tokens::Tokens;
 
 /// One line of a server's, with the body where there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,7 @@ pub enum Response<'a> {
 }
 
 /// The first response in `input` and its length, or None if it is not whole yet.
+#[must_use]
 pub fn next(input: &[u8]) -> Option<(usize, Response<'_>)> {
     let newline = memchr(b'\n', input)?;
     let line = &input[..newline];

@@ -2,11 +2,11 @@
 
 use memchr::memchr;
 
-use crate::command::{Command, without_end};
-use crate::line::{Line, understand};
-use crate::other;
-use crate::rejection::Rejection;
-use crate::{GET_LINE_BYTES_MAX, LINE_BYTES_MAX};
+use super::command::{Command, without_end};
+use super::line::{Line, understand};
+use super::other;
+use super::rejection::Rejection;
+use super::{GET_LINE_BYTES_MAX, LINE_BYTES_MAX};
 
 /// The first byte of a request in memcached's binary protocol.
 const BINARY_REQUEST: u8 = 0x80;
@@ -42,14 +42,15 @@ enum State {
     First,
     /// The first of a command's line.
     Line,
-    /// One of a body that nobody wants, with `left` bytes before its end. Then the rejection is due.
+    /// One of a body that is thrown away, `left` bytes before its end. The rejection is due behind it.
     Swallow { left: usize, end: End, then: Option<Rejection> },
-    /// One of a line that nobody wants: it goes with its newline, however long it is.
+    /// One of a line that is thrown away with its newline, however long it is.
     SkipLine,
 }
 
 impl Parser {
     /// A parser that lets bodies of up to `body_bytes_max` bytes through.
+    #[must_use]
     pub fn new(body_bytes_max: usize) -> Parser {
         Parser { state: State::First, body_bytes_max }
     }
@@ -63,6 +64,7 @@ impl Parser {
     /// Parses the next command at the start of `input`. Returns how many bytes are done with, and what they were.
     ///
     /// After [`Parse::Incomplete`] there is no use in a call without more input. Anything else is at least a byte.
+    #[must_use]
     #[inline]
     pub fn next<'a>(&mut self, input: &'a [u8]) -> (usize, Parse<'a>) {
         match self.state {
@@ -73,7 +75,7 @@ impl Parser {
         }
     }
 
-    /// The beginning of a connection may be that of another protocol. An empty line is nobody's beginning.
+    /// The beginning of a connection may be that of another protocol. An empty line is no protocol's beginning.
     #[cold]
     fn first<'a>(&mut self, input: &'a [u8]) -> (usize, Parse<'a>) {
         if other::begins(input) {

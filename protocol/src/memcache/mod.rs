@@ -1,0 +1,23 @@
+//! memcached's text protocol: a command's line and body in, a reply's bytes out.
+
+mod command;
+mod line;
+mod number;
+mod other;
+mod parse;
+mod rejection;
+mod tokens;
+
+pub mod datagram;
+pub mod reply;
+pub mod response;
+
+pub use command::{Command, Queues};
+pub use parse::{Parse, Parser};
+pub use rejection::Rejection;
+
+/// The longest line of any command but get and gets, in bytes without its newline. memcached's limit too.
+pub const LINE_BYTES_MAX: usize = 2 * 1024;
+
+/// The longest line of a get or gets, in bytes without its newline: room for some 250 of the longest names.
+pub const GET_LINE_BYTES_MAX: usize = 64 * 1024;
