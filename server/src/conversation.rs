@@ -9,12 +9,12 @@ use std::time::Instant;
 use futures_lite::future::yield_now;
 use log::log_enabled;
 use shards::pump::{Gather, Turn};
-use shards::{FrameNumber, Op, ShardId};
+use shards::{Answer, FrameNumber, Op, ShardId};
 
 use crate::context::ShardContext;
 use crate::memcache::session::{Rules, Session};
 use crate::memcache::{control, trace};
-use crate::session::{Backend, Control, ReplySink, Step, Submitted};
+use crate::session::{Backend, Control, ReplySink, Step};
 
 /// A client's conversation with the server.
 #[derive(Debug)]
@@ -113,13 +113,13 @@ impl Conversation {
     }
 
     /// Has the session go on with what was left and what came, the latter there to be read at `read_at`. The [`Turn`] borrows the shard as long as it lives: a call of
-    /// `with_shard` by anything that the session calls would panic.
+    /// the shard's handle by anything that the session calls would panic.
     pub(crate) fn step(&mut self, came: &[u8], read_at: Instant) -> Step {
         self.read_at = read_at;
         let Conversation { session, context, gather, input, done, forwarded, .. } = self;
-        let turn = context.handle.turn_after_read(read_at);
+        let turn = context.handle.turn_after_read(gather, read_at);
         session.counters.bytes_read += came.len() as u64;
-        let mut backend = ShardBackend { context, turn, gather, forwarded };
+        let mut backend = ShardBackend { context, turn, forwarded };
         let step = if input.is_empty() {
             let (used, step) = session.run(came, &mut backend);
             input.extend_from_slice(&came[used..]);
@@ -138,7 +138,7 @@ impl Conversation {
             }
             step
         };
-        self.frame_needed = self.frame_needed.max(backend.turn.wanted());
+        self.frame_needed = self.frame_needed.max(backend.turn.frame_needed());
         self.tried_at = backend.turn.retries();
         step
     }
@@ -166,7 +166,7 @@ impl Conversation {
     /// Adds what the session has counted to the shard's counters.
     fn count(&mut self) {
         let counted = mem::take(&mut self.session.counters);
-        self.context.handle.with_shard(|shard| shard.counters.add(&counted));
+        self.context.handle.count(|counters| counters.add(&counted));
     }
 
     /// Answers a command that looks at the server.
@@ -210,7 +210,6 @@ impl Drop for Conversation {
 struct ShardBackend<'a> {
     context: &'a ShardContext,
     turn: Turn<'a>,
-    gather: &'a Gather,
     forwarded: &'a mut u64,
 }
 
@@ -220,12 +219,9 @@ impl Backend for ShardBackend<'_> {
     }
 
     #[inline]
-    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Submitted {
-        if to == self.context.handle.id() {
-            return self.turn.apply(op).map_or(Submitted::Stalled, Submitted::Done);
-        }
-        self.turn.push(self.gather, to, op);
-        *self.forwarded += 1;
-        Submitted::Forwarded
+    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Answer {
+        let answer = self.turn.submit(to, op);
+        *self.forwarded += u64::from(matches!(answer, Answer::Later));
+        answer
     }
 }

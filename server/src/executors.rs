@@ -17,6 +17,7 @@ use crate::net::handover::Handover;
 use crate::net::sockets::ShardSockets;
 use crate::net::{ShardNet, datagrams, listener};
 use crate::process::drain::Drain;
+use crate::process::fault;
 use crate::process::permits::Limit;
 use crate::process::settings::Settings;
 use crate::process::stop::Stop;
@@ -157,7 +158,7 @@ struct Parts {
 /// One shard's life.
 async fn run(shard: Shard, links: Links, parts: Parts, report: StartReport) {
     let Parts { number, sockets, handovers, settings, limit, stop, drain, stopped } = parts;
-    let handle = ShardHandle::start(shard, links, settings.pump).await;
+    let handle = ShardHandle::start(shard, links, settings.pump, fault::end_at_disk).await;
     let started = Instant::now();
     let context = Rc::new(ShardContext { handle: handle.clone(), settings, drain, limit, started });
     let begun = ShardNet::new(&context).map_err(|error| format!("clients cannot be served: {error}"));
@@ -185,7 +186,7 @@ async fn run(shard: Shard, links: Links, parts: Parts, report: StartReport) {
     while stop.quiet_shards() < usize::from(context.settings.shards) {
         sleep(STOP_POLL).await;
     }
-    let totals = handle.with_shard(|shard| shard.store().totals());
+    let totals = handle.totals();
     stop.add_left(totals.queues, totals.messages);
     handle.stop().await;
     // The main thread ends the process when every shard has sent this. Until then this thread is not to wait for those of its

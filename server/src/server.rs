@@ -9,6 +9,7 @@ use crate::executors::Executors;
 use crate::net::sockets::Sockets;
 use crate::process::addresses::Endpoint;
 use crate::process::daemon::Starting;
+use crate::process::data_directory;
 use crate::process::drain::Drain;
 use crate::process::keeper::OwnFiles;
 use crate::process::limits;
@@ -30,7 +31,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     let mut sockets = Sockets::bind(&settings)?;
     settings.tcp = bound(&sockets);
     let settings = Arc::new(settings);
-    let directory = DataDirectory::lock(&settings.directory).map_err(|e| e.to_string())?;
+    let directory = DataDirectory::lock(&settings.directory).map_err(|error| data_directory::line(&error))?;
     let mut own_files = OwnFiles::default();
     if let Some(unix) = &settings.unix {
         let (socket, file) = SocketFile::bind(unix, settings.identity.as_ref())?;
@@ -39,7 +40,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     }
     own_files.pid_file = settings.pid_file.as_deref().map(|path| PidFile::write("-P", path)).transpose()?;
     if let Some(identity) = &settings.identity {
-        directory.give_to(identity.uid(), identity.gid()).map_err(|e| e.to_string())?;
+        directory.give_to(identity.uid(), identity.gid()).map_err(|error| data_directory::line(&error))?;
         own_files.start_keeper()?;
         identity.assume(settings.core_files)?;
     }
@@ -47,7 +48,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     if settings.repair {
         repair(&directory, &settings)?;
     }
-    let opened = directory.open(settings.shards, settings.storage).map_err(|e| e.to_string())?;
+    let opened = data_directory::open(&directory, &settings)?;
     log_what_starts(&settings);
     for (shard, (_, recovered)) in opened.iter().enumerate() {
         let source = if recovered.from_index { "index and log" } else { "log" };
@@ -101,7 +102,7 @@ fn log_what_starts(settings: &Settings) {
 
 /// Sets the damaged parts of a data directory aside.
 fn repair(directory: &DataDirectory, settings: &Settings) -> Result<(), String> {
-    let Some(repaired) = directory.repair(settings.storage).map_err(|e| e.to_string())? else {
+    let Some(repaired) = directory.repair(settings.storage).map_err(|error| data_directory::line(&error))? else {
         log::info!("nothing is damaged, so nothing is repaired");
         return Ok(());
     };

@@ -4,6 +4,7 @@ use storage::{QueueLine, Taken};
 
 use crate::figures::counters::Figures;
 use crate::figures::latency::StageTimes;
+use crate::moment::Moment;
 
 /// Something to be done by the shard that owns a queue, or by each shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,17 @@ pub enum Op<'a> {
         /// The queue's name.
         queue: &'a [u8],
     },
+    /// Takes a message, and waits for one when there is none: first come first served, without a credit, and until the
+    /// client is gone. Where the client must see its operations done in their order, nothing is submitted behind it until
+    /// its outcome is there.
+    TakeWait {
+        /// The queue's name.
+        queue: &'a [u8],
+        /// When it is answered with [`Outcome::Empty`].
+        until: Moment,
+    },
+    /// Ends what the client has open on the shard: the client is gone.
+    Leave,
     /// Drops a queue.
     Delete {
         /// The queue's name.
@@ -64,13 +76,19 @@ impl Op<'_> {
         }
     }
 
+    /// Whether something of it may stay open on its shard, until its client is gone.
+    #[must_use]
+    pub fn stays_open(&self) -> bool {
+        matches!(self, Op::TakeWait { .. })
+    }
+
     /// What is said when the disk has no room for it.
     #[must_use]
     pub fn refused(&self) -> Outcome {
         match self {
             Op::Put { .. } | Op::Create { .. } => Outcome::NotStored,
             // A message that cannot be taken is one that is not there for now.
-            Op::Take { .. } => Outcome::Empty,
+            Op::Take { .. } | Op::TakeWait { .. } | Op::Leave => Outcome::Empty,
             Op::Delete { .. } | Op::Flush { .. } | Op::FlushAll => Outcome::NoRoom,
             Op::List { .. } | Op::Checkpoint | Op::Figures | Op::Latency | Op::ResetFigures => {
                 unreachable!("{self:?} changes nothing, and needs no room")
@@ -90,7 +108,7 @@ pub enum Outcome {
     NoRoom,
     /// A message was taken.
     Message(Taken),
-    /// There is no message to take.
+    /// There is no message to take, or nothing more to end.
     Empty,
     /// The queue was dropped.
     Deleted,
@@ -138,4 +156,15 @@ impl Outcome {
             | Outcome::Latency(_) => false,
         }
     }
+}
+
+/// How an operation is answered.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// This came of it.
+    Now(Outcome),
+    /// Its outcome comes to the connection's [gather](crate::GatherId): from another shard, or when a wait has ended.
+    Later,
+    /// It must wait for the disk. Nothing was done.
+    Stalled,
 }

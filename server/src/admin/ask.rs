@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use glommio::timer::sleep;
 use shards::pump::{Gather, ShardHandle};
-use shards::{Counters, Figures, Op, Outcome, QueueLine, ShardId, StageTimes};
+use shards::{Answer, Counters, Figures, Op, Outcome, QueueLine, ShardId, StageTimes};
 
 use crate::admin::report;
 use crate::context::ShardContext;
@@ -15,17 +15,21 @@ const CHECKPOINT_POLL: Duration = Duration::from_millis(2);
 
 /// Has one shard do something, and waits for it.
 async fn ask(handle: &ShardHandle, gather: &Gather, shard: ShardId, op: Op<'_>) -> Outcome {
-    if shard == handle.id() {
-        let (outcome, frame) = {
-            let mut turn = handle.turn();
-            (turn.apply(op), turn.wanted())
-        };
-        handle.settled(frame).await;
-        return outcome.expect("what is asked here waits for no disk");
+    let (answer, frame_needed) = {
+        let mut turn = handle.turn(gather);
+        (turn.submit(shard, op), turn.frame_needed())
+    };
+    match answer {
+        Answer::Now(outcome) => {
+            handle.settled(frame_needed).await;
+            outcome
+        }
+        Answer::Later => {
+            gather.complete().await;
+            gather.next().expect("one operation has one outcome")
+        }
+        Answer::Stalled => unreachable!("what is asked here waits for no disk"),
     }
-    handle.turn().push(gather, shard, op);
-    gather.complete().await;
-    gather.next().expect("one operation has one outcome")
 }
 
 async fn ask_all(handle: &ShardHandle, gather: &Gather, op: Op<'_>) -> Vec<Outcome> {

@@ -2,7 +2,7 @@
 
 use log::log_enabled;
 use protocol::{Command, Parse, Parser, Queues, reply};
-use shards::{Counters, Op, Outcome, ShardId, Taken, owner_of};
+use shards::{Answer, Counters, Op, Outcome, ShardId, Taken, owner_of};
 
 use crate::memcache::answer::{Answers, Reply};
 use crate::memcache::greeting::{self, Greetings};
@@ -11,7 +11,7 @@ use crate::process::logging;
 use crate::process::settings::Settings;
 use crate::session::peer::Peer;
 use crate::session::pending::{Pending, Ready, Waiting};
-use crate::session::{Backend, Control, Step, Submitted};
+use crate::session::{Backend, Control, Step};
 
 /// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
 /// can make the server hold in replies.
@@ -297,14 +297,14 @@ impl Session {
         name: &[u8],
     ) -> Option<Step> {
         match backend.submit(to, op) {
-            Submitted::Done(outcome) => self.outcome(reply, name, outcome),
-            Submitted::Forwarded => {
+            Answer::Now(outcome) => self.outcome(reply, name, outcome),
+            Answer::Later => {
                 if matches!(reply, Reply::Value { .. }) {
                     self.round_ops += ROUND_OPS_MAX / ROUND_FOREIGN_TAKES_MAX - 1;
                 }
                 self.pending.push(Waiting::ForOutcome(reply), name);
             }
-            Submitted::Stalled => return Some(Step::Stalled),
+            Answer::Stalled => return Some(Step::Stalled),
         }
         self.round_ops += 1;
         None

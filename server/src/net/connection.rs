@@ -54,10 +54,7 @@ pub(super) fn serve(socket: Socket, permit: Permit, net: &Rc<ShardNet>) {
             return;
         }
     };
-    net.context.handle.with_shard(|shard| {
-        shard.curr_connections += 1;
-        shard.counters.connections += 1;
-    });
+    net.context.handle.note_connection_opened();
     let connection = Connection {
         net: Rc::clone(net),
         seat: net.connections.seat(socket.as_raw_fd()),
@@ -201,6 +198,6 @@ impl ReplySink for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.net.connections.leave(self.seat);
-        self.net.context.handle.with_shard(|shard| shard.curr_connections -= 1);
+        self.net.context.handle.note_connection_closed();
     }
 }

@@ -124,7 +124,7 @@ async fn serve(socket: Socket, sender: Rc<Socket>, net: Rc<ShardNet>) {
                 Err(()) => refused(peer, reply::MULTI_PACKET_REQUEST),
             };
             let sent = send(&sender, from, id, &answer);
-            client.context.handle.with_shard(|shard| shard.counters.bytes_written += sent);
+            client.context.handle.count(|counters| counters.bytes_written += sent);
             under_way.set(under_way.get() - 1);
         });
     }

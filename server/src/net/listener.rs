@@ -92,7 +92,7 @@ async fn next(listener: &WatchedSocket, context: &ShardContext, last_line: &mut 
             Ok(socket) => return socket,
             Err(error) => {
                 if context.limit.stop_accepting() {
-                    context.handle.with_shard(|shard| shard.counters.listen_disabled += 1);
+                    context.handle.count(|counters| counters.listen_disabled += 1);
                 }
                 if last_line.is_none_or(|last| last.elapsed() >= LINES_APART) {
                     log::warn!("a connection cannot be accepted: {error}; trying again");
@@ -109,9 +109,9 @@ fn admit(socket: Socket, net: &Rc<ShardNet>) {
     match limit.enter() {
         Ok(permit) => connection::serve(socket, permit, net),
         Err(refused) => {
-            handle.with_shard(|shard| {
-                shard.counters.rejected_connections += 1;
-                shard.counters.listen_disabled += u64::from(refused.is_first);
+            handle.count(|counters| {
+                counters.rejected_connections += 1;
+                counters.listen_disabled += u64::from(refused.is_first);
             });
             if refused.needs_task {
                 spawn_local(log_refused(Arc::clone(limit))).detach();

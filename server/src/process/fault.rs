@@ -1,9 +1,20 @@
-//! What ends the process although nothing should: a panic, in rushq or in a library. The operator gets one line.
+//! What ends the process although nothing should: a disk that has failed, or a panic, in rushq or in a library. The operator
+//! gets one line.
 
 use std::panic;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+
+/// Ends the process: the disk has failed, and nothing may be acknowledged any more.
+pub(crate) fn end_at_disk(error: &shards::Error) -> ! {
+    let then = match error {
+        shards::Error::Damage { .. } => "start once with --repair to go on with all that is whole",
+        shards::Error::Io { .. } => "what is on the disk is unknown",
+    };
+    log::error!("{error}; this process stops and acknowledges nothing more; {then}");
+    process::exit(1);
+}
 
 /// What glommio's blocking threads panic with once their executor has ended: work that nothing waits for any more, the
 /// preparation of a segment for instance, was not done yet when the shard stopped.

@@ -2,6 +2,7 @@
 
 pub(crate) mod addresses;
 pub(crate) mod daemon;
+pub(crate) mod data_directory;
 pub(crate) mod drain;
 mod entry;
 pub(crate) mod fault;

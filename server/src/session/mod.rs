@@ -6,26 +6,16 @@ pub(crate) mod pending;
 
 use std::io;
 
-use shards::{Op, Outcome, ShardId};
+use shards::{Answer, Op, ShardId};
 
 /// Where a session's operations go.
 pub(crate) trait Backend {
     /// Whether sets are refused because the server is to be emptied.
     fn is_draining(&self) -> bool;
 
-    /// Has an operation done.
-    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Submitted;
-}
-
-/// What became of an operation.
-#[derive(Debug)]
-pub(crate) enum Submitted {
-    /// It is done.
-    Done(Outcome),
-    /// Another shard does it. Its outcome is delivered to the session later, in the order of the operations.
-    Forwarded,
-    /// It waits for the disk, and nothing was done.
-    Stalled,
+    /// Has an operation done. An outcome that comes [later](Answer::Later) is delivered to the session, in the order of the
+    /// operations.
+    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Answer;
 }
 
 /// Why a session has stopped looking at its input. All replies so far must be sent before it goes on.

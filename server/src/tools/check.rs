@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use shards::{DataDirectory, Inventory};
 
+use crate::process::data_directory;
 use crate::process::settings::Settings;
 
 /// What a check adds up.
@@ -44,7 +45,7 @@ impl Sums {
 /// # Errors
 /// When the directory cannot be read, or something in it is damaged or missing.
 pub(crate) fn run(settings: &Settings) -> Result<(), String> {
-    let inventory = DataDirectory::look_at(&settings.directory).map_err(|error| error.to_string())?;
+    let inventory = DataDirectory::look_at(&settings.directory).map_err(|error| data_directory::line(&error))?;
     let mut out = BufWriter::new(io::stdout().lock());
     print(&inventory, &mut out).map_err(|error| format!("the result cannot be written: {error}"))?;
     match inventory.is_whole() {

@@ -7,21 +7,19 @@ use std::path::{Path, PathBuf};
 
 use storage::{Damaged, Survey};
 
+use crate::data::error::{DirectoryError, Remedy};
 use crate::data::inventory::Missing;
 
 /// What is wrong with a log, in one line: each damaged part, and the queues that miss something.
-pub(crate) fn damage_report(path: &Path, survey: &Survey) -> String {
+pub(crate) fn damage_report(path: &Path, survey: &Survey) -> DirectoryError {
     let parts = survey.damaged().iter().map(describe);
     let queues = survey.queues().filter(|queue| !queue.is_whole()).map(|queue| {
         let name = String::from_utf8_lossy(&queue.name()).into_owned();
         format!("queue {name} misses {} messages", queue.lost())
     });
     let found: Vec<String> = parts.chain(queues).collect();
-    format!(
-        "{}: {}; nothing was changed; --check lists what is there, and a start with --repair goes on with it",
-        path.display(),
-        found.join("; ")
-    )
+    let what = format!("{}: {}; nothing was changed", path.display(), found.join("; "));
+    DirectoryError::with(what, Remedy::Repair)
 }
 
 /// A damaged part, in words.
@@ -31,14 +29,10 @@ fn describe(damaged: &Damaged) -> String {
 }
 
 /// What is missing, in one line.
-pub(crate) fn missing_report(missing: &[Missing]) -> String {
+pub(crate) fn missing_report(missing: &[Missing]) -> DirectoryError {
     let found: Vec<String> =
         missing.iter().map(|Missing { path, what }| format!("{} {what}", path.display())).collect();
-    format!(
-        "{}; nothing was changed; put it back from where it went, or see by --check what is there, and go on with that by a \
-         start with --repair",
-        found.join("; ")
-    )
+    DirectoryError::with(format!("{}; nothing was changed", found.join("; ")), Remedy::PutBack)
 }
 
 /// Writes the damaged parts of all logs into files of their own, and makes them durable.

@@ -25,6 +25,7 @@ use nix::sys::stat::{Mode, umask};
 use storage::{Error, Files, Recovered, Store, StoreOptions, Survey};
 
 use crate::data::damage::{damage_report, missing_report, set_aside};
+use crate::data::error::{DirectoryError, Remedy, Result};
 use crate::data::inventory::{self, Inventory, Missing, shard_path, shard_paths};
 use crate::data::layout::{self, Layout, Logs};
 use crate::data::lock::{self, Lock, LockError, Signature};
@@ -36,20 +37,6 @@ use crate::engine::shard::Shard;
 const BERKELEY_DB: &str = "__db.001";
 /// What other users may do with files and directories that this process makes: nothing.
 const UMASK: u32 = 0o077;
-
-/// Why a data directory cannot be used, for the person who reads it.
-#[derive(Debug)]
-pub struct DirectoryError(pub(crate) String);
-
-impl fmt::Display for DirectoryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for DirectoryError {}
-
-pub(crate) type Result<T> = std::result::Result<T, DirectoryError>;
 
 /// A data directory, locked for this process as long as the value lives.
 #[derive(Debug)]
@@ -87,7 +74,8 @@ impl DataDirectory {
     /// # Errors
     /// When it is no data directory, a server uses it, or it cannot be read. Damage is no error here.
     pub fn look_at(path: &Path) -> Result<Inventory> {
-        let is_none = || DirectoryError(format!("{} is no data directory of rushq; name one by -H", path.display()));
+        let is_none =
+            || DirectoryError::with(format!("{} is no data directory of rushq", path.display()), Remedy::NameDirectory);
         if !path.is_dir() {
             return Err(is_none());
         }
@@ -108,12 +96,19 @@ impl DataDirectory {
         Ok(inventory)
     }
 
+    /// Whether nothing of rushq's is in it yet, and files of Berkeley DB are, as memcacheQ leaves them.
+    #[must_use]
+    pub fn is_new_beside_berkeley_db(&self) -> bool {
+        let is_new = matches!(read_layout(&self.path), Ok(None)) && matches!(lost_layout(&self.path), Ok(None));
+        is_new && self.path.join(BERKELEY_DB).exists()
+    }
+
     /// Gives the directory and what rushq has made in it to a user, as far as it is root's alone.
     ///
     /// # Errors
     /// When something in it is neither, or cannot be given away.
     pub fn give_to(&self, user: u32, group: u32) -> Result<()> {
-        ownership::give(self.lock.directory(), &self.path, user, group).map_err(DirectoryError)
+        ownership::give(self.lock.directory(), &self.path, user, group)
     }
 
     /// Opens the shards, each on a thread of its own, and recovers their queues; moves all queues first when the directory
@@ -153,7 +148,7 @@ impl DataDirectory {
             None => match lost_layout(&self.path)? {
                 None => return Ok(None),
                 Some(lost) => {
-                    let generation = only_generation(&self.path)?.map_err(DirectoryError)?;
+                    let generation = only_generation(&self.path)?.map_err(DirectoryError::new)?;
                     let layout = inventory::layout_of(&self.path, generation);
                     (layout.map_err(|error| at(&self.path, &error))?, Some(lost))
                 }
@@ -166,15 +161,13 @@ impl DataDirectory {
         }
         if let Some(foreign) = inventory::foreign(&self.path, &layout, &inventory) {
             let path = foreign.display();
-            return Err(DirectoryError(format!(
-                "{path} holds a log that was not made in this data directory; nothing was changed; move it elsewhere, and start with \
-                 --repair again"
-            )));
+            let what = format!("{path} holds a log that was not made in this data directory; nothing was changed");
+            return Err(DirectoryError::with(what, Remedy::MoveAway));
         }
         self.begin_changes()?;
         let aside = self.path.join(format!("damaged-{}", layout.generation));
         let set_aside = set_aside(&aside, &inventory.logs)
-            .map_err(|error| DirectoryError(format!("{}: {error}; nothing was repaired", aside.display())))?;
+            .map_err(|error| DirectoryError::new(format!("{}: {error}; nothing was repaired", aside.display())))?;
         let (moved, _) = self.replace(&layout, layout.shards, &inventory, options)?;
         Ok(Some(Repaired { moved, set_aside, missing: inventory.missing }))
     }
@@ -183,7 +176,7 @@ impl DataDirectory {
     fn checked_layout(&self) -> Result<Option<Layout>> {
         let Some(layout) = read_layout(&self.path)? else {
             return match lost_layout(&self.path)? {
-                Some(lost) => Err(DirectoryError(missing_report(&[lost]))),
+                Some(lost) => Err(missing_report(&[lost])),
                 None => Ok(None),
             };
         };
@@ -196,23 +189,16 @@ impl DataDirectory {
             return Ok(Some(Layout { logs: Logs::New, ..layout }));
         }
         let damaged = (0..).zip(&inventory.logs).find(|(_, log)| !log.is_whole());
-        Err(DirectoryError(match damaged {
+        Err(match damaged {
             Some((shard, log)) if inventory.missing.is_empty() => {
                 damage_report(&shard_path(&self.path, layout.generation, shard), log)
             }
             _ => missing_report(&missing),
-        }))
+        })
     }
 
     /// Begins a new data directory.
     fn begin(&self, shards: u16) -> Result<Layout> {
-        if self.path.join(BERKELEY_DB).exists() {
-            let path = self.path.display();
-            log::warn!(
-                "{path} has files of Berkeley DB, perhaps memcacheQ's: they stay as they are, and messages in them \
-                 are not seen; --import drains a memcacheQ that runs"
-            );
-        }
         let layout = Layout { shards, generation: 1, logs: Logs::New, obsolete: Vec::new() };
         self.write_layout(&layout)?;
         Ok(layout)
@@ -306,7 +292,7 @@ fn refuse_links_below(path: &Path) -> Result<()> {
     let kind = fs::symlink_metadata(path).map_err(|error| at(path, &error))?.file_type();
     if kind.is_symlink() {
         let path = path.display();
-        return Err(DirectoryError(format!(
+        return Err(DirectoryError::new(format!(
             "{path} is a symbolic link, and rushq follows none there; put what it means in its place"
         )));
     }
@@ -319,7 +305,7 @@ fn refuse_links_below(path: &Path) -> Result<()> {
 
 fn unusable(path: &Path, error: &io::Error) -> DirectoryError {
     let path = path.display();
-    DirectoryError(format!("data directory {path} cannot be used: {error}; make it writable, or name another by -H"))
+    DirectoryError::with(format!("data directory {path} cannot be used: {error}"), Remedy::MakeWritable)
 }
 
 fn not_locked(path: &Path, error: &LockError) -> DirectoryError {
@@ -327,16 +313,14 @@ fn not_locked(path: &Path, error: &LockError) -> DirectoryError {
         LockError::Io(error) => unusable(path, error),
         LockError::Taken(holder) => {
             let holder = holder.as_ref().map_or_else(String::new, |holder| format!(" (process {holder})"));
-            DirectoryError(format!(
-                "data directory {} is in use by another rushq{holder}; stop that, or name another by -H",
-                path.display()
-            ))
+            let what = format!("data directory {} is in use by another rushq{holder}", path.display());
+            DirectoryError::with(what, Remedy::StopOther)
         }
     }
 }
 
 pub(crate) fn at(path: &Path, error: &dyn fmt::Display) -> DirectoryError {
-    DirectoryError(format!("{}: {error}", path.display()))
+    DirectoryError::new(format!("{}: {error}", path.display()))
 }
 
 pub(crate) fn failed(path: &Path, file: &str, error: &dyn fmt::Display) -> DirectoryError {
@@ -349,9 +333,8 @@ fn open_shard(path: &Path, options: StoreOptions) -> Result<(Shard, Recovered)> 
         Ok((store, recovered)) => Ok((Shard::new(store), recovered)),
         Err(damage @ Error::Damage { .. }) => {
             let survey = Survey::read(&*files).map_err(|error| at(path, &error))?;
-            // What the start found counts, whatever the survey makes of it.
-            let report = if survey.is_whole() { String::new() } else { damage_report(path, &survey) };
-            Err(if report.is_empty() { at(path, &damage) } else { DirectoryError(report) })
+            // Where the survey finds nothing wrong, what the start found still counts.
+            Err(if survey.is_whole() { at(path, &damage) } else { damage_report(path, &survey) })
         }
         Err(error) => Err(at(path, &error)),
     }

@@ -11,10 +11,11 @@ use std::time::Instant;
 use storage::{Files, Store, StoreOptions};
 
 use crate::data::damage::{damage_report, missing_report};
-use crate::data::directory::{DataDirectory, DirectoryError, Result, at};
+use crate::data::directory::{DataDirectory, at};
+use crate::data::error::{DirectoryError, Remedy, Result};
 use crate::data::inventory::{self, Inventory, generation_path, shard_path, shard_paths};
 use crate::data::layout::{Layout, Logs};
-use crate::data::moving::{MoveError, Moved, move_all, roomy};
+use crate::data::moving::{MoveError, Moved, move_all, options_that_fit};
 
 impl DataDirectory {
     /// Moves all queues to where they belong with another number of shards.
@@ -24,11 +25,11 @@ impl DataDirectory {
         let inventory = inventory::take(&self.path, layout).map_err(|error| at(&self.path, &error))?;
         for (shard, log) in (0..).zip(&inventory.logs) {
             if !log.is_whole() {
-                return Err(DirectoryError(damage_report(&shard_path(&self.path, layout.generation, shard), log)));
+                return Err(damage_report(&shard_path(&self.path, layout.generation, shard), log));
             }
         }
         if !inventory.missing.is_empty() {
-            return Err(DirectoryError(missing_report(&inventory.missing)));
+            return Err(missing_report(&inventory.missing));
         }
         let (moved, layout) = self.replace(layout, shards, &inventory, options)?;
         let (queues, messages, took) = (moved.queues, moved.messages, began.elapsed());
@@ -53,11 +54,16 @@ impl DataDirectory {
         let named = Layout { obsolete: [&before.obsolete[..], &[number]].concat(), ..before.clone() };
         self.write_layout(&named)?;
         let new = Layout { shards, generation: number, logs: Logs::New, obsolete: Vec::new() };
-        let written = self.write_generation(&new, inventory, roomy(options, &inventory.logs)).map_err(|what| {
-            // What cannot be removed now is removed by the next start.
-            let _ = fs::remove_dir_all(&path).and_then(|()| before.write(&self.path));
-            DirectoryError(format!("{}: {what}; the queues are where they were", path.display()))
-        });
+        let written =
+            self.write_generation(&new, inventory, options_that_fit(options, &inventory.logs)).map_err(|error| {
+                // What cannot be removed now is removed by the next start.
+                let _ = fs::remove_dir_all(&path).and_then(|()| before.write(&self.path));
+                let what = format!("{}: {error}", path.display());
+                match error {
+                    MoveError::Full => DirectoryError::with(what, Remedy::MakeRoom),
+                    _ => DirectoryError::new(format!("{what}; the queues are where they were")),
+                }
+            });
         let (moved, logs) = written?;
         let obsolete = [&before.obsolete[..], &[before.generation]].concat();
         let new = Layout { logs, obsolete, ..new };

@@ -2,6 +2,7 @@
 
 pub(crate) mod damage;
 pub(crate) mod directory;
+pub(crate) mod error;
 pub(crate) mod generations;
 pub(crate) mod inventory;
 pub(crate) mod layout;

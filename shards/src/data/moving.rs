@@ -27,9 +27,7 @@ impl From<Error> for MoveError {
 impl fmt::Display for MoveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            MoveError::Full => f.write_str(
-                "the disk has no room for a second copy, which a repair and another -t need: make room, or start with the -t of before",
-            ),
+            MoveError::Full => f.write_str("the disk has no room for a second copy"),
             MoveError::Directory(error) => error.fmt(f),
             MoveError::Storage(error) => error.fmt(f),
         }
@@ -46,7 +44,7 @@ pub struct Moved {
 }
 
 /// The options of a store that takes whatever the surveyed logs hold, also what was allowed once and is not now.
-pub(crate) fn roomy(options: StoreOptions, sources: &[Survey]) -> StoreOptions {
+pub(crate) fn options_that_fit(options: StoreOptions, sources: &[Survey]) -> StoreOptions {
     let segment_bytes = sources.iter().map(Survey::segment_bytes).fold(options.segment_bytes, u32::max);
     StoreOptions { segment_bytes, body_bytes_max: StoreOptions::body_bytes_max_in(segment_bytes), ..options }
 }

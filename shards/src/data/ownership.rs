@@ -17,6 +17,7 @@ use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::unistd::{Gid, Uid, fchownat};
 
+use crate::data::error::{DirectoryError, Remedy, Result};
 use crate::data::{layout, lock};
 
 const ROOT: u32 = 0;
@@ -35,8 +36,8 @@ pub(crate) fn is_ours(name: &str) -> bool {
 /// Gives the open directory at `path`, and what rushq has made in it, to a user.
 ///
 /// # Errors
-/// One line: what it is that cannot be given away, and what to do.
-pub(crate) fn give(directory: &File, path: &Path, user: u32, group: u32) -> Result<(), String> {
+/// When something in it is neither root's alone nor the user's, or the system refuses.
+pub(crate) fn give(directory: &File, path: &Path, user: u32, group: u32) -> Result<()> {
     let giving = Giving { user, group };
     let stat = fstat(directory).map_err(failed(path))?;
     giving.check_owner(&stat, path)?;
@@ -47,10 +48,8 @@ pub(crate) fn give(directory: &File, path: &Path, user: u32, group: u32) -> Resu
         names.iter().map(|name| name.to_string_lossy()).find(|name| !is_ours(name) && *name != LOST_AND_FOUND);
     if let Some(foreign) = foreign.filter(|_| stat.st_uid == ROOT && !is_own) {
         let path = path.display();
-        return Err(format!(
-            "{path} belongs to root and holds {foreign}, which is not rushq's: it is not given away for -u; name a directory \
-             of rushq's own by -H"
-        ));
+        let what = format!("{path} belongs to root and holds {foreign}, which is not rushq's: it is not given away");
+        return Err(DirectoryError::with(what, Remedy::NotGivenNameOwn));
     }
     let within = Within::new(None, &stat);
     for name in names.iter().filter(|name| is_ours(&name.to_string_lossy())) {
@@ -90,7 +89,7 @@ impl Within {
 
 impl Giving {
     /// Gives what has this name in a directory, and what is in that.
-    fn entry(&self, parent: &File, within: Within, above: &Path, name: &CStr) -> Result<(), String> {
+    fn entry(&self, parent: &File, within: Within, above: &Path, name: &CStr) -> Result<()> {
         let path = above.join(PathBuf::from(name.to_string_lossy().into_owned()));
         let looked_at = openat(parent, name, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty());
         let file = match looked_at {
@@ -106,11 +105,12 @@ impl Giving {
         }
         self.check_owner(&stat, &path)?;
         if stat.st_uid == ROOT && self.user != ROOT && !within.is_trusted() {
-            return Err(format!(
+            let what = format!(
                 "{} belongs to root, in a directory that others may write to, so it may have been put there: it is not given \
-                 away for -u; look at it, and give it to that user by chown",
+                 away",
                 path.display()
-            ));
+            );
+            return Err(DirectoryError::with(what, Remedy::NotGivenLookAtIt));
         }
         if kind == SFlag::S_IFDIR {
             // Not by its name again: that may be another one's by now.
@@ -122,28 +122,25 @@ impl Giving {
             return self.take(&directory, &stat, &path);
         }
         if stat.st_nlink > 1 && stat.st_uid == ROOT {
-            return Err(format!(
-                "{} has another name elsewhere (a hard link), so it is not given away for -u; put a copy in its place",
-                path.display()
-            ));
+            let what = format!("{} has another name elsewhere (a hard link), so it is not given away", path.display());
+            return Err(DirectoryError::with(what, Remedy::NotGivenCopy));
         }
         self.take(&file, &stat, &path)
     }
 
-    fn check_owner(&self, stat: &FileStat, path: &Path) -> Result<(), String> {
+    fn check_owner(&self, stat: &FileStat, path: &Path) -> Result<()> {
         match stat.st_uid == ROOT || stat.st_uid == self.user {
             true => Ok(()),
-            false => Err(format!(
-                "{} belongs to the user with the id {}, so it is not given away for -u; start as that user, or give it to \
-                 root by chown",
-                path.display(),
-                stat.st_uid
-            )),
+            false => {
+                let (path, owner) = (path.display(), stat.st_uid);
+                let what = format!("{path} belongs to the user with the id {owner}, so it is not given away");
+                Err(DirectoryError::with(what, Remedy::NotGivenOthers))
+            }
         }
     }
 
     /// Gives away what is open, if it is root's.
-    fn take(&self, file: &impl AsFd, stat: &FileStat, path: &Path) -> Result<(), String> {
+    fn take(&self, file: &impl AsFd, stat: &FileStat, path: &Path) -> Result<()> {
         if stat.st_uid != ROOT || self.user == ROOT {
             return Ok(());
         }
@@ -152,12 +149,12 @@ impl Giving {
     }
 }
 
-fn failed(path: &Path) -> impl FnOnce(Errno) -> String {
+fn failed(path: &Path) -> impl FnOnce(Errno) -> DirectoryError {
     let path = path.display().to_string();
-    move |error| format!("{path} cannot be given away for -u: {error}")
+    move |error| DirectoryError::with(format!("{path} cannot be given away: {error}"), Remedy::NotGiven)
 }
 
-fn names(directory: &File, path: &Path) -> Result<Vec<CString>, String> {
+fn names(directory: &File, path: &Path) -> Result<Vec<CString>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut directory = Dir::openat(directory, ".", flags, Mode::empty()).map_err(failed(path))?;
     let mut names = Vec::new();

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use storage::FrameNumber;
 
-use crate::op::{Op, Outcome};
+use crate::client::{Asker, GatherId};
+use crate::op::{Answer, Op};
 use crate::owner::ShardId;
-use crate::routing::batch::{Address, Batch};
-use crate::routing::router::GatherId;
+use crate::routing::batch::Batch;
 
 /// The operations of one connection in a batch. They stand one after the other, and keep their order.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Serving {
     pub(crate) from: ShardId,
     pub(crate) batch: Batch,
     /// The frame that must be safe before all of its outcomes may be told.
-    pub(crate) wanted: FrameNumber,
+    pub(crate) frame_needed: FrameNumber,
     run: Option<Run>,
     /// Parts whose outcomes may be told at once: what found nothing waits for no commit of others.
     free: Vec<Range<usize>>,
@@ -42,47 +42,53 @@ pub(crate) struct Served {
     pub(crate) from: ShardId,
     /// Outcomes that may be told at once, when the others may not.
     pub(crate) early: Option<Batch>,
-    /// The batch with the others, which may be told when `wanted` is safe.
+    /// The batch with the others, which may be told when `frame_needed` is safe.
     pub(crate) batch: Batch,
-    pub(crate) wanted: FrameNumber,
+    pub(crate) frame_needed: FrameNumber,
     /// Operations that were not applied, since they wait for the disk.
     pub(crate) stalled: Option<Batch>,
 }
 
 impl Serving {
     pub(crate) fn new(from: ShardId, batch: Batch) -> Serving {
-        Serving { from, batch, wanted: 0, run: None, free: Vec::new(), stalled: Batch::default() }
+        Serving { from, batch, frame_needed: 0, run: None, free: Vec::new(), stalled: Batch::default() }
     }
 
-    /// The next operation, and where its outcome goes.
-    pub(crate) fn next(&self) -> Option<(Address, Op<'_>)> {
+    /// The next operation, who asks for it, and where its outcome goes.
+    pub(crate) fn next(&self) -> Option<(Asker, Op<'_>)> {
         self.batch.next()
     }
 
     /// Whether an operation before it, of the same connection, waits for the disk.
-    pub(crate) fn is_stalled(&self, address: Address) -> bool {
-        self.run.as_ref().is_some_and(|run| run.gather == address.gather && run.is_stalled)
+    pub(crate) fn is_stalled(&self, gather: GatherId) -> bool {
+        self.run.as_ref().is_some_and(|run| run.gather == gather && run.is_stalled)
     }
 
-    /// Notes what came of the next operation, and the frame that holds what it changed; `None`: it waits for the disk.
-    pub(crate) fn answer(&mut self, address: Address, outcome: Option<Outcome>, wanted: FrameNumber) {
+    /// Whether any operation before it waits for the disk.
+    pub(crate) fn has_stalled(&self) -> bool {
+        !self.stalled.is_empty()
+    }
+
+    /// Notes how the next operation is answered, and the frame that holds what it changed.
+    pub(crate) fn answer(&mut self, gather: GatherId, answer: Answer, frame_needed: FrameNumber) {
         let at = self.batch.answered();
-        if self.run.as_ref().is_none_or(|run| run.gather != address.gather) {
+        if self.run.as_ref().is_none_or(|run| run.gather != gather) {
             self.end_run(at);
-            let gather = address.gather;
             self.run = Some(Run { gather, start: at, is_stalled: false, waits_for_commit: false });
         }
+        let is_stalled = answer == Answer::Stalled;
         if let Some(run) = &mut self.run {
-            run.is_stalled |= outcome.is_none();
-            run.waits_for_commit |= wanted > 0;
+            run.is_stalled |= is_stalled;
+            run.waits_for_commit |= frame_needed > 0;
         }
-        if outcome.is_none()
-            && let Some((address, op)) = self.batch.next()
-        {
-            self.stalled.push(address, op);
+        if is_stalled && let Some((by, op)) = self.batch.next() {
+            self.stalled.push(by, op);
         }
-        self.wanted = self.wanted.max(wanted);
-        self.batch.answer(outcome);
+        self.frame_needed = self.frame_needed.max(frame_needed);
+        self.batch.answer(match answer {
+            Answer::Now(outcome) => Some(outcome),
+            Answer::Later | Answer::Stalled => None,
+        });
     }
 
     fn end_run(&mut self, end: usize) {
@@ -97,36 +103,42 @@ impl Serving {
     /// Takes the batch apart, now that all of its operations have had their turn.
     pub(crate) fn finish(mut self, acknowledged: FrameNumber) -> Served {
         self.end_run(self.batch.answered());
-        let goes_apart = acknowledged < self.wanted && !self.free.is_empty();
+        let goes_apart = acknowledged < self.frame_needed && !self.free.is_empty();
         let early = goes_apart.then(|| self.batch.split_off(&self.free));
         let stalled = Some(mem::take(&mut self.stalled)).filter(|stalled| !stalled.is_empty());
-        Served { from: self.from, early, batch: self.batch, wanted: self.wanted, stalled }
+        Served { from: self.from, early, batch: self.batch, frame_needed: self.frame_needed, stalled }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{Address, Client};
+    use crate::op::Outcome;
 
     const FROM: ShardId = ShardId(1);
 
-    /// Applies takes for connections: `s` finds the store stalled, `e` finds nothing, `d` changes something in frame 9.
+    /// Applies takes for connections: `s` finds the store stalled, `w` gets in line, `e` finds nothing, `d` changes something in frame 9.
     fn serve(runs: &[(u32, &str)]) -> Served {
         let mut batch = Batch::default();
         let ops: Vec<(u32, u8)> = runs.iter().flat_map(|(gather, ops)| ops.bytes().map(|op| (*gather, op))).collect();
         for (slot, (gather, _)) in (0..).zip(&ops) {
-            batch.push(Address { gather: GatherId(*gather), slot }, Op::Take { queue: b"q" });
+            let address = Address { gather: GatherId(*gather), slot };
+            let client = Client::new(FROM, u64::from(*gather));
+            batch.push(Asker { client, address }, Op::Take { queue: b"q" });
         }
         let mut serving = Serving::new(FROM, batch);
         for (_, op) in ops {
-            let (address, _) = serving.next().expect("it was pushed");
-            let (outcome, wanted) = match op {
-                _ if serving.is_stalled(address) => (None, 0),
-                b's' => (None, 0),
-                b'e' => (Some(Outcome::Empty), 0),
-                _ => (Some(Outcome::Done), 9),
+            let (by, _) = serving.next().expect("it was pushed");
+            let gather = by.address.gather;
+            let (answer, frame_needed) = match op {
+                _ if serving.is_stalled(gather) => (Answer::Stalled, 0),
+                b's' => (Answer::Stalled, 0),
+                b'w' => (Answer::Later, 0),
+                b'e' => (Answer::Now(Outcome::Empty), 0),
+                _ => (Answer::Now(Outcome::Done), 9),
             };
-            serving.answer(address, outcome, wanted);
+            serving.answer(gather, answer, frame_needed);
         }
         assert!(serving.next().is_none());
         serving.finish(8)
@@ -139,7 +151,10 @@ mod tests {
     #[test]
     fn what_found_nothing_waits_for_no_commit() {
         let served = serve(&[(1, "ee"), (2, "de"), (3, "e")]);
-        assert_eq!((slots(served.early), slots(Some(served.batch)), served.wanted), (vec![0, 1, 4], vec![2, 3], 9));
+        assert_eq!(
+            (slots(served.early), slots(Some(served.batch)), served.frame_needed),
+            (vec![0, 1, 4], vec![2, 3], 9)
+        );
         assert!(served.stalled.is_none());
     }
 
@@ -147,7 +162,14 @@ mod tests {
     fn without_a_change_all_goes_at_once() {
         let served = serve(&[(1, "ee"), (2, "e")]);
         assert!(served.early.is_none());
-        assert_eq!((slots(Some(served.batch)), served.wanted), (vec![0, 1, 2], 0));
+        assert_eq!((slots(Some(served.batch)), served.frame_needed), (vec![0, 1, 2], 0));
+    }
+
+    #[test]
+    fn a_wait_goes_back_with_nothing_and_holds_up_nothing() {
+        let served = serve(&[(1, "w"), (2, "d"), (3, "we")]);
+        assert_eq!((slots(served.early), slots(Some(served.batch)), served.frame_needed), (vec![3], vec![1], 9));
+        assert!(served.stalled.is_none(), "it does not wait for the disk");
     }
 
     #[test]
@@ -155,8 +177,8 @@ mod tests {
         let served = serve(&[(1, "dse"), (2, "d"), (3, "sd"), (4, "e")]);
         let mut stalled = served.stalled.expect("three wait");
         let mut waiting = Vec::new();
-        while let Some((address, _)) = stalled.next() {
-            waiting.push(address.slot);
+        while let Some((by, _)) = stalled.next() {
+            waiting.push(by.address.slot);
             stalled.answer(None);
         }
         assert_eq!(waiting, [1, 2, 4, 5]);

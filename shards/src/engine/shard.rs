@@ -1,24 +1,55 @@
 //! One shard: what it does with an operation. It knows nothing of other shards, connections or threads.
 
+use std::collections::{BTreeSet, VecDeque};
+use std::mem;
+use std::sync::Arc;
+
 use storage::{Attempt, Commit, FrameNumber, Result, Store};
 
+use crate::client::{Asker, Client};
+use crate::engine::waiters::Waiters;
 use crate::figures::counters::{Counters, Figures};
 use crate::figures::latency::{Latency, Stage};
-use crate::op::{Op, Outcome};
+use crate::moment::Moment;
+use crate::op::{Answer, Op, Outcome};
 
 /// Queues that a listing looks at in one operation.
 const LISTED_AT_ONCE: u32 = 512;
+/// Waits that one client may have in lines of a shard, which all end in one piece when it goes. One more finds nothing.
+const WAITS_PER_CLIENT_MAX: usize = 64;
+
+/// The outcome of an operation that was not answered at once.
+#[derive(Debug)]
+pub struct Late {
+    /// Who has asked, and where the outcome goes.
+    pub by: Asker,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The frame that must be safe before it may be told; 0: at once.
+    pub(crate) frame_needed: FrameNumber,
+}
 
 /// A shard's state.
 #[derive(Debug)]
 pub struct Shard {
     store: Store,
     /// What it counts; connections count here too.
-    pub counters: Counters,
+    pub(crate) counters: Counters,
     /// Connections that are open.
-    pub curr_connections: u64,
+    pub(crate) curr_connections: u64,
     /// Where time goes; those who do the input and output say when something happened.
-    pub latency: Latency,
+    pub(crate) latency: Latency,
+    waiters: Waiters,
+    /// Waits that came before this mark end with nothing.
+    waits_ended: u64,
+    /// No operation gets in line any more.
+    refuses_to_wait: bool,
+    /// Queues with a line and a message, for which the disk has to be waited.
+    stalled_lines: BTreeSet<Arc<[u8]>>,
+    /// Of them, those for which it is worth another try.
+    retried_lines: VecDeque<Arc<[u8]>>,
+    /// Outcomes of waits that have ended, in their order.
+    late: Vec<Late>,
 }
 
 impl Shard {
@@ -27,21 +58,42 @@ impl Shard {
     pub fn new(mut store: Store) -> Shard {
         // An operation that needs what only the disk has waits for it; all others go on.
         store.let_reads_wait();
-        Shard { store, counters: Counters::default(), curr_connections: 0, latency: Latency::default() }
+        Shard {
+            store,
+            counters: Counters::default(),
+            curr_connections: 0,
+            latency: Latency::default(),
+            waiters: Waiters::new(),
+            waits_ended: 0,
+            refuses_to_wait: false,
+            stalled_lines: BTreeSet::new(),
+            retried_lines: VecDeque::new(),
+            late: Vec::new(),
+        }
     }
 
-    /// Does what is asked for, in memory and in the frame that is being filled. An outcome that
+    /// Does what a client asks for, in memory and in the frame that is being filled. An outcome that
     /// [waits for a commit](Outcome::waits_for_commit) may be told once [`acknowledged`](Self::acknowledged) has
-    /// reached what [`changed`](Self::changed) is now. `None`: it must wait for the disk. Nothing was done; try again once
-    /// a chore has run.
+    /// reached what [`changed`](Self::changed) is now. What has stalled is worth another try once a chore has run.
     ///
     /// # Errors
-    /// When the disk has failed. The process must stop, and tell nobody anything.
-    pub fn apply(&mut self, op: Op<'_>) -> Result<Option<Outcome>> {
+    /// When the disk has failed. The process must stop, and acknowledge nothing more.
+    pub fn apply(&mut self, now: Moment, by: Asker, op: Op<'_>) -> Result<Answer> {
         let attempt = match op {
-            Op::Put { queue, flags, body } => self.store.put(queue, flags, body)?.map(|()| Outcome::Stored),
+            Op::Put { queue, flags, body } => {
+                let attempt = self.store.put(queue, flags, body)?.map(|()| Outcome::Stored);
+                if !self.waiters.is_empty() && matches!(attempt, Attempt::Done(_)) {
+                    self.serve_line(queue, 1)?;
+                }
+                attempt
+            }
             Op::Create { queue } => self.store.create(queue)?.map(|()| Outcome::Stored),
-            Op::Take { queue } => self.store.take(queue)?.map(|taken| taken.map_or(Outcome::Empty, Outcome::Message)),
+            Op::Take { queue } => self.take(queue)?,
+            Op::TakeWait { queue, until } => return self.take_or_wait(now, by, queue, until),
+            Op::Leave => {
+                self.leave(by.client);
+                Attempt::Done(Outcome::Empty)
+            }
             Op::Delete { queue } => self.store.delete(queue)?.map(|there| match there {
                 true => Outcome::Deleted,
                 false => Outcome::NotFound,
@@ -53,11 +105,158 @@ impl Shard {
             }
         };
         Ok(match attempt {
-            Attempt::Done(outcome) => Some(outcome),
-            Attempt::NoRoom => Some(op.refused()),
-            Attempt::Wait => None,
+            Attempt::Done(outcome) => Answer::Now(outcome),
+            Attempt::NoRoom => Answer::Now(op.refused()),
+            Attempt::Wait => Answer::Stalled,
         })
     }
+
+    /// Appends a message and makes it durable, whatever the store's durability: for a program that has no other thread.
+    /// Returns whether there was room.
+    ///
+    /// # Errors
+    /// When the disk has failed.
+    pub fn put_now(&mut self, queue: &[u8], flags: u32, body: &[u8]) -> Result<bool> {
+        let stored = self.store.at_once(|store| store.put(queue, flags, body))?.is_some();
+        self.store.settle()?;
+        Ok(stored)
+    }
+
+    /// Writes down everything, for a shard that no engine drives and that is used no more.
+    ///
+    /// # Errors
+    /// When the disk has failed.
+    pub fn close(&mut self) -> Result<()> {
+        self.store.close()
+    }
+
+    /// Has what failed for now tried again, and a full disk looked at anew.
+    pub fn tick(&mut self) {
+        self.store.tick();
+    }
+
+    fn take(&mut self, queue: &[u8]) -> Result<Attempt<Outcome>> {
+        Ok(self.store.take(queue)?.map(|taken| taken.map_or(Outcome::Empty, Outcome::Message)))
+    }
+
+    // ---- waits ----
+
+    /// Takes a message, or gets in line. Between the two nothing else is done, so no message comes unseen.
+    fn take_or_wait(&mut self, now: Moment, by: Asker, queue: &[u8], until: Moment) -> Result<Answer> {
+        let mut is_stalled = false;
+        if !self.waiters.has_line(queue) {
+            match self.take(queue)? {
+                Attempt::Done(Outcome::Empty) => {}
+                Attempt::Done(outcome) => return Ok(Answer::Now(outcome)),
+                Attempt::Wait | Attempt::NoRoom => is_stalled = true,
+            }
+        }
+        if self.refuses_to_wait || until <= now || self.waiters.waits_of(by.client) >= WAITS_PER_CLIENT_MAX {
+            return Ok(if is_stalled { Answer::Stalled } else { Answer::Now(Outcome::Empty) });
+        }
+        self.waiters.line_up(by, queue, until);
+        if is_stalled {
+            self.stalled_lines.insert(queue.into());
+        }
+        Ok(Answer::Later)
+    }
+
+    /// Gives the messages of a queue to those who stand in its line, up to `limit` of them. Returns how many.
+    fn serve_line(&mut self, queue: &[u8], limit: usize) -> Result<usize> {
+        let mut served = 0;
+        while served < limit && self.waiters.has_line(queue) {
+            match self.take(queue)? {
+                Attempt::Done(Outcome::Empty) => break,
+                Attempt::Done(outcome) => {
+                    let by = self.waiters.pop_first(queue).expect("the queue has a line");
+                    self.late.push(Late { by, outcome, frame_needed: self.store.changed() });
+                    served += 1;
+                }
+                Attempt::Wait | Attempt::NoRoom => {
+                    self.stalled_lines.insert(queue.into());
+                    break;
+                }
+            }
+        }
+        Ok(served)
+    }
+
+    fn end_wait(&mut self, by: Asker) {
+        self.late.push(Late { by, outcome: Outcome::Empty, frame_needed: 0 });
+    }
+
+    /// Ends what a client has open. From now on nothing is taken for it.
+    pub(crate) fn leave(&mut self, client: Client) {
+        self.waiters.pop_client(client).into_iter().for_each(|by| self.end_wait(by));
+    }
+
+    /// Has all waits end that are in line, with nothing.
+    pub(crate) fn end_waits(&mut self) {
+        self.waits_ended = self.waiters.mark();
+    }
+
+    /// From now on what would have to get in line finds nothing.
+    pub(crate) fn refuse_to_wait(&mut self) {
+        self.refuses_to_wait = true;
+        self.end_waits();
+    }
+
+    /// Notes that what the lines wait for on the disk may be there.
+    pub(crate) fn retry_lines(&mut self) {
+        self.retried_lines.extend(mem::take(&mut self.stalled_lines));
+    }
+
+    /// Whether [`answer_waits`](Self::answer_waits) has something to do whatever the time is.
+    pub(crate) fn has_waits_to_answer(&self) -> bool {
+        !self.retried_lines.is_empty() || self.waiters.has_any_before(self.waits_ended)
+    }
+
+    /// Answers up to `limit` waits that have ended, or for which the disk has to be waited no more. Returns whether there is
+    /// more to do now.
+    ///
+    /// # Errors
+    /// When the disk has failed.
+    pub(crate) fn answer_waits(&mut self, now: Moment, limit: usize) -> Result<bool> {
+        let mut left = limit;
+        while left > 0
+            && let Some(by) = self.waiters.pop_before(self.waits_ended).or_else(|| self.waiters.pop_due(now))
+        {
+            self.end_wait(by);
+            left -= 1;
+        }
+        while left > 0
+            && let Some(queue) = self.retried_lines.pop_front()
+        {
+            let served = self.serve_line(&queue, left)?;
+            if served == left {
+                self.retried_lines.push_back(queue);
+            }
+            // A line for which there was no message counts too.
+            left = left.saturating_sub(served.max(1));
+        }
+        Ok(self.has_waits_to_answer() || self.next_deadline().is_some_and(|next| next <= now))
+    }
+
+    /// The first deadline of a wait.
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        self.waiters.next_deadline()
+    }
+
+    /// Whether any wait is in line, or has ended and was not sent.
+    pub(crate) fn has_waits(&self) -> bool {
+        !self.waiters.is_empty() || !self.late.is_empty()
+    }
+
+    /// The outcomes of waits that have ended since they were [taken](Self::take_late).
+    pub(crate) fn late(&self) -> &[Late] {
+        &self.late
+    }
+
+    pub(crate) fn take_late(&mut self) -> Vec<Late> {
+        mem::take(&mut self.late)
+    }
+
+    // ---- the shard as a whole ----
 
     /// Does what concerns the shard as a whole, and never waits.
     fn look(&mut self, op: Op<'_>) -> Outcome {
@@ -78,10 +277,12 @@ impl Shard {
             Op::Put { .. }
             | Op::Create { .. }
             | Op::Take { .. }
+            | Op::TakeWait { .. }
+            | Op::Leave
             | Op::Delete { .. }
             | Op::Flush { .. }
             | Op::FlushAll => {
-                unreachable!("{op:?} is about queues")
+                unreachable!("{op:?} is about queues, or clients")
             }
         }
     }
@@ -119,8 +320,12 @@ impl Shard {
         self.store.finish_commit(commit);
     }
 
-    /// The store, for those who run its slow parts.
-    pub fn store(&mut self) -> &mut Store {
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The store, for the engine, which hands out its slow parts.
+    pub(super) fn store_mut(&mut self) -> &mut Store {
         &mut self.store
     }
 }

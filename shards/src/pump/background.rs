@@ -7,12 +7,9 @@ use std::time::{Duration, Instant};
 use glommio::timer::sleep;
 use storage::Chore;
 
-use super::{Pump, fatal};
+use super::Pump;
 use crate::engine::Engine;
 
-/// How long a written frame waits for its fdatasync at most, in the mode that acknowledges after the write; and how
-/// often a full disk is looked at again.
-const TICK: Duration = Duration::from_secs(1);
 /// How long a piece of the last checkpoint may take; most take a few milliseconds.
 const INDEX_CHORE_MAX: Duration = Duration::from_millis(500);
 /// How often the end of the last checkpoint is looked for when the shard stops.
@@ -23,7 +20,6 @@ pub(super) fn spawn(pump: &Rc<Pump>, checkpoint_interval: Option<Duration>) {
     glommio::spawn_local(reads(Rc::clone(pump))).detach();
     glommio::spawn_local(index(Rc::clone(pump))).detach();
     glommio::spawn_local(reclaim(Rc::clone(pump))).detach();
-    glommio::spawn_local(tick(Rc::clone(pump))).detach();
     glommio::spawn_local(syncs(Rc::clone(pump))).detach();
     if let Some(interval) = checkpoint_interval {
         glommio::spawn_local(checkpoints(Rc::clone(pump), interval)).detach();
@@ -38,7 +34,7 @@ async fn run(pump: &Pump, mut chore: Chore) {
             chore
         })
         .await;
-    pump.with_engine(|engine| engine.finish_chore(chore).unwrap_or_else(|error| fatal(&error)));
+    pump.with_engine(|engine| engine.finish_chore(chore).unwrap_or_else(|error| (pump.fail)(&error)));
 }
 
 async fn segments(pump: Rc<Pump>) {
@@ -81,24 +77,18 @@ async fn index(pump: Rc<Pump>) {
 async fn reclaim(pump: Rc<Pump>) {
     loop {
         pump.reclaim_due.wait().await;
-        while let Some(copied) = pump.with_engine(|engine| engine.reclaim().unwrap_or_else(|error| fatal(&error))) {
+        while let Some(copied) = pump.with_engine(|engine| engine.reclaim().unwrap_or_else(|error| (pump.fail)(&error)))
+        {
             pump.acknowledged.reached(copied).await;
             pump.turns.next().await;
         }
     }
 }
 
-async fn tick(pump: Rc<Pump>) {
-    loop {
-        sleep(TICK).await;
-        pump.with_engine(Engine::tick);
-    }
-}
-
 /// Makes durable what was acknowledged after its write, once a second. A slow disk holds up nothing but this.
 async fn syncs(pump: Rc<Pump>) {
     loop {
-        sleep(TICK).await;
+        pump.sync_due.wait().await;
         sync(&pump).await;
     }
 }
@@ -120,7 +110,7 @@ async fn checkpoints(pump: Rc<Pump>, interval: Duration) {
 async fn sync(pump: &Pump) {
     let Some(sync) = pump.with_engine(Engine::begin_sync) else { return };
     let sync = glommio::executor().spawn_blocking(move || sync.run().map(|()| sync)).await;
-    let sync = sync.unwrap_or_else(|error| fatal(&error));
+    let sync = sync.unwrap_or_else(|error| (pump.fail)(&error));
     pump.with_engine(|engine| engine.finish_sync(&sync));
 }
 
@@ -128,7 +118,7 @@ async fn sync(pump: &Pump) {
 pub(super) async fn finish(pump: &Pump) {
     settle(pump).await;
     let wanted = pump.with_engine(Engine::request_checkpoint);
-    while pump.with_engine(|engine| engine.shard().store().checkpoints_finished()) < wanted {
+    while pump.engine.borrow().store().checkpoints_finished() < wanted {
         if pump.index_chore_began.get().is_some_and(|began| began.elapsed() >= INDEX_CHORE_MAX) {
             log::warn!(
                 "shard {}: the disk is slow, so the stop leaves the checkpoint: the next start reads more of the log",

@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures_lite::future::yield_now;
 use storage::{Commit, CommitTimes};
 
-use super::{Pump, fatal};
+use super::Pump;
 use crate::commit::policy::{CommitMode, CommitPolicy};
 use crate::commit::slow::SlowCommits;
 use crate::owner::ShardId;
@@ -32,7 +32,7 @@ pub(super) async fn run(pump: Rc<Pump>, mode: CommitMode) {
             } else {
                 glommio::executor().spawn_blocking(move || commit.run().map(|()| commit)).await
             };
-            let commit = done.unwrap_or_else(|error| fatal(&error));
+            let commit = done.unwrap_or_else(|error| (pump.fail)(&error));
             let times = commit.times();
             let took = times.write + times.sync;
             policy.record(took);

@@ -1,14 +1,15 @@
-//! Outcomes of other shards.
+//! A connection's side of the shard: the outcomes that do not come at once.
 
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
 use super::Pump;
+use crate::client::GatherId;
 use crate::op::Outcome;
-use crate::routing::router::GatherId;
 
-/// The outcomes that one connection gets from other shards.
+/// The outcomes that one connection gets later: those of other shards, and of its waits. Its client begins with it, and is
+/// gone when it is dropped: what the client has open ends, here and on other shards.
 #[derive(Debug)]
 pub struct Gather {
     pub(super) pump: Rc<Pump>,
@@ -16,7 +17,7 @@ pub struct Gather {
 }
 
 impl Gather {
-    /// Waits until the outcomes of all operations are there. They may be told at once: their shards have waited until
+    /// Waits until the outcomes of all operations that were answered [later](crate::Answer::Later) are there. They may be told at once: their shards have waited until
     /// they are safe.
     pub async fn complete(&self) {
         poll_fn(|context| match self.pump.engine.borrow_mut().is_complete(self.id, context.waker()) {
@@ -38,6 +39,6 @@ impl Gather {
 
 impl Drop for Gather {
     fn drop(&mut self) {
-        self.pump.engine.borrow_mut().close(self.id);
+        self.pump.with_engine(|engine| engine.close(self.id));
     }
 }

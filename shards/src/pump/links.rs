@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Barrier};
+use std::time::Instant;
 
 use futures_lite::FutureExt;
 use futures_lite::future::poll_once;
@@ -9,7 +10,7 @@ use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender
 
 use crate::engine::Packet;
 use crate::owner::ShardId;
-use crate::routing::router::CHANNEL_BATCHES;
+use crate::routing::credits::CHANNEL_BATCHES;
 
 /// One shard's ends of the channels to and from all others. Made by [`links`], for all shards at once.
 #[derive(Debug)]
@@ -20,12 +21,15 @@ pub struct Links {
     receivers: Vec<Option<SharedReceiver<Packet>>>,
     /// Passed once all shards have begun to connect.
     all_begun: Arc<Barrier>,
+    /// [`Moment::START`](crate::Moment::START) of all shards.
+    pub(super) start: Instant,
 }
 
 /// The channels between all shards.
 #[must_use]
 pub fn links(shards: u16) -> Vec<Links> {
     let none = |_| None;
+    let start = Instant::now();
     let all_begun = Arc::new(Barrier::new(usize::from(shards)));
     let mut links: Vec<Links> = (0..shards)
         .map(|me| Links {
@@ -33,6 +37,7 @@ pub fn links(shards: u16) -> Vec<Links> {
             senders: (0..shards).map(none).collect(),
             receivers: (0..shards).map(|_| None).collect(),
             all_begun: Arc::clone(&all_begun),
+            start,
         })
         .collect();
     for from in 0..usize::from(shards) {

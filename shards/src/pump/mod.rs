@@ -5,9 +5,11 @@
 //! Every task lives as long as the shard. None of them holds a `RefCell` borrow across an await.
 
 mod background;
+mod clock;
 mod committer;
 mod event;
 mod gather;
+mod handle;
 mod links;
 mod piece;
 mod tasks;
@@ -15,36 +17,22 @@ mod turn;
 mod turns;
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use glommio::{GlommioError, ResourceType, spawn_local};
+use glommio::{GlommioError, ResourceType};
 use storage::FrameNumber;
 
-use crate::commit::policy::CommitMode;
-use crate::engine::shard::Shard;
 use crate::engine::{Engine, Packet};
-use crate::owner::{ShardId, owner_of};
+use crate::owner::ShardId;
+use clock::Clock;
 use event::{Acknowledged, Event, Growing};
 pub use gather::Gather;
+pub use handle::{Fail, PumpOptions, ShardHandle};
 use links::Senders;
 pub use links::{Links, links};
 use piece::Piece;
 pub use turn::Turn;
 use turns::Turns;
-
-/// How a pump works.
-#[derive(Debug, Clone, Copy)]
-pub struct PumpOptions {
-    /// Where commits run.
-    pub commit: CommitMode,
-    /// How long a change waits for a checkpoint at most; `None`: until the log has grown.
-    pub checkpoint_interval: Option<Duration>,
-}
-
-/// A shard that runs on this thread's executor. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct ShardHandle(Rc<Pump>);
 
 #[derive(Debug)]
 struct Pump {
@@ -55,170 +43,23 @@ struct Pump {
     senders: Senders,
     acknowledged: Acknowledged,
     applied: Event,
+    clock: Clock,
     commit_due: Event,
+    sync_due: Event,
     send_due: Event,
     reclaim_due: Event,
     segments_due: Event,
     reads_due: Event,
     index_due: Event,
     serve_due: Event,
+    time_due: Event,
     resend_due: Event,
     /// What waits for the disk is tried again when this grows.
     retries: Growing,
     turns: Turns,
     /// When the piece of a checkpoint was begun that another thread writes.
     index_chore_began: Cell<Option<Instant>>,
-}
-
-/// Ends the process: the disk has failed, and nobody may be told anything any more.
-fn fatal(error: &storage::Error) -> ! {
-    let then = match error {
-        storage::Error::Damage { .. } => "start once with --repair to go on with all that is whole",
-        storage::Error::Io { .. } => "what is on the disk is unknown",
-    };
-    log::error!("{error}; this process stops and acknowledges nothing more; {then}");
-    std::process::exit(1);
-}
-
-impl ShardHandle {
-    /// Starts a shard on this thread's executor. Returns once the channels to all others are connected, so all shards
-    /// must be started; it blocks the thread until they are.
-    pub async fn start(shard: Shard, links: Links, options: PumpOptions) -> ShardHandle {
-        let (me, shards) = (links.me, links.senders.len() as u16);
-        let (senders, receivers) = links.connect().await;
-        let pump = Rc::new(Pump {
-            me,
-            shards,
-            engine: RefCell::new(Engine::new(me, shards, shard)),
-            senders,
-            acknowledged: Acknowledged::default(),
-            applied: Event::default(),
-            commit_due: Event::default(),
-            send_due: Event::default(),
-            reclaim_due: Event::default(),
-            segments_due: Event::default(),
-            reads_due: Event::default(),
-            index_due: Event::default(),
-            serve_due: Event::default(),
-            resend_due: Event::default(),
-            retries: Growing::default(),
-            turns: Turns::new(),
-            index_chore_began: Cell::new(None),
-        });
-        tasks::spawn(&pump, receivers);
-        spawn_local(committer::run(Rc::clone(&pump), options.commit)).detach();
-        background::spawn(&pump, options.checkpoint_interval);
-        pump.follow(&mut pump.engine.borrow_mut());
-        ShardHandle(pump)
-    }
-
-    /// Which shard this is.
-    #[must_use]
-    pub fn id(&self) -> ShardId {
-        self.0.me
-    }
-
-    /// How many shards there are.
-    #[must_use]
-    pub fn shards(&self) -> u16 {
-        self.0.shards
-    }
-
-    /// The shard that owns the queue of this name.
-    #[must_use]
-    pub fn owner_of(&self, queue: &[u8]) -> ShardId {
-        owner_of(queue, self.0.shards)
-    }
-
-    /// Begins a turn of a connection: all the operations that it has at once.
-    #[must_use]
-    pub fn turn(&self) -> Turn<'_> {
-        self.begin_turn(None)
-    }
-
-    /// Begins a turn of a connection whose operations were read from its client at this time, and count in
-    /// [`Shard::latency`].
-    #[must_use]
-    pub fn turn_after_read(&self, read_at: Instant) -> Turn<'_> {
-        self.begin_turn(Some(read_at))
-    }
-
-    fn begin_turn(&self, read_at: Option<Instant>) -> Turn<'_> {
-        let mut engine = self.0.engine.borrow_mut();
-        if read_at.is_none() {
-            // It may be about the times so far.
-            self.0.note_applied(&mut engine);
-        }
-        Turn { pump: &self.0, engine, wanted: 0, read_at, ops: 0, changes: 0, _piece: Piece::begin() }
-    }
-
-    /// Notes that the reactor has looked at everything: a turn of the shard begins.
-    pub fn note_look(&self, now: Instant) {
-        self.0.begin_turn(now);
-    }
-
-    /// Notes that the replies to `commands` that were read at once have been handed to their socket.
-    pub fn note_answered(&self, read_at: Instant, now: Instant, commands: u64) {
-        self.0.turns.note_active(now);
-        self.0.engine.borrow_mut().shard().latency.answered(read_at, now, commands);
-    }
-
-    /// Waits for the shard's next turn: until the reactor has looked at everything.
-    pub async fn next_turn(&self) {
-        self.0.turns.next().await;
-    }
-
-    /// Waits for the shard's next turn if this one has lasted long enough. What could go on for ever calls it again and again:
-    /// sockets, other shards and commits get their part meanwhile.
-    pub async fn pass(&self) {
-        if self.0.turns.is_spent(Instant::now()) {
-            self.0.turns.next().await;
-        }
-    }
-
-    /// How many times what waits for the disk was worth another try.
-    #[must_use]
-    pub fn retries(&self) -> u64 {
-        self.0.engine.borrow().retries()
-    }
-
-    /// Waits until what waits for the disk is worth another try than the last.
-    pub async fn retry_after(&self, retries: u64) {
-        self.0.retries.beyond(retries).await;
-    }
-
-    /// From now on an operation that would have to wait for the disk is refused instead: the server stops.
-    pub fn refuse_to_wait(&self) {
-        self.0.with_engine(Engine::refuse_to_wait);
-    }
-
-    /// Waits until the log is safe up to a frame.
-    pub async fn settled(&self, frame: FrameNumber) {
-        self.0.acknowledged.reached(frame).await;
-        debug_assert!(self.0.engine.borrow().acknowledged() >= frame);
-    }
-
-    /// Opens a place for the outcomes that a connection gets from other shards.
-    #[must_use]
-    pub fn gather(&self) -> Gather {
-        Gather { pump: Rc::clone(&self.0), id: self.0.with_engine(Engine::open) }
-    }
-
-    /// Looks at the shard, or counts something. Nothing follows from that.
-    pub fn with_shard<T>(&self, f: impl FnOnce(&mut Shard) -> T) -> T {
-        f(self.0.engine.borrow_mut().shard())
-    }
-
-    /// Whether nothing is on its way between this shard and others.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.0.engine.borrow().is_idle()
-    }
-
-    /// Commits everything and writes a checkpoint. No connection is served any more, by any shard.
-    pub async fn stop(&self) {
-        background::finish(&self.0).await;
-    }
+    fail: Fail,
 }
 
 impl Pump {
@@ -236,6 +77,9 @@ impl Pump {
         let due = engine.take_due();
         if due.commit {
             self.commit_due.notify();
+        }
+        if due.sync {
+            self.sync_due.notify();
         }
         if due.send {
             self.send_due.notify();
@@ -255,13 +99,16 @@ impl Pump {
         if due.serve {
             self.serve_due.notify();
         }
+        if due.time {
+            self.time_due.notify();
+        }
         self.retries.note(engine.retries());
         let acknowledged = engine.acknowledged();
         if acknowledged != self.acknowledged.frame() {
             let now = Instant::now();
             self.turns.note_active(now);
             self.acknowledged.advance(acknowledged);
-            engine.shard().latency.safe(acknowledged, now);
+            engine.latency().safe(acknowledged, now);
         }
         let mut unsent = Vec::new();
         while let Some((to, packet)) = engine.next_packet() {
@@ -273,24 +120,33 @@ impl Pump {
         }
     }
 
-    /// Applies a few operations of other shards. Returns whether there is more to do.
-    fn serve_step(&self) -> bool {
-        self.with_engine(|engine| self.apply_others(engine))
+    /// Applies a few operations of other shards. Returns whether there is more to do, and when it was done.
+    fn apply_others(&self, engine: &mut Engine, now: Instant) -> (bool, Instant) {
+        self.note_applied_at(engine, now);
+        let more =
+            engine.serve_step(self.clock.moment(now), |_, _, _, _| {}).unwrap_or_else(|error| (self.fail)(&error));
+        let now = Instant::now();
+        self.note_applied_at(engine, now);
+        (more, now)
     }
 
-    /// Applies a few operations of other shards. Returns whether there is more to do.
-    fn apply_others(&self, engine: &mut Engine) -> bool {
-        self.note_applied(engine);
-        let more = engine.serve_step(|_, _, _, _| {}).unwrap_or_else(|error| fatal(&error));
-        self.note_applied(engine);
-        more
+    /// Does a piece of what is due by now. Returns whether there is more to do.
+    fn pass_time(&self) -> bool {
+        let now = self.clock.moment(Instant::now());
+        self.with_engine(|engine| engine.pass_time(now).unwrap_or_else(|error| (self.fail)(&error)))
     }
 
     /// Notes that everything that was applied, was applied by now.
     fn note_applied(&self, engine: &mut Engine) {
-        let latency = &mut engine.shard().latency;
+        // The clock costs as much as a queue.
+        if engine.latency().wants_applied_at() {
+            self.note_applied_at(engine, Instant::now());
+        }
+    }
+
+    fn note_applied_at(&self, engine: &mut Engine, now: Instant) {
+        let latency = engine.latency();
         if latency.wants_applied_at() {
-            let now = Instant::now();
             latency.applied_at(now);
             self.turns.note_active(now);
         }
@@ -298,7 +154,7 @@ impl Pump {
 
     fn begin_turn(&self, now: Instant) {
         if let Some(took) = self.turns.begin(now) {
-            self.engine.borrow_mut().shard().latency.turned(took);
+            self.engine.borrow_mut().latency().turned(took);
         }
     }
 

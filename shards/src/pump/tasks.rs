@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use futures_lite::future::yield_now;
+use futures_lite::future::{or, yield_now};
 use glommio::channels::shared_channel::ConnectedReceiver;
 use glommio::spawn_local;
+use glommio::timer::sleep;
 
 use super::Pump;
 use super::links::Receivers;
@@ -23,6 +24,7 @@ pub(super) fn spawn(pump: &Rc<Pump>, receivers: Receivers) {
     spawn_local(send(Rc::clone(pump))).detach();
     spawn_local(resend(Rc::clone(pump))).detach();
     spawn_local(time_turns(Rc::clone(pump))).detach();
+    spawn_local(pass_time(Rc::clone(pump))).detach();
 }
 
 /// Carries outboxes to their shards. It runs behind the connections that were ready with it, so a batch holds what all
@@ -56,12 +58,31 @@ async fn take_turns(pump: Rc<Pump>) {
 async fn serve(pump: Rc<Pump>) {
     loop {
         pump.serve_due.wait().await;
-        while pump.serve_step() {
-            if pump.turns.is_spent(Instant::now()) {
+        loop {
+            let (more, now) = pump.with_engine(|engine| pump.apply_others(engine, Instant::now()));
+            if !more {
+                break;
+            }
+            if pump.turns.is_spent(now) {
                 pump.turns.next().await;
             } else {
                 yield_now().await;
             }
+        }
+    }
+}
+
+/// Sleeps until the next deadline, and has the engine do what is due then.
+async fn pass_time(pump: Rc<Pump>) {
+    loop {
+        if pump.pass_time() {
+            pump.turns.next().await;
+            continue;
+        }
+        let next = pump.engine.borrow().next_deadline();
+        match next.map(|next| pump.clock.until(next, Instant::now())) {
+            Some(wait) => or(pump.time_due.wait(), sleep(wait)).await,
+            None => pump.time_due.wait().await,
         }
     }
 }
@@ -79,15 +100,17 @@ async fn time_turns(pump: Rc<Pump>) {
 /// leaves a waker behind each time.
 async fn receive(pump: Rc<Pump>, from: ShardId, receiver: ConnectedReceiver<Packet>) {
     while let Some(packet) = receiver.recv().await {
-        pump.with_engine(|engine| {
+        let now = pump.with_engine(|engine| {
+            let now = Instant::now();
             let is_serving = engine.is_serving();
             engine.receive(from, packet);
             // Another task goes on with what is more than a piece, and with what came behind it.
-            if !is_serving {
-                pump.apply_others(engine);
+            if is_serving || !engine.is_serving() {
+                return now;
             }
+            pump.apply_others(engine, now).1
         });
-        if pump.turns.is_spent(Instant::now()) {
+        if pump.turns.is_spent(now) {
             pump.turns.next().await;
         }
     }

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use storage::FrameNumber;
 
-use super::gather::Gather;
+use super::Pump;
 use super::piece::Piece;
-use super::{Pump, fatal};
+use crate::client::GatherId;
 use crate::engine::Engine;
-use crate::op::{Op, Outcome};
+use crate::moment::Moment;
+use crate::op::{Answer, Op};
 use crate::owner::ShardId;
 
 /// A connection's turn: the shard is its alone, and what follows from all its operations is done once, at the end. No
@@ -18,8 +19,10 @@ use crate::owner::ShardId;
 pub struct Turn<'a> {
     pub(super) pump: &'a Pump,
     pub(super) engine: RefMut<'a, Engine>,
+    pub(super) gather: GatherId,
+    pub(super) now: Moment,
     /// The frame that holds the changes so far.
-    pub(super) wanted: FrameNumber,
+    pub(super) frame_needed: FrameNumber,
     pub(super) read_at: Option<Instant>,
     /// Operations that were applied to this shard, and how many of them wait for a frame.
     pub(super) ops: u64,
@@ -28,16 +31,34 @@ pub struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Applies an operation to this shard. The outcome may be told once [`ShardHandle::settled`](super::ShardHandle::settled) has returned for
-    /// [`wanted`](Self::wanted). `None`: it waits for the disk, and nothing was done; ask again
+    /// When the turn began.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Has an operation done: by this shard at once, by another one later. An outcome that comes at once may be told when
+    /// [`ShardHandle::settled`](super::ShardHandle::settled) has returned for [`frame_needed`](Self::frame_needed); one
+    /// that comes later is the gather's next. What has stalled is worth another try
     /// [after](super::ShardHandle::retry_after) what [`retries`](Self::retries) is now.
     #[inline]
     #[must_use = "an outcome may not be told before its frame is safe"]
-    pub fn apply(&mut self, op: Op<'_>) -> Option<Outcome> {
-        let outcome = self.engine.apply(op, &mut self.wanted).unwrap_or_else(|error| fatal(&error))?;
-        self.ops += 1;
-        self.changes += u64::from(outcome.waits_for_commit());
-        Some(outcome)
+    pub fn submit(&mut self, to: ShardId, op: Op<'_>) -> Answer {
+        let answer = self.engine.submit(self.now, self.gather, to, op, &mut self.frame_needed);
+        let answer = answer.unwrap_or_else(|error| (self.pump.fail)(&error));
+        match &answer {
+            Answer::Now(outcome) => {
+                self.ops += 1;
+                self.changes += u64::from(outcome.waits_for_commit());
+            }
+            Answer::Later => {
+                if let Some(read_at) = self.read_at.filter(|_| to != self.pump.me) {
+                    self.engine.note_read(to, read_at);
+                }
+            }
+            Answer::Stalled => {}
+        }
+        answer
     }
 
     /// How many times what waits for the disk was worth another try.
@@ -48,26 +69,15 @@ impl Turn<'_> {
 
     /// The frame that must be safe before the outcomes of this turn may be told; 0 when they may be at once.
     #[must_use]
-    pub fn wanted(&self) -> FrameNumber {
-        self.wanted
-    }
-
-    /// Sends an operation to another shard. Its outcome will be the gather's next.
-    ///
-    /// # Panics
-    /// When `to` is this shard.
-    pub fn push(&mut self, gather: &Gather, to: ShardId, op: Op<'_>) {
-        self.engine.push(gather.id, to, op);
-        if let Some(read_at) = self.read_at {
-            self.engine.note_read(to, read_at);
-        }
+    pub fn frame_needed(&self) -> FrameNumber {
+        self.frame_needed
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if let Some(read_at) = self.read_at.filter(|_| self.ops > 0) {
-            self.engine.shard().latency.applied(read_at, self.ops, self.changes, self.wanted);
+            self.engine.latency().applied(read_at, self.ops, self.changes, self.frame_needed);
             self.pump.applied.notify();
         }
         self.pump.follow(&mut self.engine);

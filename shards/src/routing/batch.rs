@@ -3,18 +3,10 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use crate::client::{Address, Asker, Client};
 use crate::figures::latency::Read;
+use crate::moment::Moment;
 use crate::op::{Op, Outcome};
-use crate::routing::router::GatherId;
-
-/// Where an outcome goes on the shard that has sent the operation: to a connection, as one of its outcomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Address {
-    /// The connection. Its operations stand one after the other in a batch.
-    pub gather: GatherId,
-    /// Which of its outcomes.
-    pub slot: u32,
-}
 
 /// Operations for one shard, packed so that neither side allocates for each: names and bodies stand one after the
 /// other in one buffer. The same batch comes back with the outcomes, and its buffers are used again.
@@ -29,6 +21,11 @@ pub struct Batch {
     bytes_done: usize,
     /// One for each operation.
     addresses: Vec<Address>,
+    /// Who asks for the operations.
+    runs: Vec<Run>,
+    /// Which run the first operation belongs to that was not answered, and how many before it do.
+    run: usize,
+    run_done: u32,
     /// One for each operation that was answered. `None`: the outcome comes with another batch.
     outcomes: Vec<Option<Outcome>>,
     /// When the operations that were not answered were read, as far as it is known.
@@ -37,12 +34,20 @@ pub struct Batch {
     pub(crate) has_credit: bool,
 }
 
+/// So many operations, one after the other, of one client.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    client: Client,
+    ops: u32,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Packed {
     kind: Kind,
     /// Flags of a put, cursor of a listing.
     number: u32,
     queue_bytes: u32,
+    /// Of a put the body, of a take that waits the moment until which it does.
     body_bytes: u32,
 }
 
@@ -51,6 +56,8 @@ enum Kind {
     Put,
     Create,
     Take,
+    TakeWait,
+    Leave,
     Delete,
     Flush,
     FlushAll,
@@ -62,12 +69,18 @@ enum Kind {
 }
 
 impl Batch {
-    /// Adds an operation, and where its outcome goes.
-    pub fn push(&mut self, address: Address, op: Op<'_>) {
+    /// Adds an operation of a client, and where its outcome goes.
+    pub fn push(&mut self, by: Asker, op: Op<'_>) {
+        let until_ms;
         let (kind, number, queue, body): (_, _, &[u8], &[u8]) = match op {
             Op::Put { queue, flags, body } => (Kind::Put, flags, queue, body),
             Op::Create { queue } => (Kind::Create, 0, queue, b""),
             Op::Take { queue } => (Kind::Take, 0, queue, b""),
+            Op::TakeWait { queue, until } => {
+                until_ms = until.ms().to_le_bytes();
+                (Kind::TakeWait, 0, queue, &until_ms)
+            }
+            Op::Leave => (Kind::Leave, 0, b"", b""),
             Op::Delete { queue } => (Kind::Delete, 0, queue, b""),
             Op::Flush { queue } => (Kind::Flush, 0, queue, b""),
             Op::FlushAll => (Kind::FlushAll, 0, b"", b""),
@@ -79,9 +92,19 @@ impl Batch {
         };
         let (queue_bytes, body_bytes) = (queue.len() as u32, body.len() as u32);
         self.ops.push(Packed { kind, number, queue_bytes, body_bytes });
-        self.addresses.push(address);
+        self.addresses.push(by.address);
+        match self.runs.last_mut() {
+            Some(run) if run.client == by.client => run.ops += 1,
+            _ => self.runs.push(Run { client: by.client, ops: 1 }),
+        }
         self.bytes.extend_from_slice(queue);
         self.bytes.extend_from_slice(body);
+    }
+
+    /// Adds an outcome that comes without its operation.
+    pub(crate) fn push_outcome(&mut self, address: Address, outcome: Outcome) {
+        self.addresses.push(address);
+        self.outcomes.push(Some(outcome));
     }
 
     /// Notes when the operation that was added last had been read from its client.
@@ -101,9 +124,9 @@ impl Batch {
         self.ops.is_empty()
     }
 
-    /// The first operation that is not answered, and where its outcome goes.
+    /// The first operation that is not answered, who asks for it, and where its outcome goes.
     #[must_use]
-    pub fn next(&self) -> Option<(Address, Op<'_>)> {
+    pub fn next(&self) -> Option<(Asker, Op<'_>)> {
         let at = self.outcomes.len();
         let packed = self.ops.get(at)?;
         let (queue, rest) = self.bytes[self.bytes_done..].split_at(packed.queue_bytes as usize);
@@ -112,6 +135,11 @@ impl Batch {
             Kind::Put => Op::Put { queue, flags: packed.number, body },
             Kind::Create => Op::Create { queue },
             Kind::Take => Op::Take { queue },
+            Kind::TakeWait => {
+                let until_ms = u64::from_le_bytes(body.try_into().expect("packed by `push`"));
+                Op::TakeWait { queue, until: Moment::from_ms(until_ms) }
+            }
+            Kind::Leave => Op::Leave,
             Kind::Delete => Op::Delete { queue },
             Kind::Flush => Op::Flush { queue },
             Kind::FlushAll => Op::FlushAll,
@@ -121,7 +149,7 @@ impl Batch {
             Kind::Latency => Op::Latency,
             Kind::ResetFigures => Op::ResetFigures,
         };
-        Some((self.addresses[at], op))
+        Some((Asker { client: self.runs[self.run].client, address: self.addresses[at] }, op))
     }
 
     /// Answers the next operation; with `None` when its outcome comes with another batch.
@@ -132,6 +160,11 @@ impl Batch {
         let packed = self.ops[self.outcomes.len()];
         self.bytes_done += packed.queue_bytes as usize + packed.body_bytes as usize;
         self.outcomes.push(outcome);
+        self.run_done += 1;
+        if self.run_done == self.runs[self.run].ops {
+            self.run += 1;
+            self.run_done = 0;
+        }
     }
 
     /// How many operations are answered.
@@ -161,6 +194,8 @@ impl Batch {
         self.ops.clear();
         self.bytes_done = 0;
         self.addresses.clear();
+        self.runs.clear();
+        (self.run, self.run_done) = (0, 0);
         self.outcomes.clear();
         self.reads.clear();
         if self.bytes.capacity() > bytes_max {
@@ -173,6 +208,13 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::GatherId;
+    use crate::owner::ShardId;
+
+    fn by(client: u32, slot: u32) -> Asker {
+        let address = Address { gather: GatherId(client), slot };
+        Asker { client: Client::new(ShardId(2), u64::from(client)), address }
+    }
 
     #[test]
     fn operations_come_out_as_they_went_in() {
@@ -181,6 +223,8 @@ mod tests {
             Op::Put { queue: b"a longer name", flags: 0, body: b"" },
             Op::Create { queue: b"new" },
             Op::Take { queue: b"q" },
+            Op::TakeWait { queue: b"wait", until: Moment::from_ms(u64::MAX - 7) },
+            Op::Leave,
             Op::Delete { queue: b"q" },
             Op::Flush { queue: b"q" },
             Op::FlushAll,
@@ -192,10 +236,11 @@ mod tests {
         ];
         let mut batch = Batch::default();
         for (slot, op) in (0..).zip(&ops) {
-            batch.push(Address { gather: GatherId(3), slot }, *op);
+            // Two at a time are one client's.
+            batch.push(by(slot / 2, slot), *op);
         }
         for (slot, op) in (0..).zip(ops) {
-            assert_eq!(batch.next(), Some((Address { gather: GatherId(3), slot }, op)));
+            assert_eq!(batch.next(), Some((by(slot / 2, slot), op)));
             batch.answer(Some(Outcome::Done));
         }
         assert_eq!((batch.next(), batch.answered()), (None, ops.len()));
@@ -206,10 +251,8 @@ mod tests {
     #[test]
     fn outcomes_come_back_once_in_two_parts() {
         let mut batch = Batch::default();
-        for slot in 0..6 {
-            batch.push(Address { gather: GatherId(0), slot }, Op::FlushAll);
-            batch.answer((slot != 2).then_some(Outcome::Done));
-        }
+        (0..6).for_each(|slot| batch.push(by(0, slot), Op::FlushAll));
+        (0..6).for_each(|slot| batch.answer((slot != 2).then_some(Outcome::Done)));
         let slots = |batch: &mut Batch| batch.outcomes().map(|(address, _)| address.slot).collect::<Vec<_>>();
         let mut early = batch.split_off(&[0..1, 4..6]);
         assert_eq!((slots(&mut early), slots(&mut batch)), (vec![0, 4, 5], vec![1, 3]));

@@ -1,4 +1,5 @@
 //! What goes to which other shard, and when.
 
 pub(crate) mod batch;
+pub(crate) mod credits;
 pub(crate) mod router;

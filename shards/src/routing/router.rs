@@ -1,49 +1,42 @@
 //! Routing between shards, as plain state: what waits to be sent to whom, what is under way, and where the outcomes go.
 //!
 //! Each connection has a [`GatherId`]. Its operations for other shards go into the outbox of their shard, together with
-//! those of all other connections of this turn, and an outbox leaves as one batch. A batch costs a credit until it comes
-//! back. So at most [`CREDITS`] batches are ever on the way to a peer, and what has no credit waits in the outbox and makes
-//! the next batch larger. Outcomes that come back in a batch of their own, before or after that with which they were sent,
-//! cost nothing: an operation that waits for the disk holds no credit.
+//! those of all other connections of this turn, and an outbox leaves as one batch, for a [credit](super::credits).
+//! Outcomes that come back in a batch of their own, before or after that with which they were sent, cost nothing: an operation
+//! that waits, for the disk or for a message, holds no credit.
 
 use std::collections::VecDeque;
 use std::mem;
 use std::task::Waker;
 use std::time::Instant;
 
+use crate::client::{Address, Asker, Client, GatherId};
 use crate::op::{Op, Outcome};
 use crate::owner::ShardId;
-use crate::routing::batch::{Address, Batch};
+use crate::routing::batch::Batch;
+use crate::routing::credits::Peer;
 
-/// Batches that may be under way to one shard.
-pub const CREDITS: usize = 4;
-/// What a channel from one shard to another holds: requests, answers to the other's, and as much again for answers that
-/// come back in parts. What does not fit is kept and sent later.
-pub const CHANNEL_BATCHES: usize = 4 * CREDITS;
-/// Buffers of a batch that have grown beyond this are not kept.
-const BATCH_BYTES_KEPT: usize = 1 << 20;
-
-/// Names the outcomes that one connection waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct GatherId(pub(crate) u32);
+/// An outcome's place.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Missing,
+    /// The outcome of a wait is missing. It may come late, and nobody counts on it.
+    Waits,
+    Here(Outcome),
+}
 
 #[derive(Debug, Default)]
 struct Gather {
-    /// In the order of their operations; `None`: not there yet.
-    outcomes: VecDeque<Option<Outcome>>,
+    /// The connection's client; `None`: there is no connection.
+    client: Option<Client>,
+    /// In the order of their operations.
+    outcomes: VecDeque<Place>,
     missing: usize,
     waker: Option<Waker>,
     /// The connection is gone; the slot is free once nothing is missing.
     closed: bool,
-}
-
-#[derive(Debug)]
-struct Peer {
-    outbox: Batch,
-    /// How many batches more may be under way.
-    credits: usize,
-    /// Buffers for the next batches.
-    spare: Vec<Batch>,
+    /// Shards to which something was sent that stays open there until the client is gone.
+    open_on: Vec<ShardId>,
 }
 
 /// A shard's side of the traffic with all others.
@@ -53,33 +46,50 @@ pub struct Router {
     peers: Vec<Peer>,
     gathers: Vec<Gather>,
     free: Vec<u32>,
-    /// Operations in outboxes or under way.
+    /// How many clients there have been.
+    clients: u64,
+    /// Outcomes that have not come, and how many of them are those of waits.
     missing: usize,
+    waits: usize,
 }
 
 impl Router {
     /// The router of shard `me` out of `shards`.
     #[must_use]
     pub fn new(me: ShardId, shards: u16) -> Router {
-        let peer = |_| Peer { outbox: Batch::default(), credits: CREDITS, spare: Vec::new() };
-        let peers = (0..shards).map(peer).collect();
-        Router { me, peers, gathers: Vec::new(), free: Vec::new(), missing: 0 }
+        let peers = (0..shards).map(|_| Peer::new()).collect();
+        Router { me, peers, gathers: Vec::new(), free: Vec::new(), clients: 0, missing: 0, waits: 0 }
     }
 
-    /// Opens a place for a connection's outcomes.
+    /// Which shard this is.
+    #[must_use]
+    pub fn me(&self) -> ShardId {
+        self.me
+    }
+
+    /// Opens a place for a connection's outcomes, and gives its client a ticket.
     pub fn open(&mut self) -> GatherId {
         let id = self.free.pop().unwrap_or_else(|| {
             self.gathers.push(Gather::default());
             self.gathers.len() as u32 - 1
         });
+        self.clients += 1;
+        self.gathers[id as usize].client = Some(Client::new(self.me, self.clients));
         GatherId(id)
     }
 
-    /// Closes it. What is still missing is thrown away when it comes.
+    /// Closes it. What is still missing is thrown away when it comes. The shards where the client may have something open
+    /// are told by an operation that goes the way that everything else went, so it comes behind all that.
     pub fn close(&mut self, id: GatherId) {
+        let by = self.asker(id);
         let gather = &mut self.gathers[id.0 as usize];
         gather.closed = true;
         gather.waker = None;
+        for to in mem::take(&mut gather.open_on) {
+            gather.missing += 1;
+            self.missing += 1;
+            self.peers[to.index()].outbox.push(by, Op::Leave);
+        }
         self.reclaim(id.0);
     }
 
@@ -91,15 +101,46 @@ impl Router {
         }
     }
 
-    /// Adds an operation to the outbox of another shard. Its outcome comes in turn from [`next_outcome`](Self::next_outcome).
+    /// The client of a connection, and where its next outcome goes that does not come at once.
+    #[inline]
+    #[must_use]
+    pub fn asker(&self, id: GatherId) -> Asker {
+        let gather = &self.gathers[id.0 as usize];
+        let client = gather.client.expect("the connection is open");
+        Asker { client, address: Address { gather: id, slot: gather.outcomes.len() as u32 } }
+    }
+
+    /// Makes the place for the next outcome of a connection, the one that [`asker`](Self::asker) names: that of a wait on
+    /// this shard.
+    pub(crate) fn expect_wait(&mut self, id: GatherId) {
+        self.expect(id, Place::Waits);
+    }
+
+    fn expect(&mut self, id: GatherId, place: Place) {
+        self.missing += 1;
+        self.waits += usize::from(place == Place::Waits);
+        let gather = &mut self.gathers[id.0 as usize];
+        gather.missing += 1;
+        gather.outcomes.push_back(place);
+    }
+
+    /// Adds an operation to the outbox of another shard. Its outcome will be the next of [`next_outcome`](Self::next_outcome).
+    ///
+    /// # Panics
+    /// When `to` is this shard: it applies its own operations itself.
     pub fn push(&mut self, id: GatherId, to: ShardId, op: Op<'_>) {
         assert_ne!(to, self.me, "a shard applies its own operations itself");
-        let gather = &mut self.gathers[id.0 as usize];
-        let slot = gather.outcomes.len() as u32;
-        gather.outcomes.push_back(None);
-        gather.missing += 1;
-        self.missing += 1;
-        self.peers[to.index()].outbox.push(Address { gather: id, slot }, op);
+        let by = self.asker(id);
+        if op.stays_open() {
+            let open_on = &mut self.gathers[id.0 as usize].open_on;
+            if !open_on.contains(&to) {
+                open_on.push(to);
+            }
+            self.expect(id, Place::Waits);
+        } else {
+            self.expect(id, Place::Missing);
+        }
+        self.peers[to.index()].outbox.push(by, op);
     }
 
     /// Notes when the operation that was pushed last, to this shard, had been read from its client.
@@ -109,15 +150,7 @@ impl Router {
 
     /// The next batch for a shard, if there is something to send and a credit for it.
     pub fn next_batch(&mut self, to: ShardId) -> Option<Batch> {
-        let peer = &mut self.peers[to.index()];
-        if peer.outbox.is_empty() {
-            return None;
-        }
-        peer.credits = peer.credits.checked_sub(1)?;
-        let empty = peer.spare.pop().unwrap_or_default();
-        let mut batch = mem::replace(&mut peer.outbox, empty);
-        batch.has_credit = true;
-        Some(batch)
+        self.peers[to.index()].next_batch()
     }
 
     /// Takes a batch that came back, takes back its credit, and wakes the connections that have all their outcomes now.
@@ -126,25 +159,23 @@ impl Router {
             let gather = &mut self.gathers[address.gather.0 as usize];
             gather.missing -= 1;
             self.missing -= 1;
+            // A client that leaves has no place for the outcome of that.
+            if let Some(place) = gather.outcomes.get_mut(address.slot as usize) {
+                let before = mem::replace(place, Place::Here(outcome));
+                assert!(!matches!(before, Place::Here(_)), "an operation has one outcome");
+                self.waits -= usize::from(before == Place::Waits);
+            }
             if gather.closed {
                 self.reclaim(address.gather.0);
                 continue;
             }
-            let before = gather.outcomes[address.slot as usize].replace(outcome);
-            assert_eq!(before, None, "an operation has one outcome");
             if gather.missing == 0
                 && let Some(waker) = gather.waker.take()
             {
                 waker.wake();
             }
         }
-        if mem::take(&mut batch.has_credit) {
-            let peer = &mut self.peers[from.index()];
-            peer.credits += 1;
-            assert!(peer.credits <= CREDITS, "a credit comes back once");
-            batch.clear(BATCH_BYTES_KEPT);
-            peer.spare.push(batch);
-        }
+        self.peers[from.index()].take_back(batch);
     }
 
     /// Whether all outcomes of a connection are there; if not, `waker` is woken when they are.
@@ -163,13 +194,16 @@ impl Router {
     pub fn next_outcome(&mut self, id: GatherId) -> Option<Outcome> {
         let gather = &mut self.gathers[id.0 as usize];
         assert_eq!(gather.missing, 0, "the caller waits for all of them");
-        Some(gather.outcomes.pop_front()?.expect("none is missing"))
+        match gather.outcomes.pop_front()? {
+            Place::Here(outcome) => Some(outcome),
+            Place::Missing | Place::Waits => unreachable!("none is missing"),
+        }
     }
 
-    /// Whether no operation is in an outbox or under way.
+    /// Whether no operation is in an outbox or under way. Waits do not count: they may stand in their lines.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.missing == 0
+        self.missing == self.waits && self.peers.iter().all(Peer::is_idle)
     }
 
     /// All other shards.
@@ -188,6 +222,8 @@ mod tests {
     use storage::Taken;
 
     use super::*;
+    use crate::moment::Moment;
+    use crate::routing::credits::CREDITS;
 
     const ME: ShardId = ShardId(0);
     const OTHER: ShardId = ShardId(1);
@@ -281,6 +317,47 @@ mod tests {
         assert!(!router.is_complete(slow, Waker::noop()) && !router.is_idle());
         router.deliver(OTHER, late);
         assert_eq!(bodies(&mut router, slow), [b"slow"]);
+    }
+
+    #[test]
+    fn a_place_is_used_again_and_a_ticket_is_not() {
+        let mut router = Router::new(ME, 2);
+        let mut tickets = Vec::new();
+        for _ in 0..3 {
+            let id = router.open();
+            assert_eq!(id, GatherId(0), "the place of the one that left");
+            tickets.push(router.asker(id).client);
+            router.close(id);
+        }
+        assert!(tickets.iter().all(|client| client.shard() == ME));
+        tickets.dedup();
+        assert_eq!(tickets.len(), 3);
+    }
+
+    #[test]
+    fn the_shards_that_have_something_open_are_told_and_no_others() {
+        let mut router = Router::new(ME, 3);
+        let id = router.open();
+        let wait = Op::TakeWait { queue: b"q", until: Moment::START };
+        router.push(id, ShardId(1), Op::Take { queue: b"q" });
+        router.push(id, ShardId(2), wait);
+        router.push(id, ShardId(2), wait);
+        let client = router.asker(id).client;
+        router.close(id);
+        let mut ops = Vec::new();
+        for to in [ShardId(1), ShardId(2)] {
+            let mut batch = router.next_batch(to).expect("something to send");
+            while let Some((by, op)) = batch.next() {
+                assert_eq!(by.client, client);
+                ops.push((to.0, op == Op::Leave));
+                batch.answer(Some(Outcome::Empty));
+            }
+            assert!(!router.is_idle());
+            router.deliver(to, batch);
+        }
+        assert_eq!(ops, [(1, false), (2, false), (2, false), (2, true)], "once, and behind all that was sent");
+        assert!(router.is_idle());
+        assert_eq!(router.open(), id, "its place is free");
     }
 
     #[test]

@@ -8,20 +8,21 @@ use std::task::{Wake, Waker};
 
 use shards::{Engine, FrameNumber, GatherId, Outcome};
 
-use crate::expected::Op;
+use crate::asked::Asked;
 
 /// An operation of a client, in the order of its commands.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) owner: usize,
-    pub(crate) op: Op,
-    /// Its number in the history of its shard and what must come of it, once it was applied.
-    pub(crate) applied: Option<(usize, Outcome)>,
-    /// What the shards say. `None`: it comes from another shard.
+    pub(crate) asked: Asked,
+    /// Its number in the history of its shard and what must come of it, once it was applied. A wait that has ended with
+    /// nothing has no number.
+    pub(crate) applied: Option<(Option<usize>, Outcome)>,
+    /// What the shards say. `None`: it comes later.
     pub(crate) outcome: Option<Outcome>,
 }
 
-/// Names an operation of a client to whoever meets it on its way.
+/// Names an operation of a client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Address {
     /// What was sent at once has a number of its own.
@@ -48,9 +49,9 @@ pub(crate) struct Client {
     pub(crate) pending: Vec<Pending>,
     /// Operations that were not asked for yet, since the first one waits for its shard's disk; and after how many retries it
     /// was tried.
-    pub(crate) stalled: Vec<(usize, Op)>,
+    pub(crate) stalled: Vec<(usize, Asked)>,
     pub(crate) tried_at: u64,
-    /// Operations whose outcomes come from other shards, and have not come yet.
+    /// Operations whose outcomes come later, and have not come yet.
     pub(crate) forwarded: usize,
     /// The frame that must be safe before the replies go.
     pub(crate) wanted: FrameNumber,

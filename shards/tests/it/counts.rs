@@ -1,4 +1,4 @@
-//! What a simulation has done, for those who wonder.
+//! What a simulation has done.
 
 use std::fmt;
 
@@ -11,6 +11,10 @@ pub(crate) struct Counts {
     /// Operations that found a shard's disk slow.
     pub(crate) stalled: u64,
     pub(crate) crashes: u64,
+    /// Takes that stood in line, and how each of them ended, if its shard lived so long.
+    pub(crate) waits: u64,
+    pub(crate) waits_served: u64,
+    pub(crate) waits_over: u64,
 }
 
 impl Counts {
@@ -21,13 +25,18 @@ impl Counts {
         self.replies += other.replies;
         self.stalled += other.stalled;
         self.crashes += other.crashes;
+        self.waits += other.waits;
+        self.waits_served += other.waits_served;
+        self.waits_over += other.waits_over;
     }
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { operations, forwarded, packets, replies, stalled, crashes } = self;
+        let Counts { operations, forwarded, packets, replies, stalled, crashes, waits, waits_served, waits_over } =
+            self;
         write!(f, "{operations} operations, {forwarded} of them for other shards, in {packets} packets; ")?;
-        write!(f, "{replies} replies; {stalled} stalled; {crashes} crashes")
+        write!(f, "{replies} replies; {stalled} stalled; {crashes} crashes; ")?;
+        write!(f, "{waits} waits, of which {waits_served} got a message and {waits_over} nothing")
     }
 }

@@ -43,6 +43,7 @@ impl History {
             Op::Delete { .. } if existed => Outcome::Deleted,
             Op::Delete { .. } => Outcome::NotFound,
             Op::Flush { .. } | Op::FlushAll => Outcome::Done,
+            Op::TakeMessage { .. } | Op::Tell { .. } => unreachable!("no client can ask for it"),
         };
         self.ops.push(op);
         (self.ops.len() - 1, outcome)

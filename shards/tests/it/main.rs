@@ -3,14 +3,18 @@
 //! round.
 #![allow(clippy::unwrap_used, missing_docs)] // a test may panic, and says what it is by its name
 
+mod asked;
 mod client;
 mod counts;
 mod history;
+mod lines;
 mod ownership;
+mod pump;
 mod setup;
 mod simulate;
 mod simulated_shard;
 mod simulation;
+mod waits;
 
 // The plain collections that a store is held against: storage's tests have them. Not all of what they can do is needed here.
 #[allow(dead_code)]

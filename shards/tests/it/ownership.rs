@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shards::{DataDirectory, Durability, StoreOptions};
+use shards::{DataDirectory, DirectoryError, Durability, Remedy, StoreOptions};
 
 const USER: u32 = 65_534;
 const OTHER: u32 = 12_345;
@@ -54,8 +54,8 @@ impl Drop for Scratch {
     }
 }
 
-fn give(path: &Path) -> Result<(), String> {
-    DataDirectory::lock(path).unwrap().give_to(USER, USER).map_err(|error| error.to_string())
+fn give(path: &Path) -> Result<(), DirectoryError> {
+    DataDirectory::lock(path).unwrap().give_to(USER, USER)
 }
 
 fn spin(time: Duration) {
@@ -76,9 +76,12 @@ fn chown_all(path: &Path, user: u32) {
     }
 }
 
-fn assert_refused(result: Result<(), String>, words: &[&str]) {
-    let line = result.unwrap_err();
+#[track_caller]
+fn assert_refused(result: Result<(), DirectoryError>, words: &[&str], remedy: Remedy) {
+    let error = result.unwrap_err();
+    let line = error.to_string();
     assert!(words.iter().all(|word| line.contains(word)) && !line.contains('\n'), "{line}");
+    assert_eq!(error.remedy(), Some(remedy));
 }
 
 #[test]
@@ -114,18 +117,18 @@ fn what_may_be_anothers_is_not_given_away() {
 
     let elsewhere = scratch.0.join("elsewhere");
     fs::hard_link(&segment, &elsewhere).unwrap();
-    assert_refused(give(&path), &["0000000001.log", "hard link", "-u"]);
+    assert_refused(give(&path), &["0000000001.log", "hard link"], Remedy::NotGivenCopy);
     assert_eq!((owner(&elsewhere), owner(&path)), (0, 0));
     fs::remove_file(&elsewhere).unwrap();
 
     chown(&segment, Some(OTHER), None).unwrap();
-    assert_refused(give(&path), &["0000000001.log", "12345", "chown"]);
+    assert_refused(give(&path), &["0000000001.log", "12345"], Remedy::NotGivenOthers);
     assert_eq!((owner(&segment), owner(&path)), (OTHER, 0));
 
     // Moved there by the user, perhaps, out of another directory of the user's.
     chown_all(&path, USER);
     chown(&segment, Some(0), None).unwrap();
-    assert_refused(give(&path), &["0000000001.log", "root", "chown"]);
+    assert_refused(give(&path), &["0000000001.log", "root"], Remedy::NotGivenLookAtIt);
     assert_eq!(owner(&segment), 0);
 }
 
@@ -136,7 +139,7 @@ fn a_directory_of_roots_for_something_else_is_not_given_away() {
     let path = scratch.0.join("etc");
     fs::create_dir(&path).unwrap();
     fs::write(path.join("passwd"), "root's").unwrap();
-    assert_refused(give(&path), &["passwd", "-H"]);
+    assert_refused(give(&path), &["passwd"], Remedy::NotGivenNameOwn);
     assert_eq!((owner(&path), owner(&path.join("passwd"))), (0, 0));
     fs::remove_file(path.join("passwd")).unwrap();
     fs::create_dir(path.join("lost+found")).unwrap();

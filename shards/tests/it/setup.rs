@@ -26,9 +26,13 @@ pub(crate) enum Step {
     /// A client goes, whatever it waits for, and another one comes.
     Leave,
     Checkpoint,
+    /// Some time passes.
+    Time,
+    /// A shard does what is due by now.
+    Pass,
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 14] = [
     Step::Client,
     Step::Send,
     Step::Receive,
@@ -41,6 +45,8 @@ const STEPS: [Step; 12] = [
     Step::Reclaim,
     Step::Leave,
     Step::Checkpoint,
+    Step::Time,
+    Step::Pass,
 ];
 
 #[derive(Debug, Clone)]
@@ -53,6 +59,10 @@ pub(crate) struct Setup {
     pub(crate) burst: u64,
     /// Sets among a hundred commands.
     pub(crate) sets: u64,
+    /// One in so many times a client waits for messages too; 0: never.
+    pub(crate) waits: u64,
+    /// So many of the queues are waited for.
+    pub(crate) waited_for: usize,
     /// A crash follows one in so many replies at once.
     pub(crate) crash_after_replies: u64,
     /// Each kind of step, as often as it is to come.
@@ -75,6 +85,8 @@ impl Setup {
             durability,
             commit_bytes_max: random.pick(&[500, 6000, 1 << 20]),
             burst: random.pick(&[1, 4, 16]),
+            waits: random.pick(&[0, 2, 6]),
+            waited_for: random.pick(&[1, 3, 8]),
             sets: random.pick(&[30, 50, 70]),
             crash_after_replies: random.pick(&[20, 200, 2000]),
             weighted,

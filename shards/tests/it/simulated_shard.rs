@@ -7,12 +7,13 @@ use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shards::{Due, Engine, FrameNumber, Shard, ShardId, StoreOptions};
+use shards::{Due, Engine, FrameNumber, Moment, Shard, ShardId, StoreOptions};
 use storage::{Chore, Commit, Fsync, Result, Store};
 use storage_testing::{CrashDisk, Slow};
 
 use crate::expected::drain;
 use crate::history::History;
+use crate::lines::Lines;
 use crate::setup::{BODY_BYTES_MAX, Step};
 
 #[derive(Debug)]
@@ -20,7 +21,12 @@ pub(crate) struct SimulatedShard {
     pub(crate) engine: Engine,
     pub(crate) disk: CrashDisk,
     pub(crate) history: History,
+    pub(crate) lines: Lines,
+    /// How many of the engine's late outcomes were looked at.
+    pub(crate) late_seen: usize,
     pub(crate) due: Due,
+    /// When the timer goes off.
+    alarm: Moment,
     commit: Slow<Commit>,
     /// A sync, and how much was told of when it began.
     sync: Slow<(Fsync, usize)>,
@@ -37,11 +43,10 @@ impl SimulatedShard {
     pub(crate) fn start(
         me: ShardId,
         shards: u16,
-        disk: CrashDisk,
+        (disk, history, safe): (CrashDisk, History, usize),
         index: Option<PathBuf>,
         options: StoreOptions,
-        history: History,
-        safe: usize,
+        now: Moment,
     ) -> SimulatedShard {
         // On a copy of the disk, so that nothing is changed here.
         let found = drain(&mut Store::open(Arc::new(disk.fork()), None, options).unwrap().0);
@@ -51,10 +56,13 @@ impl SimulatedShard {
         disk.set_reads_wait(options.memory_bytes < BODY_BYTES_MAX);
         history.now().check(&store);
         SimulatedShard {
-            engine: Engine::new(me, shards, Shard::new(store)),
+            engine: Engine::new(me, shards, Shard::new(store), now),
             disk,
             history,
+            lines: Lines::default(),
+            late_seen: 0,
             due: Due::default(),
+            alarm: now,
             commit: Slow::default(),
             sync: Slow::default(),
             segment_chore: Slow::default(),
@@ -66,8 +74,9 @@ impl SimulatedShard {
     }
 
     /// Has one of its tasks go on for a step.
-    pub(crate) fn step(&mut self, step: Step) -> Result<()> {
+    pub(crate) fn step(&mut self, step: Step, now: Moment) -> Result<()> {
         match step {
+            Step::Pass => self.step_pass(now)?,
             Step::Send => self.step_send(),
             Step::Commit => self.step_commit()?,
             Step::Sync => self.step_sync()?,
@@ -76,7 +85,9 @@ impl SimulatedShard {
             Step::Index => self.step_index()?,
             Step::Reclaim => self.step_reclaim()?,
             Step::Checkpoint => mem::drop(self.engine.request_checkpoint()),
-            Step::Client | Step::Receive | Step::Serve | Step::Leave => unreachable!("these are steps of others"),
+            Step::Client | Step::Receive | Step::Serve | Step::Leave | Step::Time => {
+                unreachable!("these are steps of others")
+            }
         }
         Ok(())
     }
@@ -84,7 +95,7 @@ impl SimulatedShard {
     /// What is not at rest: under way, due, or to be done without anybody having been woken for it.
     pub(crate) fn left(&mut self) -> Vec<&'static str> {
         let is_idle = self.engine.is_idle();
-        let store = self.engine.shard().store();
+        let store = self.engine.store();
         let left = [
             (!is_idle, "batches of others, or for others"),
             (self.due != Due::default(), "a task that is due"),
@@ -100,9 +111,19 @@ impl SimulatedShard {
 
     // ---- the tasks: as in the pump ----
 
+    /// Sleeps until the first deadline of which it was told, and no longer.
+    fn step_pass(&mut self, now: Moment) -> Result<()> {
+        if mem::take(&mut self.due.time) || self.alarm <= now {
+            self.engine.pass_time(now)?;
+            self.alarm = self.engine.next_deadline().expect("an engine has timers");
+        }
+        Ok(())
+    }
+
     fn step_send(&mut self) {
         if mem::take(&mut self.due.send) {
             self.engine.send_batches();
+            self.late_seen = 0;
         }
     }
 
@@ -115,10 +136,11 @@ impl SimulatedShard {
         Ok(())
     }
 
-    /// The sync of each second. There is no clock: it is always due.
     fn step_sync(&mut self) -> Result<()> {
         let told = self.history.told();
-        if let Some((sync, told)) = self.sync.step(|| Some((self.engine.begin_sync()?, told)))? {
+        let begin =
+            || mem::take(&mut self.due.sync).then(|| self.engine.begin_sync()).flatten().map(|sync| (sync, told));
+        if let Some((sync, told)) = self.sync.step(begin)? {
             self.engine.finish_sync(&sync);
             self.history.synced(told);
         }

@@ -3,23 +3,28 @@
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::path::PathBuf;
-use std::slice;
 
-use shards::{CHANNEL_BATCHES, CREDITS, Durability, Packet, ShardId, owner_of};
+use shards::{Answer, Asker, CHANNEL_BATCHES, CREDITS, Durability, Late, Moment, Outcome, Packet, ShardId, owner_of};
 use storage::Result;
 use storage_testing::{CrashDisk, Random};
 
+use crate::asked::Asked;
 use crate::client::{Address, Client, Pending};
 use crate::counts::Counts;
 use crate::expected::Op;
 use crate::history::History;
+use crate::lines::Wait;
 use crate::setup::{BODY_BYTES_MAX, Setup, Step};
 use crate::simulated_shard::SimulatedShard;
 
 /// All queues there are. Their names are single letters.
 const QUEUES: &[u8] = b"abcdefgh";
-/// Rounds of all tasks within which everybody must have all replies, if nothing new comes.
+/// Rounds of all tasks within which all clients must have all replies, if nothing new comes.
 const SETTLE_ROUNDS: u32 = 3000;
+/// Milliseconds that a client may wait for a message.
+const WAITS_MS: &[u64] = &[0, 1, 20, 500, 3000];
+/// Milliseconds that pass at once.
+const STEPS_MS: &[u64] = &[0, 1, 5, 50, 600];
 
 /// Where the shards of one life keep their indexes; a copy of what the last life left.
 pub(crate) type Indexes<'a> = Box<dyn FnMut(u16) -> Option<PathBuf> + 'a>;
@@ -36,7 +41,42 @@ pub(crate) struct Simulation<'a> {
     clients: Vec<Client>,
     rounds: u64,
     bodies: u64,
+    now: Moment,
     pub(crate) counts: Counts,
+}
+
+/// What was seen of an engine, in its order.
+#[derive(Debug)]
+enum Seen {
+    /// An operation was answered. `None`: that its client leaves.
+    Asked(Asker, Option<Asked>, SeenAnswer),
+    /// A wait has ended, with a message or with nothing.
+    Ended(Asker, bool),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SeenAnswer {
+    Message,
+    Other,
+    Later,
+    Stalled,
+}
+
+impl Seen {
+    fn ended(late: &Late) -> Seen {
+        Seen::Ended(late.by, matches!(late.outcome, Outcome::Message(_)))
+    }
+}
+
+impl SeenAnswer {
+    fn of(answer: &Answer) -> SeenAnswer {
+        match answer {
+            Answer::Now(Outcome::Message(_)) => SeenAnswer::Message,
+            Answer::Now(_) => SeenAnswer::Other,
+            Answer::Later => SeenAnswer::Later,
+            Answer::Stalled => SeenAnswer::Stalled,
+        }
+    }
 }
 
 impl<'a> Simulation<'a> {
@@ -51,6 +91,7 @@ impl<'a> Simulation<'a> {
             clients: Vec::new(),
             rounds: 0,
             bodies: 0,
+            now: Moment::START,
             counts: Counts::default(),
         };
         let new = |_| (CrashDisk::default(), History::default(), 0);
@@ -63,9 +104,9 @@ impl<'a> Simulation<'a> {
         let shards = self.setup.shards;
         let options = self.setup.options(&mut self.random);
         self.shards.clear();
-        for (me, (disk, history, safe)) in (0..shards).zip(left) {
+        for (me, left) in (0..shards).zip(left) {
             let index = (self.indexes)(me);
-            self.shards.push(SimulatedShard::start(ShardId(me), shards, disk, index, options, history, safe));
+            self.shards.push(SimulatedShard::start(ShardId(me), shards, left, index, options, self.now));
         }
         let none = |_| (0..shards).map(|_| VecDeque::new()).collect();
         self.channels = (0..shards).map(none).collect();
@@ -97,7 +138,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Lets everybody have their replies. Nothing may be left then, and no credit lost.
+    /// Lets all clients have their replies. Nothing may be left then, and no credit lost.
     pub(crate) fn settle_and_check(&mut self) {
         let done = self.settle().and_then(|()| self.check_credits());
         if let Err(error) = done {
@@ -141,6 +182,14 @@ impl<'a> Simulation<'a> {
                 let shard = self.any_shard();
                 self.serve(shard)
             }
+            Step::Time => {
+                self.now = self.now.after_ms(self.random.pick(STEPS_MS));
+                Ok(())
+            }
+            Step::Pass => {
+                let shard = self.any_shard();
+                self.pass(shard)
+            }
             Step::Leave => {
                 let client = self.random.below(self.clients.len() as u64) as usize;
                 self.disconnect(client);
@@ -150,9 +199,22 @@ impl<'a> Simulation<'a> {
             }
             _ => {
                 let shard = self.any_shard();
-                self.with_shard(shard, |shard| shard.step(step))
+                self.step_shard(shard, step)
             }
         }
+    }
+
+    fn step_shard(&mut self, at: usize, step: Step) -> Result<()> {
+        let now = self.now;
+        self.with_shard(at, |shard| shard.step(step, now))
+    }
+
+    /// A shard does what is due by now, if its timer has gone off.
+    fn pass(&mut self, at: usize) -> Result<()> {
+        self.step_shard(at, Step::Pass)?;
+        self.note_ended(at);
+        self.shards[at].lines.check_deadlines(self.now);
+        Ok(())
     }
 
     fn any_shard(&mut self) -> usize {
@@ -190,22 +252,100 @@ impl<'a> Simulation<'a> {
         if !mem::take(&mut self.shards[at].due.serve) {
             return Ok(());
         }
-        let mut served = Vec::new();
+        let (mut seen, now) = (Vec::new(), self.now);
         let result = self.with_shard(at, |shard| {
-            shard.engine.serve_step(|from, address, op, _| served.push((from.index(), address, owned(op))))
+            let more = shard.engine.serve_step(now, |by, op, answer, late| {
+                seen.push(Seen::Asked(by, Asked::owned(op), SeenAnswer::of(answer)));
+                seen.extend(late.iter().map(Seen::ended));
+            });
+            shard.late_seen = shard.engine.late().len();
+            more
         });
-        for (from, address, op) in served {
-            let applied = self.shards[at].history.apply(op.clone());
-            let address = self.under_way.remove(&(from, address)).expect("it was sent, and is applied once");
-            // It may have gone.
-            let client = self.clients.iter_mut().find(|client| client.round == address.round);
-            let Some(client) = client else { continue };
-            let pending = &mut client.pending[address.slot];
-            assert_eq!((pending.owner, &pending.op), (at, &op), "the operation that was sent");
-            assert_eq!(pending.applied, None, "an operation is applied once");
-            pending.applied = Some(applied);
+        for seen in seen {
+            self.note_seen(at, seen);
         }
+        self.shards[at].lines.check_gone();
         result.map(|_| ())
+    }
+
+    // ---- what was done, held against plain collections ----
+
+    fn note_seen(&mut self, at: usize, seen: Seen) {
+        match seen {
+            Seen::Ended(by, is_message) => self.note_end(at, by, is_message),
+            Seen::Asked(by, None, _) => self.shards[at].lines.leave(by.client),
+            Seen::Asked(_, _, SeenAnswer::Stalled) => {}
+            Seen::Asked(by, Some(asked), answer) => {
+                let key = (by.client.shard().index(), by.address);
+                let address = self.under_way.remove(&key).expect("it was sent, and is applied once");
+                // It may have gone.
+                let client = self.clients.iter_mut().find(|client| client.round == address.round);
+                if let Some(client) = client {
+                    let pending = &client.pending[address.slot];
+                    assert_eq!((pending.owner, &pending.asked), (at, &asked), "the operation that was sent");
+                }
+                self.note_answer(at, by, address, asked, answer);
+            }
+        }
+    }
+
+    /// Notes that an operation was answered.
+    fn note_answer(&mut self, at: usize, by: Asker, address: Address, asked: Asked, answer: SeenAnswer) {
+        let (shard, now) = (&mut self.shards[at], self.now);
+        let applied = match asked {
+            Asked::Now(op) => {
+                let (number, outcome) = shard.history.apply(op);
+                (Some(number), outcome)
+            }
+            Asked::TakeWait { name, until } => match answer {
+                SeenAnswer::Message => {
+                    shard.lines.check_taken(name, by);
+                    let (number, outcome) = shard.history.apply(Op::Take { name });
+                    (Some(number), outcome)
+                }
+                SeenAnswer::Other => {
+                    shard.lines.check_refused(by, until, now);
+                    (None, Outcome::Empty)
+                }
+                SeenAnswer::Later => {
+                    self.counts.waits += 1;
+                    return shard.lines.line_up(name, Wait { by, address, until }, now);
+                }
+                SeenAnswer::Stalled => unreachable!("it gets in line"),
+            },
+        };
+        self.note_applied(address, applied);
+    }
+
+    /// Notes that waits have ended since this was noted last.
+    fn note_ended(&mut self, at: usize) {
+        let shard = &mut self.shards[at];
+        let ended: Vec<Seen> = shard.engine.late()[shard.late_seen..].iter().map(Seen::ended).collect();
+        shard.late_seen += ended.len();
+        ended.into_iter().for_each(|ended| self.note_seen(at, ended));
+    }
+
+    fn note_end(&mut self, at: usize, by: Asker, is_message: bool) {
+        let shard = &mut self.shards[at];
+        if is_message {
+            let (name, wait) = shard.lines.serve(by);
+            let (number, outcome) = shard.history.apply(Op::Take { name });
+            self.counts.waits_served += 1;
+            self.note_applied(wait.address, (Some(number), outcome));
+        } else {
+            let wait = shard.lines.end(by, self.now);
+            self.counts.waits_over += 1;
+            self.note_applied(wait.address, (None, Outcome::Empty));
+        }
+    }
+
+    fn note_applied(&mut self, address: Address, applied: (Option<usize>, Outcome)) {
+        // It may have gone.
+        let client = self.clients.iter_mut().find(|client| client.round == address.round);
+        if let Some(client) = client {
+            let before = client.pending[address.slot].applied.replace(applied);
+            assert_eq!(before, None, "an operation is answered once");
+        }
     }
 
     // ---- clients ----
@@ -217,14 +357,26 @@ impl<'a> Simulation<'a> {
 
     fn disconnect(&mut self, client: usize) {
         let client = self.clients.swap_remove(client);
-        self.shards[client.shard].engine.close(client.gather);
+        let ticket = self.shards[client.shard].engine.client_of(client.gather);
+        self.shards[client.shard].lines.leave(ticket);
+        self.with_shard(client.shard, |shard| shard.engine.close(client.gather));
+        self.note_ended(client.shard);
+        self.shards[client.shard].lines.check_gone();
     }
 
-    /// A client sends a few commands at once.
+    /// A client sends a few commands at once, and perhaps takes behind them that wait.
     fn send(&mut self, client: usize) -> Result<()> {
         let commands = 1 + self.random.below(self.setup.burst);
-        let ops = (0..commands).flat_map(|_| self.command()).collect();
-        self.submit(client, ops)
+        let ops = (0..commands).flat_map(|_| self.command());
+        let mut asked: Vec<_> = ops.map(|(owner, op)| (owner, Asked::Now(op))).collect();
+        if self.setup.waits > 0 && self.random.chance(self.setup.waits) {
+            for _ in 0..1 + self.random.below(3) {
+                let name = self.random.pick(&QUEUES[..self.setup.waited_for]);
+                let until = self.now.after_ms(self.random.pick(WAITS_MS));
+                asked.push((owner(name, self.setup.shards), Asked::TakeWait { name, until }));
+            }
+        }
+        self.submit(client, asked)
     }
 
     /// The operations of a command. Those for all shards name the shard by themselves.
@@ -259,42 +411,55 @@ impl<'a> Simulation<'a> {
     }
 
     /// Has operations done for a client: its own shard's at once, those of others by them.
-    fn submit(&mut self, number: usize, ops: Vec<(usize, Op)>) -> Result<()> {
+    fn submit(&mut self, number: usize, asked: Vec<(usize, Asked)>) -> Result<()> {
         self.rounds += 1;
         self.clients[number].round = self.rounds;
-        self.resume(number, ops)
+        self.resume(number, asked)
     }
 
     /// Goes on with a client's operations, as far as its shard's disk lets it.
-    fn resume(&mut self, number: usize, ops: Vec<(usize, Op)>) -> Result<()> {
-        let mut ops = VecDeque::from(ops);
-        while let Some((owner, op)) = ops.pop_front() {
+    fn resume(&mut self, number: usize, asked: Vec<(usize, Asked)>) -> Result<()> {
+        let (mut all, now) = (VecDeque::from(asked), self.now);
+        while let Some((owner, asked)) = all.pop_front() {
             let client = &self.clients[number];
-            let (at, gather, round, slot) = (client.shard, client.gather, client.round, client.pending.len());
-            let (mut applied, mut outcome) = (None, None);
-            if owner == at {
-                let mut wanted = client.wanted;
-                outcome = self.with_shard(at, |shard| shard.engine.apply(borrowed(&op), &mut wanted))?;
-                if outcome.is_none() {
+            let (at, gather, slot) = (client.shard, client.gather, client.pending.len());
+            let address = Address { round: client.round, slot };
+            let mut frame_needed = client.wanted;
+            let by = Asker {
+                client: self.shards[at].engine.client_of(gather),
+                address: shards::Address { gather, slot: client.forwarded as u32 },
+            };
+            let to = ShardId(owner as u16);
+            let op = asked.borrowed();
+            let answer = self.with_shard(at, |shard| shard.engine.submit(now, gather, to, op, &mut frame_needed))?;
+            let client = &mut self.clients[number];
+            client.wanted = frame_needed;
+            let seen = SeenAnswer::of(&answer);
+            let outcome = match answer {
+                Answer::Now(outcome) => Some(outcome),
+                Answer::Later => {
+                    client.forwarded += 1;
+                    None
+                }
+                Answer::Stalled => {
                     self.counts.stalled += 1;
-                    ops.push_front((owner, op));
-                    self.clients[number].tried_at = self.shards[at].engine.retries();
+                    all.push_front((owner, asked));
+                    client.tried_at = self.shards[at].engine.retries();
                     break;
                 }
-                self.clients[number].wanted = wanted;
-                applied = Some(self.shards[at].history.apply(op.clone()));
-            } else {
-                let address = shards::Address { gather, slot: client.forwarded as u32 };
-                let before = self.under_way.insert((at, address), Address { round, slot });
-                assert!(before.is_none(), "two outcomes for one place");
-                self.with_shard(at, |shard| shard.engine.push(gather, ShardId(owner as u16), borrowed(&op)));
-                self.counts.forwarded += 1;
-                self.clients[number].forwarded += 1;
-            }
+            };
             self.counts.operations += 1;
-            self.clients[number].pending.push(Pending { owner, op, applied, outcome });
+            client.pending.push(Pending { owner, asked: asked.clone(), applied: None, outcome });
+            if owner == at {
+                self.note_answer(at, by, address, asked, seen);
+                self.note_ended(at);
+            } else {
+                let before = self.under_way.insert((at, by.address), address);
+                assert!(before.is_none(), "two outcomes for one place");
+                self.counts.forwarded += 1;
+            }
         }
-        self.clients[number].stalled = ops.into();
+        self.clients[number].stalled = all.into();
         self.clients[number].begin_to_wait();
         Ok(())
     }
@@ -318,8 +483,10 @@ impl<'a> Simulation<'a> {
         let Some(replies) = client.settle(&mut self.shards[client.shard].engine) else { return Ok(()) };
         for reply in replies {
             let (number, expected) = reply.applied.expect("no reply without an operation");
-            assert_eq!(reply.outcome.as_ref(), Some(&expected), "the reply to {:?}", reply.op);
-            self.shards[reply.owner].history.tell(number, &expected);
+            assert_eq!(reply.outcome.as_ref(), Some(&expected), "the reply to {:?}", reply.asked);
+            if let Some(number) = number {
+                self.shards[reply.owner].history.tell(number, &expected);
+            }
             self.counts.replies += 1;
         }
         if self.random.chance(self.setup.crash_after_replies) {
@@ -330,9 +497,28 @@ impl<'a> Simulation<'a> {
 
     // ---- at rest ----
 
+    /// Lets all clients have their replies: first those that do not wait for a message, while no time passes, then the others.
     fn settle(&mut self) -> Result<()> {
+        self.run_until(Simulation::is_at_rest)?;
+        for shard in &self.shards {
+            for wait in shard.lines.waits() {
+                let mut clients = self.clients.iter();
+                assert!(clients.any(|client| client.round == wait.address.round), "{wait:?}, and its client is gone");
+            }
+            for name in shard.lines.queues() {
+                let queue = shard.history.now().queues.get(&name);
+                assert!(queue.is_none_or(|queue| queue.messages.is_empty()), "a client waits, and there are messages");
+            }
+        }
+        self.run_until(|simulation| {
+            simulation.now = simulation.now.after_ms(40);
+            simulation.is_at_rest() && simulation.clients.iter().all(|client| !client.is_waiting())
+        })
+    }
+
+    fn run_until(&mut self, mut is_done: impl FnMut(&mut Self) -> bool) -> Result<()> {
         for _ in 0..SETTLE_ROUNDS {
-            if self.is_at_rest() {
+            if is_done(self) {
                 return Ok(());
             }
             self.run_all_tasks()?;
@@ -342,8 +528,11 @@ impl<'a> Simulation<'a> {
         panic!("no rest: shards have {left:?}, and {} clients wait: {waiting:#?}", waiting.len());
     }
 
+    /// Whether nothing is under way or due. Clients may stand in line.
     fn is_at_rest(&mut self) -> bool {
-        self.clients.iter().all(|client| !client.is_waiting())
+        let in_line: Vec<u64> =
+            self.shards.iter().flat_map(|shard| shard.lines.waits()).map(|wait| wait.address.round).collect();
+        self.clients.iter().all(|client| !client.is_waiting() || in_line.contains(&client.round))
             && self.shards.iter_mut().all(|shard| shard.left().is_empty())
             && self.channels.iter().flatten().all(VecDeque::is_empty)
             && self.under_way.is_empty()
@@ -351,9 +540,12 @@ impl<'a> Simulation<'a> {
 
     fn run_all_tasks(&mut self) -> Result<()> {
         for at in 0..self.shards.len() {
+            // A second may have passed.
+            self.shards[at].due.sync = true;
+            self.pass(at)?;
             for step in [Step::Send, Step::Commit, Step::Sync, Step::Segments, Step::Reads, Step::Index, Step::Reclaim]
             {
-                self.with_shard(at, |shard| shard.step(step))?;
+                self.step_shard(at, step)?;
             }
             for from in 0..self.shards.len() {
                 self.receive(from, at)?;
@@ -374,9 +566,9 @@ impl<'a> Simulation<'a> {
         for at in 0..shards {
             for _ in 0..=CREDITS {
                 self.connect(at);
-                let ops = (0..shards).filter(|to| *to != at).map(|to| (to, Op::Take { name: b'z' })).collect();
-                self.submit(self.clients.len() - 1, ops)?;
-                self.with_shard(at, |shard| shard.step(Step::Send))?;
+                let ops = (0..shards).filter(|to| *to != at).map(|to| (to, Asked::Now(Op::Take { name: b'z' })));
+                self.submit(self.clients.len() - 1, ops.collect())?;
+                self.step_shard(at, Step::Send)?;
             }
             for to in (0..shards).filter(|to| *to != at) {
                 assert_eq!(self.channels[at][to].len(), CREDITS, "credits of {at} for {to}");
@@ -392,27 +584,4 @@ impl<'a> Simulation<'a> {
 
 fn owner(name: u8, shards: u16) -> usize {
     owner_of(&[name], shards).index()
-}
-
-fn borrowed(op: &Op) -> shards::Op<'_> {
-    match op {
-        Op::Put { name, flags, body } => shards::Op::Put { queue: slice::from_ref(name), flags: *flags, body },
-        Op::Take { name } => shards::Op::Take { queue: slice::from_ref(name) },
-        Op::Create { name } => shards::Op::Create { queue: slice::from_ref(name) },
-        Op::Delete { name } => shards::Op::Delete { queue: slice::from_ref(name) },
-        Op::Flush { name } => shards::Op::Flush { queue: slice::from_ref(name) },
-        Op::FlushAll => shards::Op::FlushAll,
-    }
-}
-
-fn owned(op: shards::Op<'_>) -> Op {
-    match op {
-        shards::Op::Put { queue: &[name], flags, body } => Op::Put { name, flags, body: body.to_vec() },
-        shards::Op::Take { queue: &[name] } => Op::Take { name },
-        shards::Op::Create { queue: &[name] } => Op::Create { name },
-        shards::Op::Delete { queue: &[name] } => Op::Delete { name },
-        shards::Op::Flush { queue: &[name] } => Op::Flush { name },
-        shards::Op::FlushAll => Op::FlushAll,
-        other => panic!("nobody has sent {other:?}"),
-    }
 }

@@ -20,10 +20,10 @@ impl Backend for Fake {
         self.draining
     }
 
-    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Submitted {
+    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Answer {
         if to == ShardId(0) && self.stalls > 0 {
             self.stalls -= 1;
-            return Submitted::Stalled;
+            return Answer::Stalled;
         }
         if op == Op::FlushAll {
             self.flushed.push(to.0);
@@ -42,10 +42,10 @@ impl Backend for Fake {
             _ => Outcome::Done,
         };
         if to == ShardId(0) {
-            return Submitted::Done(outcome);
+            return Answer::Now(outcome);
         }
         self.later.push_back(outcome);
-        Submitted::Forwarded
+        Answer::Later
     }
 }
 

@@ -10,9 +10,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use shards::{DataDirectory, Op, Outcome, Shard, owner_of};
+use shards::{DataDirectory, Shard, owner_of};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::process::data_directory;
 use crate::process::settings::Settings;
 use listing::{Listed, Listing, Unnameable, named};
 use source::{Head, Source, text};
@@ -33,12 +34,12 @@ pub(crate) fn run(settings: &Settings, source: &str, queues: &[String]) -> Resul
         signal_hook::flag::register(signal, Arc::clone(&stop))
             .map_err(|e| format!("signals cannot be handled: {e}"))?;
     }
-    let directory = DataDirectory::lock(&settings.directory).map_err(|e| e.to_string())?;
+    let directory = DataDirectory::lock(&settings.directory).map_err(|error| data_directory::line(&error))?;
     if let Some(identity) = &settings.identity {
-        directory.give_to(identity.uid(), identity.gid()).map_err(|e| e.to_string())?;
+        directory.give_to(identity.uid(), identity.gid()).map_err(|error| data_directory::line(&error))?;
         identity.assume(settings.core_files)?;
     }
-    let opened = directory.open(settings.shards, settings.storage).map_err(|e| e.to_string())?;
+    let opened = data_directory::open(&directory, settings)?;
     let mut import = Import {
         source: Source::connect(source, &stop)?,
         shards: opened.into_iter().map(|(shard, _)| shard).collect(),
@@ -52,7 +53,7 @@ pub(crate) fn run(settings: &Settings, source: &str, queues: &[String]) -> Resul
     };
     let began = Instant::now();
     let moved = import.all(&queues);
-    let closed = import.shards.into_iter().try_for_each(|mut shard| shard.store().close());
+    let closed = import.shards.into_iter().try_for_each(|mut shard| shard.close());
     let (messages, took) = (import.moved, began.elapsed());
     println!(
         "moved {messages} messages of {} queues from {source} to {} in {took:.1?}",
@@ -145,11 +146,8 @@ impl Import {
         let mut has_warned = false;
         loop {
             let shard = &mut self.shards[owner];
-            let put = Op::Put { queue, flags, body };
-            match shard.apply(put).and_then(|outcome| shard.store().settle().map(|()| outcome)) {
-                Ok(Some(Outcome::Stored)) => return Ok(()),
-                // The disk was slow, and has caught up.
-                Ok(None) => continue,
+            match shard.put_now(queue, flags, body) {
+                Ok(true) => return Ok(()),
                 Ok(_) if self.stop.load(Ordering::Relaxed) => {
                     return self.give_back(queue, flags, body, "stopped by a signal, with a full disk".to_string());
                 }
@@ -161,7 +159,7 @@ impl Import {
                 has_warned = true;
             }
             sleep(FULL_PAUSE);
-            shard.store().tick();
+            shard.tick();
         }
     }
 

@@ -1,0 +1,54 @@
+//! Who asks, as decisions get it, and where the outcome goes.
+
+use std::fmt;
+
+use crate::owner::ShardId;
+
+/// Bits of a ticket that count the clients of one shard: enough for a million connections a second over eight years.
+const NUMBER_BITS: u32 = 48;
+
+/// A client's ticket: the shard that serves its connection, and a number that no other client of that shard gets while
+/// the process lives. What a client has open on a shard is kept under its ticket, and ends with it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Client(u64);
+
+impl Client {
+    pub(crate) fn new(shard: ShardId, number: u64) -> Client {
+        assert!(number >> NUMBER_BITS == 0, "a shard has had more clients than it can count");
+        Client(u64::from(shard.0) << NUMBER_BITS | number)
+    }
+
+    /// The shard that serves it.
+    #[must_use]
+    pub fn shard(self) -> ShardId {
+        ShardId((self.0 >> NUMBER_BITS) as u16)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client {} of shard {}", self.0 & ((1 << NUMBER_BITS) - 1), self.shard())
+    }
+}
+
+/// Names the outcomes that one connection gets from other shards, on the connection's own shard. Used again when it is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GatherId(pub(crate) u32);
+
+/// Where an outcome goes on the shard that has sent the operation: to a connection, as one of its outcomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// The connection. Its operations stand one after the other in a batch.
+    pub gather: GatherId,
+    /// Which of its outcomes.
+    pub slot: u32,
+}
+
+/// The client that asks for an operation, and where its shard expects the outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asker {
+    /// The client.
+    pub client: Client,
+    /// Where the outcome goes on the client's shard.
+    pub address: Address,
+}

@@ -1,0 +1,159 @@
+//! What goes between an engine and those of other shards: batches of operations, and outcomes.
+
+use std::collections::BTreeMap;
+
+use storage::{FrameNumber, Result};
+
+use crate::client::{Asker, Client};
+use crate::engine::serving::Serving;
+use crate::engine::shard::Late;
+use crate::engine::{Engine, Packet};
+use crate::moment::Moment;
+use crate::op::{Answer, Op};
+use crate::owner::ShardId;
+use crate::routing::batch::Batch;
+
+/// Operations of another shard that are applied in one piece: with some 0.5 us each, the shard's own clients wait no
+/// longer for them than for one of their own rounds.
+const PIECE_OPS: usize = 256;
+/// Bytes of bodies that end a piece before that: they are copied, with 0.1 us for a KiB.
+const PIECE_BYTES: usize = 1 << 20;
+
+impl Engine {
+    /// Sends what the outboxes hold, as far as there are credits, and the outcomes of waits that have ended.
+    pub fn send_batches(&mut self) {
+        self.send_late();
+        for to in self.router.others() {
+            while let Some(batch) = self.router.next_batch(to) {
+                self.outgoing.push_back((to, Packet::Request(batch)));
+            }
+        }
+    }
+
+    /// Sends the outcomes of waits that have ended, as one batch to each shard, or two: those that wait for a commit keep no
+    /// other waiting.
+    fn send_late(&mut self) {
+        let mut batches: BTreeMap<(ShardId, bool), (FrameNumber, Batch)> = BTreeMap::new();
+        for Late { by, outcome, frame_needed } in self.shard.take_late() {
+            let (frame, batch) = batches.entry((by.client.shard(), frame_needed > 0)).or_default();
+            *frame = frame_needed.max(*frame);
+            batch.push_outcome(by.address, outcome);
+        }
+        for ((to, _), (frame, batch)) in batches {
+            self.reply_when_safe(frame, to, batch);
+        }
+    }
+
+    /// Sends outcomes once a frame is safe.
+    fn reply_when_safe(&mut self, frame: FrameNumber, to: ShardId, batch: Batch) {
+        if self.acknowledged() >= frame {
+            return self.reply(to, batch);
+        }
+        // It may wait for a later frame than its own: the outcomes of waits come out of order.
+        let frame = self.deferred.back().map_or(frame, |(last, _, _)| frame.max(*last));
+        self.deferred.push_back((frame, to, batch));
+    }
+
+    fn reply(&mut self, to: ShardId, batch: Batch) {
+        if to == self.router.me() {
+            self.router.deliver(to, batch);
+        } else {
+            self.outgoing.push_back((to, Packet::Reply(batch)));
+        }
+    }
+
+    /// Takes what another shard has sent. Operations are applied by [`serve_step`](Self::serve_step).
+    pub fn receive(&mut self, from: ShardId, packet: Packet) {
+        match packet {
+            Packet::Request(batch) => {
+                self.inbox.push_back(Serving::new(from, batch));
+                self.due.serve = true;
+            }
+            Packet::Reply(batch) => {
+                self.router.deliver(from, batch);
+                // The credit that came back may be what an outbox waits for.
+                self.due.send = true;
+            }
+        }
+    }
+
+    /// Applies a few more operations of other shards, in the order in which they came, and sends back those batches whose
+    /// outcomes may be told. Returns whether there is more to do. `applied` sees each operation, how it
+    /// was answered, and the outcomes of waits that have ended with it.
+    ///
+    /// # Errors
+    /// When the disk has failed. The process must stop, and acknowledge nothing more.
+    pub fn serve_step(
+        &mut self,
+        now: Moment,
+        mut applied: impl FnMut(Asker, Op<'_>, &Answer, &[Late]),
+    ) -> Result<bool> {
+        let Some(mut serving) = self.inbox.pop_front() else {
+            self.due.serve = false;
+            return Ok(false);
+        };
+        let (mut ops, mut bytes, mut done, mut changes) = (0, 0, 0, 0);
+        while ops < PIECE_OPS && bytes < PIECE_BYTES {
+            let Some((by, op)) = serving.next() else { break };
+            let mut frame_needed = 0;
+            let late = self.shard.late().len();
+            let answer = match op {
+                Op::Leave => self.leave(by.client, serving.has_stalled()),
+                _ if serving.is_stalled(by.address.gather) => Answer::Stalled,
+                _ if op.stays_open() && self.gone.contains(&by.client) => Answer::Now(op.refused()),
+                _ => self.apply(now, by, op, &mut frame_needed)?,
+            };
+            if let Answer::Now(outcome) = &answer {
+                changes += u64::from(outcome.waits_for_commit());
+                bytes += outcome.body_bytes();
+            }
+            applied(by, op, &answer, &self.shard.late()[late..]);
+            if !matches!(answer, Answer::Stalled) {
+                done += 1;
+                bytes += op.body_bytes();
+            }
+            ops += 1;
+            serving.answer(by.address.gather, answer, frame_needed);
+        }
+        self.shard.counters.served += done;
+        self.shard.latency.served(&mut serving.batch.reads, ops as u64, changes, serving.frame_needed);
+        if serving.next().is_some() {
+            self.inbox.push_front(serving);
+        } else {
+            self.send_back(serving);
+        }
+        self.due.serve = !self.inbox.is_empty();
+        Ok(self.due.serve)
+    }
+
+    /// Ends what a client of another shard has open. What it has sent before may be stalled, `is_behind_stalled` or in a batch
+    /// that came earlier: so long it is known to be gone, and nothing opens for it.
+    fn leave(&mut self, client: Client, is_behind_stalled: bool) -> Answer {
+        self.shard.leave(client);
+        self.due.send |= !self.shard.late().is_empty();
+        if is_behind_stalled || !self.stalled.is_empty() {
+            self.gone.insert(client);
+            return Answer::Stalled;
+        }
+        self.gone.remove(&client);
+        Answer::Now(Op::Leave.refused())
+    }
+
+    /// Sends back what may be told of a batch that was applied, and keeps the rest until it may.
+    fn send_back(&mut self, serving: Serving) {
+        let served = serving.finish(self.acknowledged());
+        if let Some(early) = served.early {
+            self.reply(served.from, early);
+        }
+        self.stalled.extend(served.stalled.map(|batch| (served.from, batch)));
+        self.reply_when_safe(served.frame_needed, served.from, served.batch);
+    }
+
+    /// Sends the outcomes that waited for what is safe now.
+    pub(super) fn send_deferred(&mut self) {
+        let acknowledged = self.acknowledged();
+        while let Some((_, to, batch)) = self.deferred.pop_front_if(|(frame, _, _)| *frame <= acknowledged) {
+            self.reply(to, batch);
+        }
+    }
+}
