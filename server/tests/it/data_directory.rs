@@ -354,7 +354,7 @@ fn a_server_of_the_build_before_is_seen() {
     take(&server, 0, 10);
 }
 
-/// By a user who may read alone, and on a file system that nobody may write to.
+/// By a user who may only read, and on a file system that is mounted to be read only.
 #[test]
 fn a_check_needs_no_right_to_write() {
     if !is_root("only root can become another user and mount") {

@@ -225,7 +225,7 @@ fn sets_and_gets(client: &mut Client) -> [(&'static str, u64); 3] {
     (0..300).for_each(|number| crate::client::write_set(&mut pipeline, &format!("q{number}"), b"x"));
     client.send(&pipeline);
     (0..300).for_each(|_| assert_eq!(client.line(), "STORED"));
-    // Nobody is answered: it counts all the same.
+    // It has no answer, and counts all the same.
     client.send("set q1 0 0 1 noreply\r\nx\r\n");
     assert_eq!(client.command("flush there-is-no-such-queue"), "END");
     // Commands too, although no operations on a queue.
