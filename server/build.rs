@@ -2,7 +2,7 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    // glommio's calls of io_uring_enter go to `src/uring_enter.rs`.
+    // glommio's calls of io_uring_enter go to `src/net/uring_enter.rs`.
     for function in ["__sys_io_uring_enter", "__sys_io_uring_enter2"] {
         println!("cargo::rustc-link-arg=-Wl,--wrap={function}");
     }

@@ -1,93 +1,151 @@
-//! What a client's session and the shard that serves it have to do with each other, whatever carries the bytes.
+//! A client's conversation with the server, on a stream or by datagrams: the one loop that has a session go through what the
+//! client sends, waits until what came of it is safe, and has the replies sent.
 
 use std::io;
 use std::mem;
+use std::rc::Rc;
 use std::time::Instant;
 
-use futures_lite::AsyncWrite;
-use shards::pump::{Gather, ShardHandle, Turn};
+use futures_lite::future::yield_now;
+use log::log_enabled;
+use shards::pump::{Gather, Turn};
 use shards::{Answer, FrameNumber, Op, ShardId};
 
-use crate::connection::Connections;
-use crate::control;
-use crate::session::{Backend, Control, Session, Step, Submitted};
+use crate::context::ShardContext;
+use crate::memcache::session::{Rules, Session};
+use crate::memcache::{control, trace};
+use crate::session::{Backend, Control, ReplySink, Step};
 
 /// A client's conversation with the server.
 #[derive(Debug)]
 pub(crate) struct Conversation {
     pub(crate) session: Session,
-    handle: ShardHandle,
+    context: Rc<ShardContext>,
     gather: Gather,
     /// Input that is not done with, from `done` on: no whole command yet, or more than one round.
     input: Vec<u8>,
     done: usize,
     /// The frame that must be safe before the replies go.
-    wanted: FrameNumber,
+    frame_needed: FrameNumber,
     /// Operations whose outcomes come from other shards.
     forwarded: u64,
-    /// When the operation that waits for the disk was tried, by [`ShardHandle::retries`].
+    /// When the operation that waits for the disk was tried, by [`ShardHandle::retries`](shards::pump::ShardHandle::retries).
     tried_at: u64,
     /// When the last input was there to be read.
     read_at: Instant,
-    /// Commands whose replies are to be sent next.
-    unanswered: u64,
+}
+
+/// What carries the bytes of a conversation: a stream, or datagrams.
+pub(crate) trait Carrier: ReplySink {
+    /// Waits for input, and has the conversation [go through it](Conversation::step). `None`: no more comes.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    async fn read(&mut self, conversation: &mut Conversation) -> io::Result<Option<Step>>;
+
+    /// The whole answer to a command that looks at the server, if it is not given here.
+    fn refusal(&self, control: Control) -> Option<&'static [u8]>;
+
+    /// Whether the conversation ends although there is input that is not done with.
+    fn is_to_leave(&self, conversation: &Conversation) -> bool;
+
+    /// Ends the conversation of a client that may have sent more, or be sending it.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    async fn close(&mut self, conversation: &mut Conversation) -> io::Result<()>;
 }
 
 impl Conversation {
-    pub(crate) fn new(server: &Connections) -> Conversation {
+    /// `now`: the time of the first input, or one before it.
+    pub(crate) fn new(context: &Rc<ShardContext>, now: Instant) -> Conversation {
         Conversation {
-            session: Session::new(server.settings().rules()),
-            handle: server.handle().clone(),
-            gather: server.handle().gather(),
+            session: Session::new(Rules::of(&context.settings)),
+            context: Rc::clone(context),
+            gather: context.handle.gather(),
             input: Vec::new(),
             done: 0,
-            wanted: 0,
+            frame_needed: 0,
             forwarded: 0,
             tried_at: 0,
-            read_at: Instant::now(),
-            unanswered: 0,
+            read_at: now,
         }
     }
 
-    /// Notes when what comes next was there to be read.
-    pub(crate) fn read_at(&mut self, at: Instant) {
-        self.read_at = at;
+    /// Converses until the client leaves, or is to.
+    ///
+    /// # Errors
+    /// When the connection is broken, or the client takes no more replies.
+    pub(crate) async fn drive(&mut self, carrier: &mut impl Carrier) -> io::Result<()> {
+        while let Some(mut step) = carrier.read(self).await? {
+            loop {
+                let is_all = self.finish_round().await;
+                if is_all && let Step::Control(control) = step {
+                    self.answer(control, carrier).await?;
+                }
+                let out = mem::take(&mut self.session.answers.out);
+                if log_enabled!(log::Level::Trace) {
+                    trace::replies(self.session.peer, &out);
+                }
+                let sent = carrier.send(&out, &mut self.session.counters.bytes_written).await;
+                self.session.answers.out = out;
+                self.session.answers.out.clear();
+                sent?;
+                if !is_all {
+                    self.others_first().await;
+                    continue;
+                }
+                let commands = mem::take(&mut self.session.timed);
+                if commands > 0 {
+                    self.context.handle.note_answered(self.read_at, Instant::now(), commands);
+                }
+                match step {
+                    Step::NeedInput => break,
+                    Step::Close => return carrier.close(self).await,
+                    _ if carrier.is_to_leave(self) => return Ok(()),
+                    Step::Stalled => self.context.handle.retry_after(self.tried_at).await,
+                    Step::RoundFull | Step::Control(_) => self.others_first().await,
+                }
+                step = self.step(&[], self.read_at);
+            }
+        }
+        Ok(())
     }
 
-    /// Has the session go on with what was left and what came. [`settle`](Self::settle) must follow before its replies
-    /// are sent.
-    pub(crate) fn step(&mut self, server: &Connections, came: &[u8]) -> Step {
-        let mut backend = ShardBackend {
-            handle: server.handle(),
-            turn: server.handle().turn_after_read(&self.gather, self.read_at),
-            draining: server.is_draining(),
-            forwarded: &mut self.forwarded,
-        };
-        let step = if self.input.is_empty() {
-            let (done, step) = self.session.run(came, &mut backend);
-            self.input.extend_from_slice(&came[done..]);
+    /// Has the session go on with what was left and what came, the latter there to be read at `read_at`. The [`Turn`] borrows the shard as long as it lives: a call of
+    /// the shard's handle by anything that the session calls would panic.
+    pub(crate) fn step(&mut self, came: &[u8], read_at: Instant) -> Step {
+        self.read_at = read_at;
+        let Conversation { session, context, gather, input, done, forwarded, .. } = self;
+        let turn = context.handle.turn_after_read(gather, read_at);
+        session.counters.bytes_read += came.len() as u64;
+        let mut backend = ShardBackend { context, turn, forwarded };
+        let step = if input.is_empty() {
+            let (used, step) = session.run(came, &mut backend);
+            input.extend_from_slice(&came[used..]);
             step
         } else {
             if !came.is_empty() {
-                self.input.drain(..mem::take(&mut self.done));
-                self.input.extend_from_slice(came);
+                input.drain(..mem::take(done));
+                input.extend_from_slice(came);
             }
-            let (done, step) = self.session.run(&self.input[self.done..], &mut backend);
-            self.done += done;
-            if self.done == self.input.len() {
-                self.input.clear();
-                self.done = 0;
+            let (used, step) = session.run(&input[*done..], &mut backend);
+            *done += used;
+            assert!(*done <= input.len(), "a session uses what it is given");
+            if *done == input.len() {
+                input.clear();
+                *done = 0;
             }
             step
         };
-        self.wanted = self.wanted.max(backend.turn.frame_needed());
+        self.frame_needed = self.frame_needed.max(backend.turn.frame_needed());
         self.tried_at = backend.turn.retries();
         step
     }
 
     /// Waits until replies are written and may be sent. Returns whether these are all; if not, it is called again once
     /// they are sent.
-    pub(crate) async fn settle(&mut self, server: &Connections) -> bool {
+    async fn finish_round(&mut self) -> bool {
         if self.forwarded > 0 {
             self.gather.complete().await;
             while !self.session.has_much_to_send()
@@ -99,40 +157,33 @@ impl Conversation {
             }
         }
         let is_all = self.forwarded == 0;
-        assert_eq!(is_all, self.session.is_settled(), "every command has its reply");
-        let counted = mem::take(&mut self.session.counters);
-        self.unanswered += counted.commands;
-        server.handle().count(|counters| counters.add(&counted));
-        server.handle().settled(mem::take(&mut self.wanted)).await;
+        assert_eq!(is_all, self.session.awaits_no_outcome(), "every command has its reply");
+        self.count();
+        self.context.handle.settled(mem::take(&mut self.frame_needed)).await;
         is_all
     }
 
-    /// Waits until the operation at which the session [stalled](Step::Stalled) is worth another try.
-    pub(crate) async fn wait_for_disk(&self, server: &Connections) {
-        server.handle().retry_after(self.tried_at).await;
+    /// Adds what the session has counted to the shard's counters.
+    fn count(&mut self) {
+        let counted = mem::take(&mut self.session.counters);
+        self.context.handle.count(|counters| counters.add(&counted));
     }
 
-    /// Answers a command that concerns all shards. Returns how many bytes of the answer were sent already.
-    ///
-    /// # Errors
-    /// When the client is gone.
-    pub(crate) async fn answer(
-        &mut self,
-        control: Control,
-        server: &Connections,
-        client: &mut (impl AsyncWrite + Unpin),
-    ) -> io::Result<u64> {
-        // It does not count: whoever looks at the server would find himself.
-        self.unanswered -= 1;
-        control::answer(control, server, &self.gather, &mut self.session.replies.out, client).await
-    }
-
-    /// Notes that the replies to what was [settled](Self::settle) have been sent.
-    pub(crate) fn answered(&mut self, server: &Connections) {
-        let commands = mem::take(&mut self.unanswered);
-        if commands > 0 {
-            server.handle().note_answered(self.read_at, Instant::now(), commands);
+    /// Answers a command that looks at the server.
+    async fn answer(&mut self, control: Control, carrier: &mut impl Carrier) -> io::Result<()> {
+        let Session { answers, counters, .. } = &mut self.session;
+        if let Some(refusal) = carrier.refusal(control) {
+            answers.text(refusal);
+            return Ok(());
         }
+        let mut client = control::Client { out: &mut answers.out, sink: carrier, sent: &mut counters.bytes_written };
+        control::answer(control, &self.context, &self.gather, &mut client).await
+    }
+
+    /// Lets all other clients that are ready have a round, and after a while everything else of the shard its part.
+    pub(crate) async fn others_first(&self) {
+        yield_now().await;
+        self.context.handle.pass().await;
     }
 
     /// Whether a command has begun and its end has not come.
@@ -140,7 +191,7 @@ impl Conversation {
         !self.input.is_empty() || self.session.is_amid_body()
     }
 
-    /// A client that is idle costs no more than this.
+    /// Frees the input buffer when it is empty and larger than `bytes`: a client that is idle costs no more than that.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         if self.input.is_empty() && self.input.capacity() > bytes {
             self.input = Vec::new();
@@ -149,43 +200,28 @@ impl Conversation {
 }
 
 impl Drop for Conversation {
-    /// What was counted since it was settled last counts too: the bytes of the last replies, for one.
+    /// What was counted since the last round was finished counts too: the bytes of the last replies, for one.
     fn drop(&mut self) {
-        let counted = mem::take(&mut self.session.counters);
-        self.handle.count(|counters| counters.add(&counted));
+        self.count();
     }
 }
 
 /// Applies what is this shard's, and sends what is another's.
 struct ShardBackend<'a> {
-    handle: &'a ShardHandle,
+    context: &'a ShardContext,
     turn: Turn<'a>,
-    draining: bool,
     forwarded: &'a mut u64,
 }
 
 impl Backend for ShardBackend<'_> {
-    fn shards(&self) -> u16 {
-        self.handle.shards()
-    }
-
     fn is_draining(&self) -> bool {
-        self.draining
-    }
-
-    fn owner_of(&self, queue: &[u8]) -> ShardId {
-        self.handle.owner_of(queue)
+        self.context.drain.is_on()
     }
 
     #[inline]
-    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Submitted {
-        match self.turn.submit(to, op) {
-            Answer::Now(outcome) => Submitted::Done(outcome),
-            Answer::Later => {
-                *self.forwarded += 1;
-                Submitted::Forwarded
-            }
-            Answer::Stalled => Submitted::Stalled,
-        }
+    fn submit(&mut self, to: ShardId, op: Op<'_>) -> Answer {
+        let answer = self.turn.submit(to, op);
+        *self.forwarded += u64::from(matches!(answer, Answer::Later));
+        answer
     }
 }

@@ -4,24 +4,23 @@ use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use glommio::timer::sleep;
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement, Task};
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement, Task, spawn_local};
 use shards::Shard;
 use shards::pump::{Links, ShardHandle, links};
 
-use crate::connection::Connections;
-use crate::control;
-use crate::drain::Drain;
-use crate::handover::Handover;
-use crate::listener;
-use crate::places::Limit;
-use crate::readiness::Readiness;
-use crate::settings::Settings;
-use crate::sockets::ShardSockets;
-use crate::stop::Stop;
-use crate::udp;
+use crate::admin::ask;
+use crate::context::ShardContext;
+use crate::net::handover::Handover;
+use crate::net::sockets::ShardSockets;
+use crate::net::{ShardNet, datagrams, listener};
+use crate::process::drain::Drain;
+use crate::process::fault;
+use crate::process::permits::Limit;
+use crate::process::settings::Settings;
+use crate::process::stop::Stop;
 
 /// Threads beside each shard's own, for: a commit, a sync, the log's files, the index, waiting for the stop, and reads of
 /// bodies, so that three slow ones hold up none of these.
@@ -31,45 +30,37 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 /// How often a shard that stops looks whether the others are as far.
 const STOP_POLL: Duration = Duration::from_millis(1);
 
-/// What a shard says of its start.
+/// How a shard's start went.
 enum Started {
     Listening,
     Failed(String),
-    /// The executor of this shard was not made, so nothing of the shard ever ran. Its join handle knows why.
-    NeverRan(usize),
+    /// The executor of this shard was not made, or has ended. Its join handle has the reason.
+    Ended(usize),
 }
 
-/// Says how a shard's start went; also when the shard never gets to say anything.
-struct Ready {
+/// Reports to the main thread how a shard's start went, once; when it is dropped before, that the shard has ended.
+struct StartReport {
     number: usize,
-    sender: Sender<Started>,
-    ran: bool,
+    sender: Option<Sender<Started>>,
 }
 
-impl Ready {
-    fn running(mut self) -> Ready {
-        self.ran = true;
-        self
-    }
-
-    fn say(&self, started: Started) {
-        // Main has given up waiting when it is not there any more.
-        let _ = self.sender.send(started);
+impl StartReport {
+    fn send(mut self, started: Started) {
+        // The main thread has given up waiting when it is not there any more.
+        let _ = self.sender.take().map(|sender| sender.send(started));
     }
 }
 
-impl Drop for Ready {
+impl Drop for StartReport {
     fn drop(&mut self) {
-        if !self.ran {
-            self.say(Started::NeverRan(self.number));
-        }
+        let _ = self.sender.take().map(|sender| sender.send(Started::Ended(self.number)));
     }
 }
 
 /// All shards, running.
 pub(crate) struct Executors {
     handles: Vec<ExecutorJoinHandle<()>>,
-    /// Each says once that it has stopped.
+    /// Each shard sends one message when it has stopped.
     stopped: Receiver<()>,
 }
 
@@ -77,7 +68,7 @@ impl Executors {
     /// Starts all shards, and returns when all of them listen.
     ///
     /// # Errors
-    /// One line, when one of them does not start.
+    /// When a shard cannot have an executor or listen, or does not start in time.
     pub(crate) fn start(
         shards: Vec<Shard>,
         sockets: Vec<ShardSockets>,
@@ -85,7 +76,7 @@ impl Executors {
         stop: &Arc<Stop>,
         drain: &Arc<Drain>,
     ) -> Result<Executors, String> {
-        let (ready, started) = channel();
+        let (started, starts) = channel();
         let (stopped, stops) = channel();
         let limit = Arc::new(Limit::new(settings.connections_max));
         let count = shards.len();
@@ -93,7 +84,7 @@ impl Executors {
         let handovers: Arc<[Handover]> = (0..count).map(|_| Handover::default()).collect();
         let mut handles = Vec::new();
         for (number, ((shard, links), sockets)) in shards.into_iter().zip(links).zip(sockets).enumerate() {
-            let shared = Shared {
+            let parts = Parts {
                 number,
                 sockets,
                 handovers: Arc::clone(&handovers),
@@ -103,7 +94,7 @@ impl Executors {
                 drain: Arc::clone(drain),
                 stopped: stopped.clone(),
             };
-            let ready = Ready { number, sender: ready.clone(), ran: false };
+            let report = StartReport { number, sender: Some(started.clone()) };
             // More shards than cores are placed by the kernel; else each has a core to itself.
             let placement = match settings.cores.get(number) {
                 Some(core) if count <= settings.cores.len() => Placement::Fixed(*core),
@@ -116,14 +107,14 @@ impl Executors {
                 // glommio sleeps although tasks are ready, and a short one does that on a busy machine. So tasks that
                 // could run for long wait for the shard's next turn themselves.
                 .blocking_thread_pool_placement(PoolPlacement::Unbound(BLOCKING_THREADS))
-                .spawn(move || run(shard, links, shared, ready.running()));
+                .spawn(move || run(shard, links, parts, report));
             handles.push(spawned.map_err(|e| format!("shard {number} cannot be started: {e}"))?);
         }
         for _ in 0..count {
-            match started.recv_timeout(START_LIMIT) {
+            match starts.recv_timeout(START_LIMIT) {
                 Ok(Started::Listening) => {}
                 Ok(Started::Failed(what)) => return Err(what),
-                Ok(Started::NeverRan(number)) => {
+                Ok(Started::Ended(number)) => {
                     let ended = handles.swap_remove(number).join();
                     let why = ended.err().map_or_else(|| "it ended at once".to_string(), |error| error.to_string());
                     return Err(format!("shard {number} has no executor: {why}"));
@@ -138,22 +129,22 @@ impl Executors {
     /// disk may hold them for long.
     ///
     /// # Errors
-    /// One line, when one of them has ended badly.
+    /// When a shard has ended by itself.
     pub(crate) fn wait(self) -> Result<(), String> {
         for _ in 0..self.handles.len() {
             if self.stopped.recv().is_err() {
                 for handle in self.handles {
                     handle.join().map_err(|e| format!("a shard has ended badly: {e}"))?;
                 }
-                return Err("a shard has ended, and did not say why".to_string());
+                return Err("a shard has ended, and gave no reason".to_string());
             }
         }
         Ok(())
     }
 }
 
-/// What a shard is given.
-struct Shared {
+/// What a shard is made of and shares with others.
+struct Parts {
     number: usize,
     sockets: ShardSockets,
     handovers: Arc<[Handover]>,
@@ -164,89 +155,64 @@ struct Shared {
     stopped: Sender<()>,
 }
 
-/// Ends the process: the disk has failed, and nothing may be acknowledged any more.
-fn stop_at(error: &shards::Error) -> ! {
-    let then = match error {
-        shards::Error::Damage { .. } => "start once with --repair to go on with all that is whole",
-        shards::Error::Io { .. } => "what is on the disk is unknown",
-    };
-    log::error!("{error}; this process stops and acknowledges nothing more; {then}");
-    std::process::exit(1);
-}
-
 /// One shard's life.
-async fn run(shard: Shard, links: Links, shared: Shared, ready: Ready) {
-    let Shared { number, sockets, handovers, settings, limit, stop, drain, stopped } = shared;
-    let handle = ShardHandle::start(shard, links, settings.pump, stop_at).await;
-    let begun = Readiness::new().map_err(|error| format!("clients cannot be served: {error}")).and_then(|readiness| {
-        let connections = Rc::new(Connections::new(handle.clone(), Arc::clone(&settings), drain, limit, readiness));
-        Ok((serve(number, sockets, handovers, &connections)?, connections))
-    });
-    let (serving, connections) = match begun {
+async fn run(shard: Shard, links: Links, parts: Parts, report: StartReport) {
+    let Parts { number, sockets, handovers, settings, limit, stop, drain, stopped } = parts;
+    let handle = ShardHandle::start(shard, links, settings.pump, fault::end_at_disk).await;
+    let started = Instant::now();
+    let context = Rc::new(ShardContext { handle: handle.clone(), settings, drain, limit, started });
+    let begun = ShardNet::new(&context).map_err(|error| format!("clients cannot be served: {error}"));
+    let begun = begun.and_then(|net| Ok((start_serving(number, sockets, handovers, &net)?, net)));
+    let (serving, net) = match begun {
         Ok(begun) => begun,
-        Err(what) => {
-            // Main prints it and ends the process.
-            ready.say(Started::Failed(what));
-            return;
-        }
+        // The main thread prints it and ends the process.
+        Err(what) => return report.send(Started::Failed(what)),
     };
-    if let (0, Some(interval)) = (number, settings.statistics_interval) {
-        glommio::spawn_local(control::log_statistics(Rc::clone(&connections), interval)).detach();
+    if let (0, Some(interval)) = (number, context.settings.statistics_interval) {
+        spawn_local(ask::log_statistics(Rc::clone(&context), interval)).detach();
     }
-    if let Some(timeout) = settings.idle_timeout {
-        glommio::spawn_local(Rc::clone(&connections).close_idle(timeout)).detach();
-    }
-    ready.say(Started::Listening);
+    report.send(Started::Listening);
 
-    let said = Arc::clone(&stop);
-    glommio::executor().spawn_blocking(move || said.wait()).await;
+    let requested = Arc::clone(&stop);
+    glommio::executor().spawn_blocking(move || requested.wait()).await;
     for task in serving {
         task.cancel().await;
     }
-    connections.finish().await;
+    net.finish().await;
     while !handle.is_idle() {
         sleep(STOP_POLL).await;
     }
-    stop.is_quiet();
-    while stop.quiet() < usize::from(settings.shards) {
+    stop.note_quiet();
+    while stop.quiet_shards() < usize::from(context.settings.shards) {
         sleep(STOP_POLL).await;
     }
     let totals = handle.totals();
-    stop.add_waiting(totals.queues, totals.messages);
+    stop.add_left(totals.queues, totals.messages);
     handle.stop().await;
-    // Main ends the process when all have said so. Until then this thread is not to wait for those of its chores.
+    // The main thread ends the process when every shard has sent this. Until then this thread is not to wait for those of its
+    // chores.
     let _ = stopped.send(());
     pending().await
 }
 
-/// Starts to take what comes in at a shard's sockets.
-fn serve(
+/// Starts to take what comes in at a shard's sockets. Cancelling the tasks ends that.
+fn start_serving(
     number: usize,
     sockets: ShardSockets,
     handovers: Arc<[Handover]>,
-    connections: &Rc<Connections>,
+    net: &Rc<ShardNet>,
 ) -> Result<Vec<Task<()>>, String> {
+    net.start();
     let mut tasks = Vec::new();
-    glommio::spawn_local(Rc::clone(connections.readiness()).run(connections.handle().clone())).detach();
-    let handle = connections.handle().clone();
-    glommio::spawn_local(Rc::clone(connections.tasks()).run(async move || handle.next_turn().await)).detach();
     for socket in sockets.tcp {
-        let listener = listener::listen(socket, connections.readiness())?;
-        tasks.push(glommio::spawn_local(listener::accept(listener, Rc::clone(connections))));
+        tasks.push(listener::start(socket, net)?);
     }
     if let Some(socket) = sockets.unix {
-        let listener = listener::listen(socket, connections.readiness())?;
-        tasks.push(glommio::spawn_local(listener::accept_for_all(
-            listener,
-            Arc::clone(&handovers),
-            Rc::clone(connections),
-        )));
+        tasks.push(listener::start_for_all(socket, Arc::clone(&handovers), net)?);
     }
     for socket in sockets.udp {
-        let serving = udp::serve(socket, connections).map_err(|error| format!("UDP cannot be served: {error}"))?;
-        tasks.push(glommio::spawn_local(serving));
+        tasks.push(datagrams::start(socket, net)?);
     }
-    let taking_over = listener::take_over(handovers, number, Rc::clone(connections));
-    tasks.push(glommio::spawn_local(taking_over));
+    tasks.push(spawn_local(listener::take_over(handovers, number, Rc::clone(net))));
     Ok(tasks)
 }

@@ -1,53 +1,26 @@
 #![doc = include_str!("../README.md")]
 
-mod addresses;
-mod check;
-mod connection;
-mod control;
+mod admin;
+mod context;
 mod conversation;
-mod daemon;
-mod data_directory;
-mod drain;
-mod entry;
 mod executors;
-mod fault;
-mod figures;
-mod greeting;
-mod handover;
-mod import;
-mod keeper;
-mod limits;
-mod listener;
-mod logging;
-mod options;
-mod paths;
-mod patience;
-mod peer;
-mod pid_file;
-mod places;
-mod privileges;
-mod readiness;
-mod replies;
-mod retrying;
+mod memcache;
+mod net;
+mod process;
 mod server;
 mod session;
-mod settings;
-mod signals;
-mod sockets;
-mod stop;
-mod tasks;
-mod trace;
-mod udp;
-mod unix_socket;
-mod uring_enter;
+mod tools;
 
 use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-use crate::daemon::Role;
-use crate::options::Arguments;
-use crate::settings::Settings;
+use crate::process::daemon::{self, Role};
+use crate::process::keeper::Kept;
+use crate::process::options::Arguments;
+use crate::process::settings::Settings;
+use crate::process::{fault, logging};
+use crate::tools::{check, import};
 
 /// Bodies of all sizes come and go in no order: the C library's allocator tidies up after them for milliseconds.
 #[global_allocator]
@@ -70,8 +43,8 @@ fn main() -> ExitCode {
 
 /// What the options ask this process to be. An error is one line for the operator.
 fn run(options: &Arguments) -> Result<ExitCode, String> {
-    if options.kept.is_any() {
-        options.kept.keep()?;
+    if let Some(kept) = Kept::of(options) {
+        kept.keep()?;
         return Ok(ExitCode::SUCCESS);
     }
     let settings = Settings::new(options)?;
@@ -88,7 +61,7 @@ fn run(options: &Arguments) -> Result<ExitCode, String> {
     if settings.daemon {
         match daemon::split()? {
             Role::Starter { started: true } => return Ok(ExitCode::SUCCESS),
-            // The daemon has said why.
+            // The daemon has printed the reason.
             Role::Starter { started: false } => return Ok(ExitCode::FAILURE),
             Role::Daemon(daemon) => starting = Some(daemon),
         }

@@ -5,27 +5,28 @@ use std::sync::Arc;
 use sd_notify::NotifyState;
 use shards::{DataDirectory, Durability};
 
-use crate::addresses::Endpoint;
-use crate::daemon::Starting;
-use crate::data_directory;
-use crate::drain::Drain;
 use crate::executors::Executors;
-use crate::keeper::OwnFiles;
-use crate::limits;
-use crate::pid_file::PidFile;
-use crate::settings::Settings;
-use crate::signals::Signals;
-use crate::sockets::Sockets;
-use crate::stop::Stop;
-use crate::unix_socket::SocketFile;
+use crate::net::sockets::Sockets;
+use crate::process::addresses::Endpoint;
+use crate::process::daemon::Starting;
+use crate::process::data_directory;
+use crate::process::drain::Drain;
+use crate::process::keeper::OwnFiles;
+use crate::process::limits;
+use crate::process::pid_file::PidFile;
+use crate::process::settings::Settings;
+use crate::process::signals::Signals;
+use crate::process::socket_file::SocketFile;
+use crate::process::stop::Stop;
 
-/// Serves until a signal ends it. `starting`: whom to tell that it listens, when it is a daemon.
+/// Serves until a signal ends it. `starting`: this process is a daemon whose starter waits.
 ///
 /// # Errors
-/// One line for the operator: before `listening on`, what keeps the server from starting; later, what has ended it.
+/// Before `listening on`: when the machine, the sockets, the files or the data directory do not let the server start. Later:
+/// when a shard has ended by itself.
 pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<(), String> {
     limits::check(&settings)?;
-    // Before anything slow, so that whoever starts the server hears of it at once; and no signal is lost from here on.
+    // Before anything slow, so that an operator sees at once that an address is taken; and no signal is lost from here on.
     let mut signals = Signals::hold()?;
     let mut sockets = Sockets::bind(&settings)?;
     settings.tcp = bound(&sockets);
@@ -48,7 +49,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
         repair(&directory, &settings)?;
     }
     let opened = data_directory::open(&directory, &settings)?;
-    say_what_starts(&settings);
+    log_what_starts(&settings);
     for (shard, (_, recovered)) in opened.iter().enumerate() {
         let source = if recovered.from_index { "index and log" } else { "log" };
         let (queues, messages, took) = (recovered.queues, recovered.messages, recovered.took);
@@ -59,21 +60,21 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     let addresses = sockets.addresses().join(", ");
     let executors = Executors::start(shards, sockets.split(settings.shards), &settings, &stop, &drain)?;
     log::info!("listening on {addresses}");
-    tell_service_manager(NotifyState::Ready);
+    notify_service_manager(NotifyState::Ready);
     starting.map(Starting::ready).transpose()?;
 
     signals.receive()?;
     let signal = signals.wait_for_end(&drain);
     log::info!("signal {signal}: finishing what was read");
-    tell_service_manager(NotifyState::Stopping);
+    notify_service_manager(NotifyState::Stopping);
     std::thread::spawn(move || {
         signals.wait_for_end(&drain);
         log::warn!("second signal: exiting at once");
         std::process::exit(1);
     });
-    stop.begin();
+    stop.request();
     executors.wait()?;
-    let (queues, messages) = stop.waiting();
+    let (queues, messages) = stop.left();
     log::info!("stopped: {messages} messages wait in {queues} queues");
     Ok(())
 }
@@ -84,8 +85,8 @@ fn bound(sockets: &Sockets) -> Vec<Endpoint> {
     bound.map(|address| Endpoint { address, may_be_missing: false }).collect()
 }
 
-/// The line by which an operator knows which server this is.
-fn say_what_starts(settings: &Settings) {
+/// Logs the line by which an operator tells one server from another.
+fn log_what_starts(settings: &Settings) {
     let durability = match settings.storage.durability {
         Durability::Synced => "a reply follows the fdatasync of its commit",
         Durability::Written => "-N: a reply follows the write, a power cut may cost the last second",
@@ -99,7 +100,7 @@ fn say_what_starts(settings: &Settings) {
     );
 }
 
-/// Makes the best of a damaged data directory.
+/// Sets the damaged parts of a data directory aside.
 fn repair(directory: &DataDirectory, settings: &Settings) -> Result<(), String> {
     let Some(repaired) = directory.repair(settings.storage).map_err(|error| data_directory::line(&error))? else {
         log::info!("nothing is damaged, so nothing is repaired");
@@ -116,9 +117,9 @@ fn repair(directory: &DataDirectory, settings: &Settings) -> Result<(), String> 
     Ok(())
 }
 
-/// Tells systemd, where it has started this process and wants to know.
-fn tell_service_manager(state: NotifyState<'_>) {
+/// Notifies systemd, where it has started this process with Type=notify.
+fn notify_service_manager(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        log::warn!("the service manager cannot be told: {error}");
+        log::warn!("the service manager cannot be notified: {error}");
     }
 }

@@ -80,6 +80,13 @@ impl Client {
         assert_eq!(String::from_utf8_lossy(&received), expected);
     }
 
+    /// Reads so many bytes and compares them.
+    pub(crate) fn expect_bytes(&mut self, expected: &[u8]) {
+        let mut received = vec![0; expected.len()];
+        self.stream.read_exact(&mut received).unwrap();
+        assert_eq!(received, expected);
+    }
+
     /// Sends one line and returns the first line of the reply.
     pub(crate) fn command(&mut self, line: &str) -> String {
         self.send(format!("{line}\r\n"));

@@ -19,7 +19,7 @@ const LOAD_AT_MOST: Duration = Duration::from_secs(1);
 const QUEUES: usize = 8;
 /// Not in the ledger: a test may fill it beside the load.
 pub(crate) const BESIDE: &str = "beside";
-/// Nobody takes from this one until the very end, so its messages have to be copied forward in the log.
+/// No client takes from this queue until the very end, so its messages have to be copied forward in the log.
 const SLOW_QUEUE: usize = 0;
 /// How many sets each producer has under way at a time.
 const PRODUCERS: [usize; 4] = [1, 1, 8, 32];

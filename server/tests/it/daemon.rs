@@ -250,7 +250,7 @@ fn launch_for_others() -> (Launch, PathBuf) {
     (launch.directory(public.join("data")), public)
 }
 
-/// memcacheQ's start-up line, with paths and a port of the test's own. Only root can become somebody else.
+/// memcacheQ's start-up line, with paths and a port of the test's own. Only root can become another user.
 #[test]
 fn the_start_up_line_of_a_memcacheq() {
     if !is_root("only root can start a server that becomes nobody") {
@@ -325,7 +325,7 @@ fn the_keeper_removes_the_own_files_only() {
     fs::remove_dir_all(&public).unwrap();
 }
 
-/// Root's directory: nobody cannot remove anything there.
+/// Root's directory: the user `nobody` cannot remove anything there.
 #[test]
 fn the_unix_socket_goes_with_a_server_that_has_become_another_user() {
     if !is_root("only root can start a server that becomes nobody") {
@@ -353,7 +353,7 @@ fn the_unix_socket_goes_with_a_server_that_has_become_another_user() {
     fs::remove_dir_all(&public).unwrap();
 }
 
-/// Whether another process of nobody's can look into a server's memory.
+/// Whether another process of the user `nobody` can look into a server's memory.
 fn is_open_to_nobody(pid: u32) -> bool {
     let read = |file: &str| {
         let nobody = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"];

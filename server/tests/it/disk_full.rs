@@ -99,7 +99,7 @@ fn a_full_disk_keeps_everything_over_restarts() {
     let mut server = launch.directory(mount.join("data")).with(&["-m", "1"]).start();
     let mut client = server.connect();
     let stored = fill(&mut client, 0);
-    // Not a byte is left, for anybody.
+    // Not a byte is left, for any process.
     let rest = mount.join("rest");
     let mut file = File::create(&rest).unwrap();
     while file.write_all(&[0; 512]).is_ok() {}

@@ -183,14 +183,14 @@ fn empty_queues_cost_little() {
     let reply = |number| format!("STORED\r\nVALUE empty-{number} 0 1\r\nx\r\nEND\r\n");
     pipelined(&mut server.connect(), 0..count, line, reply);
     check_empty_queues(&server, count, most);
-    listing_is_in_nobodys_way(&server);
+    listing_is_in_no_clients_way(&server);
     server.kill_9();
     println!("restart: {:?}", server.start());
     check_empty_queues(&server, count, most);
 }
 
 /// The longest that another client waits while `stats queue` is answered; and the answer is never held whole.
-fn listing_is_in_nobodys_way(server: &Server) {
+fn listing_is_in_no_clients_way(server: &Server) {
     let mut unread = server.connect();
     let rss = server.rss_bytes();
     let mut longest = Duration::MAX;
@@ -216,7 +216,7 @@ fn listing_is_in_nobodys_way(server: &Server) {
     unread.send("stats queue\r\n");
     unread.read_once().unwrap();
     let grown = server.rss_bytes().saturating_sub(rss);
-    assert!(grown <= 8 * MIB, "an answer that nobody reads takes {grown} bytes");
+    assert!(grown <= 8 * MIB, "an answer that its client does not read takes {grown} bytes");
 }
 
 fn check_empty_queues(server: &Server, count: u64, rss_bytes_max: u64) {

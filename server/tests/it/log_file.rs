@@ -121,7 +121,7 @@ fn a_daemon_that_becomes_nobody_opens_its_log_anew() {
     let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap().uid.as_raw();
     assert_eq!((fs::metadata(&log).unwrap().uid(), fs::metadata(&log).unwrap().mode() & 0o777), (nobody, 0o640));
     let pid = nix::unistd::Pid::from_raw(read(&pid_file).trim().parse().unwrap());
-    // As logrotate does with `create`; and then without, where nobody may make no file.
+    // As logrotate does with `create`; and then without, where the user `nobody` may make no file.
     let old = public.join("log.1");
     fs::rename(&log, &old).unwrap();
     fs::write(&log, "").unwrap();

@@ -49,4 +49,5 @@ mod statistics;
 mod stopping;
 mod strace;
 mod transcript;
+mod versions;
 mod zend;

@@ -79,7 +79,7 @@ impl QueueModel {
         if gets > sets {
             return Err(format!("more gets than sets: {sets}/{gets}"));
         }
-        // The messages that went with replies which nobody received.
+        // The messages that went with replies which no client received.
         self.taken_unseen = gets - self.gets_settled - self.handed_out;
         Ok(())
     }

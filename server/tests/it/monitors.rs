@@ -142,7 +142,7 @@ fn connections_that_are_refused_are_counted_and_said() {
     let counted = |client: &mut Client| {
         ["rejected_connections", "listen_disabled_num", "accepting_conns"].map(|name| client.figure(name))
     };
-    assert_eq!(counted(&mut welcome[0]), [0, 0, 0], "nobody was refused, and the next one would be");
+    assert_eq!(counted(&mut welcome[0]), [0, 0, 0], "none was refused, and the next one would be");
     for refused in 1..=5 {
         let mut client = server.connect();
         client.expect("SERVER_ERROR too many open connections\r\n");

@@ -483,7 +483,7 @@ fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            // Nobody listens any more once a test is over; the pipe must still be emptied.
+            // No test reads the lines once it is over; the pipe must still be emptied.
             let _ = sender.send(line);
         }
     });

@@ -26,7 +26,7 @@ const LISTENERS: [(&str, &str); 5] = [
     ("only_a", "RUSHQ_ONLY_A"),
 ];
 
-/// A port below those that the kernel gives away, so that nobody has it while an instance is down.
+/// A port below those that the kernel gives away, so that no other process gets it while an instance is down.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 10_000 + std::process::id() % 200 * 100;

@@ -255,7 +255,7 @@ fn no_message_is_lost_while_instances_are_stopped_and_started_one_after_the_othe
     }
     let acknowledged = ledger.acknowledged.load(Ordering::Relaxed);
     let (sets, gets) = totals.iter().fold((0, 0), |sum, total| (sum.0 + total.0, sum.1 + total.1));
-    // Stored although nobody was told, and taken although nobody got it.
+    // Messages that were stored although no client got the reply, and taken although no client got the message.
     let stored = sets - acknowledged;
     let taken = gets - received.len() as u64 - drained.len() as u64;
     let (cut, unanswered) = (ledger.cut.load(Ordering::Relaxed), ledger.unanswered.load(Ordering::Relaxed));

@@ -112,7 +112,7 @@ fn work_goes_on_between_moves() {
             }
             assert_eq!(client.get(&format!("q{queue}")), Some(format!("{round} a").into_bytes()));
         }
-        // Also after a kill, with a log that nobody closed.
+        // Also after a kill, with a log that was not closed.
         if round % 2 == 0 {
             server.kill_9()
         } else {

@@ -1,4 +1,4 @@
-//! A disk that is slow holds up those who change something, and nobody else. strace makes single calls slow in a server
+//! A disk that is slow holds up those clients that change something, and no others. strace makes single calls slow in a server
 //! that runs. `RUSHQ_SLOW_DISK=1` runs every call with every delay.
 
 use std::fs;
@@ -107,7 +107,7 @@ fn slow(call: &str, delay_ms: u64) {
             assert_eq!(client.set(&format!("written-{}", number % QUEUES), &vec![b'.'; BODY_BYTES]), "STORED");
         }
     }
-    // A commit that was slow once is made where it holds up nobody; until then a shard cannot know.
+    // A commit that was slow once is made on another thread the next time; before the first, a shard cannot tell.
     let slowness = Injection::begin(&server, &[(call, &format!("delay_enter={}", delay.as_micros()))]);
     for queue in 0..QUEUES {
         assert_eq!(server.connect().set(&format!("written-{queue}"), b"the first"), "STORED");

@@ -12,7 +12,7 @@ use crate::client::{Client, write_set};
 use crate::process::{Launch, Server, disk_bytes, random_seed, wait_until};
 
 const CLIENTS: usize = 6;
-/// Of each client; nobody else touches them, so each is known exactly.
+/// Queues of each client. No other client uses them, so what is in each is known exactly.
 const QUEUES: usize = 8;
 /// The deep ones wait beyond what stays in memory.
 const DEPTHS: [usize; QUEUES] = [1, 1, 4, 16, 64, 256, 1024, 4096];

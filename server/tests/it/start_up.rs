@@ -125,7 +125,7 @@ fn no_link_is_followed_in_the_data_directory() {
 }
 
 #[test]
-fn what_is_stored_is_nobody_elses_business() {
+fn what_is_stored_can_be_read_by_no_other_user() {
     let server = Launch::new().start();
     assert_eq!(server.connect().set("q", b"x"), "STORED");
     let mode = |path: &str| fs::metadata(server.directory().join(path)).unwrap().permissions().mode() & 0o777;
@@ -168,7 +168,7 @@ fn sigterm_keeps_everything_without_waiting_for_the_disk() {
     keeps_everything_over_a_clean_stop(&["-N"]);
 }
 
-/// A server that nobody talked to, and one whose clients are still there.
+/// A server that no client talked to, and one whose clients are still there.
 #[test]
 fn sigterm_is_prompt() {
     Launch::new().start().terminate();

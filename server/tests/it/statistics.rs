@@ -1,13 +1,12 @@
 //! `stats` and its kinds: names, order and shape, and figures that must be exact.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
 use crate::client::Client;
-use crate::process::Launch;
+use crate::process::{Launch, wait_until};
 
 /// memcacheQ's figures, in its order.
 const FIRST: [&str; 17] = [
@@ -226,7 +225,7 @@ fn sets_and_gets(client: &mut Client) -> [(&'static str, u64); 3] {
     (0..300).for_each(|number| crate::client::write_set(&mut pipeline, &format!("q{number}"), b"x"));
     client.send(&pipeline);
     (0..300).for_each(|_| assert_eq!(client.line(), "STORED"));
-    // Nobody is answered: it counts all the same.
+    // It has no answer, and counts all the same.
     client.send("set q1 0 0 1 noreply\r\nx\r\n");
     assert_eq!(client.command("flush there-is-no-such-queue"), "END");
     // Commands too, although no operations on a queue.
@@ -281,12 +280,16 @@ fn stats_reset_forgets_latencies_on_all_shards() {
 
 #[test]
 fn stats_latency_knows_no_fdatasync_on_the_way_of_a_reply_that_waits_for_the_write_only() {
-    let server = Launch::new().with(&["-N"]).start();
+    let launch = Launch::new();
+    let trace = launch.scratch().join("strace");
+    let through = ["strace", "-D", "-f", "-qq", "-o", trace.to_str().unwrap(), "-e", "trace=fdatasync"];
+    let server = launch.through(&through).with(&["-N"]).start();
     let mut client = server.connect();
     assert_eq!(client.command("stats reset"), "RESET");
+    let done = || std::fs::read_to_string(&trace).unwrap().matches("= 0").count();
+    let before = done();
     let wanted = sets_and_gets(&mut client);
-    // The fdatasync of each second comes in between.
-    thread::sleep(Duration::from_millis(1500));
+    wait_until("the fdatasync of each second", Duration::from_secs(20), || done() > before);
     let latency = assert_counts(&mut client, wanted);
     assert_eq!(latency["fsync_count"], 0, "{latency:?}");
     assert!(latency["write_count"] > 0, "{latency:?}");

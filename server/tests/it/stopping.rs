@@ -199,7 +199,7 @@ fn stop_beside(arguments: &[&str], bytes_per_second: Option<usize>) -> Duration 
     let began = Instant::now();
     server.terminate();
     let took = began.elapsed();
-    // Whatever is left of its replies is in the kernel: nobody reads on for long.
+    // What is left of its replies is in the kernel: the client reads no more.
     let _ = stream.shutdown(std::net::Shutdown::Both);
     reader.map(|reader| reader.join().unwrap());
     took

@@ -88,8 +88,8 @@ impl DataDirectory {
         Ok((moved, Logs::Made(targets.iter().map(|target| Some(target.log_id())).collect())))
     }
 
-    /// Removes what the layout names as obsolete, and notes that it is gone. Of a layout of a build before, notes which
-    /// logs there are.
+    /// Removes what the layout names as obsolete, and notes that it is gone. A layout of an older version is written anew, with
+    /// the logs that there are.
     pub(crate) fn remove_obsolete(&self, layout: Layout) -> Result<Layout> {
         for obsolete in &layout.obsolete {
             let path = generation_path(&self.path, *obsolete);
@@ -102,7 +102,9 @@ impl DataDirectory {
             Logs::Unknown => self.found_logs(&layout)?,
             known => known.clone(),
         };
-        if layout.obsolete.is_empty() && logs == layout.logs {
+        let is_current = Layout::is_current(&self.path).map_err(|error| at(&self.path, &error))?;
+        let is_noted = layout.obsolete.is_empty() && logs == layout.logs && is_current;
+        if is_noted || logs == Logs::Unknown {
             return Ok(layout);
         }
         // The names first: a number that is not noted any more may be given out again.

@@ -1,7 +1,7 @@
 //! The file that says what a data directory is made of:
 //!
 //! ```text
-//! rushq 2
+//! rushq 3
 //! shards 2
 //! generation 2
 //! log 6b2f00c41d5e9a73
@@ -14,7 +14,9 @@
 //! lines, `new` says that the logs are being made: nothing was ever acknowledged in this generation.
 //!
 //! `obsolete` names a generation that may be removed, and nothing else may be: it is being written from this one, or this
-//! one was written from it. Version 1, of the builds before, has neither.
+//! one was written from it. Version 1, of the first builds, has neither. Version 2 has the same lines, and no more than its logs are
+//! different: they have none of the entries that came with version 3. A start writes the version that it writes its logs by,
+//! before it writes anything into them, so that a build that would not understand them does not try.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -26,8 +28,12 @@ use std::path::Path;
 pub(crate) const FILE: &str = "layout";
 /// The name under which the next one is written.
 pub(crate) const NEW_FILE: &str = "layout.new";
-const FORMAT: &str = "rushq 2";
-const FORMAT_BEFORE: &str = "rushq 1";
+const VERSION: u32 = 3;
+const FORMAT: &str = "rushq 3";
+/// The same lines, for logs of an older version.
+const FORMAT_OF_OLDER_LOGS: &str = "rushq 2";
+/// Without the ids of the logs.
+const FORMAT_WITHOUT_LOGS: &str = "rushq 1";
 
 /// What is known of the shards' logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,13 +66,25 @@ impl Layout {
             Err(error) => return Err(error),
         };
         let not_understood = || {
-            let what = format!(
-                "it does not say \"{FORMAT}\", \"shards N\", \"generation G\" and a \"log\" for each shard; it is damaged, or of a newer \
-                 rushq (nothing was changed); put it back from a backup, or remove it and start with --repair"
-            );
+            let version = text.lines().next().and_then(|line| line.strip_prefix("rushq ")?.parse::<u32>().ok());
+            let what = match version.filter(|version| *version > VERSION) {
+                Some(version) => format!(
+                    "it is of version {version}, and this rushq understands versions up to {VERSION}; nothing was changed; \
+                     start the newer rushq that wrote it"
+                ),
+                None => format!(
+                    "it does not say \"{FORMAT}\", \"shards N\", \"generation G\" and a \"log\" for each shard; it is damaged \
+                     (nothing was changed); put it back from a backup, or remove it and start with --repair"
+                ),
+            };
             io::Error::new(ErrorKind::InvalidData, what)
         };
         parse(&text).map(Some).ok_or_else(not_understood)
+    }
+
+    /// Whether the file in a data directory is of the version that is written now.
+    pub(crate) fn is_current(directory: &Path) -> io::Result<bool> {
+        Ok(fs::read_to_string(directory.join(FILE))?.lines().next() == Some(FORMAT))
     }
 
     /// Replaces the file in one step, and makes that durable.
@@ -111,8 +129,8 @@ fn parse(text: &str) -> Option<Layout> {
     let shards: u16 = lines.next()?.strip_prefix("shards ")?.parse().ok()?;
     let generation: u32 = lines.next()?.strip_prefix("generation ")?.parse().ok()?;
     let (logs, obsolete) = match format {
-        FORMAT_BEFORE => (Logs::Unknown, Vec::new()),
-        FORMAT => {
+        FORMAT_WITHOUT_LOGS => (Logs::Unknown, Vec::new()),
+        FORMAT | FORMAT_OF_OLDER_LOGS => {
             let logs = match lines.next_if_eq(&"new") {
                 Some(_) => Logs::New,
                 None => Logs::Made((0..shards).map(|_| parse_log(lines.next()?)).collect::<Option<_>>()?),
@@ -153,6 +171,8 @@ mod tests {
     fn the_format_of_before_is_read() {
         let before = Layout { shards: 3, generation: 7, logs: Logs::Unknown, obsolete: Vec::new() };
         assert_eq!(parse("rushq 1\nshards 3\ngeneration 7\n"), Some(before));
+        let layout = Layout { shards: 1, generation: 2, logs: Logs::Made(vec![Some(9)]), obsolete: vec![1] };
+        assert_eq!(parse(&layout.text().replace(FORMAT, FORMAT_OF_OLDER_LOGS)), Some(layout));
     }
 
     /// Cut anywhere, with a line more or less, or of another version.
@@ -166,7 +186,7 @@ mod tests {
         for other in [
             "rushq 1\nshards 3\n".to_string(),
             "rushq 1\nshards 3\ngeneration 7\nobsolete 6\n".to_string(),
-            "rushq 3\nshards 3\ngeneration 7\nnew\n".to_string(),
+            "rushq 4\nshards 3\ngeneration 7\nnew\n".to_string(),
             "rushq 2\nshards 0\ngeneration 1\nnew\n".to_string(),
             "rushq 2\nshards 1\ngeneration 0\nnew\n".to_string(),
             "rushq 2\nshards 1\ngeneration 1\nlog 7\n".to_string(),

@@ -3,7 +3,7 @@
 //! told with each call.
 //!
 //! The order of an acknowledgement is here: applied and framed by [`Engine::apply`], written and synced by a
-//! [`Commit`], and only once [`Engine::acknowledged`] has reached its frame a reply goes to a client, or a batch goes back
+//! [`Commit`](storage::Commit), and only once [`Engine::acknowledged`] has reached its frame a reply goes to a client, or a batch goes back
 //! to the shard that it came from.
 //!
 //! The [`pump`](crate::pump) carries the packets and runs the tasks; so does the simulator in the tests, in any order.

@@ -3,8 +3,7 @@
 use std::slice;
 
 use shards::Moment;
-
-use crate::expected::Op;
+use storage_testing::Op;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::mem;
 
 use shards::{Outcome, Taken};
-
-use crate::expected::{Expected, Op, Queue};
+use storage_testing::{Expected, Op, Queue};
 
 #[derive(Debug, Default)]
 pub(crate) struct History {

@@ -15,8 +15,3 @@ mod simulate;
 mod simulated_shard;
 mod simulation;
 mod waits;
-
-// The plain collections that a store is held against: storage's tests have them. Not all of what they can do is needed here.
-#[allow(dead_code)]
-#[path = "../../../storage/tests/it/expected.rs"]
-mod expected;

@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use shards::{Due, Engine, FrameNumber, Moment, Shard, ShardId, StoreOptions};
 use storage::{Chore, Commit, Fsync, Result, Store};
-use storage_testing::{CrashDisk, Slow};
+use storage_testing::{CrashDisk, Slow, drain};
 
-use crate::expected::drain;
 use crate::history::History;
 use crate::lines::Lines;
 use crate::setup::{BODY_BYTES_MAX, Step};

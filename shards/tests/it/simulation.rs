@@ -6,12 +6,11 @@ use std::path::PathBuf;
 
 use shards::{Answer, Asker, CHANNEL_BATCHES, CREDITS, Durability, Late, Moment, Outcome, Packet, ShardId, owner_of};
 use storage::Result;
-use storage_testing::{CrashDisk, Random};
+use storage_testing::{CrashDisk, Op, Random};
 
 use crate::asked::Asked;
 use crate::client::{Address, Client, Pending};
 use crate::counts::Counts;
-use crate::expected::Op;
 use crate::history::History;
 use crate::lines::Wait;
 use crate::setup::{BODY_BYTES_MAX, Setup, Step};

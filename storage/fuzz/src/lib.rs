@@ -12,11 +12,11 @@ mod life;
 mod opening;
 mod reference;
 mod script;
-mod state;
 
 use std::sync::atomic::AtomicUsize;
 
 use storage::{Durability, StoreOptions};
+use storage_testing::Queues;
 
 use damage::Damaged;
 use script::Script;
@@ -36,6 +36,9 @@ pub struct Allocated {
 /// What the fuzz targets' allocator counts.
 pub static ALLOCATED: Allocated =
     Allocated { now: AtomicUsize::new(0), peak: AtomicUsize::new(0), largest: AtomicUsize::new(0) };
+
+/// What a store holds, by the whole names of its queues.
+type State = Queues<Vec<u8>>;
 
 /// Everything is small, so that a short script fills several segments, and makes frames that are sealed before their
 /// time.

@@ -6,32 +6,20 @@
 //! reclaims, `g` does what segments need, `o` opens the log anew. With an index, `j` asks for a checkpoint, `i` does a piece
 //! of it, and `J` asks for one and does all of it. A `W` in front acknowledges after the write.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use storage::{Attempt, Commit, Durability, FrameNumber, SETTINGS_BYTES_MAX, Store, StoreOptions};
-use storage_testing::{CrashDisk, CrashTree, Images, Pairs};
+use storage_testing::{CrashDisk, CrashTree, Expected, Images, Message, Pairs};
 
 use super::format::{self, SegmentHeader};
-use super::options;
 use super::script::Script;
-use super::state::{Message, State};
+use super::{State, options};
 
 /// A script that would take longer than this is cut.
 const STEPS_MAX: usize = 400;
 
-/// A change, and what it changed.
-#[derive(Debug, Clone)]
-enum Op {
-    Put { name: Vec<u8>, flags: u32, body: Vec<u8> },
-    Take { name: Vec<u8> },
-    TakeMessage { name: Vec<u8>, seq: u64 },
-    Tell { name: Vec<u8>, settings: Vec<u8> },
-    Create { name: Vec<u8> },
-    Delete { name: Vec<u8> },
-    Flush { name: Vec<u8> },
-    FlushAll,
-}
+type Op = storage_testing::Op<Vec<u8>>;
+type Model = Expected<Vec<u8>>;
 
 /// The changes of a log, each with its frame.
 #[derive(Debug, Default)]
@@ -53,68 +41,18 @@ struct Life {
     puts: u32,
 }
 
-/// A state, and the numbers that its queues' next messages get.
-#[derive(Debug, Clone, Default)]
-struct Model {
-    state: State,
-    next: BTreeMap<Vec<u8>, u64>,
-}
-
-impl Model {
-    /// Returns the message that a take takes.
-    fn apply(&mut self, op: &Op) -> Option<Message> {
-        match op {
-            Op::Put { name, flags, body } => {
-                let queue = self.state.0.entry(name.clone()).or_default();
-                let next = self.next.entry(name.clone()).or_insert(1);
-                queue.messages.push(Message { seq: *next, flags: *flags, body: body.as_slice().into() });
-                queue.sets += 1;
-                *next += 1;
-            }
-            Op::Take { name } => {
-                let queue = self.state.0.get_mut(name).filter(|queue| !queue.messages.is_empty())?;
-                queue.gets += 1;
-                return Some(queue.messages.remove(0));
-            }
-            Op::TakeMessage { name, seq } => {
-                let queue = self.state.0.get_mut(name)?;
-                let at = queue.messages.iter().position(|message| message.seq == *seq)?;
-                queue.gets += 1;
-                return Some(queue.messages.remove(at));
-            }
-            Op::Tell { name, settings } => {
-                if let Some(queue) = self.state.0.get_mut(name) {
-                    queue.settings.clone_from(settings);
-                }
-            }
-            Op::Create { name } => drop(self.state.0.entry(name.clone()).or_default()),
-            Op::Delete { name } => {
-                self.state.0.remove(name);
-                self.next.remove(name);
-            }
-            Op::Flush { name } => {
-                if let Some(queue) = self.state.0.get_mut(name) {
-                    queue.messages.clear();
-                }
-            }
-            Op::FlushAll => self.state.0.values_mut().for_each(|queue| queue.messages.clear()),
-        }
-        None
-    }
-}
-
 impl History {
     /// The last frame of which this is the state.
     pub(crate) fn frame_of(&self, state: &State) -> Option<FrameNumber> {
         let (mut model, mut found) = (Model::default(), None);
         let mut ops = self.ops.iter().peekable();
-        if model.state == *state {
+        if model.queues == *state {
             found = Some(0);
         }
         while let Some((op, frame)) = ops.next() {
             model.apply(op);
             let ends_frame = ops.peek().is_none_or(|(_, next)| next != frame);
-            if ends_frame && model.state == *state {
+            if ends_frame && model.queues == *state {
                 found = Some(*frame);
             }
         }

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use storage::{Error, Recovered, Result, Store, StoreOptions};
-use storage_testing::{CrashDisk, CrashTree, Images, Pairs};
+use storage_testing::{CrashDisk, CrashTree, Images, Message, Pairs, try_drain};
 
 use super::damage::Damaged;
 use super::life::History;
 use super::reference;
-use super::state::{Message, State};
-use super::{ALLOCATED, options};
+use super::{ALLOCATED, State, options};
 
 /// No start needs more at once for logs as small as these, nor a larger piece of it, whatever their headers claim: windows
 /// of what is there, and queues' runs of messages.
@@ -36,7 +35,7 @@ pub(crate) fn holds(images: &Images, damaged: Damaged, history: Option<&History>
     let (mut store, recovered) = match (open(&disk, options()), &wanted) {
         (Ok(opened), Ok(_)) => opened,
         (Ok((mut store, recovered)), Err(why)) => {
-            panic!("opened, although {why}: {recovered:?}\n{:?}", State::drain(&mut store))
+            panic!("opened, although {why}: {recovered:?}\n{:?}", try_drain::<Vec<u8>>(&mut store))
         }
         (Err(error), _) => {
             assert_ne!(damaged, Damaged::Not, "an undamaged log is not opened: {error}");
@@ -54,9 +53,10 @@ pub(crate) fn holds(images: &Images, damaged: Damaged, history: Option<&History>
         return;
     }
     let state = found.state;
+    let messages = state.values().map(|queue| queue.messages.len() as u64).sum();
     let totals = store.totals();
-    assert_eq!((recovered.queues, recovered.messages), (state.0.len() as u64, state.messages()));
-    assert_eq!((totals.queues, totals.messages), (state.0.len() as u64, state.messages()));
+    assert_eq!((recovered.queues, recovered.messages), (state.len() as u64, messages));
+    assert_eq!((totals.queues, totals.messages), (state.len() as u64, messages));
     if let Some(history) = history.filter(|_| damaged != Damaged::Knowingly) {
         let frame = history.frame_of(&state).unwrap_or_else(|| panic!("nobody ever put this: {state:?}"));
         let lost = frame < history.last_frame();
@@ -72,7 +72,7 @@ pub(crate) fn holds(images: &Images, damaged: Damaged, history: Option<&History>
     if let Some(left) = left.ok().filter(|left| !found.is_impossible && !left.is_impossible) {
         goes_on(&disk, left.state);
     }
-    assert_eq!(State::drain(&mut store).expect("it was whole when it was opened"), state);
+    assert_eq!(try_drain(&mut store).expect("it was whole when it was opened"), state);
 }
 
 /// Opens a log that is whole with an index of which nothing is known: it is believed or not, and what is opened is what the log
@@ -83,7 +83,7 @@ pub(crate) fn holds_with_index(images: &Images, pairs: &Pairs, damaged: Damaged)
     let tree = CrashTree::with(&disk, pairs);
     let opened = Store::open_with_tree(Arc::new(disk.clone()), Arc::new(tree.clone()), options());
     let (mut store, recovered) = opened.expect("the log is whole");
-    let drained = State::drain(&mut store);
+    let drained = try_drain::<Vec<u8>>(&mut store);
     if damaged == Damaged::Knowingly {
         // What copying forward reads may be damaged, by what the index says of it.
         drop(store.at_once(|store| store.put(b"a", 7, b"put into what was forged")).and_then(|_| store.close()));
@@ -121,24 +121,24 @@ fn goes_on(disk: &CrashDisk, mut expected: State) {
     let disk = CrashDisk::with(&disk.images());
     let (mut store, _) = open(&disk, options()).expect("it was opened before");
     let new: Vec<u8> = b"not-there-before".to_vec();
-    let names: Vec<Vec<u8>> = expected.0.keys().take(1).cloned().chain([new]).collect();
+    let names: Vec<Vec<u8>> = expected.keys().take(1).cloned().chain([new]).collect();
     for name in names {
         let body = [b"put into ", name.as_slice()].concat();
         let room = store.at_once(|s| s.put(&name, 7, &body)).expect("the disk is good");
         assert!(room.is_some(), "there is room");
-        let queue = expected.0.entry(name).or_default();
+        let queue = expected.entry(name).or_default();
         queue.sets += 1;
-        let seq = queue.messages.last().map_or(0, |last| last.seq);
-        queue.messages.push(Message { seq, flags: 7, body: body.into() });
+        let seq = queue.messages.back().map_or(0, |last| last.seq);
+        queue.messages.push_back(Message { seq, flags: 7, body });
     }
     store.settle().expect("the disk is good");
     drop(store);
     let (mut store, _) = open(&disk, options()).expect("the store itself wrote it");
-    let mut found = State::drain(&mut store).expect("the store itself wrote it");
-    for (name, queue) in &mut found.0 {
+    let mut found = try_drain::<Vec<u8>>(&mut store).expect("the store itself wrote it");
+    for (name, queue) in &mut found {
         // What number a message gets in a queue that was empty, is known to the log only.
-        let last = expected.0.get(name).and_then(|queue| queue.messages.last());
-        if let (Some(message), Some(last)) = (queue.messages.last_mut(), last) {
+        let last = expected.get(name).and_then(|queue| queue.messages.back());
+        if let (Some(message), Some(last)) = (queue.messages.back_mut(), last) {
             assert!(message.seq >= last.seq);
             message.seq = last.seq;
         }

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use storage::StoreOptions;
-use storage_testing::Images;
+use storage_testing::{Images, Message, Queue};
 
+use super::State;
 use super::format::{
     self, Entry, FRAME_HEADER_BYTES, Frame, NUMBER_END, Notes, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number,
 };
-use super::state::{Message, Queue, State};
 
 /// What a log says.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ pub(crate) fn read(images: &Images, options: &StoreOptions) -> Result<Found, Why
         if unfinished.iter().any(|(number, _)| *number != 1) {
             return Err("the segments before one that was being prepared are missing".into());
         }
-        return Ok(Found { state: State::default(), frames: 0, ambiguous: false, is_impossible: false });
+        return Ok(Found { state: State::new(), frames: 0, ambiguous: false, is_impossible: false });
     };
     if segment_bytes < StoreOptions::segment_bytes_min(options.body_bytes_max) as u64 {
         return Err("segments too small".into());
@@ -159,7 +159,7 @@ impl<'a> Files<'a> {
         complete(&told, needed)?;
         let names: BTreeSet<&[u8]> = told.values().map(|queue| queue.name).collect();
         let ambiguous = names.len() < told.len();
-        let state = State(told.values().map(|queue| (queue.name.to_vec(), queue.state())).collect());
+        let state = told.values().map(|queue| (queue.name.to_vec(), queue.state())).collect();
         let in_frames = frames.iter().flat_map(|frame| [frame.number, frame.next_queue_id]);
         let in_queues = told.iter().flat_map(|(id, queue)| [*id, queue.next, queue.sets, queue.gets]);
         let is_at_its_end = in_frames.chain(in_queues).any(|number| number > NUMBER_END / 2);

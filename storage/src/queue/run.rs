@@ -384,7 +384,7 @@ mod tests {
                         let keys: Vec<Seq> = expected.keys().skip(expected.len() / 2).copied().collect();
                         let other = expected.split_off(&keys[0]);
                         assert_is(&behind, &other);
-                        if next(&mut state) % 2 == 0 {
+                        if next(&mut state).is_multiple_of(2) {
                             (run, expected) = (std::mem::take(&mut behind), other);
                         }
                         end = end.max(run.end());

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use storage::{Disk, Durability, Error, Store, StoreOptions, Survey};
-use storage_testing::{CrashDisk, Random};
+use storage_testing::{CrashDisk, Expected, Op, Random, drain, surveyed, try_drain};
 
 use crate::crash::Scratch;
 use crate::driver::{Driver, copy_of, options};
-use crate::expected::{Expected, Op, drain, surveyed, try_drain};
 
 /// A log of some segments, ended in an orderly way; what is in it, and what was before the last commit.
 fn log(index: Option<PathBuf>, segments: usize) -> (CrashDisk, Expected, Expected) {

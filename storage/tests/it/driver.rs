@@ -9,9 +9,7 @@ use storage::{
     Attempt, Chore, Commit, Durability, Error, FrameNumber, Fsync, Recovered, Result, SETTINGS_BYTES_MAX, Store,
     StoreOptions, Survey, Totals,
 };
-use storage_testing::{CrashDisk, CrashTree, Random, Slow};
-
-use crate::expected::{Expected, Op, drain, surveyed};
+use storage_testing::{CrashDisk, CrashTree, Expected, Op, Random, Slow, drain, surveyed};
 
 pub(crate) const BODY_BYTES_MAX: usize = 3000;
 /// Small, so that what was changed often takes more than one commit.

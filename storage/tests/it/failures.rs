@@ -1,10 +1,9 @@
 //! Disks that fail, and disks that are full.
 
 use storage::{Durability, Error};
-use storage_testing::{CrashDisk, Fault, Random};
+use storage_testing::{CrashDisk, Fault, Op, Random};
 
 use crate::driver::{Crash, Driver, options};
-use crate::expected::Op;
 
 const SEGMENT_BYTES: usize = 16 << 10;
 

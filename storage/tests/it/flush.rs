@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use storage::{Attempt, Durability, Store, StoreOptions};
-use storage_testing::{CrashDisk, Random};
+use storage_testing::{CrashDisk, Op, Random};
 
 use crate::crash::Scratch;
 use crate::driver::{Crash, Driver, copy_of, options};
-use crate::expected::Op;
 
 /// More than one step of anything looks at.
 const QUEUES: u32 = 10_000;

@@ -7,7 +7,6 @@ mod commits;
 mod crash;
 mod damage;
 mod driver;
-mod expected;
 mod failures;
 mod flush;
 mod missing;

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use storage::{Durability, Error, Store, Survey};
-use storage_testing::{CrashDisk, CrashTree, Random};
+use storage_testing::{CrashDisk, CrashTree, Expected, Random, drain, surveyed, try_drain};
 
 use crate::driver::{Driver, options};
-use crate::expected::{Expected, drain, surveyed, try_drain};
 
 /// How many of the newest files are removed in all combinations.
 const NEWEST: usize = 3;

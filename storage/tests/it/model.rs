@@ -2,11 +2,10 @@
 //! the disk and in memory meanwhile.
 
 use storage::Durability;
-use storage_testing::{CrashDisk, Random, for_seeds};
+use storage_testing::{CrashDisk, Op, Random, for_seeds};
 
 use crate::crash::Scratch;
 use crate::driver::{BODY_BYTES_MAX, Crash, Driver, options};
-use crate::expected::Op;
 
 const SEGMENT_BYTES: u64 = 16 << 10;
 /// What one put adds to memory beyond its body.

@@ -1,10 +1,9 @@
 //! Takes of any message, in any order, and what queues were told: through checkpoints, copying forward and crashes.
 
 use storage::{Adopted, Durability, SETTINGS_BYTES_MAX, Seq, Store, StoreOptions};
-use storage_testing::{CrashDisk, CrashTree, Random, for_seeds};
+use storage_testing::{CrashDisk, CrashTree, Op, Random, for_seeds};
 
 use crate::driver::{Crash, Driver, options};
-use crate::expected::Op;
 
 fn roomy() -> StoreOptions {
     StoreOptions { segment_bytes: 64 << 10, commit_bytes_max: 32 << 10, ..options(Durability::Synced, 1 << 20) }
@@ -67,7 +66,7 @@ fn a_take_above_the_head_outlives_its_segment() {
         let log_bytes = driver.store.totals().log_bytes;
         go_round(&mut driver, 4);
         let first = driver.disk.files().into_iter().min().unwrap();
-        assert!(first > "0000000002.log".to_string(), "the takes' segment is gone, {log_bytes} bytes: {first}");
+        assert!(first.as_str() > "0000000002.log", "the takes' segment is gone, {log_bytes} bytes: {first}");
         driver = driver.crash(Crash::PowerCut, None, &mut random).unwrap().0;
         go_round(&mut driver, 4);
         driver.crash(Crash::PowerCut, None, &mut random).unwrap();
@@ -144,7 +143,7 @@ fn one_old_message_pins_neither_the_log_nor_the_index() {
     }
     let totals = driver.store.totals();
     assert_eq!((totals.messages, totals.queues), (1, 1));
-    assert!(log_bytes <= 5 * 64 << 10, "{log_bytes} bytes of log for one message");
+    assert!(log_bytes <= 5 * (64 << 10), "{log_bytes} bytes of log for one message");
     assert!(index_bytes <= 16 << 10, "{index_bytes} bytes of index for one message");
     let (driver, _) = driver.crash(Crash::PowerCut, None, &mut Random::new(1)).unwrap();
     assert_eq!(driver.store.totals().messages, 1);

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use storage::{Adopted, Attempt, Chore, Durability, Store, StoreOptions};
-use storage_testing::{CrashDisk, Fault, Random};
+use storage_testing::{CrashDisk, Fault, Op, Random};
 
 use crate::driver::{Crash, Driver, options};
-use crate::expected::Op;
 
 const SEGMENT_BYTES: usize = 16 << 10;
 const BODY: &[u8] = &[7; 1000];

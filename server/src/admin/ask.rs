@@ -1,0 +1,129 @@
+//! Asking all shards, and waiting for them.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use glommio::timer::sleep;
+use shards::pump::{Gather, ShardHandle};
+use shards::{Answer, Counters, Figures, Op, Outcome, QueueLine, ShardId, StageTimes};
+
+use crate::admin::report;
+use crate::context::ShardContext;
+
+/// How often a checkpoint's end is looked for.
+const CHECKPOINT_POLL: Duration = Duration::from_millis(2);
+
+/// Has one shard do something, and waits for it.
+async fn ask(handle: &ShardHandle, gather: &Gather, shard: ShardId, op: Op<'_>) -> Outcome {
+    let (answer, frame_needed) = {
+        let mut turn = handle.turn(gather);
+        (turn.submit(shard, op), turn.frame_needed())
+    };
+    match answer {
+        Answer::Now(outcome) => {
+            handle.settled(frame_needed).await;
+            outcome
+        }
+        Answer::Later => {
+            gather.complete().await;
+            gather.next().expect("one operation has one outcome")
+        }
+        Answer::Stalled => unreachable!("what is asked here waits for no disk"),
+    }
+}
+
+async fn ask_all(handle: &ShardHandle, gather: &Gather, op: Op<'_>) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for shard in 0..handle.shards() {
+        outcomes.push(ask(handle, gather, ShardId(shard), op).await);
+    }
+    outcomes
+}
+
+/// The figures of each shard.
+pub(crate) async fn figures(handle: &ShardHandle, gather: &Gather) -> Vec<Figures> {
+    figures_after(handle, gather, Op::Figures).await
+}
+
+/// Sets the counters of all shards to zero.
+pub(crate) async fn reset(handle: &ShardHandle, gather: &Gather) {
+    figures_after(handle, gather, Op::ResetFigures).await;
+}
+
+async fn figures_after(handle: &ShardHandle, gather: &Gather, op: Op<'_>) -> Vec<Figures> {
+    let figures = ask_all(handle, gather, op).await.into_iter().map(|outcome| match outcome {
+        Outcome::Figures(figures) => *figures,
+        other => unreachable!("figures were asked for, and {other:?} came"),
+    });
+    figures.collect()
+}
+
+/// How long the stages of commands took, on all shards together.
+pub(crate) async fn stage_times(handle: &ShardHandle, gather: &Gather) -> StageTimes {
+    let mut times = StageTimes::default();
+    for shard in 0..handle.shards() {
+        // One after the other: however many shards there are, one answer is held beside the sum.
+        match ask(handle, gather, ShardId(shard), Op::Latency).await {
+            Outcome::Latency(of_shard) => times.add(&of_shard),
+            other => unreachable!("times were asked for, and {other:?} came"),
+        }
+    }
+    times
+}
+
+/// A walk over all queues of all shards.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    shard: u16,
+    /// Where the shard's listing goes on.
+    cursor: u32,
+}
+
+impl Listing {
+    /// The next queues, a few at a time and at times none. `None`: there are no more.
+    pub(crate) async fn next(&mut self, handle: &ShardHandle, gather: &Gather) -> Option<Vec<QueueLine>> {
+        if self.shard >= handle.shards() {
+            return None;
+        }
+        match ask(handle, gather, ShardId(self.shard), Op::List { cursor: self.cursor }).await {
+            Outcome::Queues { lines, next } => {
+                self.cursor = next.unwrap_or(0);
+                self.shard += u16::from(next.is_none());
+                Some(lines)
+            }
+            other => unreachable!("a listing was asked for, and {other:?} came"),
+        }
+    }
+}
+
+/// Has every shard write a checkpoint, after which it lets segments go that are no longer needed, and waits for that.
+pub(crate) async fn checkpoint(handle: &ShardHandle, gather: &Gather) {
+    let numbers: Vec<u64> = ask_all(handle, gather, Op::Checkpoint)
+        .await
+        .into_iter()
+        .map(|outcome| match outcome {
+            Outcome::CheckpointAsked(number) => number,
+            other => unreachable!("a checkpoint was asked for, and {other:?} came"),
+        })
+        .collect();
+    loop {
+        let shards = figures(handle, gather).await;
+        if shards.iter().zip(&numbers).all(|(shard, number)| shard.checkpoints >= *number) {
+            return;
+        }
+        sleep(CHECKPOINT_POLL).await;
+    }
+}
+
+/// Writes to the log what happened since the last time, every `interval`.
+pub(crate) async fn log_statistics(context: Rc<ShardContext>, interval: Duration) {
+    let gather = context.handle.gather();
+    let mut before = Counters::default();
+    loop {
+        sleep(interval).await;
+        let shards = figures(&context.handle, &gather).await;
+        let (line, counters) = report::since(&before, &shards);
+        log::info!("{line}");
+        before = counters;
+    }
+}

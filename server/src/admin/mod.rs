@@ -1,0 +1,4 @@
+//! What an operator can see of the server, as data.
+
+pub(crate) mod ask;
+pub(crate) mod report;

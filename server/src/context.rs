@@ -1,0 +1,23 @@
+//! What all parts of the server share on one shard.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use shards::pump::ShardHandle;
+
+use crate::process::drain::Drain;
+use crate::process::permits::Limit;
+use crate::process::settings::Settings;
+
+/// A shard of the server, as its connections and its figures see it.
+#[derive(Debug)]
+pub(crate) struct ShardContext {
+    /// The shard itself, which runs on this thread.
+    pub(crate) handle: ShardHandle,
+    pub(crate) settings: Arc<Settings>,
+    /// Whether the process drains.
+    pub(crate) drain: Arc<Drain>,
+    /// The connections that the process may have.
+    pub(crate) limit: Arc<Limit>,
+    pub(crate) started: Instant,
+}

@@ -1,0 +1,7 @@
+//! The memcache text protocol: commands to operations, outcomes to replies.
+
+pub(crate) mod answer;
+pub(crate) mod control;
+pub(crate) mod greeting;
+pub(crate) mod session;
+pub(crate) mod trace;

@@ -1,0 +1,365 @@
+//! A memcache session: one client's commands turned into operations, and outcomes into replies, in the order of the commands.
+
+use log::log_enabled;
+use protocol::{Command, Parse, Parser, Queues, reply};
+use shards::{Answer, Counters, Op, Outcome, ShardId, Taken, owner_of};
+
+use crate::memcache::answer::{Answers, Reply};
+use crate::memcache::greeting::{self, Greetings};
+use crate::memcache::trace;
+use crate::process::logging;
+use crate::process::settings::Settings;
+use crate::session::peer::Peer;
+use crate::session::pending::{Pending, Ready, Waiting};
+use crate::session::{Backend, Control, Step};
+
+/// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
+/// can make the server hold in replies.
+const ROUND_OPS_MAX: usize = 128;
+/// Of these, messages that other shards may be asked for: their sizes are seen only when they come, and together they
+/// are what a client that does not read can make the server hold.
+const ROUND_FOREIGN_TAKES_MAX: usize = 32;
+const _: () = assert!(
+    ROUND_OPS_MAX.is_multiple_of(ROUND_FOREIGN_TAKES_MAX),
+    "a foreign take counts as a whole number of operations"
+);
+/// A round of replies ends when it has grown beyond this.
+const ROUND_BYTES_MAX: usize = 256 << 10;
+
+/// What the server's options allow a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// Bytes of the largest body.
+    pub(crate) body_bytes_max: usize,
+    /// Whether `flush_all` is done.
+    pub(crate) flush_all: bool,
+    /// Whether a set that is Zend_Queue's greeting is no message.
+    pub(crate) zend_greeting: bool,
+    /// How many shards there are.
+    pub(crate) shards: u16,
+}
+
+impl Rules {
+    pub(crate) fn of(settings: &Settings) -> Rules {
+        Rules {
+            body_bytes_max: settings.storage.body_bytes_max,
+            flush_all: settings.flush_all,
+            zend_greeting: settings.zend_greeting,
+            shards: settings.shards,
+        }
+    }
+}
+
+/// One client's state.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Named in the log.
+    pub(crate) peer: Peer,
+    parser: Parser,
+    rules: Rules,
+    greetings: Greetings,
+    /// Replies that await outcomes of other shards, and all that are behind such a one.
+    pending: Pending<Reply>,
+    pub(crate) answers: Answers,
+    /// What was counted since the conversation took it last.
+    pub(crate) counters: Counters,
+    /// Commands since the conversation took this last, without those that look at the server: how long their answers took is
+    /// for `stats latency`.
+    pub(crate) timed: u64,
+    round_ops: usize,
+    /// What is left of a command that takes several rounds.
+    unfinished: Option<Unfinished>,
+}
+
+/// A command that was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unfinished {
+    /// The input begins with the names that are left of a get's line, which has so many bytes left.
+    Get { with_number: bool, rest_bytes: usize },
+    /// The shards from this one on have not got the `flush_all`.
+    FlushAll { noreply: bool, next: u16 },
+}
+
+impl Session {
+    pub(crate) fn new(rules: Rules) -> Session {
+        Session {
+            peer: Peer::Unknown,
+            parser: Parser::new(rules.body_bytes_max),
+            rules,
+            greetings: Greetings::default(),
+            pending: Pending::default(),
+            answers: Answers::default(),
+            counters: Counters::default(),
+            timed: 0,
+            round_ops: 0,
+            unfinished: None,
+        }
+    }
+
+    /// Goes through the commands in `input`. Returns how many bytes are done with, and why it has stopped.
+    pub(crate) fn run(&mut self, input: &[u8], backend: &mut impl Backend) -> (usize, Step) {
+        let mut done = 0;
+        self.round_ops = 0;
+        loop {
+            if let Some(unfinished) = self.unfinished {
+                let (used, step) = self.go_on(unfinished, &input[done..], backend);
+                done += used;
+                if let Some(step) = step {
+                    return (done, step);
+                }
+            }
+            if self.is_round_full() {
+                return (done, Step::RoundFull);
+            }
+            let (used, parsed) = self.parser.next(&input[done..]);
+            let ops_before = self.round_ops;
+            let step = match parsed {
+                Parse::Command(command) => {
+                    let step = self.command(command, backend);
+                    if step == Some(Step::Stalled) {
+                        // The same command again, when it can be done.
+                        return (done, Step::Stalled);
+                    }
+                    self.counters.commands += 1;
+                    self.timed += u64::from(!matches!(step, Some(Step::Control(_))));
+                    step
+                }
+                Parse::Incomplete => Some(Step::NeedInput),
+                Parse::Rejected(rejection) => {
+                    self.counters.commands += 1;
+                    self.timed += 1;
+                    rejection.into_iter().for_each(|rejection| self.text(rejection.reply()));
+                    None
+                }
+                Parse::Close(rejection) => {
+                    rejection.into_iter().for_each(|rejection| self.text(rejection.reply()));
+                    Some(Step::Close)
+                }
+            };
+            if self.round_ops == ops_before && self.unfinished.is_none() {
+                // What asks nothing of a queue takes its time too.
+                self.round_ops += 1;
+            }
+            if used > 0 && log_enabled!(log::Level::Trace) {
+                trace::command(self.peer, &input[done..done + used]);
+            }
+            done += used - self.unread_bytes();
+            if let Some(step) = step {
+                return (done, step);
+            }
+        }
+    }
+
+    /// Bytes at the end of the command that was parsed last which are still to be gone through.
+    fn unread_bytes(&self) -> usize {
+        match self.unfinished {
+            Some(Unfinished::Get { rest_bytes, .. }) => rest_bytes,
+            Some(Unfinished::FlushAll { .. }) | None => 0,
+        }
+    }
+
+    /// Goes on with a command that was begun. Returns how many bytes of the input that took, and why it has stopped, if it
+    /// has.
+    fn go_on(&mut self, command: Unfinished, input: &[u8], backend: &mut impl Backend) -> (usize, Option<Step>) {
+        match command {
+            Unfinished::Get { with_number, rest_bytes } => {
+                let mut queues = Queues::resume(&input[..rest_bytes]);
+                let step = self.get(&mut queues, with_number, backend);
+                let left = match step {
+                    None => 0,
+                    Some(_) => queues.rest_bytes(),
+                };
+                self.unfinished = (left > 0).then_some(Unfinished::Get { with_number, rest_bytes: left });
+                (rest_bytes - left, step)
+            }
+            Unfinished::FlushAll { noreply, next } => (0, self.flush_all(next, noreply, backend)),
+        }
+    }
+
+    fn command(&mut self, command: Command<'_>, backend: &mut impl Backend) -> Option<Step> {
+        match command {
+            Command::Set { queue, flags, exptime, body, noreply } => {
+                if backend.is_draining() {
+                    self.counters.sets += 1;
+                    self.outcome(Reply::Set { noreply }, b"", Outcome::NotStored);
+                    return None;
+                }
+                let greets =
+                    self.rules.zend_greeting && exptime == greeting::EXPTIME && self.greetings.is_greeting(flags, body);
+                let op = if greets { Op::Create { queue } } else { Op::Put { queue, flags, body } };
+                let step = self.submit(backend, owner_of(queue, self.rules.shards), op, Reply::Set { noreply }, b"");
+                self.counters.sets += u64::from(step.is_none());
+                if greets && step.is_none() {
+                    self.greetings.open(queue);
+                }
+                return step;
+            }
+            // Its names may take several rounds. They are gone through as a command that was begun.
+            Command::Get { queues, with_number } => {
+                self.unfinished = Some(Unfinished::Get { with_number, rest_bytes: queues.rest_bytes() });
+            }
+            Command::Delete { queue, noreply } => {
+                let to = owner_of(queue, self.rules.shards);
+                return self.submit(backend, to, Op::Delete { queue }, Reply::Delete { noreply }, b"");
+            }
+            Command::Flush { queue } => {
+                let to = owner_of(queue, self.rules.shards);
+                let step = self.submit(backend, to, Op::Flush { queue }, Reply::End, b"");
+                self.counters.flushes += u64::from(step.is_none());
+                return step;
+            }
+            Command::FlushAll { noreply } if !self.rules.flush_all => {
+                if !noreply {
+                    self.text(reply::FLUSH_ALL_NOT_ALLOWED);
+                }
+            }
+            Command::FlushAll { noreply } => {
+                self.counters.flushes += 1;
+                // The input is done with; what is left goes on as a command that was begun.
+                self.unfinished = Some(Unfinished::FlushAll { noreply, next: 0 });
+            }
+            Command::StatsOfCache => self.text(reply::END),
+            Command::Version => {
+                let mut text = Vec::new();
+                reply::version(&mut text, env!("CARGO_PKG_VERSION"));
+                self.text(&text);
+            }
+            Command::Verbosity { level, noreply } => {
+                logging::set_verbosity_by_client(level);
+                if !noreply {
+                    self.text(reply::OK);
+                }
+            }
+            Command::Stats => return Some(Step::Control(Control::Stats)),
+            Command::StatsQueue => return Some(Step::Control(Control::StatsQueue)),
+            Command::StatsCores => return Some(Step::Control(Control::StatsCores)),
+            Command::StatsLatency => return Some(Step::Control(Control::StatsLatency)),
+            Command::StatsReset => return Some(Step::Control(Control::StatsReset)),
+            Command::StatsSettings => return Some(Step::Control(Control::StatsSettings)),
+            Command::DbCheckpoint | Command::DbArchive => return Some(Step::Control(Control::Checkpoint)),
+            Command::Quit => return Some(Step::Close),
+        }
+        None
+    }
+
+    /// Takes a message from each queue, as far as the round goes. `None`: that was all.
+    fn get(&mut self, queues: &mut Queues<'_>, with_number: bool, backend: &mut impl Backend) -> Option<Step> {
+        loop {
+            let before = *queues;
+            let Some(queue) = queues.next() else { break };
+            if self.is_round_full() {
+                *queues = before;
+                return Some(Step::RoundFull);
+            }
+            if self.greetings.take(queue) {
+                let greeting = Taken { seq: 0, flags: 0, body: greeting::BODY.into() };
+                self.outcome(Reply::Value { with_number }, queue, Outcome::Message(greeting));
+            } else {
+                let to = owner_of(queue, self.rules.shards);
+                let step = self.submit(backend, to, Op::Take { queue }, Reply::Value { with_number }, queue);
+                if step.is_some() {
+                    *queues = before;
+                    return step;
+                }
+            }
+            self.counters.gets += 1;
+        }
+        self.text(reply::END);
+        None
+    }
+
+    /// Has all shards from `next` on drop their messages. `None`: that was all.
+    fn flush_all(&mut self, next: u16, noreply: bool, backend: &mut impl Backend) -> Option<Step> {
+        let last = self.rules.shards - 1;
+        for shard in next..=last {
+            let reply = if shard == last { Reply::Ok { noreply } } else { Reply::Silent };
+            let step = self.submit(backend, ShardId(shard), Op::FlushAll, reply, b"");
+            if step.is_some() {
+                self.unfinished = Some(Unfinished::FlushAll { noreply, next: shard });
+                return step;
+            }
+        }
+        self.unfinished = None;
+        None
+    }
+
+    fn is_round_full(&self) -> bool {
+        self.round_ops >= ROUND_OPS_MAX || self.has_much_to_send()
+    }
+
+    /// Has an operation done, and writes its reply now or when its turn comes. `None`: it is under way or done.
+    fn submit(
+        &mut self,
+        backend: &mut impl Backend,
+        to: ShardId,
+        op: Op<'_>,
+        reply: Reply,
+        name: &[u8],
+    ) -> Option<Step> {
+        match backend.submit(to, op) {
+            Answer::Now(outcome) => self.outcome(reply, name, outcome),
+            Answer::Later => {
+                if matches!(reply, Reply::Value { .. }) {
+                    self.round_ops += ROUND_OPS_MAX / ROUND_FOREIGN_TAKES_MAX - 1;
+                }
+                self.pending.push(Waiting::ForOutcome(reply), name);
+            }
+            Answer::Stalled => return Some(Step::Stalled),
+        }
+        self.round_ops += 1;
+        None
+    }
+
+    /// Writes the reply to an outcome that is there, now or when its turn comes.
+    fn outcome(&mut self, reply: Reply, name: &[u8], outcome: Outcome) {
+        if self.pending.is_empty() {
+            self.answers.outcome(&mut self.counters, reply, name, outcome);
+        } else {
+            self.pending.push(Waiting::WithOutcome(reply, outcome), name);
+        }
+    }
+
+    /// Writes a reply that needs no outcome, now or when its turn comes.
+    fn text(&mut self, text: &[u8]) {
+        if self.pending.is_empty() {
+            self.answers.text(text);
+        } else {
+            self.pending.push(Waiting::Text, text);
+        }
+    }
+
+    /// Takes the next outcome from another shard, and writes all replies whose turn has come.
+    ///
+    /// # Panics
+    /// When no outcome is awaited.
+    pub(crate) fn deliver(&mut self, outcome: Outcome) {
+        let Session { pending, answers, counters, .. } = self;
+        pending.deliver(outcome, |ready| match ready {
+            Ready::Outcome(reply, name, outcome) => answers.outcome(counters, reply, name, outcome),
+            Ready::Text(text) => answers.text(text),
+        });
+    }
+
+    /// Whether what comes next belongs to a command that is being skipped.
+    pub(crate) fn is_amid_body(&self) -> bool {
+        !self.parser.is_between_commands()
+    }
+
+    /// Whether so much is to be sent that it is sent before more is written.
+    pub(crate) fn has_much_to_send(&self) -> bool {
+        self.answers.out.len() >= ROUND_BYTES_MAX
+    }
+
+    /// Whether a get has been answered in part.
+    pub(crate) fn is_amid_get(&self) -> bool {
+        matches!(self.unfinished, Some(Unfinished::Get { .. }))
+    }
+
+    /// Whether all replies are in [`Answers::out`].
+    pub(crate) fn awaits_no_outcome(&self) -> bool {
+        self.pending.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! A connection: the conversation with one client on a stream, TCP or a Unix socket.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem;
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Instant;
+
+use glommio::timer::sleep;
+use log::log_enabled;
+use socket2::Socket;
+
+use crate::conversation::{Carrier, Conversation};
+use crate::net::ShardNet;
+use crate::net::connections::{Open, STOP_LOOK};
+use crate::net::patience::Patience;
+use crate::net::socket::{WatchedSocket, unsent};
+use crate::process::permits::Permit;
+use crate::session::peer::Peer;
+use crate::session::{Control, ReplySink, Step};
+
+/// A connection that waits for input keeps no buffer larger than this.
+const KEPT_BYTES: usize = 2 << 10;
+/// Reply buffers that a shard keeps for its connections, and how large each may be.
+const SPARE_REPLIES: usize = 64;
+const SPARE_REPLY_BYTES: usize = 512 << 10;
+
+/// One client on a stream.
+#[derive(Debug)]
+struct Connection {
+    net: Rc<ShardNet>,
+    socket: WatchedSocket,
+    /// The last read filled its buffer.
+    more_is_ready: bool,
+    /// The last replies had to wait until the client had read others.
+    send_waited: bool,
+    /// The number of its seat.
+    seat: usize,
+    /// Whether it is closed when it is idle for long.
+    is_timed: bool,
+    _open: Open,
+    _permit: Permit,
+}
+
+/// Serves a client until it goes, on a task of its own.
+pub(super) fn serve(socket: Socket, permit: Permit, net: &Rc<ShardNet>) {
+    let socket = match WatchedSocket::new(socket, &net.poller) {
+        Ok(socket) => socket,
+        Err(error) => {
+            log::warn!("a connection cannot be served: {error}");
+            return;
+        }
+    };
+    net.context.handle.note_connection_opened();
+    let connection = Connection {
+        net: Rc::clone(net),
+        seat: net.connections.seat(socket.as_raw_fd()),
+        socket,
+        more_is_ready: false,
+        send_waited: false,
+        is_timed: net.context.settings.idle_timeout.is_some(),
+        _open: net.connections.open(),
+        _permit: permit,
+    };
+    net.tasks.spawn(connection.run(Conversation::new(&net.context, Instant::now())));
+}
+
+impl Connection {
+    async fn run(mut self, mut conversation: Conversation) {
+        match conversation.drive(&mut self).await {
+            Ok(()) if self.net.connections.stops().is_some() => self.wait_for_delivery().await,
+            Ok(()) => {}
+            Err(error) => log::debug!("{}: the connection ended: {error}", conversation.session.peer),
+        }
+        // What is on its way to the client still arrives.
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Waits until the client has its replies, or reads no more. The kernel takes those back that are on their way when a
+    /// socket is closed whose input was not read, or comes later.
+    async fn wait_for_delivery(&mut self) {
+        let mut patience = Patience::new(Instant::now(), self.net.context.settings.stop_timeout);
+        while !self.socket.is_delivered() {
+            let unsent = [(self.seat, unsent(self.socket.as_raw_fd()))];
+            if !patience.lasts(Instant::now(), 1, unsent.into_iter()) {
+                break;
+            }
+            sleep(STOP_LOOK).await;
+        }
+        self.socket.discard_input(&mut self.net.read_buffer.borrow_mut());
+    }
+
+    /// Looks up the client's address for the log. Once the client has gone the kernel does not have it any more.
+    fn note_peer(&self, peer: &mut Peer) {
+        if matches!(peer, Peer::Unknown) {
+            *peer = Peer::of(&self.socket);
+        }
+    }
+
+    /// A client that is idle costs no buffers.
+    fn release_buffers(&self, conversation: &mut Conversation) {
+        conversation.shrink(KEPT_BYTES);
+        let out = mem::take(&mut conversation.session.answers.out);
+        assert!(out.is_empty(), "its replies are sent");
+        let mut spare = self.net.spare_replies.borrow_mut();
+        if out.capacity() > 0 && out.capacity() <= SPARE_REPLY_BYTES && spare.len() < SPARE_REPLIES {
+            spare.push(out);
+        }
+    }
+}
+
+impl Carrier for Connection {
+    /// Reads once. `None`: the client has gone, or the server stops.
+    async fn read(&mut self, conversation: &mut Conversation) -> io::Result<Option<Step>> {
+        self.release_buffers(conversation);
+        if self.is_timed {
+            self.net.connections.note_idle(self.seat);
+        }
+        if mem::take(&mut self.more_is_ready) {
+            // A socket with data ready never makes its task wait.
+            conversation.others_first().await;
+            self.net.poller.look_again();
+        }
+        poll_fn(|context| {
+            if self.is_to_leave(conversation) {
+                return Poll::Ready(Ok(None));
+            }
+            let mut buffer = self.net.read_buffer.borrow_mut();
+            let n = match self.socket.poll_read(context, &mut buffer)? {
+                Poll::Ready(0) => return Poll::Ready(Ok(None)),
+                Poll::Ready(n) => n,
+                // A server that stops serves what has arrived, and waits for nothing more.
+                Poll::Pending if self.net.connections.stops().is_some() => return Poll::Ready(Ok(None)),
+                Poll::Pending => return Poll::Pending,
+            };
+            self.more_is_ready = n == buffer.len();
+            if self.is_timed {
+                self.net.connections.note_busy(self.seat);
+            }
+            if log_enabled!(log::Level::Debug) {
+                self.note_peer(&mut conversation.session.peer);
+            }
+            conversation.session.answers.out = self.net.spare_replies.borrow_mut().pop().unwrap_or_default();
+            Poll::Ready(Ok(Some(conversation.step(&buffer[..n], self.net.poller.looked_at()))))
+        })
+        .await
+    }
+
+    fn refusal(&self, _: Control) -> Option<&'static [u8]> {
+        None
+    }
+
+    /// Whether the server stops, and the client does not keep up: what it has asked for and was not done stays undone, so
+    /// that no message is taken for which the client would have to be waited for. A get that was answered in part goes on.
+    fn is_to_leave(&self, conversation: &Conversation) -> bool {
+        let stops = self.net.connections.stops();
+        stops.is_some_and(|left| self.send_waited || left.is_zero()) && !conversation.session.is_amid_get()
+    }
+
+    async fn close(&mut self, conversation: &mut Conversation) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)?;
+        self.release_buffers(conversation);
+        self.wait_for_delivery().await;
+        Ok(())
+    }
+}
+
+impl ReplySink for Connection {
+    async fn send(&mut self, replies: &[u8], sent: &mut u64) -> io::Result<()> {
+        self.send_waited = false;
+        let mut left = replies;
+        while !left.is_empty() {
+            let n = poll_fn(|context| {
+                let written = self.socket.poll_write(context, left);
+                if written.is_pending() {
+                    // From here on the server waits for the client.
+                    self.send_waited = true;
+                    if self.is_timed {
+                        self.net.connections.note_idle(self.seat);
+                    }
+                }
+                written
+            })
+            .await?;
+            left = &left[n..];
+            *sent += n as u64;
+        }
+        if self.send_waited && self.is_timed {
+            self.net.connections.note_busy(self.seat);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.net.connections.leave(self.seat);
+        self.net.context.handle.note_connection_closed();
+    }
+}

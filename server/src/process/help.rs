@@ -1,0 +1,92 @@
+//! What `--help` prints: every option once, in groups.
+
+use std::fmt::Write;
+
+use crate::process::getopt::Known;
+
+/// The groups, each with the long names of its options in the order in which they are shown.
+const GROUPS: [(&str, &[&str]); 6] = [
+    (
+        "Who gets in",
+        &["--port", "--udp-port", "--unix-socket", "--unix-mask", "--listen", "--connections", "--idle-timeout"],
+    ),
+    (
+        "Messages",
+        &[
+            "--home",
+            "--body-bytes",
+            "--memory",
+            "--no-sync",
+            "--commit-kilobytes",
+            "--commit",
+            "--checkpoint-seconds",
+            "--remove-logs",
+            "--segment-bytes",
+            "--no-flush-all",
+            "--no-zend-greeting",
+        ],
+    ),
+    ("Process", &["--daemon", "--threads", "--user", "--pid-file", "--stop-timeout", "--core-files"]),
+    ("Data directory", &["--check", "--repair", "--import", "--import-queue"]),
+    ("Log and help", &["--verbose", "--statistics-seconds", "--log-file", "--license", "--help", "--version"]),
+    (
+        "Of memcacheQ's Berkeley DB, without effect here",
+        &["--page-size", "--trickle-seconds", "--trickle-percent", "--deadlock-milliseconds", "--extent-pages"],
+    ),
+];
+
+/// The whole text. `about`: what the program is, in a line.
+pub(crate) fn text(about: &str, known: &[Known]) -> String {
+    let mut text = format!("{about}\n\nUsage: rushq [options]\n");
+    for (heading, names) in GROUPS {
+        let options: Vec<(String, &str)> =
+            known_in_order(names, known).map(|option| (forms(option), option.description)).collect();
+        let width = options.iter().map(|(forms, _)| forms.len()).max().unwrap_or(0);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "\n{heading}:");
+        for (forms, description) in options {
+            // argh has them begin with a small letter.
+            let (first, rest) = description.split_at(1);
+            let _ = writeln!(text, "  {forms:width$}  {}{rest}", first.to_uppercase());
+        }
+    }
+    text
+}
+
+fn known_in_order<'a>(names: &'a [&str], known: &'a [Known]) -> impl Iterator<Item = &'a Known> {
+    names.iter().filter_map(|name| known.iter().find(|option| option.long == *name))
+}
+
+/// An option as it is written: its letter, its long name, and the word for its value.
+fn forms(option: &Known) -> String {
+    let letter = option.letter.map_or_else(|| "    ".to_string(), |letter| format!("-{letter}, "));
+    let value = option.value.map_or_else(String::new, |value| format!(" <{value}>"));
+    // What takes no value and counts each time.
+    let again = if option.value.is_none() && option.repeats { "..." } else { "" };
+    format!("{letter}{}{value}{again}", option.long)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::process::options::known;
+
+    #[test]
+    fn every_option_is_in_one_group() {
+        let known = known();
+        let shown: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let distinct: BTreeSet<&str> = shown.iter().copied().collect();
+        assert_eq!(distinct.len(), shown.len(), "none is shown twice");
+        let all: BTreeSet<&str> = known.iter().filter(|option| !option.hidden).map(|option| option.long).collect();
+        assert_eq!(distinct, all);
+        let text = text("", &known);
+        for option in known {
+            let lines = text
+                .lines()
+                .filter(|line| line.split_whitespace().any(|word| word.trim_end_matches("...") == option.long));
+            assert_eq!(lines.count() > 0, !option.hidden, "{}", option.long);
+        }
+    }
+}

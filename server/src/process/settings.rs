@@ -1,0 +1,329 @@
+//! The server's settings: what the options come to, checked, and the same for all shards.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use shards::pump::PumpOptions;
+use shards::{CommitMode, Durability};
+
+use crate::process::addresses::{Endpoint, endpoints};
+use crate::process::logging;
+use crate::process::machine;
+use crate::process::options::Arguments;
+use crate::process::paths::{absolute, refuse_own_name};
+use crate::process::privileges::Identity;
+
+const PORT: u16 = 22201;
+/// Segments of the log, unless a larger body needs larger ones.
+const SEGMENT_BYTES: usize = 64 << 20;
+/// Offsets in a segment are 32 bits wide.
+const SEGMENT_BYTES_MAX: usize = 1 << 31;
+/// Shards beyond this would make every listing and every checkpoint longer, and nothing faster.
+const SHARDS_MAX: u16 = 256;
+/// A stop that may take longer than a day is a mistake.
+const STOP_SECONDS_MAX: u64 = 24 * 60 * 60;
+
+/// A Unix socket that is to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct UnixSocket {
+    pub(crate) path: PathBuf,
+    /// Its access mode.
+    pub(crate) mask: u32,
+}
+
+/// The server's settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) tcp: Vec<Endpoint>,
+    pub(crate) udp: Vec<Endpoint>,
+    pub(crate) unix: Option<UnixSocket>,
+    pub(crate) directory: PathBuf,
+    pub(crate) shards: u16,
+    /// The cores that this process may run on.
+    pub(crate) cores: Vec<usize>,
+    pub(crate) connections_max: usize,
+    pub(crate) idle_timeout: Option<Duration>,
+    /// The longest that a stop waits for clients.
+    pub(crate) stop_timeout: Duration,
+    pub(crate) flush_all: bool,
+    pub(crate) zend_greeting: bool,
+    pub(crate) daemon: bool,
+    pub(crate) core_files: bool,
+    /// The user that the process becomes; `None`: it stays its own.
+    pub(crate) identity: Option<Identity>,
+    pub(crate) pid_file: Option<PathBuf>,
+    /// `None`: the log goes to standard error.
+    pub(crate) log_file: Option<PathBuf>,
+    /// Whether to set damaged parts of the log aside and start with the rest.
+    pub(crate) repair: bool,
+    pub(crate) statistics_interval: Option<Duration>,
+    /// Bytes of bodies in memory, for the whole process.
+    pub(crate) memory_bytes: usize,
+    pub(crate) pump: PumpOptions,
+    /// For each shard.
+    pub(crate) storage: shards::StoreOptions,
+}
+
+impl Settings {
+    /// Checks the options against each other and the machine.
+    ///
+    /// # Errors
+    /// When an option is impossible by itself, beside another one, or on this machine. The line names it and the remedy.
+    pub(crate) fn new(options: &Arguments) -> Result<Settings, String> {
+        let cores = machine::allowed_cores()?;
+        let shards =
+            options.threads.unwrap_or_else(|| u16::try_from(cores.len()).unwrap_or(SHARDS_MAX).min(SHARDS_MAX));
+        if !(1..=SHARDS_MAX).contains(&shards) {
+            return Err(format!("-t {shards} is not possible; it is 1 to {SHARDS_MAX}"));
+        }
+        if options.connections == 0 {
+            return Err("-c 0 would serve no client; it is 1 or more".to_string());
+        }
+        let memory_bytes = sizes(options, machine::memory_bytes()?)?;
+        // memcacheQ's rule: a Unix socket alone means no network, unless a port is asked for.
+        let port = options.port.or_else(|| options.unix_socket.is_none().then_some(PORT));
+        let listen = options.addresses();
+        let tcp = endpoints(&listen, port)?;
+        let udp = match options.udp_port {
+            0 => Vec::new(),
+            port => endpoints(&listen, Some(port))?,
+        };
+        let directory = absolute(&options.home, "-H")?;
+        let unix = match &options.unix_socket {
+            Some(path) => Some(UnixSocket { path: beside_own_names(path, "-s", &directory)?, mask: options.unix_mask }),
+            None => None,
+        };
+        let file =
+            |path: Option<&Path>, option| path.map(|path| beside_own_names(path, option, &directory)).transpose();
+        let pid_file = file(options.pid_file.as_deref(), "-P")?;
+        let log_file = file(options.log_file.as_deref(), "--log-file")?;
+        if let Some(path) = log_file.as_ref().filter(|path| pid_file.as_ref() == Some(*path)) {
+            return Err(format!("-P and --log-file are both {}; name another file by one of them", path.display()));
+        }
+        let seconds = |seconds: u32| (seconds > 0).then(|| Duration::from_secs(seconds.into()));
+        Ok(Settings {
+            tcp,
+            udp,
+            unix,
+            directory,
+            shards,
+            cores,
+            connections_max: options.connections,
+            idle_timeout: seconds(options.idle_timeout),
+            stop_timeout: stop_timeout(options.stop_timeout)?,
+            flush_all: !options.no_flush_all,
+            zend_greeting: !options.no_zend_greeting,
+            daemon: options.daemon,
+            core_files: options.core_files,
+            identity: options.user.as_deref().map(Identity::of).transpose()?.flatten(),
+            pid_file,
+            log_file,
+            repair: options.repair,
+            statistics_interval: seconds(options.statistics_seconds),
+            memory_bytes,
+            pump: PumpOptions { commit: options.commit, checkpoint_interval: seconds(options.checkpoint_seconds) },
+            storage: shards::StoreOptions {
+                durability: if options.no_sync { Durability::Written } else { Durability::Synced },
+                segment_bytes: segment_bytes(options)?,
+                memory_bytes: memory_bytes / usize::from(shards),
+                body_bytes_max: options.body_bytes,
+                commit_bytes_max: options.commit_kilobytes << 10,
+            },
+        })
+    }
+
+    /// Every option's long name and value that is in force, for `stats settings`.
+    pub(crate) fn list(&self) -> Vec<(&'static str, String)> {
+        let on = |on: bool| if on { "on" } else { "off" }.to_string();
+        let seconds = |interval: Option<Duration>| interval.map_or(0, |interval| interval.as_secs()).to_string();
+        let path = |path: Option<&PathBuf>| path.map_or_else(|| "none".to_string(), |path| path.display().to_string());
+        let port = |endpoints: &[Endpoint]| endpoints.first().map_or(0, |endpoint| endpoint.address.port()).to_string();
+        let mask = self.unix.as_ref().map_or_else(|| "none".to_string(), |unix| format!("{:04o}", unix.mask));
+        let commit = match self.pump.commit {
+            CommitMode::Auto => "auto",
+            CommitMode::Inline => "inline",
+            CommitMode::Thread => "thread",
+        };
+        vec![
+            ("port", port(&self.tcp)),
+            ("udp_port", port(&self.udp)),
+            ("unix_socket", path(self.unix.as_ref().map(|unix| &unix.path))),
+            ("unix_mask", mask),
+            ("listen", listen_words(if self.tcp.is_empty() { &self.udp } else { &self.tcp })),
+            ("connections", self.connections_max.to_string()),
+            ("idle_timeout", seconds(self.idle_timeout)),
+            ("stop_timeout", self.stop_timeout.as_secs().to_string()),
+            ("home", self.directory.display().to_string()),
+            ("body_bytes", self.storage.body_bytes_max.to_string()),
+            ("memory", (self.memory_bytes >> 20).to_string()),
+            ("no_sync", on(self.storage.durability == Durability::Written)),
+            ("commit_kilobytes", (self.storage.commit_bytes_max >> 10).to_string()),
+            ("commit", commit.to_string()),
+            ("checkpoint_seconds", seconds(self.pump.checkpoint_interval)),
+            ("remove_logs", on(true)),
+            ("segment_bytes", self.storage.segment_bytes.to_string()),
+            ("no_flush_all", on(!self.flush_all)),
+            ("no_zend_greeting", on(!self.zend_greeting)),
+            ("daemon", on(self.daemon)),
+            ("threads", self.shards.to_string()),
+            ("user", self.identity.as_ref().map_or("none", Identity::name).to_string()),
+            ("pid_file", path(self.pid_file.as_ref())),
+            ("core_files", on(self.core_files)),
+            ("repair", on(self.repair)),
+            ("verbose", logging::verbosity().to_string()),
+            ("statistics_seconds", seconds(self.statistics_interval)),
+            ("log_file", path(self.log_file.as_ref())),
+        ]
+    }
+}
+
+/// Addresses with commas between them, with their ports where these differ.
+fn listen_words(endpoints: &[Endpoint]) -> String {
+    let addresses = || endpoints.iter().map(|endpoint| endpoint.address);
+    let mut ports = addresses().map(|address| address.port());
+    let first = ports.next();
+    let words: Vec<String> = match ports.all(|port| Some(port) == first) {
+        true => addresses().map(|address| address.ip().to_string()).collect(),
+        false => addresses().map(|address| address.to_string()).collect(),
+    };
+    if words.is_empty() { "none".to_string() } else { words.join(",") }
+}
+
+fn stop_timeout(seconds: u64) -> Result<Duration, String> {
+    if !(1..=STOP_SECONDS_MAX).contains(&seconds) {
+        return Err(format!("--stop-timeout {seconds} is not possible; it is 1 to {STOP_SECONDS_MAX} seconds"));
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+/// The path of a file that does not take the place of one of rushq's own.
+fn beside_own_names(path: &Path, option: &str, data: &Path) -> Result<PathBuf, String> {
+    let path = absolute(path, option)?;
+    refuse_own_name(&path, option, data)?;
+    Ok(path)
+}
+
+/// Checks the sizes that must fit in the machine's memory. Returns that of `-m` in bytes.
+fn sizes(options: &Arguments, machine_bytes: u64) -> Result<usize, String> {
+    let (memory, commit) = (options.memory as u64, options.commit_kilobytes as u64);
+    let (machine_megabytes, machine_kilobytes) = (machine_bytes >> 20, machine_bytes >> 10);
+    if memory > machine_megabytes {
+        let as_bytes = memory >> 20;
+        let remedy = match (1..=machine_megabytes).contains(&as_bytes) {
+            true => format!("-m counts megabytes: for {memory} bytes it is -m {as_bytes}"),
+            false => "-m counts megabytes".to_string(),
+        };
+        return Err(format!("-m {memory} is more than this machine's memory, {machine_megabytes} megabytes; {remedy}"));
+    }
+    if commit == 0 {
+        return Err("-L 0 would commit nothing; it is 1 or more".to_string());
+    }
+    if commit > machine_kilobytes {
+        return Err(format!("-L {commit} is more than this machine's memory, {machine_kilobytes} kilobytes"));
+    }
+    Ok(options.memory << 20)
+}
+
+fn segment_bytes(options: &Arguments) -> Result<u32, String> {
+    let body = options.body_bytes;
+    let most = shards::StoreOptions::body_bytes_max_in(SEGMENT_BYTES_MAX as u32);
+    if !(1..=most).contains(&body) {
+        return Err(format!("-B {body} is not possible; it is 1 to {most}"));
+    }
+    let least = shards::StoreOptions::segment_bytes_min(body);
+    let bytes = options.segment_bytes.unwrap_or(SEGMENT_BYTES.max(least));
+    if bytes > SEGMENT_BYTES_MAX {
+        return Err(format!("--segment-bytes {bytes} is not possible; it is {SEGMENT_BYTES_MAX} at most"));
+    }
+    if bytes < least {
+        return Err(format!("--segment-bytes {bytes} is too small for -B {body}; it takes {least} or more"));
+    }
+    Ok(bytes as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::options::tests::parse;
+
+    fn settings(line: &str) -> Settings {
+        Settings::new(&parse(line)).expect("good")
+    }
+
+    fn addresses(endpoints: &[Endpoint]) -> Vec<String> {
+        endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect()
+    }
+
+    #[test]
+    fn defaults_are_safe_and_local() {
+        let settings = settings("");
+        assert_eq!(addresses(&settings.tcp), ["127.0.0.1:22201"]);
+        assert!(settings.udp.is_empty() && settings.unix.is_none());
+        assert_eq!(settings.storage.durability, Durability::Synced);
+        assert_eq!(usize::from(settings.shards), settings.cores.len().min(usize::from(SHARDS_MAX)));
+    }
+
+    #[test]
+    fn memory_is_for_the_whole_process() {
+        assert_eq!(settings("-m 64 -t 4").storage.memory_bytes, 16 << 20);
+    }
+
+    #[test]
+    fn a_unix_socket_alone_means_no_network() {
+        assert!(settings("-s /tmp/s").tcp.is_empty());
+        assert_eq!(addresses(&settings("-s /tmp/s -p 1").tcp), ["127.0.0.1:1"]);
+        assert_eq!(addresses(&settings("-s /tmp/s -l 127.0.0.1,127.0.0.2:3").tcp), ["127.0.0.2:3"]);
+        assert_eq!(addresses(&settings("-U 2").udp), ["127.0.0.1:2"]);
+    }
+
+    #[test]
+    fn paths_outlive_a_change_of_directory() {
+        let settings = settings("-H data -P pid -s socket");
+        let unix = settings.unix.expect("asked for");
+        assert!(settings.directory.is_absolute() && settings.pid_file.expect("asked for").is_absolute());
+        assert!(unix.path.is_absolute());
+    }
+
+    #[test]
+    fn what_cannot_be_says_so() {
+        let lines = [
+            ("-t 0", "-t"),
+            ("-c 0", "-c"),
+            ("-L 0", "-L"),
+            ("-L 18446744073709551615", "-L"),
+            ("-B 0", "-B"),
+            ("-B 18446744073709551615", "-B"),
+            ("--segment-bytes 18446744073709551615", "--segment-bytes"),
+            ("-P data/layout -H data", "-P"),
+            ("-s data/lock -H data", "-s"),
+            ("-P file --log-file ./file", "--log-file"),
+            ("--log-file data/data-1/log -H data", "--log-file"),
+            ("--stop-timeout 0", "--stop-timeout"),
+            ("--stop-timeout 99999999999999", "--stop-timeout"),
+            ("--segment-bytes 1000", "-B"),
+            ("-B 4000000000", "-B"),
+            ("-l no-such-host.invalid", "-l"),
+            ("-u no-such-user-here", "-u"),
+        ];
+        for (line, named) in lines {
+            let error = Settings::new(&parse(line)).expect_err(line);
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn memory_that_the_machine_cannot_have_is_refused() {
+        let sizes = |line: &str| sizes(&parse(line), 24_000 << 20);
+        assert_eq!(sizes("-m 24000"), Ok(24_000 << 20));
+        let error = sizes("-m 24001").expect_err("too much");
+        assert!(error.contains("24000 megabytes") && error.ends_with("-m counts megabytes"), "{error}");
+        let error = sizes("-m 1073741824").expect_err("bytes");
+        assert!(error.ends_with("for 1073741824 bytes it is -m 1024"), "{error}");
+        sizes("-m 18446744073709551615").expect_err("too much, and no number wraps around");
+    }
+
+    #[test]
+    fn a_large_body_makes_segments_larger() {
+        assert!(settings("-B 100000000").storage.segment_bytes >= 200_000_000);
+    }
+}

@@ -1,0 +1,4 @@
+//! What `rushq` does besides serving: `--check` and `--import`.
+
+pub(crate) mod check;
+pub(crate) mod import;
