@@ -26,6 +26,9 @@ const FAST: Duration = Duration::from_micros(250);
 /// One commit that takes so long is enough: the disk has become slow.
 const STALL: Duration = Duration::from_millis(5);
 
+const _: () = assert!(FAST.as_nanos() < SLOW.as_nanos() && SLOW.as_nanos() < STALL.as_nanos());
+const _: () = assert!(WINDOW % 2 == 1, "so there is one in the middle");
+
 /// Chooses by the last commits.
 #[derive(Debug)]
 pub struct CommitPolicy {
@@ -38,7 +41,7 @@ pub struct CommitPolicy {
 }
 
 impl CommitPolicy {
-    /// Begins with commits on another thread, unless the mode says otherwise.
+    /// Begins with commits on another thread, unless the mode is [`CommitMode::Inline`].
     #[must_use]
     pub fn new(mode: CommitMode) -> CommitPolicy {
         // None was made so far, so none counts as quick.

@@ -41,6 +41,7 @@ pub enum Stage {
 
 /// How many stages there are.
 const STAGES: usize = 6;
+const _: () = assert!(Stage::Turn as usize + 1 == STAGES, "the last stage");
 
 /// How long each stage took, as histograms of 120 KiB together, however much is recorded.
 #[derive(Debug, Clone, PartialEq)]

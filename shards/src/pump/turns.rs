@@ -18,8 +18,9 @@ use super::event::{Event, Growing};
 const TURN: Duration = Duration::from_micros(50);
 /// The shortest sleep that ends with the reactor's next look.
 const SHORTEST_SLEEP: Duration = Duration::from_micros(1);
+const _: () = assert!(SHORTEST_SLEEP.as_nanos() < TURN.as_nanos());
 
-/// Knows when a shard's turn began, and which tasks wait for the next one.
+/// When a shard's turn began, and the tasks that wait for the next one.
 #[derive(Debug)]
 pub(super) struct Turns {
     began: Cell<Instant>,
