@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// By their folders.
-const CRATES: [&str; 6] = ["bench", "protocol", "server", "shards", "storage", "storage/testing"];
+pub(crate) const CRATES: [&str; 6] = ["bench", "protocol", "server", "shards", "storage", "storage/testing"];
 /// By the names that manifests have for them.
-const PACKAGES: [&str; 7] = ["rushq", "rushq-bench", "protocol", "server", "shards", "storage", "storage-testing"];
+pub(crate) const PACKAGES: [&str; 7] =
+    ["rushq", "rushq-bench", "protocol", "server", "shards", "storage", "storage-testing"];
 const TOP_LEVEL: [&str; 10] =
     ["Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "bench", "protocol", "scripts", "server", "shards", "storage"];
 
@@ -18,10 +19,10 @@ fn root() -> PathBuf {
 
 /// What a crate itself is made of; tests may need more.
 const OF_THE_CRATE: [&str; 2] = ["dependencies", "build-dependencies"];
-const OF_ITS_TESTS_TOO: [&str; 3] = ["dependencies", "build-dependencies", "dev-dependencies"];
+pub(crate) const OF_ITS_TESTS_TOO: [&str; 3] = ["dependencies", "build-dependencies", "dev-dependencies"];
 
 /// The names in these tables of a manifest, those for one platform too.
-fn dependencies(manifest: &str, tables: &[&str]) -> BTreeSet<String> {
+pub(crate) fn dependencies(manifest: &str, tables: &[&str]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut in_dependencies = false;
     for line in manifest.lines().map(|line| line.split('#').next().unwrap().trim()) {
@@ -40,7 +41,7 @@ fn dependencies(manifest: &str, tables: &[&str]) -> BTreeSet<String> {
     found
 }
 
-fn manifest_of(name: &str) -> String {
+pub(crate) fn manifest_of(name: &str) -> String {
     fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap()
 }
 
