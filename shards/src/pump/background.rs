@@ -114,7 +114,7 @@ async fn sync(pump: &Pump) {
     pump.with_engine(|engine| engine.finish_sync(&sync));
 }
 
-/// Commits and syncs everything, then writes a checkpoint; unless the disk is slow at that, since the log says the same.
+/// Commits and syncs everything, then writes a checkpoint; unless the disk is slow at that: the log holds the same.
 pub(super) async fn finish(pump: &Pump) {
     settle(pump).await;
     let checkpoint = pump.with_engine(Engine::request_checkpoint);
