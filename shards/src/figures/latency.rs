@@ -37,13 +37,16 @@ pub enum Stage {
     /// shard's own thread among them. A client's command is seen after that time at the latest. Turns in which nothing was
     /// done do not count.
     Turn,
+    /// Of each read of the log that a get waits for since only the disk has the body: from the moment another thread has it to its
+    /// return to the shard, which goes on meanwhile.
+    Read,
 }
 
 /// How many stages there are.
-const STAGES: usize = 6;
-const _: () = assert!(Stage::Turn as usize + 1 == STAGES, "the last stage");
+const STAGES: usize = 7;
+const _: () = assert!(Stage::Read as usize + 1 == STAGES, "the last stage");
 
-/// How long each stage took, as histograms of 120 KiB together, however much is recorded.
+/// How long each stage took, as histograms of 140 KiB together, however much is recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageTimes([Histogram<u64>; STAGES]);
 
@@ -231,6 +234,11 @@ impl Latency {
         self.times.record(Stage::Turn, took, 1);
     }
 
+    /// Notes how long a read on another thread took.
+    pub(crate) fn note_read_of_log(&mut self, took: Duration) {
+        self.times.record(Stage::Read, took, 1);
+    }
+
     /// Notes how long a commit took.
     pub(crate) fn note_commit(&mut self, took: CommitTimes) {
         self.times.record(Stage::Write, took.write, 1);
@@ -245,7 +253,7 @@ mod tests {
     use super::*;
 
     const ALL: [Stage; STAGES] =
-        [Stage::ParseToReply, Stage::Queue, Stage::CommitWait, Stage::Write, Stage::Fsync, Stage::Turn];
+        [Stage::ParseToReply, Stage::Queue, Stage::CommitWait, Stage::Write, Stage::Fsync, Stage::Turn, Stage::Read];
 
     fn us(us: u64) -> Duration {
         Duration::from_micros(us)
