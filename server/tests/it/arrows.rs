@@ -13,7 +13,7 @@ pub(crate) const PACKAGES: [&str; 7] =
 const TOP_LEVEL: [&str; 10] =
     ["Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "bench", "protocol", "scripts", "server", "shards", "storage"];
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
@@ -52,7 +52,7 @@ fn ours(name: &str, tables: &[&str]) -> Vec<String> {
 }
 
 /// The sources of a crate, as paths from the root.
-fn sources(name: &str) -> Vec<PathBuf> {
+pub(crate) fn sources(name: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut left = vec![root().join(name).join("src")];
     while let Some(directory) = left.pop() {

@@ -25,7 +25,7 @@ const THINGS: [&str; 10] = [
     "when a reply may go",
     "the frame's layout",
     "the fsync",
-    "what leaves memory, and comes back",
+    "what leaves memory",
     "what a start reads",
     "an option",
     "a figure of `stats`",

@@ -74,7 +74,7 @@ impl Store {
     /// Whether there is a queue of this name.
     #[must_use]
     pub fn has_queue(&self, name: &[u8]) -> bool {
-        self.queues.find(name).is_some()
+        self.live.queues.find(name).is_some()
     }
 
     /// Settles everything, and writes a checkpoint.
