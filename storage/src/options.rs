@@ -1,9 +1,5 @@
 //! How a store is set up.
 
-use crate::log::entry::{RECORD_BYTES_MAX, SETTINGS_BYTES_MAX, told_bytes};
-use crate::log::frame::FRAME_HEADER_BYTES;
-use crate::log::segment::SEGMENT_HEADER_BYTES;
-
 /// When a change counts as safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
@@ -42,9 +38,3 @@ impl StoreOptions {
         (segment_bytes as usize / 2).saturating_sub(1024)
     }
 }
-
-// The smallest segment of all takes any entry that is no put.
-const _: () = {
-    let entry_bytes_max = StoreOptions::segment_bytes_min(0) - SEGMENT_HEADER_BYTES - FRAME_HEADER_BYTES;
-    assert!(RECORD_BYTES_MAX <= entry_bytes_max && told_bytes(SETTINGS_BYTES_MAX) <= entry_bytes_max);
-};

@@ -6,22 +6,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// By their folders.
-const CRATES: [&str; 6] = ["bench", "protocol", "server", "shards", "storage", "storage/testing"];
+pub(crate) const CRATES: [&str; 6] = ["bench", "protocol", "server", "shards", "storage", "storage/testing"];
 /// By the names that manifests have for them.
-const PACKAGES: [&str; 7] = ["rushq", "rushq-bench", "protocol", "server", "shards", "storage", "storage-testing"];
+pub(crate) const PACKAGES: [&str; 7] =
+    ["rushq", "rushq-bench", "protocol", "server", "shards", "storage", "storage-testing"];
 const TOP_LEVEL: [&str; 10] =
     ["Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "bench", "protocol", "scripts", "server", "shards", "storage"];
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
 /// What a crate itself is made of; tests may need more.
 const OF_THE_CRATE: [&str; 2] = ["dependencies", "build-dependencies"];
-const OF_ITS_TESTS_TOO: [&str; 3] = ["dependencies", "build-dependencies", "dev-dependencies"];
+pub(crate) const OF_ITS_TESTS_TOO: [&str; 3] = ["dependencies", "build-dependencies", "dev-dependencies"];
 
 /// The names in these tables of a manifest, those for one platform too.
-fn dependencies(manifest: &str, tables: &[&str]) -> BTreeSet<String> {
+pub(crate) fn dependencies(manifest: &str, tables: &[&str]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut in_dependencies = false;
     for line in manifest.lines().map(|line| line.split('#').next().unwrap().trim()) {
@@ -40,7 +41,7 @@ fn dependencies(manifest: &str, tables: &[&str]) -> BTreeSet<String> {
     found
 }
 
-fn manifest_of(name: &str) -> String {
+pub(crate) fn manifest_of(name: &str) -> String {
     fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap()
 }
 
@@ -51,7 +52,7 @@ fn ours(name: &str, tables: &[&str]) -> Vec<String> {
 }
 
 /// The sources of a crate, as paths from the root.
-fn sources(name: &str) -> Vec<PathBuf> {
+pub(crate) fn sources(name: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut left = vec![root().join(name).join("src")];
     while let Some(directory) = left.pop() {

@@ -1,7 +1,10 @@
 //! That the documents are true, as far as a test can tell: files and functions that they name, links, and numbers.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::arrows::{CRATES, OF_ITS_TESTS_TOO, PACKAGES, dependencies, manifest_of};
 
 const CONTRIBUTING: &str = ".github/CONTRIBUTING.md";
 const DOCUMENTS: [&str; 8] = [
@@ -22,7 +25,7 @@ const THINGS: [&str; 10] = [
     "when a reply may go",
     "the frame's layout",
     "the fsync",
-    "what leaves memory, and comes back",
+    "what leaves memory",
     "what a start reads",
     "an option",
     "a figure of `stats`",
@@ -119,6 +122,19 @@ fn sources_that_are_named_are_there() {
     for path in named {
         assert!(root().join(path).is_file(), "{CONTRIBUTING} names {path}");
     }
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let text = read(CONTRIBUTING);
+    let rows = rows(section(&text, "## Dependencies"));
+    let explained: BTreeSet<&str> = rows.iter().flat_map(|row| row[0].split(", ")).collect();
+    let manifests = CRATES.map(manifest_of);
+    let all: BTreeSet<String> = manifests.iter().flat_map(|text| dependencies(text, &OF_ITS_TESTS_TOO)).collect();
+    let mut used: BTreeSet<&str> = all.iter().map(String::as_str).filter(|name| !PACKAGES.contains(name)).collect();
+    // In the crates of the fuzz targets, which are no part of the workspace.
+    used.insert("libfuzzer-sys");
+    assert_eq!(explained, used, "{CONTRIBUTING}, on the left, explains other dependencies than there are");
 }
 
 /// How a heading is named in a link.

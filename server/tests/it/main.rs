@@ -19,6 +19,7 @@ mod data_directory;
 mod disk_full;
 mod documents;
 mod draining;
+mod folders;
 mod hostile;
 mod import;
 mod injection;

@@ -37,13 +37,16 @@ pub enum Stage {
     /// shard's own thread among them. A client's command is seen after that time at the latest. Turns in which nothing was
     /// done do not count.
     Turn,
+    /// Of each read of the log that a get waits for since only the disk has the body: from the moment another thread has it to its
+    /// return to the shard, which goes on meanwhile.
+    Read,
 }
 
 /// How many stages there are.
-const STAGES: usize = 6;
-const _: () = assert!(Stage::Turn as usize + 1 == STAGES, "the last stage");
+const STAGES: usize = 7;
+const _: () = assert!(Stage::Read as usize + 1 == STAGES, "the last stage");
 
-/// How long each stage took, as histograms of 120 KiB together, however much is recorded.
+/// How long each stage took, as histograms of 140 KiB together, however much is recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageTimes([Histogram<u64>; STAGES]);
 
@@ -231,6 +234,11 @@ impl Latency {
         self.times.record(Stage::Turn, took, 1);
     }
 
+    /// Notes how long a read on another thread took.
+    pub(crate) fn note_read_of_log(&mut self, took: Duration) {
+        self.times.record(Stage::Read, took, 1);
+    }
+
     /// Notes how long a commit took.
     pub(crate) fn note_commit(&mut self, took: CommitTimes) {
         self.times.record(Stage::Write, took.write, 1);
@@ -245,7 +253,7 @@ mod tests {
     use super::*;
 
     const ALL: [Stage; STAGES] =
-        [Stage::ParseToReply, Stage::Queue, Stage::CommitWait, Stage::Write, Stage::Fsync, Stage::Turn];
+        [Stage::ParseToReply, Stage::Queue, Stage::CommitWait, Stage::Write, Stage::Fsync, Stage::Turn, Stage::Read];
 
     fn us(us: u64) -> Duration {
         Duration::from_micros(us)
@@ -315,19 +323,19 @@ mod tests {
         // Three empty queues: nothing waits for a frame.
         latency.note_applied(start + us(20), 3, 0, 0);
         latency.note_applied_at(start + us(21));
-        assert_eq!(counts(&latency), [0, 9, 0, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 9, 0, 0, 0, 0, 0]);
         latency.note_safe(6, start + us(100));
-        assert_eq!(counts(&latency), [0, 9, 0, 0, 0, 0], "another frame");
+        assert_eq!(counts(&latency), [0, 9, 0, 0, 0, 0, 0], "another frame");
         latency.note_safe(7, start + us(205));
-        assert_eq!(counts(&latency), [0, 9, 3, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 9, 3, 0, 0, 0, 0]);
         assert_about(latency.times().max_us(Stage::CommitWait), 200);
         latency.note_safe(9, start + us(1020));
-        assert_eq!(counts(&latency), [0, 9, 5, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 9, 5, 0, 0, 0, 0]);
         assert_about(latency.times().max_us(Stage::CommitWait), 1000);
         // A flush of a queue that does not exist changes nothing, and its frame is an old one.
         latency.note_applied(start, 1, 1, 9);
         latency.note_applied_at(start + us(2));
-        assert_eq!(counts(&latency), [0, 10, 6, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 10, 6, 0, 0, 0, 0]);
         assert!(latency.waiting.is_empty());
     }
 
@@ -343,14 +351,14 @@ mod tests {
         assert_eq!(counts(&latency), [0; STAGES], "no time was reported");
         latency.note_applied_at(start + us(50));
         assert!(!latency.has_untimed());
-        assert_eq!(counts(&latency), [0, 6, 0, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 6, 0, 0, 0, 0, 0]);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.1), 20);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.2), 50);
         assert_eq!(latency.waiting.len(), 2, "one for each frame");
         latency.note_safe(1, start + us(150));
-        assert_eq!(counts(&latency), [0, 6, 1, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 6, 1, 0, 0, 0, 0]);
         latency.note_safe(2, start + us(250));
-        assert_eq!(counts(&latency), [0, 6, 4, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 6, 4, 0, 0, 0, 0]);
         assert_about(latency.times().quantile_us(Stage::CommitWait, 0.25), 100);
         assert_about(latency.times().quantile_us(Stage::CommitWait, 0.5), 200);
     }
@@ -367,11 +375,11 @@ mod tests {
         assert!(reads.is_empty());
         assert_eq!(counts(&latency), [0; STAGES], "no time was reported");
         latency.note_applied_at(start + us(160));
-        assert_eq!(counts(&latency), [0, 4, 0, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 4, 0, 0, 0, 0, 0]);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.25), 100);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.5), 160);
         latency.note_safe(1, start + us(260));
-        assert_eq!(counts(&latency), [0, 4, 2, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 4, 2, 0, 0, 0, 0]);
         assert_about(latency.times().max_us(Stage::CommitWait), 100);
     }
 
@@ -383,10 +391,10 @@ mod tests {
         latency.note_commit(CommitTimes { write: us(1), sync: Duration::ZERO });
         latency.note_applied(start, 1, 1, 1);
         latency.note_applied_at(start);
-        assert_eq!(counts(&latency), [2, 1, 0, 2, 1, 0], "a commit without an fdatasync has none that took no time");
+        assert_eq!(counts(&latency), [2, 1, 0, 2, 1, 0, 0], "a commit without an fdatasync has none that took no time");
         latency.reset();
         assert_eq!(latency.times(), &StageTimes::default());
         latency.note_safe(1, start + us(5));
-        assert_eq!(counts(&latency), [0, 0, 1, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 0, 1, 0, 0, 0, 0]);
     }
 }

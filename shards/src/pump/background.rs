@@ -53,7 +53,12 @@ async fn reads(pump: Rc<Pump>) {
         pump.reads_due.wait().await;
         while let Some(chore) = pump.with_engine(Engine::read_chore) {
             let pump = Rc::clone(&pump);
-            glommio::spawn_local(async move { run(&pump, chore).await }).detach();
+            glommio::spawn_local(async move {
+                let began = Instant::now();
+                run(&pump, chore).await;
+                pump.with_engine(|engine| engine.latency().note_read_of_log(began.elapsed()));
+            })
+            .detach();
         }
     }
 }

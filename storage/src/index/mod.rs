@@ -13,8 +13,9 @@
 //! one write on that replaces [`Meta`]. That names the sum of the list, which names the sums of the directories, so pages
 //! that do not belong together are never taken for a checkpoint. What is no longer needed is removed afterwards.
 
-pub(crate) mod checkpoint;
 mod contents;
+pub(crate) mod items;
+pub(crate) mod listing;
 mod pages;
 pub(crate) mod segment_puts;
 mod tree;

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use crate::disk::DiskFile;
 use crate::error::{Error, Result};
 use crate::log::codec::Reader;
+use crate::log::entry::{RECORD_BYTES_MAX, SETTINGS_BYTES_MAX, told_bytes};
 use crate::log::frame::FRAME_HEADER_BYTES;
+use crate::options::StoreOptions;
 
 /// Bytes of a segment before its first frame.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
@@ -47,6 +49,12 @@ pub(crate) fn segment_number(name: &str) -> Option<u32> {
 pub(crate) fn is_trash(name: &str) -> bool {
     name.ends_with(".trash")
 }
+
+// The smallest segment of all takes any entry that is no put.
+const _: () = {
+    let entry_bytes_max = StoreOptions::segment_bytes_min(0) - SEGMENT_HEADER_BYTES - FRAME_HEADER_BYTES;
+    assert!(RECORD_BYTES_MAX <= entry_bytes_max && told_bytes(SETTINGS_BYTES_MAX) <= entry_bytes_max);
+};
 
 /// A segment in the ring.
 #[derive(Debug)]

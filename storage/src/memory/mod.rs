@@ -3,227 +3,42 @@
 //! Invariant: a message whose put is not written yet has its body in memory. So the budget may be exceeded by what the
 //! frames on their way hold, and by nothing else.
 
+mod evict;
+mod read_ahead;
 pub(crate) mod reads;
-pub(crate) mod windows;
+mod windows;
 
-use crate::error::{Error, Result};
-use crate::log::Place;
-use crate::log::codec::Reader;
-use crate::log::entry::{Entry, Seq, put_bytes};
-use crate::log::{Position, damage_at};
-use crate::queue::table::Slot;
-use crate::queue::{Queue, resident_bytes};
-use crate::store::Store;
+use evict::EvictionHand;
+use reads::Reads;
+use windows::Windows;
 
-/// Read ahead for one queue at once, in bytes; less under a small budget.
-const READ_AHEAD_BYTES: usize = 256 << 10;
-/// Read ahead for one queue at once, in messages.
-const READ_AHEAD_MESSAGES: usize = 128;
-/// Two puts that are no farther apart are read in one go.
-const GAP_BYTES_MAX: u32 = 4 << 10;
-/// Queues that are looked at in one search for bodies to evict.
-const SLOTS_SEARCHED_MAX: u32 = 4096;
-/// Evicted beyond what the budget asks for, in bytes.
-const SLACK_BYTES_MAX: usize = 256 << 10;
-/// Taken from one queue before the next has its turn, in bytes, unless the budget asks for more.
-const VISIT_BYTES: usize = 64 << 10;
-/// Bodies near the head that a queue keeps, in bytes, when others can be evicted.
-const KEPT_BYTES: usize = 64 << 10;
-
-/// The search for bodies that may leave memory, which goes round all queues.
-#[derive(Debug, Default)]
-pub(crate) struct Hand {
-    /// The queue that is next.
-    slot: Slot,
-    /// Up to where the log was written when this round began, and the one before.
-    round: Position,
-    since: Position,
+/// What keeps the bodies in memory within the budget, and brings them back.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    /// Bytes that all bodies and windows may take.
+    bytes_max: usize,
+    hand: EvictionHand,
+    windows: Windows,
+    pub(crate) reads: Reads,
+    /// The buffer of reads of puts alone.
+    scratch: Vec<u8>,
 }
 
-impl Hand {
-    fn advance(&mut self, slots: Slot, written: Position) {
-        self.slot += 1;
-        if self.slot >= slots {
-            *self = Hand { slot: 0, round: written, since: self.round };
-        }
-    }
-}
-
-impl Store {
-    /// Bytes of bodies that may be in memory beside the windows.
-    fn budget(&self) -> usize {
-        self.options.memory_bytes.saturating_sub(self.windows.resident_bytes())
-    }
-
-    /// Evicts bodies when there are more than the budget allows, with some slack so that the next sets need no search.
-    ///
-    /// A hand goes round all queues, and takes from each what came since it began its round before: so what leaves memory
-    /// lies together in the log, whoever's it is, and is read back together. When that is not enough, it takes from each
-    /// queue some of the bodies farthest from the head.
-    pub(crate) fn keep_to_budget(&mut self) {
-        let budget = self.budget();
-        if self.resident <= budget {
-            return;
-        }
-        let target = budget - (budget / 64).min(SLACK_BYTES_MAX);
-        for only_new in [true, false] {
-            for _ in 0..SLOTS_SEARCHED_MAX.min(self.queues.slots()) {
-                let visit = if only_new { usize::MAX } else { VISIT_BYTES.max(self.resident.saturating_sub(budget)) };
-                let wanted = visit.min(self.resident - target);
-                self.follow_flush(self.hand.slot);
-                if let Some(queue) = self.queues.get_mut(self.hand.slot).filter(|queue| queue.resident_bytes() > 0) {
-                    let keep = (queue.resident_bytes() / 2).min(KEPT_BYTES);
-                    let since = if only_new { self.hand.since } else { Position::default() };
-                    self.resident -= queue.evict(keep, wanted, since..self.log.written_position());
-                }
-                if self.resident <= target {
-                    return;
-                }
-                self.hand.advance(self.queues.slots(), self.log.written_position());
-            }
+impl Memory {
+    /// For a store that keeps so many bytes of bodies in memory.
+    pub(crate) fn new(bytes_max: usize) -> Memory {
+        Memory {
+            bytes_max,
+            hand: EvictionHand::default(),
+            windows: Windows::new(bytes_max),
+            reads: Reads::default(),
+            scratch: Vec::new(),
         }
     }
 
-    /// Brings the bodies of a queue's messages from a number on into memory, beginning with that message's, which is not there. `false`:
-    /// another thread has to read it first.
-    ///
-    /// # Errors
-    /// When the log cannot be read, or does not hold what it should.
-    pub(crate) fn read_ahead(&mut self, slot: Slot, from: Seq) -> Result<bool> {
-        let bytes_max = READ_AHEAD_BYTES.min(self.options.memory_bytes / 8);
-        let mut wanted = Vec::with_capacity(READ_AHEAD_MESSAGES);
-        let mut bytes = 0;
-        for (seq, message) in self.queues.at(slot).messages_from(from).take(READ_AHEAD_MESSAGES) {
-            bytes += resident_bytes(message.place.body_bytes as usize);
-            if message.body.is_some() || (bytes > bytes_max && !wanted.is_empty()) {
-                break;
-            }
-            wanted.push((seq, message.place));
-        }
-        let mut filled = 0;
-        while filled < wanted.len() {
-            let puts = &wanted[filled..];
-            let Some(in_window) = self.has_window(puts)? else { return Ok(filled > 0) };
-            if !in_window && filled == 0 {
-                self.will_need(puts[puts.len() - 1].1);
-            }
-            let (n, result) = if in_window { self.fill_from_window(slot, puts) } else { self.fill_alone(slot, puts) };
-            if n == 0 && result.is_ok() {
-                return Ok(filled > 0);
-            }
-            filled += n;
-            match result {
-                // Whoever takes it is told. Those before it are good, and can be had.
-                Err(Error::Damage { .. }) if filled > 0 => break,
-                result => result?,
-            }
-            // Others need the same window, and then the next: nobody reads far ahead of them.
-            if in_window {
-                break;
-            }
-        }
-        Ok(true)
+    /// Forgets what is of segments that have gone.
+    pub(crate) fn forget_before(&mut self, first_segment: u32) {
+        self.windows.forget_before(first_segment);
+        self.reads.forget_before(first_segment);
     }
-
-    /// Whether the first of these puts is in a window; reads one that is worth it. `None`: another thread has to read it
-    /// first.
-    fn has_window(&mut self, puts: &[(Seq, Place)]) -> Result<Option<bool>> {
-        let place = puts[0].1;
-        if self.windows.get(place).is_some() {
-            return Ok(Some(true));
-        }
-        if !self.windows.is_worth_reading(puts.iter().map(|(_, place)| *place)) {
-            return Ok(Some(false));
-        }
-        let segment = self.log.segment(place.segment).ok_or_else(|| damage_at(place, "the segment is gone"))?;
-        let written_end = self.log.written_end(place.segment);
-        if !self.windows.read(place, written_end, |bytes, offset| self.reads.read(segment, bytes, offset))? {
-            return Ok(None);
-        }
-        self.will_need(place);
-        Ok(Some(self.windows.get(place).is_some()))
-    }
-
-    /// Gives the leading messages their bodies that are in windows. Returns how many, and what is wrong with the next.
-    fn fill_from_window(&mut self, slot: Slot, puts: &[(Seq, Place)]) -> (usize, Result<()>) {
-        let queue = self.queues.at_mut(slot);
-        for (at, (seq, place)) in puts.iter().enumerate() {
-            let Some(put) = self.windows.get(*place) else { return (at, Ok(())) };
-            match fill(queue, *seq, *place, put) {
-                Ok(bytes) => self.resident += bytes,
-                Err(error) => return (at, Err(error)),
-            }
-        }
-        (puts.len(), Ok(()))
-    }
-
-    /// Gives the leading messages their bodies by one read for them alone. Returns how many, none when another thread has
-    /// to read them first, and what is wrong with the next.
-    fn fill_alone(&mut self, slot: Slot, puts: &[(Seq, Place)]) -> (usize, Result<()>) {
-        let puts = &puts[..=contiguous(puts)];
-        let (first, last) = (puts[0].1, puts[puts.len() - 1].1);
-        match self.read(first, last) {
-            Ok(true) => {}
-            Ok(false) => return (0, Ok(())),
-            Err(error) => return (0, Err(error)),
-        }
-        let queue = self.queues.at_mut(slot);
-        for (at, (seq, place)) in puts.iter().enumerate() {
-            let start = (place.offset - first.offset) as usize;
-            let put = self.scratch.get(start..start + put_bytes(place.body_bytes as usize)).unwrap_or_default();
-            match fill(queue, *seq, *place, put) {
-                Ok(bytes) => self.resident += bytes,
-                Err(error) => return (at, Err(error)),
-            }
-        }
-        (puts.len(), Ok(()))
-    }
-
-    /// Has the kernel read on behind a put while the messages before it are handed out.
-    fn will_need(&self, place: Place) {
-        if let Some(segment) = self.log.segment(place.segment) {
-            segment.file.will_need(u64::from(place.offset), 4 * READ_AHEAD_BYTES as u64);
-        }
-    }
-
-    /// Reads the puts from `first` to `last`, which are in the same segment, into the scratch buffer. `false`: another
-    /// thread has to do it first.
-    fn read(&mut self, first: Place, last: Place) -> Result<bool> {
-        assert!(self.log.is_written(last), "a body that left memory is on the disk");
-        let bytes = last.end() - first.offset;
-        self.scratch.resize(bytes as usize, 0);
-        let segment = self.log.segment(first.segment).ok_or_else(|| damage_at(first, "the segment is gone"))?;
-        let read = self.reads.read(segment, &mut self.scratch, u64::from(first.offset))?;
-        self.scratch.truncate(read.unwrap_or(0));
-        Ok(read.is_some())
-    }
-}
-
-/// Gives a message its body out of the bytes at its place. Returns how many resident bytes that added.
-fn fill(queue: &mut Queue, seq: Seq, place: Place, put: &[u8]) -> Result<usize> {
-    match Entry::decode(&mut Reader::new(put)) {
-        Some(Entry::Put { queue: id, seq: found, flags, body }) if (id, found) == (queue.id, seq) => {
-            Ok(queue.fill(seq, flags, body))
-        }
-        _ => {
-            let name = String::from_utf8_lossy(&queue.name);
-            Err(damage_at(place, format!("message {seq} of queue \"{name}\" is not what was written")))
-        }
-    }
-}
-
-/// The index of the last of the leading places that are worth one read.
-fn contiguous(places: &[(u64, Place)]) -> usize {
-    let mut last = 0;
-    for (i, pair) in places.windows(2).enumerate() {
-        let (before, after) = (pair[0].1, pair[1].1);
-        let near = before.segment == after.segment
-            && after.offset >= before.end()
-            && after.offset - before.end() <= GAP_BYTES_MAX;
-        if !near {
-            break;
-        }
-        last = i + 1;
-    }
-    last
 }

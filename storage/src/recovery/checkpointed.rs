@@ -3,7 +3,7 @@
 use super::walk::Walk;
 use super::{LogFiles, start_of};
 use crate::error::Result;
-use crate::index::checkpoint::{LocatedReader, RecordItem, read_records};
+use crate::index::items::{LocatedReader, RecordItem, read_records};
 use crate::index::{Contents, Index, IndexError, Meta, Pages};
 use crate::log::entry::Entry;
 use crate::log::segment::segment_name;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use crate::index::checkpoint::write_directory;
+use crate::index::items::write_directory;
 use crate::index::segment_puts::{Located, SegmentPuts};
 use crate::index::{Index, IndexError, Written};
 use crate::log::Place;

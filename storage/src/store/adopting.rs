@@ -33,7 +33,7 @@ impl Store {
     /// When there is such a queue, or its settings are too long.
     pub fn adopt(&mut self, adopted: Adopted<'_>) -> Result<Attempt<()>> {
         let Adopted { name, settings, sets, gets, head } = adopted;
-        assert!(self.queues.find(name).is_none() && head > 0, "a queue is adopted once");
+        assert!(self.live.queues.find(name).is_none() && head > 0, "a queue is adopted once");
         assert!(settings.len() <= SETTINGS_BYTES_MAX, "settings have a largest size");
         if let Some(held_up) = self.log.make_room(record_bytes(name, settings), Purpose::Set).held_up() {
             return Ok(held_up);
@@ -53,7 +53,7 @@ impl Store {
     /// # Panics
     /// When there is no such queue, the number is too low, or the body too large.
     pub fn adopt_message(&mut self, name: &[u8], seq: Seq, flags: u32, body: &[u8]) -> Result<Attempt<()>> {
-        let slot = self.queues.find(name).expect("the queue was adopted");
+        let slot = self.live.queues.find(name).expect("the queue was adopted");
         if let Some(held_up) = self.skip_to(slot, seq, put_bytes(body.len()))? {
             return Ok(held_up);
         }
@@ -69,7 +69,7 @@ impl Store {
     /// # Panics
     /// When there is no such queue, or a message has that number already.
     pub fn adopt_end(&mut self, name: &[u8], next: Seq) -> Result<Attempt<()>> {
-        let slot = self.queues.find(name).expect("the queue was adopted");
+        let slot = self.live.queues.find(name).expect("the queue was adopted");
         Ok(self.skip_to(slot, next, 0)?.unwrap_or(Attempt::Done(())))
     }
 
@@ -79,7 +79,7 @@ impl Store {
         if let Some(held_up) = room.held_up() {
             return Ok(Some(held_up));
         }
-        let queue = self.queues.at_mut(slot);
+        let queue = self.live.queues.at_mut(slot);
         assert!(next >= queue.next, "messages are adopted in their order");
         if next > queue.next {
             let mut ranges = RangesWriter::default();

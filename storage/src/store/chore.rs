@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use crate::disk::Disk;
 use crate::error::{Error, Failure, Result};
-use crate::index::checkpoint::IndexWork;
 use crate::index::{Index, IndexError};
 use crate::log::{FileWork, Preparation};
 use crate::memory::reads::Read;
 use crate::store::Store;
+use crate::store::checkpoint::IndexWork;
 
 /// Work that a store has for another thread: slow, and nothing waits for it. Run it, then give it to
 /// [`Store::finish_chore`].
@@ -93,18 +93,18 @@ impl Store {
     /// Lets a take or a reclaim leave reads of what is on the disk only to a [`read_chore`](Self::read_chore), and wait for
     /// it. Else they read by themselves, however long that takes.
     pub fn let_reads_wait(&mut self) {
-        self.reads.may_wait = true;
+        self.memory.reads.may_wait = true;
     }
 
     /// The next read of the log that something waits for, if there is one. Several may be under way at a time.
     pub fn read_chore(&mut self) -> Option<Chore> {
-        Some(Chore(Kind::Read(self.reads.begin()?)))
+        Some(Chore(Kind::Read(self.memory.reads.begin()?)))
     }
 
     /// Whether [`read_chore`](Self::read_chore) has something to hand out.
     #[must_use]
     pub fn wants_read_chore(&self) -> bool {
-        self.reads.are_wanted()
+        self.memory.reads.are_waiting()
     }
 
     /// The next piece of a checkpoint, if one is due or under way. One at a time.
@@ -128,7 +128,7 @@ impl Store {
                 return Ok(!self.log.is_short());
             }
             Kind::Unlink(name, _, failed) => self.log.finish_unlink(name, failed)?,
-            Kind::Read(read) => self.reads.finish(read, &self.log)?,
+            Kind::Read(read) => self.memory.reads.finish(read, &self.log)?,
             Kind::Index { failed: Some(IndexFailure::Disk(error)), .. } => return Err(error),
             Kind::Index { failed: Some(IndexFailure::Index(IndexError(what))), .. } => {
                 ::log::error!("the index fails and is given up, the next start reads the whole log: {what}");

@@ -1,6 +1,7 @@
 //! A shard's storage: its queues, their log, and what is known to be on the disk.
 
 pub(crate) mod adopting;
+mod checkpoint;
 pub(crate) mod chore;
 mod flush;
 mod offline;
@@ -16,20 +17,18 @@ use crate::attempt::Attempt;
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::index::Index;
-use crate::index::checkpoint::Checkpoint;
 use crate::index::segment_puts::SegmentPuts;
 use crate::log::commit::{Commit, Fsync};
 use crate::log::entry::{DROP_BYTES, Entry, NAME_BYTES_MAX, QueueId, Seq, TAKE_BYTES, put_bytes, record_bytes};
 use crate::log::frame::FrameNumber;
 use crate::log::{Log, Place, Purpose};
-use crate::memory::Hand;
-use crate::memory::reads::Reads;
-use crate::memory::windows::Windows;
+use crate::memory::Memory;
 use crate::options::{Durability, StoreOptions};
-use crate::queue::table::{Queues, Slot};
+use crate::queue::live::Live;
+use crate::queue::table::Slot;
 use crate::queue::{Message, Queue, Taken, resident_bytes};
 use crate::recovery::Restored;
-use crate::store::flush::Flushing;
+use crate::store::checkpoint::Checkpoint;
 use crate::store::reclaim::Copying;
 use crate::store::rewriting::Rewriting;
 
@@ -76,25 +75,14 @@ impl Totals {
 pub struct Store {
     pub(crate) options: StoreOptions,
     pub(crate) log: Log,
-    pub(crate) queues: Queues,
-    /// Messages that wait. Those that a flush of all queues has dropped do not count, wherever they still are.
-    pub(crate) messages: u64,
-    /// Bytes of bodies in memory.
-    pub(crate) resident: usize,
-    /// Where the search for bodies that may leave memory goes on.
-    pub(crate) hand: Hand,
-    /// Bytes that the records of all queues take.
-    pub(crate) record_bytes: u64,
-    pub(crate) flushing: Flushing,
+    pub(crate) live: Live,
     /// Directories that the index does not have yet; the last is the active segment's.
     pub(crate) directories: VecDeque<SegmentPuts>,
     pub(crate) index: Option<Arc<Index>>,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) copying: Option<Copying>,
     pub(crate) rewriting: Option<Rewriting>,
-    pub(crate) windows: Windows,
-    pub(crate) reads: Reads,
-    pub(crate) scratch: Vec<u8>,
+    pub(crate) memory: Memory,
 }
 
 /// Whether a queue can be called so: 1 to 250 bytes without spaces and control bytes.
@@ -106,21 +94,14 @@ impl Store {
     fn new(options: StoreOptions, restored: Restored) -> Store {
         let Restored { log, queues, index, loaded, generation, contents, puts, directories_below, .. } = restored;
         let mut store = Store {
-            messages: queues.iter().map(Queue::depth).sum(),
-            resident: 0,
-            hand: Hand::default(),
-            record_bytes: queues.iter().map(|queue| queue.record_bytes() as u64).sum(),
-            flushing: Flushing::default(),
+            live: Live::new(queues),
             directories: puts,
             index,
             checkpoint: Checkpoint::default(),
             copying: None,
             rewriting: None,
-            windows: Windows::new(options.memory_bytes),
-            reads: Reads::default(),
-            scratch: Vec::new(),
+            memory: Memory::new(options.memory_bytes),
             options,
-            queues,
             log,
         };
         store.resume(loaded, generation, contents, directories_below);
@@ -144,13 +125,13 @@ impl Store {
     /// When the body is larger than [`StoreOptions::body_bytes_max`].
     pub fn put(&mut self, name: &[u8], flags: u32, body: &[u8]) -> Result<Attempt<()>> {
         assert!(body.len() <= self.options.body_bytes_max, "the caller checks the size");
-        let found = self.queues.find(name);
+        let found = self.live.queues.find(name);
         let record = if found.is_none() { record_bytes(name, b"") } else { 0 };
         if let Some(held_up) = self.log.make_room(record + put_bytes(body.len()), Purpose::Set).held_up() {
             return Ok(held_up);
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
-        self.follow_flush(slot);
+        self.live.follow_flush(slot);
         self.push(slot, flags, body);
         Ok(Attempt::Done(()))
     }
@@ -160,7 +141,7 @@ impl Store {
     /// # Errors
     /// When the disk fails otherwise; the caller must stop.
     pub fn create(&mut self, name: &[u8]) -> Result<Attempt<()>> {
-        if self.queues.find(name).is_none() {
+        if self.live.queues.find(name).is_none() {
             if let Some(held_up) = self.log.make_room(record_bytes(name, b""), Purpose::Set).held_up() {
                 return Ok(held_up);
             }
@@ -179,16 +160,16 @@ impl Store {
     pub(crate) fn add_queue(&mut self, name: &[u8], set_up: impl FnOnce(&mut Queue)) -> Slot {
         let id = self.log.next_queue_id;
         self.log.next_queue_id += 1;
-        let mut queue = Queue::new(id, name, self.flushing.epoch);
+        let mut queue = Queue::new(id, name, self.live.epoch());
         set_up(&mut queue);
         append_record(&mut self.log, &mut queue);
-        self.record_bytes += queue.record_bytes() as u64;
-        self.queues.add(queue)
+        self.live.record_bytes += queue.record_bytes() as u64;
+        self.live.queues.add(queue)
     }
 
     /// Appends a message to a queue that is there; there is room for it.
     pub(crate) fn push(&mut self, slot: Slot, flags: u32, body: &[u8]) {
-        let queue = self.queues.at_mut(slot);
+        let queue = self.live.queues.at_mut(slot);
         let place = append_put(
             &mut self.log,
             &mut self.directories,
@@ -199,9 +180,9 @@ impl Store {
             body,
         );
         queue.push(Message { place, flags, body: Some(body.into()) });
-        self.messages += 1;
-        self.resident += resident_bytes(body.len());
-        self.keep_to_budget();
+        self.live.messages += 1;
+        self.live.resident += resident_bytes(body.len());
+        self.memory.keep_to_budget(&mut self.live, &self.log);
     }
 
     /// Takes the message at the head of a queue; `None` when the queue is empty or does not exist. Only then nothing
@@ -210,21 +191,22 @@ impl Store {
     /// # Errors
     /// When the disk fails, or the message's bytes are damaged; the caller must stop.
     pub fn take(&mut self, name: &[u8]) -> Result<Attempt<Option<Taken>>> {
-        let Some(slot) = self.queues.find(name) else {
+        let Some(slot) = self.live.queues.find(name) else {
             return Ok(Attempt::Done(None));
         };
-        self.follow_flush(slot);
-        let Some(message) = self.queues.at(slot).head_message() else {
+        self.live.follow_flush(slot);
+        let queue = self.live.queues.at(slot);
+        let (head, Some(message)) = (queue.head, queue.head_message()) else {
             return Ok(Attempt::Done(None));
         };
-        if message.body.is_none() && !self.read_ahead(slot, self.queues.at(slot).head)? {
+        if message.body.is_none() && !self.memory.read_ahead(&mut self.live, &self.log, slot, head)? {
             return Ok(Attempt::Wait);
         }
         if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
             // Even what is set aside for takes is used up. The message stays.
             return Ok(held_up);
         }
-        let (seq, message) = self.queues.at_mut(slot).pop().expect("looked at above");
+        let (seq, message) = self.live.queues.at_mut(slot).pop().expect("looked at above");
         Ok(Attempt::Done(Some(self.taken(slot, seq, message))))
     }
 
@@ -234,32 +216,32 @@ impl Store {
     /// # Errors
     /// When the disk fails, or the message's bytes are damaged; the caller must stop.
     pub fn take_message(&mut self, name: &[u8], seq: Seq) -> Result<Attempt<Option<Taken>>> {
-        let Some(slot) = self.queues.find(name) else {
+        let Some(slot) = self.live.queues.find(name) else {
             return Ok(Attempt::Done(None));
         };
-        self.follow_flush(slot);
-        let Some(message) = self.queues.at(slot).message(seq) else {
+        self.live.follow_flush(slot);
+        let Some(message) = self.live.queues.at(slot).message(seq) else {
             return Ok(Attempt::Done(None));
         };
-        if message.body.is_none() && !self.read_ahead(slot, seq)? {
+        if message.body.is_none() && !self.memory.read_ahead(&mut self.live, &self.log, slot, seq)? {
             return Ok(Attempt::Wait);
         }
         if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
             return Ok(held_up);
         }
-        let message = self.queues.at_mut(slot).remove(seq).expect("looked at above");
+        let message = self.live.queues.at_mut(slot).remove(seq).expect("looked at above");
         Ok(Attempt::Done(Some(self.taken(slot, seq, message))))
     }
 
     /// Notes that a message was taken out of a queue; there is room for that.
     fn taken(&mut self, slot: Slot, seq: Seq, message: Message) -> Taken {
-        self.log.append(&Entry::Take { queue: self.queues.at(slot).id, seq });
-        self.checkpoint.note_take(slot, seq);
+        self.log.append(&Entry::Take { queue: self.live.queues.at(slot).id, seq });
+        self.checkpoint.listings.note_take(slot, seq);
         let body = message.body.expect("read ahead before");
-        self.messages -= 1;
-        self.resident -= resident_bytes(body.len());
+        self.live.messages -= 1;
+        self.live.resident -= resident_bytes(body.len());
         self.log.sub_live(message.place.segment, put_bytes(body.len()));
-        self.keep_to_budget();
+        self.memory.keep_to_budget(&mut self.live, &self.log);
         Taken { seq, flags: message.flags, body }
     }
 
@@ -268,27 +250,27 @@ impl Store {
     /// # Errors
     /// When the disk fails; the caller must stop.
     pub fn delete(&mut self, name: &[u8]) -> Result<Attempt<bool>> {
-        let Some(slot) = self.queues.find(name) else {
+        let Some(slot) = self.live.queues.find(name) else {
             return Ok(Attempt::Done(false));
         };
         if let Some(held_up) = self.log.make_room(DROP_BYTES, Purpose::Drop).held_up() {
             return Ok(held_up);
         }
-        self.follow_flush(slot);
+        self.live.follow_flush(slot);
         self.empty(slot);
-        self.checkpoint.note_change(slot);
-        let queue = self.queues.remove(slot);
+        self.checkpoint.listings.note_emptied(slot);
+        let queue = self.live.queues.remove(slot);
         self.log.append(&Entry::Drop { queue: queue.id });
         self.log.sub_live(queue.record_segment, queue.record_bytes());
-        self.record_bytes -= queue.record_bytes() as u64;
+        self.live.record_bytes -= queue.record_bytes() as u64;
         Ok(Attempt::Done(true))
     }
 
     /// Writes a queue's record as it is now; there is room. What says which numbers above the head are gone is in the log from
     /// segment `listed_in` on. The copy before is no longer live.
     pub(crate) fn rewrite_record(&mut self, slot: Slot, listed_in: Option<u32>) {
-        self.follow_flush(slot);
-        let queue = self.queues.at_mut(slot);
+        self.live.follow_flush(slot);
+        let queue = self.live.queues.at_mut(slot);
         assert!(queue.gaps() == 0 || listed_in.is_some(), "a record stands behind the list of what is gone");
         self.log.sub_live(queue.record_segment, queue.record_bytes());
         let at = self.log.append(&Entry::Record(queue.record()));
@@ -299,22 +281,22 @@ impl Store {
     /// Lists up to `limit` queues, beginning at a cursor: 0, or what the call before returned. A queue that exists all
     /// the while is listed once. Returns where to go on; `None` at the end.
     pub fn list(&self, cursor: u32, limit: u32, mut each: impl FnMut(QueueLine)) -> Option<u32> {
-        let end = cursor.saturating_add(limit).min(self.queues.slots());
+        let end = cursor.saturating_add(limit).min(self.live.queues.slots());
         for slot in cursor..end {
-            if let Some(queue) = self.queues.get(slot) {
+            if let Some(queue) = self.live.queues.get(slot) {
                 each(QueueLine { name: (&*queue.name).into(), sets: queue.sets, gets: queue.gets });
             }
         }
-        (end < self.queues.slots()).then_some(end)
+        (end < self.live.queues.slots()).then_some(end)
     }
 
     /// Figures of the store.
     #[must_use]
     pub fn totals(&self) -> Totals {
         Totals {
-            queues: self.queues.len() as u64,
-            messages: self.messages,
-            resident_bytes: self.resident as u64,
+            queues: self.live.queues.len() as u64,
+            messages: self.live.messages,
+            resident_bytes: self.live.resident as u64,
             log_bytes: self.log.bytes(),
             live_bytes: self.log.live_bytes(),
         }
@@ -335,7 +317,7 @@ impl Store {
     // ---- committing ----
 
     /// The frame that holds what was changed last: the change is safe once [`acknowledged`](Self::acknowledged) has
-    /// reached it. That frame exists, so whoever waits for it waits for a commit that will come.
+    /// reached it. That frame exists, so a wait for it ends with a commit that will come.
     #[must_use]
     pub fn changed(&self) -> FrameNumber {
         self.log.filling_number() - u64::from(!self.log.has_unsealed())

@@ -48,8 +48,7 @@ impl Store {
                 break;
             }
             self.log.drop_oldest();
-            self.windows.forget_before(self.log.first());
-            self.reads.forget_before(self.log.first());
+            self.memory.forget_before(self.log.first());
         }
         Ok(self.copy_forward()? || giving_back)
     }
@@ -57,7 +56,7 @@ impl Store {
     /// Whether [`reclaim`](Self::reclaim) has something to do.
     #[must_use]
     pub fn wants_reclaim(&self) -> bool {
-        self.flushing.is_under_way() || self.oldest_is_done() || self.wants_copying()
+        self.live.is_giving_back() || self.oldest_is_done() || self.wants_copying()
     }
 
     fn oldest_is_done(&self) -> bool {
@@ -71,7 +70,7 @@ impl Store {
     /// aside, at most half of that: else a single message, or a queue's record, would keep the disk full for ever.
     fn wants_copying(&self) -> bool {
         // Messages that were dropped and not given back yet still count as live; and what waits for a segment goes first.
-        if self.flushing.is_under_way() || self.log.is_short() {
+        if self.live.is_giving_back() || self.log.is_short() {
             return false;
         }
         let Some(oldest) = self.log.oldest_finished().filter(|segment| segment.live_bytes > 0) else {
@@ -80,7 +79,7 @@ impl Store {
         let awaits = self.copying.as_ref().filter(|copying| copying.reader.segment() == oldest.number);
         if awaits
             .and_then(|copying| copying.awaits)
-            .is_some_and(|offset| self.reads.is_awaited(oldest.number, offset.into()))
+            .is_some_and(|offset| self.memory.reads.is_awaited(oldest.number, offset.into()))
         {
             return false;
         }
@@ -125,7 +124,7 @@ impl Store {
         let segment = self.log.segment(number).expect("the oldest one");
         while let Some((offset, bytes)) = copying.reader.missing() {
             let mut window = vec![0; bytes];
-            let read = self.reads.read(segment, &mut window, u64::from(offset))?;
+            let read = self.memory.reads.read(segment, &mut window, u64::from(offset))?;
             copying.awaits = read.is_none().then_some(offset);
             let Some(read) = read else { return Ok(false) };
             window.truncate(read);
@@ -180,7 +179,7 @@ impl Store {
     fn copy(&mut self, from: u32, offset: u32, entry: &Entry<'_>) -> Attempt<bool> {
         match *entry {
             Entry::Record(Record { queue, .. }) | Entry::Gone { queue, .. } => {
-                match self.queues.find_id(queue).filter(|slot| self.queues.at(*slot).record_segment == from) {
+                match self.live.queues.find_id(queue).filter(|slot| self.live.queues.at(*slot).record_segment == from) {
                     Some(slot) => self.copy_record(slot, self.copy_purpose()),
                     None => Attempt::Done(true),
                 }
@@ -193,12 +192,12 @@ impl Store {
                 if let Some(held_up) = self.log.make_room(put_bytes(body.len()), self.copy_purpose()).held_up() {
                     return held_up;
                 }
-                let slot = self.queues.find_id(queue).expect("it is live");
+                let slot = self.live.queues.find_id(queue).expect("it is live");
                 let indexed = self.index.is_some();
                 let to = append_put(&mut self.log, &mut self.directories, indexed, (queue, slot), seq, flags, body);
                 self.log.sub_live(from, put_bytes(body.len()));
-                self.resident += self.queues.at_mut(slot).move_message(seq, to, flags, body);
-                self.keep_to_budget();
+                self.live.resident += self.live.queues.at_mut(slot).move_message(seq, to, flags, body);
+                self.memory.keep_to_budget(&mut self.live, &self.log);
                 Attempt::Done(true)
             }
             // They outlive what they are about.
@@ -208,9 +207,9 @@ impl Store {
 
     /// Whether a message waits, and this is its place.
     pub(crate) fn is_live(&self, located: &Located) -> bool {
-        let queue = self.queues.by_id(located.queue, located.slot);
+        let queue = self.live.queues.by_id(located.queue, located.slot);
         let message =
-            queue.filter(|queue| queue.epoch == self.flushing.epoch).and_then(|queue| queue.message(located.seq));
+            queue.filter(|queue| queue.epoch == self.live.epoch()).and_then(|queue| queue.message(located.seq));
         message.is_some_and(|message| message.place == located.place)
     }
 }

@@ -28,8 +28,8 @@ pub(crate) struct Rewriting {
 impl Store {
     /// Copies a queue's record forward, or a piece of the list in front of it. `Done(false)`: there is more to copy.
     pub(crate) fn copy_record(&mut self, slot: Slot, purpose: Purpose) -> Attempt<bool> {
-        self.follow_flush(slot);
-        let queue = self.queues.at(slot);
+        self.live.follow_flush(slot);
+        let queue = self.live.queues.at(slot);
         let under_way = self.rewriting.filter(|it| (it.queue, it.from) == (queue.id, queue.record_segment));
         let next = under_way.map_or(queue.head, |rewriting| rewriting.next.max(queue.head));
         if queue.gaps() > 0 && next < queue.next {

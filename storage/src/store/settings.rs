@@ -10,7 +10,7 @@ impl Store {
     /// The settings of a queue; empty when it has none, or does not exist.
     #[must_use]
     pub fn settings(&self, name: &[u8]) -> &[u8] {
-        self.queues.find(name).map_or(&[], |slot| self.queues.at(slot).settings())
+        self.live.queues.find(name).map_or(&[], |slot| self.live.queues.at(slot).settings())
     }
 
     /// Gives a queue settings in place of those it has; none when they are empty. `Done(false)`: there is no such queue.
@@ -22,16 +22,16 @@ impl Store {
     /// When they are longer than [`SETTINGS_BYTES_MAX`].
     pub fn set_settings(&mut self, name: &[u8], settings: &[u8]) -> Result<Attempt<bool>> {
         assert!(settings.len() <= SETTINGS_BYTES_MAX, "settings have a largest size");
-        let Some(slot) = self.queues.find(name) else {
+        let Some(slot) = self.live.queues.find(name) else {
             return Ok(Attempt::Done(false));
         };
-        if self.queues.at(slot).settings() == settings {
+        if self.live.queues.at(slot).settings() == settings {
             return Ok(Attempt::Done(true));
         }
         if let Some(held_up) = self.log.make_room(told_bytes(settings.len()), Purpose::Set).held_up() {
             return Ok(held_up);
         }
-        let queue = self.queues.at_mut(slot);
+        let queue = self.live.queues.at_mut(slot);
         self.log.append(&Entry::Told { queue: queue.id, settings });
         // They are in the record from its next copy on, and count where that is until then: what is behind it stays as long.
         let (segment, before) = (queue.record_segment, queue.record_bytes());
@@ -39,7 +39,7 @@ impl Store {
         let bytes = queue.record_bytes();
         self.log.sub_live(segment, before);
         self.log.add_live(segment, bytes);
-        self.record_bytes = self.record_bytes - before as u64 + bytes as u64;
+        self.live.record_bytes = self.live.record_bytes - before as u64 + bytes as u64;
         Ok(Attempt::Done(true))
     }
 }

@@ -8,30 +8,20 @@
 //!
 //! Behind a checkpoint that counts, the pages that it does not need are removed, before the next one begins.
 
-use crate::index::segment_puts::{Located, SegmentPuts};
-use crate::index::{
-    Contents, ITEM_BYTES_MAX, Index, IndexError, Meta, Page, PageWriter, Pages, Sum, Sweep, Written, pack,
-};
-use crate::log::Place;
+use crate::index::items::{BATCH_BYTES, push_flush, push_located};
+use crate::index::listing::Listings;
+use crate::index::segment_puts::SegmentPuts;
+use crate::index::{Contents, Meta, Page, PageWriter, Pages, Sum, Sweep, Written, pack};
 use crate::log::Position;
-use crate::log::codec::{Reader, put_varint};
-use crate::log::entry::{NAME_BYTES_MAX, QueueId, Record, SETTINGS_BYTES_MAX, Seq};
-use crate::log::frame::NUMBER_END;
-use crate::log::ranges::{RANGE_BYTES_MAX, RangesWriter, are_ranges};
 use crate::log::segment_notes::SegmentNotes;
-use crate::queue::Queue;
-use crate::queue::table::{Slot, UNKNOWN_SLOT};
+use crate::queue::table::Slot;
 use crate::store::Store;
 
-/// Pages that are handed to the index at once, in bytes.
-const BATCH_BYTES: usize = 256 << 10;
 /// Queues or puts that are looked at in one step.
 const STEP_ITEMS: usize = 2048;
 /// A checkpoint waits until the log has grown by so many times what the records take, so that a million queues do not
 /// cost a million records a segment.
 const RECORDS_RATIO: u64 = 4;
-/// The longest packed put of a directory: four varints.
-const LOCATED_BYTES_MAX: usize = 10 + 10 + 5 + 5;
 
 /// Where the store stands with its checkpoints.
 #[derive(Debug, Default)]
@@ -47,27 +37,13 @@ pub(crate) struct Checkpoint {
     contents: Contents,
     /// The index may have pages of directories from this segment on that no checkpoint needs.
     swept_below: u32,
-    /// One is wanted whatever the log's growth.
-    pub(crate) wanted: bool,
+    /// The next one is due whatever the log's growth.
+    pub(crate) is_asked_for: bool,
     /// How many were finished since the start.
     pub(crate) finished: u64,
     /// `finished` reaches this when the last checkpoint that was asked for is done.
     pub(crate) asked: u64,
-    listing: Option<Listing>,
-}
-
-/// The numbers above a queue's head that are gone, on their way into the index in several steps. The queue's record follows
-/// as it was when the list was begun, apart from what the list says better: the takes that the list does not have are
-/// replayed, and counted then.
-#[derive(Debug, Clone, Copy)]
-struct Listing {
-    slot: Slot,
-    /// The head when it was begun.
-    head: Seq,
-    /// The numbers below this one are listed.
-    next: Seq,
-    /// Takes, since it was begun, of numbers that were listed as not gone.
-    unlisted: u64,
+    pub(crate) listings: Listings,
 }
 
 #[derive(Debug)]
@@ -110,22 +86,6 @@ pub(crate) enum IndexWork {
     Sweep(Sweep),
 }
 
-impl Checkpoint {
-    /// Notes that a message was taken out of the queue in a slot.
-    #[inline]
-    pub(crate) fn note_take(&mut self, slot: Slot, seq: Seq) {
-        if let Some(listing) = self.listing.as_mut().filter(|listing| listing.slot == slot) {
-            listing.unlisted += u64::from(seq < listing.next);
-        }
-    }
-
-    /// Notes that the queue in a slot loses all of its messages, or goes.
-    #[inline]
-    pub(crate) fn note_change(&mut self, slot: Slot) {
-        self.listing.take_if(|listing| listing.slot == slot);
-    }
-}
-
 impl Store {
     /// Whether [`index_chore`](Self::index_chore) should be called: it looks at a part of the queues at a time, so it
     /// can have nothing to hand out yet and still have something to do.
@@ -143,7 +103,7 @@ impl Store {
     /// number that this returns.
     pub fn request_checkpoint(&mut self) -> u64 {
         if self.index.is_some() {
-            self.checkpoint.wanted = true;
+            self.checkpoint.is_asked_for = true;
             // One that is under way has begun too early to know what was changed since.
             let is_unfinished = |under_way: &UnderWay| !matches!(under_way.stage, Stage::Sweeping(_));
             let unfinished = self.checkpoint.under_way.as_ref().is_some_and(is_unfinished);
@@ -180,13 +140,13 @@ impl Store {
     }
 
     fn checkpoint_is_due(&self) -> bool {
-        if self.checkpoint.wanted {
+        if self.checkpoint.is_asked_for {
             return true;
         }
         let done = self.checkpoint.done.map_or(0, |meta| meta.position.segment);
         let finished = u64::from(self.log.active().saturating_sub(done.max(1)));
         let grown = finished * u64::from(self.log.segment_bytes());
-        finished > 0 && grown >= RECORDS_RATIO * self.record_bytes
+        finished > 0 && grown >= RECORDS_RATIO * self.live.record_bytes
     }
 
     fn begin_checkpoint(&mut self) {
@@ -204,9 +164,9 @@ impl Store {
             contents: Sum::default(),
             records: Sum::default(),
         };
-        self.checkpoint.wanted = false;
+        self.checkpoint.is_asked_for = false;
         self.checkpoint.contents.retain(|segment, _| *segment >= meta.first_segment);
-        self.checkpoint.listing = None;
+        self.checkpoint.listings.clear();
         let stage = directory_stage(self.checkpoint.directories_below.max(self.log.first()), &meta);
         self.checkpoint.under_way = Some(UnderWay { meta, stage, writing: false });
     }
@@ -252,20 +212,20 @@ impl Store {
                 (pages.done_bytes() >= BATCH_BYTES).then(|| IndexWork::Write(pages.take_done()))
             }
             Stage::Records { next, flush, pages } => {
-                let end = (*next + STEP_ITEMS as u32).min(self.queues.slots());
+                let end = (*next + STEP_ITEMS as u32).min(self.live.queues.slots());
                 let mut looks = STEP_ITEMS;
-                if *flush != self.flushing.at {
-                    *flush = self.flushing.at;
+                if *flush != self.live.flushed_at() {
+                    *flush = self.live.flushed_at();
                     push_flush(pages, *flush);
                 }
                 while *next < end && looks > 0 {
-                    self.follow_flush(*next);
-                    let listing = &mut self.checkpoint.listing;
-                    let is_done =
-                        self.queues.get(*next).is_none_or(|queue| push_queue(pages, queue, *next, listing, &mut looks));
+                    self.live.follow_flush(*next);
+                    let (slot, listings) = (*next, &mut self.checkpoint.listings);
+                    let queue = self.live.queues.get(slot);
+                    let is_done = queue.is_none_or(|queue| listings.push_queue(pages, queue, slot, &mut looks));
                     *next += u32::from(is_done);
                 }
-                if *next >= self.queues.slots() {
+                if *next >= self.live.queues.slots() {
                     under_way.meta.needs_frame = self.changed();
                     let Stage::Records { pages, .. } = std::mem::replace(&mut under_way.stage, Stage::Waiting) else {
                         unreachable!("matched above")
@@ -287,7 +247,7 @@ impl Store {
         }
     }
 
-    /// Goes on without an index: whoever waits for a checkpoint waits no longer.
+    /// Goes on without an index. Checkpoints that were asked for count as finished.
     pub(crate) fn give_up_index(&mut self) {
         self.index = None;
         self.directories.clear();
@@ -334,182 +294,4 @@ fn directory_stage(segment: u32, meta: &Meta) -> Stage {
         let pages = PageWriter::new(Pages::Records(meta.generation));
         Stage::Records { next: 0, flush: Position::default(), pages }
     }
-}
-
-/// Packs a put; each page of a directory begins anew, so that it can be read alone.
-fn push_located(pages: &mut PageWriter, located: &Located) {
-    pages.make_room(LOCATED_BYTES_MAX);
-    let distance = located.place.offset - pages.before;
-    pages.before = located.place.offset;
-    let value = pages.value();
-    put_varint(value, located.queue);
-    put_varint(value, located.seq);
-    put_varint(value, u64::from(distance));
-    put_varint(value, u64::from(located.place.body_bytes));
-}
-
-/// Reads the pages of a segment's directory in their order.
-#[derive(Debug)]
-pub(crate) struct LocatedReader {
-    segment: u32,
-    segment_bytes: u32,
-    /// Of the last put.
-    last_offset: u32,
-}
-
-impl LocatedReader {
-    pub(crate) fn new(segment: u32, segment_bytes: u32) -> LocatedReader {
-        LocatedReader { segment, segment_bytes, last_offset: 0 }
-    }
-
-    /// Reads the next page, which [`push_located`] packed. `None`: these bytes are no such page, or it says what no log does.
-    pub(crate) fn read(&mut self, items: &[u8], mut each: impl FnMut(Located)) -> Option<()> {
-        let (mut reader, mut offset) = (Reader::new(items), 0u32);
-        while !reader.is_empty() {
-            let (queue, seq) = (reader.varint()?, reader.varint()?);
-            offset = offset.checked_add(reader.varint_u32()?)?;
-            let place = Place { segment: self.segment, offset, body_bytes: reader.varint_u32()? };
-            let is_possible = queue.max(seq) < NUMBER_END && offset > self.last_offset;
-            if !is_possible || !place.is_within(self.segment_bytes) {
-                return None;
-            }
-            self.last_offset = offset;
-            each(Located { queue, slot: UNKNOWN_SLOT, seq, place });
-        }
-        Some(())
-    }
-}
-
-/// Packs a queue's record, and in front of it what is gone above its head, up to so many messages at a time. Returns whether that was
-/// all of it.
-fn push_queue(
-    pages: &mut PageWriter,
-    queue: &Queue,
-    slot: Slot,
-    listing: &mut Option<Listing>,
-    looks: &mut usize,
-) -> bool {
-    *looks -= 1;
-    if queue.gaps() == 0 && listing.is_none() {
-        push_record(pages, &queue.record(), queue.record_segment);
-        return true;
-    }
-    let begun = Listing { slot, head: queue.head, next: queue.head, unlisted: 0 };
-    let listing_now = listing.get_or_insert(begun);
-    assert_eq!(listing_now.slot, slot, "one list is under way at a time");
-    while *looks > 0 && listing_now.next < queue.next {
-        let mut ranges = RangesWriter::default();
-        let goes_on = queue.gaps_from(listing_now.next, ITEM_RANGES_MAX - 1, |range| ranges.push(range));
-        push_gone(pages, queue.id, ranges.bytes());
-        listing_now.next = goes_on.unwrap_or(queue.next);
-        *looks = looks.saturating_sub(ITEM_RANGES_MAX);
-    }
-    if listing_now.next < queue.next {
-        return false;
-    }
-    let record = Record { head: listing_now.head, gets: queue.gets - listing_now.unlisted, ..queue.record() };
-    push_record(pages, &record, queue.record_segment);
-    *listing = None;
-    true
-}
-
-/// What an item on a page of records begins with.
-const RECORD: u64 = 1;
-const FLUSH: u64 = 2;
-const GONE: u64 = 3;
-/// Ranges of an item at most, so that it fits into a page.
-const ITEM_RANGES_MAX: usize = 128;
-const RECORD_ITEM_BYTES_MAX: usize = 9 * 10 + NAME_BYTES_MAX + SETTINGS_BYTES_MAX;
-const GONE_ITEM_BYTES_MAX: usize = 3 * 10 + ITEM_RANGES_MAX * RANGE_BYTES_MAX;
-const _: () = assert!(RECORD_ITEM_BYTES_MAX <= ITEM_BYTES_MAX && GONE_ITEM_BYTES_MAX <= ITEM_BYTES_MAX);
-
-fn push_record(pages: &mut PageWriter, record: &Record<'_>, segment: u32) {
-    pages.make_room(9 * 10 + record.name.len() + record.settings.len());
-    let value = pages.value();
-    let numbers = [RECORD, record.queue, record.head, record.next, record.sets, record.gets, u64::from(segment)];
-    for number in numbers {
-        put_varint(value, number);
-    }
-    for bytes in [record.name, record.settings] {
-        put_varint(value, bytes.len() as u64);
-        value.extend_from_slice(bytes);
-    }
-}
-
-/// Packs the last flush of all queues, which the records behind it know.
-fn push_flush(pages: &mut PageWriter, at: Position) {
-    pages.make_room(3 * 10);
-    for number in [FLUSH, u64::from(at.segment), u64::from(at.offset)] {
-        put_varint(pages.value(), number);
-    }
-}
-
-/// Packs numbers of a queue that are gone, if there are any.
-fn push_gone(pages: &mut PageWriter, queue: QueueId, ranges: &[u8]) {
-    if !ranges.is_empty() {
-        pages.make_room(3 * 10 + ranges.len());
-        for number in [GONE, queue, ranges.len() as u64] {
-            put_varint(pages.value(), number);
-        }
-        pages.value().extend_from_slice(ranges);
-    }
-}
-
-/// What a page of records holds.
-pub(crate) enum RecordItem<'a> {
-    /// A record, and the segment of its newest copy.
-    Record(Record<'a>, u32),
-    /// The last flush of all queues that the records behind it know.
-    Flush(Position),
-    /// Numbers of a queue that are gone. Its record follows.
-    Gone(QueueId, &'a [u8]),
-}
-
-/// Reads a page of records. `None`: these bytes are no such page.
-pub(crate) fn read_records(items: &[u8], mut each: impl FnMut(RecordItem<'_>)) -> Option<()> {
-    let mut reader = Reader::new(items);
-    while !reader.is_empty() {
-        match reader.varint()? {
-            FLUSH => each(RecordItem::Flush(Position { segment: reader.varint_u32()?, offset: reader.varint_u32()? })),
-            GONE => {
-                let (queue, bytes) = (reader.varint()?, reader.varint_u32()?);
-                let ranges = reader.bytes(bytes as usize)?;
-                if queue >= NUMBER_END || !are_ranges(ranges) {
-                    return None;
-                }
-                each(RecordItem::Gone(queue, ranges));
-            }
-            RECORD => {
-                let (queue, head, next) = (reader.varint()?, reader.varint()?, reader.varint()?);
-                let (sets, gets, segment) = (reader.varint()?, reader.varint()?, reader.varint_u32()?);
-                let mut bytes = || reader.varint_u32().and_then(|bytes| reader.bytes(bytes as usize));
-                let (name, settings) = (bytes()?, bytes()?);
-                let highest = queue.max(next).max(sets).max(gets);
-                if head > next || highest >= NUMBER_END || name.is_empty() {
-                    return None;
-                }
-                each(RecordItem::Record(Record { queue, name, settings, head, next, sets, gets }, segment));
-            }
-            _ => return None,
-        }
-    }
-    Some(())
-}
-
-/// Writes a directory to the index whole: what recovery does after a full scan.
-pub(crate) fn write_directory(
-    index: &Index,
-    directory: &SegmentPuts,
-    generation: u64,
-) -> std::result::Result<Written, IndexError> {
-    let mut pages = PageWriter::new(Pages::Directory { segment: directory.segment, generation });
-    for located in directory.read_from(0, 0) {
-        push_located(&mut pages, &located);
-        if pages.done_bytes() >= BATCH_BYTES {
-            index.write(pages.take_done())?;
-        }
-    }
-    let (pages, sum) = pages.finish();
-    index.write(pages)?;
-    Ok(Written { generation, sum })
 }

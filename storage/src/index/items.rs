@@ -1,0 +1,160 @@
+//! What stands on the pages of a checkpoint: where puts are, records, lists of what is gone.
+
+use crate::index::segment_puts::{Located, SegmentPuts};
+use crate::index::{ITEM_BYTES_MAX, Index, IndexError, PageWriter, Pages, Written};
+use crate::log::codec::{Reader, put_varint};
+use crate::log::entry::{NAME_BYTES_MAX, QueueId, Record, SETTINGS_BYTES_MAX};
+use crate::log::frame::NUMBER_END;
+use crate::log::ranges::{RANGE_BYTES_MAX, are_ranges};
+use crate::log::{Place, Position};
+use crate::queue::table::UNKNOWN_SLOT;
+
+/// Pages that are handed to the index at once, in bytes.
+pub(crate) const BATCH_BYTES: usize = 256 << 10;
+/// The longest packed put of a directory: four varints.
+const LOCATED_BYTES_MAX: usize = 10 + 10 + 5 + 5;
+
+/// Packs a put; each page of a directory begins anew, so that it can be read alone.
+pub(crate) fn push_located(pages: &mut PageWriter, located: &Located) {
+    pages.make_room(LOCATED_BYTES_MAX);
+    let distance = located.place.offset - pages.before;
+    pages.before = located.place.offset;
+    let value = pages.value();
+    put_varint(value, located.queue);
+    put_varint(value, located.seq);
+    put_varint(value, u64::from(distance));
+    put_varint(value, u64::from(located.place.body_bytes));
+}
+
+/// Reads the pages of a segment's directory in their order.
+#[derive(Debug)]
+pub(crate) struct LocatedReader {
+    segment: u32,
+    segment_bytes: u32,
+    /// Of the last put.
+    last_offset: u32,
+}
+
+impl LocatedReader {
+    pub(crate) fn new(segment: u32, segment_bytes: u32) -> LocatedReader {
+        LocatedReader { segment, segment_bytes, last_offset: 0 }
+    }
+
+    /// Reads the next page, which [`push_located`] packed. `None`: these bytes are no such page, or it says what no log does.
+    pub(crate) fn read(&mut self, items: &[u8], mut each: impl FnMut(Located)) -> Option<()> {
+        let (mut reader, mut offset) = (Reader::new(items), 0u32);
+        while !reader.is_empty() {
+            let (queue, seq) = (reader.varint()?, reader.varint()?);
+            offset = offset.checked_add(reader.varint_u32()?)?;
+            let place = Place { segment: self.segment, offset, body_bytes: reader.varint_u32()? };
+            let is_possible = queue.max(seq) < NUMBER_END && offset > self.last_offset;
+            if !is_possible || !place.is_within(self.segment_bytes) {
+                return None;
+            }
+            self.last_offset = offset;
+            each(Located { queue, slot: UNKNOWN_SLOT, seq, place });
+        }
+        Some(())
+    }
+}
+
+/// What an item on a page of records begins with.
+const RECORD: u64 = 1;
+const FLUSH: u64 = 2;
+const GONE: u64 = 3;
+/// Ranges of an item at most, so that it fits into a page.
+pub(crate) const ITEM_RANGES_MAX: usize = 128;
+const RECORD_ITEM_BYTES_MAX: usize = 9 * 10 + NAME_BYTES_MAX + SETTINGS_BYTES_MAX;
+const GONE_ITEM_BYTES_MAX: usize = 3 * 10 + ITEM_RANGES_MAX * RANGE_BYTES_MAX;
+const _: () = assert!(RECORD_ITEM_BYTES_MAX <= ITEM_BYTES_MAX && GONE_ITEM_BYTES_MAX <= ITEM_BYTES_MAX);
+
+pub(crate) fn push_record(pages: &mut PageWriter, record: &Record<'_>, segment: u32) {
+    pages.make_room(9 * 10 + record.name.len() + record.settings.len());
+    let value = pages.value();
+    let numbers = [RECORD, record.queue, record.head, record.next, record.sets, record.gets, u64::from(segment)];
+    for number in numbers {
+        put_varint(value, number);
+    }
+    for bytes in [record.name, record.settings] {
+        put_varint(value, bytes.len() as u64);
+        value.extend_from_slice(bytes);
+    }
+}
+
+/// Packs the last flush of all queues, which the records behind it know.
+pub(crate) fn push_flush(pages: &mut PageWriter, at: Position) {
+    pages.make_room(3 * 10);
+    for number in [FLUSH, u64::from(at.segment), u64::from(at.offset)] {
+        put_varint(pages.value(), number);
+    }
+}
+
+/// Packs numbers of a queue that are gone, if there are any.
+pub(crate) fn push_gone(pages: &mut PageWriter, queue: QueueId, ranges: &[u8]) {
+    if !ranges.is_empty() {
+        pages.make_room(3 * 10 + ranges.len());
+        for number in [GONE, queue, ranges.len() as u64] {
+            put_varint(pages.value(), number);
+        }
+        pages.value().extend_from_slice(ranges);
+    }
+}
+
+/// What a page of records holds.
+pub(crate) enum RecordItem<'a> {
+    /// A record, and the segment of its newest copy.
+    Record(Record<'a>, u32),
+    /// The last flush of all queues that the records behind it know.
+    Flush(Position),
+    /// Numbers of a queue that are gone. Its record follows.
+    Gone(QueueId, &'a [u8]),
+}
+
+/// Reads a page of records. `None`: these bytes are no such page.
+pub(crate) fn read_records(items: &[u8], mut each: impl FnMut(RecordItem<'_>)) -> Option<()> {
+    let mut reader = Reader::new(items);
+    while !reader.is_empty() {
+        match reader.varint()? {
+            FLUSH => each(RecordItem::Flush(Position { segment: reader.varint_u32()?, offset: reader.varint_u32()? })),
+            GONE => {
+                let (queue, bytes) = (reader.varint()?, reader.varint_u32()?);
+                let ranges = reader.bytes(bytes as usize)?;
+                if queue >= NUMBER_END || !are_ranges(ranges) {
+                    return None;
+                }
+                each(RecordItem::Gone(queue, ranges));
+            }
+            RECORD => {
+                let (queue, head, next) = (reader.varint()?, reader.varint()?, reader.varint()?);
+                let (sets, gets, segment) = (reader.varint()?, reader.varint()?, reader.varint_u32()?);
+                let mut bytes = || reader.varint_u32().and_then(|bytes| reader.bytes(bytes as usize));
+                let (name, settings) = (bytes()?, bytes()?);
+                let highest = queue.max(next).max(sets).max(gets);
+                if head > next || highest >= NUMBER_END || name.is_empty() {
+                    return None;
+                }
+                each(RecordItem::Record(Record { queue, name, settings, head, next, sets, gets }, segment));
+            }
+            _ => return None,
+        }
+    }
+    Some(())
+}
+
+/// Writes a directory to the index whole: what recovery does after a full scan.
+pub(crate) fn write_directory(
+    index: &Index,
+    directory: &SegmentPuts,
+    generation: u64,
+) -> std::result::Result<Written, IndexError> {
+    let mut pages = PageWriter::new(Pages::Directory { segment: directory.segment, generation });
+    for located in directory.read_from(0, 0) {
+        push_located(&mut pages, &located);
+        if pages.done_bytes() >= BATCH_BYTES {
+            index.write(pages.take_done())?;
+        }
+    }
+    let (pages, sum) = pages.finish();
+    index.write(pages)?;
+    Ok(Written { generation, sum })
+}
