@@ -2,7 +2,7 @@
 //! shards, hands out the packets for other shards, and names the tasks that have something to do. What time it is, and which
 //! client asks, comes with each call.
 //!
-//! The order of an acknowledgement is here: applied and framed by [`Engine::apply`], written and synced by a
+//! The order of an acknowledgement is here: applied and framed by [`Engine::submit`] and [`Engine::apply_step`], written and synced by a
 //! [`Commit`](storage::Commit), and only once [`Engine::acknowledged`] has reached its frame a reply goes to a client, or a batch goes back
 //! to the shard that it came from.
 //!
