@@ -6,6 +6,8 @@ use crate::owner::ShardId;
 
 /// Bits of a ticket that count the clients of one shard: enough for a million connections a second over eight years.
 const NUMBER_BITS: u32 = 48;
+// The rest is the shard's.
+const _: () = assert!(NUMBER_BITS + u16::BITS == u64::BITS);
 
 /// A client's ticket: the shard that serves its connection, and a number that no other client of that shard gets while
 /// the process lives. What a client has open on a shard is kept under its ticket, and ends with it.

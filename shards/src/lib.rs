@@ -20,7 +20,7 @@ pub use data::moving::Moved;
 pub use engine::shard::{Late, Shard};
 pub use engine::{Due, Engine, Packet};
 pub use figures::counters::{Counters, Figures};
-pub use figures::latency::{Latency, Stage, StageTimes};
+pub use figures::latency::{Stage, StageTimes};
 pub use moment::Moment;
 pub use op::{Answer, Op, Outcome};
 pub use owner::{ShardId, owner_of};

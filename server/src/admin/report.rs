@@ -93,13 +93,14 @@ const FIGURES: [(&str, &str, Of); 59] = [
 ];
 
 /// The stages of a command, with their names, in the order in which they are shown.
-const STAGES: [(Stage, &str); 6] = [
+const STAGES: [(Stage, &str); 7] = [
     (Stage::ParseToReply, "parse_to_reply"),
     (Stage::Queue, "queue"),
     (Stage::CommitWait, "commit_wait"),
     (Stage::Write, "write"),
     (Stage::Fsync, "fsync"),
     (Stage::Turn, "turn"),
+    (Stage::Read, "read"),
 ];
 
 /// A figure's value.

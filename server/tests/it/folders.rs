@@ -24,6 +24,19 @@ const STORAGE: &[(&str, &str)] = &[
     ("store", "attempt disk error index log memory options queue recovery"),
 ];
 
+const SERVER: &[(&str, &str)] = &[
+    ("process", ""),
+    ("session", ""),
+    ("context", "process"),
+    ("admin", "context"),
+    ("memcache", "admin context process session"),
+    ("conversation", "context memcache session"),
+    ("net", "context conversation memcache process session"),
+    ("executors", "admin context net process"),
+    ("server", "executors net process"),
+    ("tools", "process"),
+];
+
 /// The parts of a path in the code of a module: `super` is what it stands for there. A path into the crate begins with "crate".
 fn resolve(module: &[String], path: &str) -> Vec<String> {
     let mut parts: Vec<String> = path.split("::").map(|part| part.trim().to_string()).collect();
@@ -140,6 +153,11 @@ fn assert_arrows(name: &str, expected: &[(&str, &str)]) {
 #[test]
 fn the_arrows_between_the_folders_of_storage() {
     assert_arrows("storage", STORAGE);
+}
+
+#[test]
+fn the_arrows_between_the_folders_of_server() {
+    assert_arrows("server", SERVER);
 }
 
 #[test]

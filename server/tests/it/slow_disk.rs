@@ -166,6 +166,27 @@ fn a_pwrite_of_100_ms_holds_up_those_who_change_something() {
     slow("pwrite64", 100);
 }
 
+/// A read that would wait for the disk is another thread's, and is timed.
+#[test]
+fn a_body_that_only_the_disk_has_is_read_on_another_thread_and_timed() {
+    let server = Launch::new().shards(1).with(&["-m", "1"]).start();
+    let mut client = server.connect();
+    for number in 0..12u8 {
+        assert_eq!(client.set("backlog", &vec![number; BODY_BYTES]), "STORED");
+    }
+    let reads = |client: &mut Client| {
+        let latency = client.stats("latency");
+        let count = latency.iter().find(|(name, _)| name == "read_count").expect("it is a stage");
+        count.1.parse::<u64>().unwrap()
+    };
+    assert_eq!(reads(&mut client), 0);
+    let _nothing_is_in_memory = Injection::begin(&server, &[("preadv2", "error=EAGAIN")]);
+    for number in 0..12u8 {
+        assert_eq!(client.get("backlog"), Some(vec![number; BODY_BYTES]));
+    }
+    assert!(reads(&mut client) > 5, "most of the bodies had left memory");
+}
+
 #[test]
 fn any_call_however_slow() {
     let calls: &[&str] =

@@ -185,7 +185,7 @@ fn figures_of_a_cache_are_none_and_no_error() {
     assert_eq!(client.command("stats detail"), "ERROR");
 }
 
-const STAGES: [&str; 6] = ["parse_to_reply", "queue", "commit_wait", "write", "fsync", "turn"];
+const STAGES: [&str; 7] = ["parse_to_reply", "queue", "commit_wait", "write", "fsync", "turn", "read"];
 
 /// `stats latency`, checked for its shape.
 fn latency(client: &mut Client) -> HashMap<String, u64> {

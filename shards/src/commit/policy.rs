@@ -1,8 +1,8 @@
 //! Where a commit runs: on the shard's own thread, or on another.
 //!
-//! On its own is the fastest by far while an fdatasync takes tens of microseconds: nobody has to be woken. While it
-//! takes milliseconds, all connections of the shard would stand still for as long, so another thread waits for it. There
-//! the first commits run too: how fast a disk is shows only then.
+//! On its own is the fastest by far while an fdatasync takes tens of microseconds: no thread has to be woken. While it
+//! takes milliseconds, all connections of the shard would stand still for as long, so the commit runs on another thread. The
+//! first commits run there too: only they show how fast the disk is.
 
 use std::time::Duration;
 
@@ -26,6 +26,9 @@ const FAST: Duration = Duration::from_micros(250);
 /// One commit that takes so long is enough: the disk has become slow.
 const STALL: Duration = Duration::from_millis(5);
 
+const _: () = assert!(FAST.as_nanos() < SLOW.as_nanos() && SLOW.as_nanos() < STALL.as_nanos());
+const _: () = assert!(WINDOW % 2 == 1, "so there is one in the middle");
+
 /// Chooses by the last commits.
 #[derive(Debug)]
 pub struct CommitPolicy {
@@ -38,7 +41,7 @@ pub struct CommitPolicy {
 }
 
 impl CommitPolicy {
-    /// Begins with commits on another thread, unless the mode says otherwise.
+    /// Begins with commits on another thread, unless the mode is [`CommitMode::Inline`].
     #[must_use]
     pub fn new(mode: CommitMode) -> CommitPolicy {
         // None was made so far, so none counts as quick.

@@ -276,7 +276,7 @@ fn only_generation(path: &Path) -> Result<std::result::Result<u32, String>> {
     })
 }
 
-/// No symbolic link is followed below the directory: whoever laid one there could have us read or write elsewhere.
+/// No symbolic link is followed below the directory: a user who may write there could have the server write elsewhere.
 fn refuse_links(path: &Path) -> Result<()> {
     let entries = fs::read_dir(path).map_err(|error| unusable(path, &error))?;
     for path in entries.flatten().map(|entry| entry.path()) {

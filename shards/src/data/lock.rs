@@ -57,7 +57,7 @@ impl Lock {
         let lock = Lock::take(path, File::try_lock_shared)?;
         match open_file(path, OpenOptions::new().read(true)) {
             Ok(file) if is_held(&file) => Err(LockError::Taken(holder(path))),
-            // The directory is locked; the file is for those who lock nothing else.
+            // The directory is locked; the file is there for builds that lock nothing else.
             _ => Ok(lock),
         }
     }

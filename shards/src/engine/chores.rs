@@ -6,7 +6,7 @@ use storage::{Chore, Commit, FrameNumber, Fsync, Result};
 use crate::engine::Engine;
 
 impl Engine {
-    /// Lets everybody go on who waits for what is on the disk now.
+    /// Hands out what has become due, and sends the outcomes that waited for what is safe now.
     pub(super) fn progress(&mut self) {
         self.note_work();
         self.send_deferred();
@@ -66,7 +66,7 @@ impl Engine {
     /// Takes a chore back after it ran.
     ///
     /// # Errors
-    /// When the disk has failed. The process must stop, and tell nobody anything.
+    /// When the disk has failed. The process must stop, and acknowledge nothing more.
     pub fn finish_chore(&mut self, chore: Chore) -> Result<()> {
         let ends_a_wait = self.shard.store_mut().finish_chore(chore)?;
         // A segment that left the ring is said to have left by the next frame.
@@ -82,7 +82,7 @@ impl Engine {
     /// for one that is committed, fast enough to keep up, slow enough not to be in the way. `None`: it is done.
     ///
     /// # Errors
-    /// When the disk has failed. The process must stop, and tell nobody anything.
+    /// When the disk has failed. The process must stop, and acknowledge nothing more.
     pub fn reclaim(&mut self) -> Result<Option<FrameNumber>> {
         if !self.shard.store_mut().wants_reclaim() {
             self.progress();

@@ -15,7 +15,7 @@ use crate::routing::batch::Batch;
 
 /// Operations of another shard that are applied in one piece: with some 0.5 us each, the shard's own clients wait no
 /// longer for them than for one of their own rounds.
-const PIECE_OPS: usize = 256;
+pub(super) const PIECE_OPS: usize = 256;
 /// Bytes of bodies that end a piece before that: they are copied, with 0.1 us for a KiB.
 const PIECE_BYTES: usize = 1 << 20;
 

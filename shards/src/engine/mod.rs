@@ -1,6 +1,6 @@
 //! The engine of a shard: one shard among the others, as plain state. It applies operations for its own connections and for other
-//! shards, says what is to be sent to whom, and which of its tasks have something to do. What time it is, and who asks, it is
-//! told with each call.
+//! shards, hands out the packets for other shards, and names the tasks that have something to do. What time it is, and which
+//! client asks, comes with each call.
 //!
 //! The order of an acknowledgement is here: applied and framed by [`Engine::apply`], written and synced by a
 //! [`Commit`](storage::Commit), and only once [`Engine::acknowledged`] has reached its frame a reply goes to a client, or a batch goes back
@@ -55,7 +55,7 @@ pub struct Due {
     pub sync: bool,
     /// [`Engine::send_batches`].
     pub send: bool,
-    /// [`Engine::apply_step`], until it says that nothing is left.
+    /// [`Engine::apply_step`], until it returns that nothing is left.
     pub apply: bool,
     /// [`Engine::reclaim`], until it gives nothing more.
     pub reclaim: bool,
@@ -65,7 +65,7 @@ pub struct Due {
     pub reads: bool,
     /// [`Engine::index_chore`], as long as [`Engine::wants_checkpoint_step`].
     pub index: bool,
-    /// [`Engine::pass_time`], until it says that nothing is left; then again at [`Engine::next_deadline`], which may come
+    /// [`Engine::pass_time`], until it returns that nothing is left; then again at [`Engine::next_deadline`], which may come
     /// sooner than it was.
     pub time: bool,
 }
@@ -87,7 +87,7 @@ impl Due {
 
 /// One shard, and its side of the traffic with all others.
 ///
-/// Whatever was called, [`take_due`](Self::take_due) and [`next_packet`](Self::next_packet) say what follows from it.
+/// After each call, [`take_due`](Self::take_due) and [`next_packet`](Self::next_packet) tell what follows from it.
 #[derive(Debug)]
 pub struct Engine {
     shard: Shard,
@@ -225,12 +225,13 @@ impl Engine {
         self.due.send = true;
     }
 
-    /// Has an operation done for a connection: by this shard at once, by another one later.
+    /// Has an operation done for a connection: by this shard at once, by another one later. `read_at`: when it was read from
+    /// its client; without that it does not count in the figures of stages.
     ///
     /// [`Answer::Now`]: the outcome may be told once [`acknowledged`](Self::acknowledged) has reached `frame_needed`, which
     /// is raised to the frame that holds the change, if there was one. [`Answer::Later`]: it will be the next of
-    /// [`next_outcome`](Self::next_outcome). [`Answer::Stalled`]: it is worth another try once [`retries`](Self::retries) says
-    /// something else.
+    /// [`next_outcome`](Self::next_outcome). [`Answer::Stalled`]: it is worth another try once [`retries`](Self::retries) has
+    /// grown.
     ///
     /// # Errors
     /// When the disk has failed. The process must stop, and acknowledge nothing more.
@@ -241,10 +242,11 @@ impl Engine {
         id: GatherId,
         to: ShardId,
         op: Op<'_>,
+        read_at: Option<Instant>,
         frame_needed: &mut FrameNumber,
     ) -> Result<Answer> {
         if to != self.router.me() {
-            self.router.push(id, to, op);
+            self.router.push(id, to, op, read_at);
             self.due.send = true;
             return Ok(Answer::Later);
         }
@@ -328,11 +330,6 @@ impl Engine {
     #[must_use]
     pub fn late(&self) -> &[Late] {
         self.shard.late()
-    }
-
-    /// Notes when the operation that was pushed last, to this shard, had been read from its client.
-    pub fn note_read(&mut self, to: ShardId, at: Instant) {
-        self.router.note_read(to, at);
     }
 
     /// Whether all outcomes of a connection are there; if not, `waker` is woken when they are. They may be told at once:

@@ -1,4 +1,4 @@
-//! One shard: what it does with an operation. It knows nothing of other shards, connections or threads.
+//! One shard: what it does with an operation. It is plain state, without other shards, connections or threads.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
@@ -16,7 +16,7 @@ use crate::op::{Answer, Op, Outcome};
 /// Queues that a listing looks at in one operation.
 const LISTED_AT_ONCE: u32 = 512;
 /// Waits that one client may have in lines of a shard, which all end in one piece when it goes. One more finds nothing.
-const WAITS_PER_CLIENT_MAX: usize = 64;
+pub(super) const WAITS_PER_CLIENT_MAX: usize = 64;
 
 /// The outcome of an operation that was not answered at once.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct Shard {
     pub(crate) counters: Counters,
     /// Connections that are open.
     pub(crate) curr_connections: u64,
-    /// Where time goes; those who do the input and output say when something happened.
+    /// Where time goes. The pump and the server report the times.
     pub(crate) latency: Latency,
     waiters: Waiters,
     /// Waits that came before this mark end with nothing.
@@ -111,7 +111,7 @@ impl Shard {
         })
     }
 
-    /// Appends a message and makes it durable, whatever the store's durability: for a program that has no other thread.
+    /// Appends a message and makes it durable, in each mode of durability: for a program that drives no engine.
     /// Returns whether there was room.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl Shard {
         Ok(Answer::Later)
     }
 
-    /// Gives the messages of a queue to those who stand in its line, up to `limit` of them. Returns how many.
+    /// Gives the messages of a queue to the clients in its line, up to `limit` of them. Returns how many.
     fn serve_line(&mut self, queue: &[u8], limit: usize) -> Result<usize> {
         let mut served = 0;
         while served < limit && self.waiters.has_line(queue) {
@@ -206,7 +206,7 @@ impl Shard {
         self.retried_lines.extend(mem::take(&mut self.stalled_lines));
     }
 
-    /// Whether [`answer_waits`](Self::answer_waits) has something to do whatever the time is.
+    /// Whether [`answer_waits`](Self::answer_waits) has something to do, at any time.
     pub(crate) fn has_waits_to_answer(&self) -> bool {
         !self.retried_lines.is_empty() || self.waiters.has_any_before(self.waits_ended)
     }

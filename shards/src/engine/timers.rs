@@ -3,6 +3,8 @@
 use storage::Result;
 
 use crate::engine::Engine;
+use crate::engine::exchange::PIECE_OPS;
+use crate::engine::shard::WAITS_PER_CLIENT_MAX;
 use crate::moment::Moment;
 
 /// What the engine does again and again.
@@ -17,8 +19,10 @@ pub(super) enum Timer {
 /// How often each of them comes. So long a written frame waits for its fdatasync at most, in the mode that acknowledges
 /// after the write.
 const PERIOD_MS: u64 = 1000;
-/// Waits that are answered in one piece, as many as operations of other shards are applied in one.
-const PIECE_WAITS: usize = 256;
+/// Waits that are answered in one piece.
+const PIECE_WAITS: usize = PIECE_OPS;
+// The waits of a client that is gone end in one piece.
+const _: () = assert!(WAITS_PER_CLIENT_MAX <= PIECE_WAITS);
 
 impl Engine {
     pub(super) fn start_timers(&mut self, now: Moment) {

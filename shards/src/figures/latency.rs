@@ -1,8 +1,8 @@
 //! Where time goes: how long each stage of a command takes, for operators.
 //!
-//! Nothing here reads a clock, and nothing is decided by what is here: those who do the input and output say when
-//! something happened, once for all that they did at once. So this costs some nanoseconds a batch and nothing a command,
-//! and who never says when, as the simulator, runs the same way every time.
+//! Nothing here reads a clock, and nothing is decided by what is here: the pump and the server report times, once for all
+//! operations that were done together. So this costs some nanoseconds a batch and nothing a command. The simulator reports no
+//! times, and so runs the same way every time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -18,32 +18,35 @@ const SIGNIFICANT_DIGITS: u8 = 2;
 /// What a command's time is spent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Of each command: from when its end was seen to be there, to be read with all else that was, until its reply was
-    /// handed to the socket, which is where a `noreply` ends too. The commands that ask all shards about themselves are not
-    /// among them, so that nobody who looks finds himself; a get that is answered in several rounds counts with the first.
+    /// From the poll that found the command's last byte to the write of its reply; for a `noreply`, to the end of the write
+    /// that follows it. A get that is answered in several rounds counts with the first. Commands for statistics do not count.
     ParseToReply,
-    /// Of each operation on a queue, of which a get has one for each name: from then until the shard that owns the queue has
-    /// applied it, together with all that it has got at once. On the shard that has read it that is next to nothing; for one
-    /// that is forwarded it is the way there, with the wait for a credit.
+    /// From the same poll until the queue's owner had applied the operation, of which a get has one for each name. All
+    /// operations of a turn or a piece of a batch count as applied at its end. On the shard that has read it that is next to
+    /// nothing; for a forwarded one it is the way to the owner, with the wait for a credit.
     Queue,
-    /// Of each operation that has changed something: from when it was applied until its frame was safe, which is when
-    /// its outcome may be told. It does not matter whose operation it is.
+    /// From when an operation that changed something was applied until its frame was safe, on the queue's owner. Then its
+    /// outcome may be told.
     CommitWait,
-    /// Of each commit: the write.
+    /// The write of a commit.
     Write,
-    /// Of each commit that has one: the fdatasync. The one of each second that follows later, where a change is safe once
-    /// it is written, holds nobody up and is not counted.
+    /// The fdatasync of a commit. Where a change is safe once it is written, the fdatasync of each second holds up no reply
+    /// and does not count.
     Fsync,
-    /// Of each turn of a shard that did something: from the look of the reactor with which it began to the end of the last
-    /// thing that was done in it, commits on the shard's own thread among them. A client waits so long at most before its
-    /// command is seen.
+    /// From the reactor's look with which a turn began to the end of the last thing that was done in it, commits on the
+    /// shard's own thread among them. A client's command is seen after that time at the latest. Turns in which nothing was
+    /// done do not count.
     Turn,
+    /// Of each read of the log that a get waits for since only the disk has the body: from the moment another thread has it to its
+    /// return to the shard, which goes on meanwhile.
+    Read,
 }
 
 /// How many stages there are.
-const STAGES: usize = 6;
+const STAGES: usize = 7;
+const _: () = assert!(Stage::Read as usize + 1 == STAGES, "the last stage");
 
-/// How long each stage took, over and over. Of a bounded size, whatever is recorded: 120 KiB.
+/// How long each stage took, as histograms of 140 KiB together, however much is recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageTimes([Histogram<u64>; STAGES]);
 
@@ -130,7 +133,7 @@ struct Waiting {
     ops: u64,
 }
 
-/// Operations that were applied, and nobody has said when.
+/// Operations that were applied, and whose time was not reported yet.
 #[derive(Debug, Default)]
 struct Applied {
     /// When they were read.
@@ -141,7 +144,7 @@ struct Applied {
 
 /// A shard's times, and what of it is being timed.
 #[derive(Debug, Default)]
-pub struct Latency {
+pub(crate) struct Latency {
     times: StageTimes,
     /// What waits for a commit; the frames ascend. One entry at most for all connections that had their turn at once,
     /// and each batch of other shards under way.
@@ -154,7 +157,7 @@ pub struct Latency {
 impl Latency {
     /// What was recorded so far.
     #[must_use]
-    pub fn times(&self) -> &StageTimes {
+    pub(crate) fn times(&self) -> &StageTimes {
         &self.times
     }
 
@@ -163,20 +166,20 @@ impl Latency {
         self.times.reset();
     }
 
-    /// Notes that `commands` which were read at once have been answered.
-    pub fn note_answered(&mut self, read_at: Instant, now: Instant, commands: u64) {
+    /// Notes that the replies to `commands` that were read together have been written.
+    pub(crate) fn note_answered(&mut self, read_at: Instant, now: Instant, commands: u64) {
         self.times.record(Stage::ParseToReply, now - read_at, commands);
     }
 
-    /// Notes that `ops` operations of this shard's own client have been applied, of which `changes` wait for `frame`. When
-    /// that was is said by [`note_applied_at`](Self::note_applied_at), once for all clients that had their turn at once.
+    /// Notes that `ops` operations of one of the shard's own clients were applied, of which `changes` wait for `frame`.
+    /// [`note_applied_at`](Self::note_applied_at) stamps them, once for all clients that had their turn together.
     pub(crate) fn note_applied(&mut self, read_at: Instant, ops: u64, changes: u64, frame: FrameNumber) {
         Read::push_to(&mut self.applied.reads, read_at, ops);
         self.note_changes(changes, frame);
     }
 
-    /// Notes that `ops` operations of another shard's batch have been applied, of which `changes` wait for `frame`. Takes
-    /// theirs out of `reads`, the times at which those of the batch were read. Ignored when there are none.
+    /// Notes that `ops` operations of another shard's batch were applied, of which `changes` wait for `frame`. Moves their
+    /// read times out of `reads`. Does nothing when the batch carries no read times.
     pub(crate) fn note_applied_for_others(
         &mut self,
         reads: &mut Vec<Read>,
@@ -198,12 +201,12 @@ impl Latency {
         }
     }
 
-    /// Whether operations were applied, and nobody has said when.
+    /// Whether operations were applied that have no time yet.
     pub(crate) fn has_untimed(&self) -> bool {
         !self.applied.reads.is_empty()
     }
 
-    /// Notes when everything was applied of which that is not known. It must be said before their frame is safe.
+    /// Stamps all operations that have no time yet with `now`. Called before their frame is safe.
     pub(crate) fn note_applied_at(&mut self, now: Instant) {
         for read in self.applied.reads.drain(..) {
             self.times.record(Stage::Queue, now - read.at, read.ops);
@@ -231,6 +234,11 @@ impl Latency {
         self.times.record(Stage::Turn, took, 1);
     }
 
+    /// Notes how long a read on another thread took.
+    pub(crate) fn note_read_of_log(&mut self, took: Duration) {
+        self.times.record(Stage::Read, took, 1);
+    }
+
     /// Notes how long a commit took.
     pub(crate) fn note_commit(&mut self, took: CommitTimes) {
         self.times.record(Stage::Write, took.write, 1);
@@ -245,7 +253,7 @@ mod tests {
     use super::*;
 
     const ALL: [Stage; STAGES] =
-        [Stage::ParseToReply, Stage::Queue, Stage::CommitWait, Stage::Write, Stage::Fsync, Stage::Turn];
+        [Stage::ParseToReply, Stage::Queue, Stage::CommitWait, Stage::Write, Stage::Fsync, Stage::Turn, Stage::Read];
 
     fn us(us: u64) -> Duration {
         Duration::from_micros(us)
@@ -312,22 +320,22 @@ mod tests {
         latency.note_applied_at(start + us(5));
         latency.note_applied(start + us(10), 2, 2, 8);
         latency.note_applied_at(start + us(20));
-        // Three empty queues: nobody waits.
+        // Three empty queues: nothing waits for a frame.
         latency.note_applied(start + us(20), 3, 0, 0);
         latency.note_applied_at(start + us(21));
-        assert_eq!(counts(&latency), [0, 9, 0, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 9, 0, 0, 0, 0, 0]);
         latency.note_safe(6, start + us(100));
-        assert_eq!(counts(&latency), [0, 9, 0, 0, 0, 0], "another frame");
+        assert_eq!(counts(&latency), [0, 9, 0, 0, 0, 0, 0], "another frame");
         latency.note_safe(7, start + us(205));
-        assert_eq!(counts(&latency), [0, 9, 3, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 9, 3, 0, 0, 0, 0]);
         assert_about(latency.times().max_us(Stage::CommitWait), 200);
         latency.note_safe(9, start + us(1020));
-        assert_eq!(counts(&latency), [0, 9, 5, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 9, 5, 0, 0, 0, 0]);
         assert_about(latency.times().max_us(Stage::CommitWait), 1000);
         // A flush of a queue that does not exist changes nothing, and its frame is an old one.
         latency.note_applied(start, 1, 1, 9);
         latency.note_applied_at(start + us(2));
-        assert_eq!(counts(&latency), [0, 10, 6, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 10, 6, 0, 0, 0, 0]);
         assert!(latency.waiting.is_empty());
     }
 
@@ -340,17 +348,17 @@ mod tests {
         latency.note_applied(start, 3, 2, 2);
         latency.note_applied(start + us(30), 1, 1, 2);
         assert!(latency.has_untimed());
-        assert_eq!(counts(&latency), [0; STAGES], "nobody has said when");
+        assert_eq!(counts(&latency), [0; STAGES], "no time was reported");
         latency.note_applied_at(start + us(50));
         assert!(!latency.has_untimed());
-        assert_eq!(counts(&latency), [0, 6, 0, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 6, 0, 0, 0, 0, 0]);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.1), 20);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.2), 50);
         assert_eq!(latency.waiting.len(), 2, "one for each frame");
         latency.note_safe(1, start + us(150));
-        assert_eq!(counts(&latency), [0, 6, 1, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 6, 1, 0, 0, 0, 0]);
         latency.note_safe(2, start + us(250));
-        assert_eq!(counts(&latency), [0, 6, 4, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 6, 4, 0, 0, 0, 0]);
         assert_about(latency.times().quantile_us(Stage::CommitWait, 0.25), 100);
         assert_about(latency.times().quantile_us(Stage::CommitWait, 0.5), 200);
     }
@@ -365,13 +373,13 @@ mod tests {
         assert_eq!(reads.len(), 2, "one for what was read at once");
         latency.note_applied_for_others(&mut reads, 5, 2, 1);
         assert!(reads.is_empty());
-        assert_eq!(counts(&latency), [0; STAGES], "nobody has said when");
+        assert_eq!(counts(&latency), [0; STAGES], "no time was reported");
         latency.note_applied_at(start + us(160));
-        assert_eq!(counts(&latency), [0, 4, 0, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 4, 0, 0, 0, 0, 0]);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.25), 100);
         assert_about(latency.times().quantile_us(Stage::Queue, 0.5), 160);
         latency.note_safe(1, start + us(260));
-        assert_eq!(counts(&latency), [0, 4, 2, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 4, 2, 0, 0, 0, 0]);
         assert_about(latency.times().max_us(Stage::CommitWait), 100);
     }
 
@@ -383,10 +391,10 @@ mod tests {
         latency.note_commit(CommitTimes { write: us(1), sync: Duration::ZERO });
         latency.note_applied(start, 1, 1, 1);
         latency.note_applied_at(start);
-        assert_eq!(counts(&latency), [2, 1, 0, 2, 1, 0], "a commit without an fdatasync has none that took no time");
+        assert_eq!(counts(&latency), [2, 1, 0, 2, 1, 0, 0], "a commit without an fdatasync has none that took no time");
         latency.reset();
         assert_eq!(latency.times(), &StageTimes::default());
         latency.note_safe(1, start + us(5));
-        assert_eq!(counts(&latency), [0, 0, 1, 0, 0, 0]);
+        assert_eq!(counts(&latency), [0, 0, 1, 0, 0, 0, 0]);
     }
 }

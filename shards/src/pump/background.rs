@@ -53,7 +53,12 @@ async fn reads(pump: Rc<Pump>) {
         pump.reads_due.wait().await;
         while let Some(chore) = pump.with_engine(Engine::read_chore) {
             let pump = Rc::clone(&pump);
-            glommio::spawn_local(async move { run(&pump, chore).await }).detach();
+            glommio::spawn_local(async move {
+                let began = Instant::now();
+                run(&pump, chore).await;
+                pump.with_engine(|engine| engine.latency().note_read_of_log(began.elapsed()));
+            })
+            .detach();
         }
     }
 }
@@ -114,7 +119,7 @@ async fn sync(pump: &Pump) {
     pump.with_engine(|engine| engine.finish_sync(&sync));
 }
 
-/// Commits and syncs everything, then writes a checkpoint; unless the disk is slow at that, since the log says the same.
+/// Commits and syncs everything, then writes a checkpoint; unless the disk is slow at that: the log holds the same.
 pub(super) async fn finish(pump: &Pump) {
     settle(pump).await;
     let checkpoint = pump.with_engine(Engine::request_checkpoint);

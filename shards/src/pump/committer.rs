@@ -11,13 +11,13 @@ use crate::commit::policy::{CommitMode, CommitPolicy};
 use crate::commit::slow::SlowCommits;
 use crate::owner::ShardId;
 
-/// Commits whatever was changed, until the process ends.
+/// Commits what is changed, until the process ends.
 pub(super) async fn run(pump: Rc<Pump>, mode: CommitMode) {
     let mut policy = CommitPolicy::new(mode);
     let mut slow = SlowCommits::default();
     loop {
-        // Whoever notifies runs before this task does, and so do all connections that were ready with it; those that
-        // were found to be ready meanwhile are let through too. One commit holds what all of them have changed.
+        // The connection that notified, and all that were ready with it, run before this task. The yield lets those run
+        // too that were found to be ready meanwhile. One commit holds what all of them have changed.
         pump.commit_due.wait().await;
         yield_now().await;
         loop {

@@ -36,7 +36,7 @@ impl Event {
     }
 }
 
-/// How far the log is safe, and who waits for that.
+/// How far the log is safe, and the tasks that wait for more.
 #[derive(Debug, Default)]
 pub(super) struct Acknowledged {
     frame: Cell<FrameNumber>,
@@ -44,7 +44,7 @@ pub(super) struct Acknowledged {
 }
 
 impl Acknowledged {
-    /// Says that the log is safe up to here, and wakes those who waited for it.
+    /// Notes that the log is safe up to a frame, and wakes the tasks that waited for that.
     pub(super) fn advance(&self, frame: FrameNumber) {
         assert!(frame >= self.frame.get(), "what is safe stays safe");
         self.frame.set(frame);
@@ -74,7 +74,7 @@ impl Acknowledged {
     }
 }
 
-/// A count that grows, and who waits for it to grow.
+/// A count that grows, and the tasks that wait for that.
 #[derive(Debug, Default)]
 pub(super) struct Growing {
     count: Cell<u64>,
@@ -82,7 +82,7 @@ pub(super) struct Growing {
 }
 
 impl Growing {
-    /// Notes the count, and wakes those who wait if it has grown.
+    /// Notes the count, and wakes the tasks that wait if it has grown.
     pub(super) fn note(&self, count: u64) {
         if self.count.replace(count) != count {
             mem::take(&mut *self.waiting.borrow_mut()).into_iter().for_each(Waker::wake);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_let_through_before_the_frame_is_safe() {
+    fn no_task_is_let_through_before_the_frame_is_safe() {
         let acknowledged = Acknowledged::default();
         acknowledged.advance(3);
         block_on(async {

@@ -106,8 +106,8 @@ impl ShardHandle {
         self.begin_turn(engine, gather, now, None)
     }
 
-    /// Begins a turn of a connection whose operations were read from its client at this time, and count in
-    /// the latencies of their stages.
+    /// Begins a turn of a connection whose operations were read from its client at this time, and count in the times of
+    /// [`Op::Latency`](crate::Op::Latency).
     #[must_use]
     pub fn turn_after_read(&self, gather: &Gather, read_at: Instant) -> Turn<'_> {
         self.begin_turn(self.0.engine.borrow_mut(), gather, read_at, Some(read_at))

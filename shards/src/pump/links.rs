@@ -58,8 +58,8 @@ impl Links {
     /// Connects them, on the shard's own executor. It blocks the thread until all shards are here.
     pub(super) async fn connect(self) -> (Senders, Receivers) {
         // The first poll of a connect says that this end is here. Once all shards have done that, the second finds the
-        // other end, and none has to be woken for it: glommio wakes nobody when the other end comes, it looks again
-        // with each turn of the reactor.
+        // other end, and none has to be woken for it: glommio does not wake a connect when the other end comes, but
+        // polls it with each turn of the reactor.
         let mut senders: Vec<_> =
             self.senders.into_iter().map(|end| end.map(|end| end.connect().boxed_local())).collect();
         let mut receivers: Vec<_> =

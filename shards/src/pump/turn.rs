@@ -44,19 +44,11 @@ impl Turn<'_> {
     #[inline]
     #[must_use = "an outcome may not be told before its frame is safe"]
     pub fn submit(&mut self, to: ShardId, op: Op<'_>) -> Answer {
-        let answer = self.engine.submit(self.now, self.gather, to, op, &mut self.frame_needed);
+        let answer = self.engine.submit(self.now, self.gather, to, op, self.read_at, &mut self.frame_needed);
         let answer = answer.unwrap_or_else(|error| (self.pump.fail)(&error));
-        match &answer {
-            Answer::Now(outcome) => {
-                self.ops += 1;
-                self.changes += u64::from(outcome.waits_for_commit());
-            }
-            Answer::Later => {
-                if let Some(read_at) = self.read_at.filter(|_| to != self.pump.me) {
-                    self.engine.note_read(to, read_at);
-                }
-            }
-            Answer::Stalled => {}
+        if let Answer::Now(outcome) = &answer {
+            self.ops += 1;
+            self.changes += u64::from(outcome.waits_for_commit());
         }
         answer
     }

@@ -18,8 +18,9 @@ use super::event::{Event, Growing};
 const TURN: Duration = Duration::from_micros(50);
 /// The shortest sleep that ends with the reactor's next look.
 const SHORTEST_SLEEP: Duration = Duration::from_micros(1);
+const _: () = assert!(SHORTEST_SLEEP.as_nanos() < TURN.as_nanos());
 
-/// Knows when a shard's turn began, and which tasks wait for the next one.
+/// When a shard's turn began, and the tasks that wait for the next one.
 #[derive(Debug)]
 pub(super) struct Turns {
     began: Cell<Instant>,
@@ -27,7 +28,7 @@ pub(super) struct Turns {
     active: Cell<Instant>,
     /// A task waits for the next one.
     next_needed: Event,
-    /// How many turns have begun for those who wait for one.
+    /// How many turns have begun for the tasks that wait for one.
     begun: Growing,
 }
 
@@ -65,7 +66,7 @@ impl Turns {
         reactor_look().await;
     }
 
-    /// Lets those go on that wait for the turn that has begun.
+    /// Lets the tasks go on that wait for the turn that has begun.
     pub(super) fn go_on(&self) {
         self.begun.note(self.begun.count() + 1);
     }

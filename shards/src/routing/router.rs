@@ -20,7 +20,7 @@ use crate::routing::credits::Peer;
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
     Missing,
-    /// The outcome of a wait is missing. It may come late, and nobody counts on it.
+    /// The outcome of a wait is missing. It may take its time, so the router is idle without it.
     Waits,
     Here(Outcome),
 }
@@ -124,11 +124,12 @@ impl Router {
         gather.outcomes.push_back(place);
     }
 
-    /// Adds an operation to the outbox of another shard. Its outcome will be the next of [`next_outcome`](Self::next_outcome).
+    /// Adds an operation to the outbox of another shard. `read_at`: when it was read from its
+    /// client. Its outcome will be the next of [`next_outcome`](Self::next_outcome).
     ///
     /// # Panics
     /// When `to` is this shard: it applies its own operations itself.
-    pub fn push(&mut self, id: GatherId, to: ShardId, op: Op<'_>) {
+    pub fn push(&mut self, id: GatherId, to: ShardId, op: Op<'_>, read_at: Option<Instant>) {
         assert_ne!(to, self.me, "a shard applies its own operations itself");
         let by = self.asker(id);
         if op.stays_open() {
@@ -140,12 +141,11 @@ impl Router {
         } else {
             self.expect(id, Place::Missing);
         }
-        self.peers[to.index()].outbox.push(by, op);
-    }
-
-    /// Notes when the operation that was pushed last, to this shard, had been read from its client.
-    pub fn note_read(&mut self, to: ShardId, at: Instant) {
-        self.peers[to.index()].outbox.note_read(at);
+        let outbox = &mut self.peers[to.index()].outbox;
+        outbox.push(by, op);
+        if let Some(read_at) = read_at {
+            outbox.note_read(read_at);
+        }
     }
 
     /// The next batch for a shard, if there is something to send and a credit for it.
@@ -260,7 +260,7 @@ mod tests {
         let mut router = Router::new(ME, 3);
         let (a, b) = (router.open(), router.open());
         for (id, to, queue) in [(a, 1, "a1"), (b, 1, "b1"), (a, 2, "a2"), (a, 1, "a3"), (b, 2, "b2")] {
-            router.push(id, ShardId(to), Op::Take { queue: queue.as_bytes() });
+            router.push(id, ShardId(to), Op::Take { queue: queue.as_bytes() }, None);
         }
         let waker = Arc::new(CountingWaker::default());
         assert!(!router.is_complete(a, &waker.clone().into()));
@@ -282,11 +282,11 @@ mod tests {
         let id = router.open();
         let mut under_way = Vec::new();
         for _ in 0..CREDITS {
-            router.push(id, OTHER, Op::Take { queue: b"q" });
+            router.push(id, OTHER, Op::Take { queue: b"q" }, None);
             under_way.push(router.next_batch(OTHER).expect("a credit"));
         }
         for _ in 0..100 {
-            router.push(id, OTHER, Op::Take { queue: b"q" });
+            router.push(id, OTHER, Op::Take { queue: b"q" }, None);
         }
         assert!(router.next_batch(OTHER).is_none(), "no credit is left");
         // They may come back in any order.
@@ -304,14 +304,14 @@ mod tests {
     fn what_comes_back_apart_holds_no_credit() {
         let mut router = Router::new(ME, 2);
         let (quick, slow) = (router.open(), router.open());
-        router.push(quick, OTHER, Op::Take { queue: b"quick" });
-        router.push(slow, OTHER, Op::Take { queue: b"slow" });
+        router.push(quick, OTHER, Op::Take { queue: b"quick" }, None);
+        router.push(slow, OTHER, Op::Take { queue: b"slow" }, None);
         let mut batch = echo(router.next_batch(OTHER).expect("a credit"));
         let late = batch.split_off(std::slice::from_ref(&(1..2)));
         router.deliver(OTHER, batch);
         assert_eq!(bodies(&mut router, quick), [b"quick"]);
         for _ in 0..CREDITS {
-            router.push(quick, OTHER, Op::Take { queue: b"q" });
+            router.push(quick, OTHER, Op::Take { queue: b"q" }, None);
             assert!(router.next_batch(OTHER).is_some(), "all credits are there");
         }
         assert!(!router.is_complete(slow, Waker::noop()) && !router.is_idle());
@@ -339,9 +339,9 @@ mod tests {
         let mut router = Router::new(ME, 3);
         let id = router.open();
         let wait = Op::TakeWait { queue: b"q", until: Moment::START };
-        router.push(id, ShardId(1), Op::Take { queue: b"q" });
-        router.push(id, ShardId(2), wait);
-        router.push(id, ShardId(2), wait);
+        router.push(id, ShardId(1), Op::Take { queue: b"q" }, None);
+        router.push(id, ShardId(2), wait, None);
+        router.push(id, ShardId(2), wait, None);
         let client = router.asker(id).client;
         router.close(id);
         let mut ops = Vec::new();
@@ -364,7 +364,7 @@ mod tests {
     fn a_connection_that_left_gets_nothing_and_its_place_is_used_again() {
         let mut router = Router::new(ME, 2);
         let id = router.open();
-        router.push(id, OTHER, Op::Take { queue: b"late" });
+        router.push(id, OTHER, Op::Take { queue: b"late" }, None);
         let batch = router.next_batch(OTHER).expect("something to send");
         router.close(id);
         let next = router.open();

@@ -65,7 +65,7 @@ impl Client {
         Client { shard, gather, round: 0, pending, stalled, tried_at: 0, forwarded: 0, frame_needed: 0, woken }
     }
 
-    /// Has it look for its outcomes once, although nobody has woken it.
+    /// Has it look for its outcomes once, although it was not woken.
     pub(crate) fn begin_to_wait(&mut self) {
         self.woken.0.store(true, Ordering::Relaxed);
     }

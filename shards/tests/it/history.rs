@@ -1,7 +1,7 @@
 //! What was applied to one shard, in order, and what of it must be there after a crash.
 //!
-//! After a crash a shard holds what some beginning of its history leaves. Of what nobody was told of, any part may be
-//! missing, always the last. Whatever was told was told with all before it, so the beginning is at least that long.
+//! After a crash a shard holds what some beginning of its history leaves. Of what no client was told of, any part may be
+//! missing, always the last. What was told was told with all before it, so the beginning is at least that long.
 
 use std::collections::BTreeMap;
 use std::mem;

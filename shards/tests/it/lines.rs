@@ -26,7 +26,7 @@ pub(crate) struct Lines {
 impl Lines {
     /// Holds a take that was answered at once against the line.
     pub(crate) fn check_taken(&self, name: u8, by: Asker) {
-        assert!(!self.gone.contains(&by.client), "a message was taken for {:?}, who is gone", by.client);
+        assert!(!self.gone.contains(&by.client), "a message was taken for {:?}, which is gone", by.client);
         assert!(!self.lines.contains_key(&name), "{:?} was served before those in line", by.client);
     }
 
@@ -41,9 +41,9 @@ impl Lines {
         self.lines.entry(name).or_default().push_back(wait);
     }
 
-    /// A wait ends with a message: it is the first of its line, and nobody else's. Returns the queue.
+    /// A wait ends with a message: it is the first of its line. Returns the queue.
     pub(crate) fn serve(&mut self, by: Asker) -> (u8, Wait) {
-        assert!(!self.gone.contains(&by.client), "a message was taken for {:?}, who is gone", by.client);
+        assert!(!self.gone.contains(&by.client), "a message was taken for {:?}, which is gone", by.client);
         let mut lines = self.lines.iter();
         let name = lines.find_map(|(name, line)| (line.front()?.by == by).then_some(*name));
         let name = name.unwrap_or_else(|| panic!("{by:?} is the first of no line: {:?}", self.lines));

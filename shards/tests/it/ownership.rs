@@ -92,7 +92,7 @@ fn what_root_has_made_is_given_away_and_nothing_else() {
     fs::write(&outside, "root's").unwrap();
     symlink(&outside, path.join("data-1/shard-000/log/link")).unwrap();
     fs::write(path.join("notes"), "root's").unwrap();
-    // As left by a build that let the umask decide. Nobody can get there.
+    // As left by a build that let the umask decide. No other user can get there.
     fs::set_permissions(path.join("data-1/shard-001/index"), fs::Permissions::from_mode(0o777)).unwrap();
     give(&path).unwrap();
     for given in [

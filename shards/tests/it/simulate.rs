@@ -1,8 +1,12 @@
 //! Many seeds of the simulation.
 //!
 //! What is held in each: every command is answered once, in order, with what came of it when it was applied; queues are
-//! FIFO; a channel never overflows; whoever waits gets on; at rest nothing is left between shards and all credits are
-//! back; and after a crash everything is there that a client was told of, with all that came before it.
+//! FIFO; a channel never overflows; what waits for the disk goes on; at rest nothing is left between shards and all credits
+//! are back; and after a crash everything is there that a client was told of, with all that came before it.
+//!
+//! Of takes that wait: the first in line has the message before all others in it; none waits beyond its deadline once its
+//! shard was served, nor at rest while its queue has a message; each is answered once; and nothing is taken for a client of
+//! which the queue's shard was told that it is gone.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -91,7 +91,7 @@ impl SimulatedShard {
         Ok(())
     }
 
-    /// What is not at rest: under way, due, or to be done without anybody having been woken for it.
+    /// What is not at rest: under way, due, or to be done although no task was woken for it.
     pub(crate) fn left(&mut self) -> Vec<&'static str> {
         let is_idle = self.engine.is_idle();
         let store = self.engine.store();
@@ -156,7 +156,7 @@ impl SimulatedShard {
         Ok(())
     }
 
-    /// All reads that are wanted are under way at once; each step one of them goes on.
+    /// All reads that are due are under way at once; each step one of them goes on.
     fn step_reads(&mut self) -> Result<()> {
         if mem::take(&mut self.due.reads) {
             self.read_chores.extend(iter::from_fn(|| self.engine.read_chore()).map(Slow::begun));

@@ -430,7 +430,8 @@ impl<'a> Simulation<'a> {
             };
             let to = ShardId(owner as u16);
             let op = asked.borrowed();
-            let answer = self.with_shard(at, |shard| shard.engine.submit(now, gather, to, op, &mut frame_needed))?;
+            let answer =
+                self.with_shard(at, |shard| shard.engine.submit(now, gather, to, op, None, &mut frame_needed))?;
             let client = &mut self.clients[number];
             client.frame_needed = frame_needed;
             let seen = SeenAnswer::of(&answer);

@@ -56,7 +56,7 @@ impl Shards {
     /// A client asks for something, and nothing else happens.
     fn ask(&mut self, client: Client, op: Op<'_>) -> Answer {
         let now = self.now;
-        self.engine(client.shard).submit(now, client.gather, OWNER, op, &mut 0).unwrap()
+        self.engine(client.shard).submit(now, client.gather, OWNER, op, None, &mut 0).unwrap()
     }
 
     fn wait(&mut self, client: Client, ms: u64) {
@@ -168,7 +168,7 @@ fn a_put_and_the_take_that_waited_for_it_are_one_frame() {
     let mut frame_needed = 0;
     let (before, now) = (shards.engine(OWNER).acknowledged(), shards.now);
     let put = Op::Put { queue: QUEUE, flags: 0, body: b"one" };
-    shards.engine(OWNER).submit(now, producer.gather, OWNER, put, &mut frame_needed).unwrap();
+    shards.engine(OWNER).submit(now, producer.gather, OWNER, put, None, &mut frame_needed).unwrap();
     assert_eq!((frame_needed, shards.engine(OWNER).last_changed_frame()), (before + 1, before + 1));
     shards.carry();
     assert_eq!(shards.come(waiting), None, "the frame is not safe");
