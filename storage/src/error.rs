@@ -5,7 +5,7 @@ use std::io;
 
 use nix::errno::Errno;
 
-/// An error of the log. None of them can be retried: the process that gets one has to stop, because nobody knows any
+/// An error of the log. None of them can be retried: the process that gets one has to stop, because it is unknown from then on
 /// more what is on the disk. A full disk is not among them; see [`Store::put`](crate::Store::put).
 #[derive(Debug)]
 pub enum Error {

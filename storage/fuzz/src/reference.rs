@@ -163,7 +163,10 @@ impl<'a> Files<'a> {
         let in_frames = frames.iter().flat_map(|frame| [frame.number, frame.next_queue_id]);
         let in_queues = told.iter().flat_map(|(id, queue)| [*id, queue.next, queue.sets, queue.gets]);
         let is_at_its_end = in_frames.chain(in_queues).any(|number| number > NUMBER_END / 2);
-        let is_impossible = is_at_its_end || told.values().any(|queue| queue.contradicts);
+        // Every message was put, those that were taken and those that wait. That may be so only at the end: the list of what
+        // is gone above a head may have been in a segment that went when a later copy of it was there.
+        let has_too_many = |queue: &Told<'_>| queue.sets < queue.gets.saturating_add(queue.waiting());
+        let is_impossible = is_at_its_end || told.values().any(|queue| queue.contradicts || has_too_many(queue));
         Ok(Found { state, frames: frames.len() as u64, ambiguous, is_impossible })
     }
 
@@ -230,8 +233,6 @@ fn apply<'a>(told: &mut BTreeMap<u64, Told<'a>>, frame: &Frame<'a>, segment: u32
                 queue.sets = queue.sets.max(sets);
                 queue.gets = queue.gets.max(gets);
                 queue.settings = settings;
-                // Every message was put, those that were taken and those that wait.
-                queue.contradicts |= sets < gets.saturating_add(queue.waiting());
                 let listed_in = queue.listed_in.take().filter(|_| queue.gone_above_head() > 0);
                 queue.record_segment = listed_in.unwrap_or(segment);
             }

@@ -13,7 +13,7 @@ use rustix::io::{Errno as ReadErrno, ReadWriteFlags};
 
 use crate::disk::{Disk, DiskFile};
 
-/// A directory on a file system. Files are made with mode 0600, directories with 0700: messages are nobody else's
+/// A directory on a file system. Files are made with mode 0600, directories with 0700: other users have no right to messages
 /// business. Symbolic links are not followed.
 #[derive(Debug)]
 pub struct Files {
@@ -25,7 +25,7 @@ impl Files {
     /// Opens the directory at `path`, and makes it, and those above it, when it is not there.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// When the directory cannot be made or opened.
     pub fn open(path: &Path) -> io::Result<Files> {
         let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;

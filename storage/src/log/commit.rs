@@ -51,7 +51,7 @@ impl Commit {
     /// never on stable storage without those before it, nor in a segment that the one before does not name.
     ///
     /// # Errors
-    /// What the disk says. The caller must stop the process: what is on the disk is unknown.
+    /// When a frame cannot be written or synced. The caller must stop the process: what is on the disk is unknown.
     pub fn run(&mut self) -> Result<()> {
         let mut before = Instant::now();
         if let Some(notes) = self.frames.first().and_then(|frame| frame.begins_behind.as_ref()) {
@@ -112,7 +112,7 @@ impl Fsync {
     /// Syncs the segments in their order.
     ///
     /// # Errors
-    /// What the disk says. The caller must stop the process.
+    /// When a segment cannot be synced. The caller must stop the process.
     pub fn run(&self) -> Result<()> {
         for (segment, file) in &self.files {
             file.sync_data().map_err(|e| Error::io("fdatasync", segment_name(*segment))(e))?;

@@ -137,11 +137,11 @@ impl FrameReader {
         self.find(|header| header.number > number && header.durable >= number)
     }
 
-    /// Looks through all that follows for a whole frame that is wanted, at any offset, and returns where the first is.
+    /// Looks through all that follows for a whole frame that `is_it` picks, at any offset, and returns where the first is.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(crate) fn find(mut self, wanted: impl Fn(&FrameHeader) -> bool) -> Result<Option<u32>> {
+    pub(crate) fn find(mut self, is_it: impl Fn(&FrameHeader) -> bool) -> Result<Option<u32>> {
         let mut offset = self.offset;
         let magic = MAGIC.to_le_bytes();
         while offset + FRAME_HEADER_BYTES as u32 <= self.segment_bytes {
@@ -159,7 +159,7 @@ impl FrameReader {
                 break;
             }
             let Some(header) = self.header_at(at)? else { continue };
-            if wanted(&header) && self.is_whole(at, &header)? {
+            if is_it(&header) && self.is_whole(at, &header)? {
                 return Ok(Some(at));
             }
         }

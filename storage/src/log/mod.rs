@@ -80,7 +80,7 @@ pub(crate) struct Log {
     tail: u32,
     filling: Vec<u8>,
     filling_number: FrameNumber,
-    /// An empty frame is wanted, to say what is in its header.
+    /// An empty frame is due, for what its header says.
     frame_wanted: bool,
     sealed: Vec<SealedFrame>,
     /// Of the segment before the active one, until the first frame of this one is sealed.
@@ -194,6 +194,10 @@ impl Log {
             previous: self.previous,
             checksum: 0,
         };
+        assert!(
+            header.durable < header.number && header.first_segment <= header.segment,
+            "what a reader asks of a frame"
+        );
         self.previous = header.seal(self.id, self.tail, &mut bytes);
         let file = Arc::clone(&self.segment(self.active).expect("the active segment").file);
         let offset = u64::from(self.tail);

@@ -83,7 +83,7 @@ impl Preparation {
     /// Does the next piece. A new file for which there is no room is removed again.
     ///
     /// # Errors
-    /// What the disk says, and what that means.
+    /// When a call fails, with what follows from that.
     pub(crate) fn run(&mut self, disk: &dyn Disk) -> std::result::Result<(), Failure> {
         let error = match self.next(disk) {
             Ok(next) => {
@@ -155,7 +155,7 @@ impl Preparation {
     /// Prepares a segment in one go.
     ///
     /// # Errors
-    /// What the disk says; a full disk too.
+    /// When a call fails, as on a full disk.
     pub(crate) fn at_once(header: SegmentHeader, disk: &dyn Disk) -> Result<Arc<dyn DiskFile>> {
         let mut preparation = Preparation::new(header, None, 0);
         loop {

@@ -2,6 +2,7 @@
 
 use super::Log;
 use crate::attempt::Attempt;
+use crate::log::entry::{DROP_BYTES, FLUSH_BYTES, PUT_HEADER_BYTES, TAKE_BYTES};
 use crate::log::frame::FRAME_HEADER_BYTES;
 use crate::log::segment::{SEGMENT_HEADER_BYTES, Segment};
 
@@ -17,6 +18,14 @@ pub(crate) enum Purpose {
     /// Copying forward on a full disk, which makes room at once.
     Copy,
 }
+
+/// Bytes that a take needs at most: with a frame of its own.
+const TAKE_ROOM: usize = TAKE_BYTES + FRAME_HEADER_BYTES;
+/// The room of a take is at most so many times what a put takes, whatever its body.
+const TAKES_OF_A_PUT: usize = 3;
+const _: () = assert!(TAKE_ROOM <= TAKES_OF_A_PUT * PUT_HEADER_BYTES);
+// Takes leave more than deletes and flushes need, one for each queue that has a message.
+const _: () = assert!(DROP_BYTES <= TAKE_BYTES && FLUSH_BYTES <= DROP_BYTES);
 
 impl Log {
     /// The largest entry that fits into a segment.
@@ -48,18 +57,18 @@ impl Log {
 
     /// What must be left free after entries of so many bytes.
     ///
-    /// Takes go on when the disk is full: a take needs at most 65 bytes, with a frame of its own, and every segment that
-    /// the takes empty comes back. So a segment's size is enough for all segments whose messages take at least that
+    /// Takes go on when the disk is full: a take needs at most [`TAKE_ROOM`] bytes, with a frame of its own, and every segment
+    /// that the takes empty comes back. So a segment's size is enough for all segments whose messages take at least that
     /// much, and half of it would not be for messages of 100 bytes. What little lives in a segment that they emptied,
     /// a queue's record above all, must be copied before it comes back: takes leave room for that. While few messages
-    /// wait, less is enough: a put takes at least 29 bytes, so takes need no more than three times what lives.
+    /// wait, less is enough: takes need no more than [`TAKES_OF_A_PUT`] times what lives.
     ///
     /// Deletes and flushes go on when the takes have come to their end: they are how an operator makes room on a full disk.
     pub(super) fn reserve(&self, purpose: Purpose, bytes: usize) -> usize {
         let segment = self.segment_bytes as usize;
         match purpose {
             // Advancing may lose what is left of the active segment, hence the doubled entry.
-            Purpose::Set => segment.min(3 * self.live_bytes as usize) + segment / 8 + bytes,
+            Purpose::Set => segment.min(TAKES_OF_A_PUT * self.live_bytes as usize) + segment / 8 + bytes,
             Purpose::Take => segment / 8,
             Purpose::Drop => segment / 16,
             Purpose::Copy => 0,

@@ -89,7 +89,7 @@ impl SegmentNotes {
     /// Returns when what was noted is on stable storage.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// When the file cannot be synced.
     pub(crate) fn sync(&self) -> Result<()> {
         self.file.sync_data().map_err(|e| self.failed("fdatasync", e))
     }

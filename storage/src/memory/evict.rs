@@ -19,8 +19,9 @@ const KEPT_BYTES: usize = 64 << 10;
 pub(crate) struct EvictionHand {
     /// The queue that is next.
     slot: Slot,
-    /// Up to where the log was written when this round began, and the one before.
+    /// Up to where the log was written when this round began.
     round: Position,
+    /// The same for the round before.
     since: Position,
 }
 
@@ -41,8 +42,8 @@ impl Memory {
 
     /// Evicts bodies when there are more than the budget allows, with some slack so that the next sets need no search.
     ///
-    /// A hand goes round all queues, and takes from each what came since it began its round before: so what leaves memory
-    /// lies together in the log, whoever's it is, and is read back together. When that is not enough, it takes from each
+    /// A hand goes round all queues, and takes from each what came since it began its round before: so the bodies that
+    /// leave memory in one round are neighbours in the log, and one window brings many of them back. When that is not enough, it takes from each
     /// queue some of the bodies farthest from the head.
     pub(crate) fn keep_to_budget(&mut self, live: &mut Live, log: &Log) {
         let budget = self.budget();

@@ -24,18 +24,18 @@ impl Memory {
     /// When the log cannot be read, or does not hold what it should.
     pub(crate) fn read_ahead(&mut self, live: &mut Live, log: &Log, slot: Slot, from: Seq) -> Result<bool> {
         let bytes_max = READ_AHEAD_BYTES.min(self.bytes_max / 8);
-        let mut wanted = Vec::with_capacity(READ_AHEAD_MESSAGES);
+        let mut absent = Vec::with_capacity(READ_AHEAD_MESSAGES);
         let mut bytes = 0;
         for (seq, message) in live.queues.at(slot).messages_from(from).take(READ_AHEAD_MESSAGES) {
             bytes += resident_bytes(message.place.body_bytes as usize);
-            if message.body.is_some() || (bytes > bytes_max && !wanted.is_empty()) {
+            if message.body.is_some() || (bytes > bytes_max && !absent.is_empty()) {
                 break;
             }
-            wanted.push((seq, message.place));
+            absent.push((seq, message.place));
         }
         let mut filled = 0;
-        while filled < wanted.len() {
-            let puts = &wanted[filled..];
+        while filled < absent.len() {
+            let puts = &absent[filled..];
             let Some(in_window) = self.has_window(log, puts)? else { return Ok(filled > 0) };
             if !in_window && filled == 0 {
                 will_need(log, puts[puts.len() - 1].1);
@@ -50,11 +50,11 @@ impl Memory {
             }
             filled += n;
             match result {
-                // Whoever takes it is told. Those before it are good, and can be had.
+                // The take of that message reports it. The messages before it are good.
                 Err(Error::Damage { .. }) if filled > 0 => break,
                 result => result?,
             }
-            // Others need the same window, and then the next: nobody reads far ahead of them.
+            // Other queues need the same window, and then the next: this one does not read far ahead of them.
             if in_window {
                 break;
             }

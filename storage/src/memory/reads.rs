@@ -1,5 +1,5 @@
 //! Reads of the log while clients are served. What the page cache holds is read at once. What is on the disk only, another
-//! thread reads into a buffer, and whoever asked asks again: the same read finds the buffer.
+//! thread reads into a buffer. The operation is tried again then, and the same read finds the buffer.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::log::segment::{Segment, segment_name};
 
-/// Buffers that are kept for those who have not asked again: a read that was wanted by a client that has gone is pushed out
+/// Buffers that are kept for operations that were not tried again yet: a read for a client that has gone is pushed out
 /// by later ones.
 const ARRIVED_MAX: usize = 16;
 
@@ -19,7 +19,7 @@ const ARRIVED_MAX: usize = 16;
 pub(crate) struct Reads {
     /// Whether a read may be left to another thread; else it is done at once, however long that takes.
     pub(crate) may_wait: bool,
-    wanted: VecDeque<Read>,
+    waiting: VecDeque<Read>,
     /// Where those begin that another thread has.
     under_way: Vec<(u32, u64)>,
     arrived: VecDeque<Read>,
@@ -68,28 +68,28 @@ impl Reads {
             return Ok(Some(bytes));
         }
         let read = segment.file.read_in_memory(buffer, offset).map_err(failed)?;
-        let is_known = self.under_way.contains(&start) || self.wanted.iter().any(|read| read.start() == start);
+        let is_known = self.under_way.contains(&start) || self.waiting.iter().any(|read| read.start() == start);
         if read.is_none() && !is_known {
             let (file, bytes) = (Arc::clone(&segment.file), vec![0; buffer.len()]);
-            self.wanted.push_back(Read { segment: segment.number, offset, file, bytes, failed: None });
+            self.waiting.push_back(Read { segment: segment.number, offset, file, bytes, failed: None });
         }
         Ok(read)
     }
 
     /// Whether [`begin`](Self::begin) would give something.
-    pub(crate) fn are_wanted(&self) -> bool {
-        !self.wanted.is_empty()
+    pub(crate) fn are_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Whether a read from this offset on is not there yet.
     pub(crate) fn is_awaited(&self, segment: u32, offset: u64) -> bool {
-        let wanted = self.wanted.iter().map(Read::start);
-        wanted.chain(self.under_way.iter().copied()).any(|start| start == (segment, offset))
+        let waiting = self.waiting.iter().map(Read::start);
+        waiting.chain(self.under_way.iter().copied()).any(|start| start == (segment, offset))
     }
 
     /// The next read that another thread has to do. Several may be under way.
     pub(crate) fn begin(&mut self) -> Option<Read> {
-        let read = self.wanted.pop_front()?;
+        let read = self.waiting.pop_front()?;
         self.under_way.push(read.start());
         Some(read)
     }
@@ -116,7 +116,7 @@ impl Reads {
 
     /// Forgets what is of segments that have gone.
     pub(crate) fn forget_before(&mut self, first_segment: u32) {
-        self.wanted.retain(|read| read.segment >= first_segment);
+        self.waiting.retain(|read| read.segment >= first_segment);
         self.arrived.retain(|read| read.segment >= first_segment);
     }
 }

@@ -6,8 +6,8 @@ use std::mem;
 use crate::error::Result;
 use crate::log::Place;
 
-/// Windows that are kept at most: queues that are emptied at the same pace are tens of megabytes apart in the log, when it
-/// is chance that says whose turn it is.
+/// Windows that are kept at most. Consumers that choose queues at random drift tens of megabytes apart in the log, and each
+/// needs a window of its own.
 const WINDOWS_MAX: usize = 128;
 /// And at least, when memory is small; the windows are smaller then.
 const WINDOWS_MIN: usize = 8;
@@ -17,8 +17,8 @@ const WINDOW_BYTES_MAX: usize = 256 << 10;
 const WINDOW_BYTES_MIN: usize = 1 << 10;
 /// Of what memory may hold, all windows together take such a part at most.
 const MEMORY_SHARE: usize = 8;
-/// As much as this part of a window follows it and belongs to it too, so that its last put is whole. A put that is larger
-/// is read alone.
+/// Each window is read by this part of its size longer than its stride, so that a put that crosses its end is whole. A put that
+/// is larger is read alone.
 const OVERLAP_SHARE: u32 = 16;
 /// A window costs its read once; a put that is read alone costs as much as so many bytes of a window.
 const BYTES_FOR_A_READ: u32 = 16 << 10;
@@ -27,8 +27,8 @@ const BYTES_FOR_A_READ: u32 = 16 << 10;
 /// again: so no window is ever wrong.
 #[derive(Debug)]
 pub(crate) struct Windows {
-    /// Where windows begin: at its multiples. 0: there are none.
-    bytes: u32,
+    /// From one window's beginning to the next's, in bytes. 0: there are no windows.
+    window_bytes: u32,
     windows_max: usize,
     /// The one that was used last is first.
     windows: Vec<Window>,
@@ -58,7 +58,7 @@ impl Windows {
         let bytes = (share / WINDOWS_MIN).min(WINDOW_BYTES_MAX);
         let bytes = if bytes < WINDOW_BYTES_MIN { 0 } else { bytes };
         let windows_max = share.checked_div(bytes).unwrap_or(0).min(WINDOWS_MAX);
-        Windows { bytes: bytes as u32, windows_max, windows: Vec::new(), spare: Vec::new() }
+        Windows { window_bytes: bytes as u32, windows_max, windows: Vec::new(), spare: Vec::new() }
     }
 
     /// The bytes of a put, if they are here.
@@ -75,25 +75,27 @@ impl Windows {
 
     /// Bytes that they take in memory.
     pub(crate) fn resident_bytes(&self) -> usize {
-        self.windows.len() * (self.bytes + self.bytes / OVERLAP_SHARE) as usize
+        self.windows.len() * (self.window_bytes + self.window_bytes / OVERLAP_SHARE) as usize
     }
 
     /// Whether so many of a queue's next puts begin in the same window as the first that it is worth its read, and the first
     /// does not end behind it.
     pub(crate) fn is_worth_reading(&self, puts: impl Iterator<Item = Place>) -> bool {
-        if self.bytes == 0 {
+        if self.window_bytes == 0 {
             return false;
         }
-        let key = |place: Place| (place.segment, place.offset / self.bytes);
+        let key = |place: Place| (place.segment, place.offset / self.window_bytes);
         let mut puts = puts.peekable();
         let Some(first) = puts.peek().copied() else { return false };
-        let window_end =
-            key(first).1.saturating_mul(self.bytes).saturating_add(self.bytes + self.bytes / OVERLAP_SHARE);
+        let window_end = key(first)
+            .1
+            .saturating_mul(self.window_bytes)
+            .saturating_add(self.window_bytes + self.window_bytes / OVERLAP_SHARE);
         if first.end() > window_end {
             return false;
         }
         let (keys, first) = (puts.map(key), Some(key(first)));
-        keys.take_while(|key| Some(*key) == first).count() >= self.bytes.div_ceil(BYTES_FOR_A_READ) as usize
+        keys.take_while(|key| Some(*key) == first).count() >= self.window_bytes.div_ceil(BYTES_FOR_A_READ) as usize
     }
 
     /// Reads the window that a put begins in, by a function that reads its segment at an offset, in place of the one that
@@ -108,9 +110,9 @@ impl Windows {
         written_end: u32,
         read_at: impl FnOnce(&mut [u8], u64) -> Result<Option<usize>>,
     ) -> Result<bool> {
-        let number = place.offset / self.bytes;
-        let offset = number * self.bytes;
-        let end = offset.saturating_add(self.bytes + self.bytes / OVERLAP_SHARE).min(written_end);
+        let number = place.offset / self.window_bytes;
+        let offset = number * self.window_bytes;
+        let end = offset.saturating_add(self.window_bytes + self.window_bytes / OVERLAP_SHARE).min(written_end);
         assert!(place.offset < end, "a body that left memory is on the disk");
         self.spare.resize((end - offset) as usize, 0);
         let Some(read) = read_at(&mut self.spare, u64::from(offset))? else { return Ok(false) };

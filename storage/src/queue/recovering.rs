@@ -194,7 +194,7 @@ impl Queue {
 
     /// Ends the recovery of a queue from which nothing is missing.
     pub(crate) fn end_recovery(&mut self) {
-        debug_assert_eq!(self.lost(), 0);
+        assert_eq!(self.lost(), 0, "a queue from which a message is missing is no store's");
         let stored = self.stored();
         self.head = if self.front.is_empty() { self.next } else { self.front.first() };
         let gaps = self.next - self.head - stored;

@@ -13,7 +13,7 @@ use crate::queue::slots::Slots;
 
 /// Where a queue stands in the list of all queues; stable for the queue's life.
 pub(crate) type Slot = u32;
-/// No queue's: when it is not known where one stands.
+/// In place of a slot that is not known.
 pub(crate) const UNKNOWN_SLOT: Slot = Slot::MAX;
 
 /// Tables that make up a [`Parts`]. With sixteen million queues, one of them that grows has a quarter of a million entries to
@@ -65,13 +65,13 @@ impl Hashed for Numbered {
     }
 }
 
-/// Our own numbers, which nobody else chooses.
+/// Clients do not choose the ids, so no seed is needed.
 fn hash_id(id: QueueId) -> u64 {
     let hash = id.wrapping_mul(GOLDEN);
     hash ^ (hash >> 32)
 }
 
-/// The table wants good bits at both ends of 64.
+/// hashbrown takes a bucket from the low bits, and a tag from the seven highest.
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(GOLDEN) ^ u64::from(hash)
 }
@@ -88,7 +88,7 @@ impl<T> Default for Parts<T> {
 
 impl<T: Hashed + Debug> Parts<T> {
     fn part(hash: u64) -> usize {
-        // Neither the bits that choose a bucket within the part, nor those that are kept beside it.
+        // Bits that choose neither the bucket within the part nor the tag.
         (hash >> 40) as usize % PARTS
     }
 
@@ -96,7 +96,10 @@ impl<T: Hashed + Debug> Parts<T> {
         self.0[Parts::<T>::part(hash)].find(hash, is)
     }
 
-    /// Adds what `is` says is not there yet.
+    /// Adds an entry.
+    ///
+    /// # Panics
+    /// When `is` finds it there.
     fn insert(&mut self, entry: T, is: impl FnMut(&T) -> bool) {
         let hash = entry.hash();
         match self.0[Parts::<T>::part(hash)].entry(hash, is, T::hash) {
@@ -124,7 +127,7 @@ impl Queues {
     }
 
     fn hash_name(&self, name: &[u8]) -> u32 {
-        // Without the length in front, which `hash_one` adds for those who hash several slices in a row.
+        // Without the length in front, which `hash_one` adds to tell several slices in a row apart.
         let mut hasher = self.hasher.build_hasher();
         hasher.write(name);
         hasher.finish() as u32

@@ -5,7 +5,7 @@
 //!
 //! Where a frame is not what was written although a later one vouches for it, the survey goes on with the next whole frame.
 //! Only frames of the log's last life can be whole there: what a power cut left of an earlier one lies behind the last
-//! frame that somebody vouches for, or it would have been a hole then.
+//! frame that another one vouches for, or it would have been a hole then.
 
 mod surveyed;
 
@@ -320,7 +320,7 @@ impl Survey {
         let oldest = self.files.keys().next().copied().unwrap_or(0);
         for segment in self.first_segment..oldest {
             if self.frames == 0 {
-                // Nobody says which segments are needed.
+                // No frame says which segments are needed.
                 break;
             }
             self.damage(Position { segment, offset: 0 }, 0, "the file is missing");
@@ -372,11 +372,11 @@ impl Survey {
     }
 
     /// The first whole frame at or behind a position, in this segment or a later one, that is what is looked for.
-    fn find_behind(&self, from: Position, wanted: impl Fn(&FrameHeader) -> bool) -> Result<Option<Position>> {
+    fn find_behind(&self, from: Position, is_it: impl Fn(&FrameHeader) -> bool) -> Result<Option<Position>> {
         let behind = self.files.range(from.segment + 1..).map(|(segment, _)| start_of(*segment));
         for position in std::iter::once(from).chain(behind) {
             let Some(reader) = self.reader(position) else { continue };
-            if let Some(offset) = reader.find(&wanted)? {
+            if let Some(offset) = reader.find(&is_it)? {
                 return Ok(Some(Position { offset, ..position }));
             }
         }

@@ -28,7 +28,7 @@ impl Walk {
         Walk { rebuild, tail, first_segment: 0, vouched: 0, segments: Vec::new(), frames: 0, contents: Contents::new() }
     }
 
-    /// The segments whose last frames nobody vouches for: they may be in the page cache only.
+    /// The segments whose last frames no other frame vouches for: they may be in the page cache only.
     pub(super) fn unsynced(&self) -> impl Iterator<Item = u32> {
         self.segments.iter().filter(|(_, last)| *last > self.vouched).map(|(segment, _)| *segment)
     }

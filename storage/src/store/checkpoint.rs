@@ -37,8 +37,8 @@ pub(crate) struct Checkpoint {
     contents: Contents,
     /// The index may have pages of directories from this segment on that no checkpoint needs.
     swept_below: u32,
-    /// One is wanted whatever the log's growth.
-    pub(crate) wanted: bool,
+    /// The next one is due whatever the log's growth.
+    pub(crate) is_asked_for: bool,
     /// How many were finished since the start.
     pub(crate) finished: u64,
     /// `finished` reaches this when the last checkpoint that was asked for is done.
@@ -103,7 +103,7 @@ impl Store {
     /// number that this returns.
     pub fn request_checkpoint(&mut self) -> u64 {
         if self.index.is_some() {
-            self.checkpoint.wanted = true;
+            self.checkpoint.is_asked_for = true;
             // One that is under way has begun too early to know what was changed since.
             let is_unfinished = |under_way: &UnderWay| !matches!(under_way.stage, Stage::Sweeping(_));
             let unfinished = self.checkpoint.under_way.as_ref().is_some_and(is_unfinished);
@@ -140,7 +140,7 @@ impl Store {
     }
 
     fn checkpoint_is_due(&self) -> bool {
-        if self.checkpoint.wanted {
+        if self.checkpoint.is_asked_for {
             return true;
         }
         let done = self.checkpoint.done.map_or(0, |meta| meta.position.segment);
@@ -164,7 +164,7 @@ impl Store {
             contents: Sum::default(),
             records: Sum::default(),
         };
-        self.checkpoint.wanted = false;
+        self.checkpoint.is_asked_for = false;
         self.checkpoint.contents.retain(|segment, _| *segment >= meta.first_segment);
         self.checkpoint.listings.clear();
         let stage = directory_stage(self.checkpoint.directories_below.max(self.log.first()), &meta);
@@ -247,7 +247,7 @@ impl Store {
         }
     }
 
-    /// Goes on without an index: whoever waits for a checkpoint waits no longer.
+    /// Goes on without an index. Checkpoints that were asked for count as finished.
     pub(crate) fn give_up_index(&mut self) {
         self.index = None;
         self.directories.clear();

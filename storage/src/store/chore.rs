@@ -104,7 +104,7 @@ impl Store {
     /// Whether [`read_chore`](Self::read_chore) has something to hand out.
     #[must_use]
     pub fn wants_read_chore(&self) -> bool {
-        self.memory.reads.are_wanted()
+        self.memory.reads.are_waiting()
     }
 
     /// The next piece of a checkpoint, if one is due or under way. One at a time.

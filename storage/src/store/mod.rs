@@ -317,7 +317,7 @@ impl Store {
     // ---- committing ----
 
     /// The frame that holds what was changed last: the change is safe once [`acknowledged`](Self::acknowledged) has
-    /// reached it. That frame exists, so whoever waits for it waits for a commit that will come.
+    /// reached it. That frame exists, so a wait for it ends with a commit that will come.
     #[must_use]
     pub fn changed(&self) -> FrameNumber {
         self.log.filling_number() - u64::from(!self.log.has_unsealed())

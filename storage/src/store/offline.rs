@@ -82,9 +82,9 @@ impl Store {
     /// # Errors
     /// When the disk fails.
     pub fn close(&mut self) -> Result<()> {
-        let wanted = self.request_checkpoint();
+        let number = self.request_checkpoint();
         self.settle()?;
-        assert!(self.index.is_none() || self.checkpoints_finished() >= wanted, "nothing is left to wait for");
+        assert!(self.index.is_none() || self.checkpoints_finished() >= number, "nothing is left to wait for");
         Ok(())
     }
 
