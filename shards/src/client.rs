@@ -11,7 +11,7 @@ const _: () = assert!(NUMBER_BITS + u16::BITS == u64::BITS);
 
 /// A client's ticket: the shard that serves its connection, and a number that no other client of that shard gets while
 /// the process lives. What a client has open on a shard is kept under its ticket, and ends with it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Client(u64);
 
 impl Client {

@@ -76,19 +76,16 @@ impl Applying {
             self.end_run(at);
             self.run = Some(Run { gather, start: at, is_stalled: false, waits_for_commit: false });
         }
-        let is_stalled = answer == Answer::Stalled;
+        let is_stalled = matches!(answer, Answer::Stalled);
         if let Some(run) = &mut self.run {
             run.is_stalled |= is_stalled;
             run.waits_for_commit |= frame_needed > 0;
         }
         if is_stalled && let Some((by, op)) = self.batch.next() {
-            self.stalled.push(by, op);
+            self.stalled.push(by, &op);
         }
         self.frame_needed = self.frame_needed.max(frame_needed);
-        self.batch.answer(match answer {
-            Answer::Now(outcome) => Some(outcome),
-            Answer::Later | Answer::Stalled => None,
-        });
+        self.batch.answer(answer);
     }
 
     fn end_run(&mut self, end: usize) {
@@ -125,7 +122,7 @@ mod tests {
         for (slot, (gather, _)) in (0..).zip(&ops) {
             let address = Address { gather: GatherId(*gather), slot };
             let client = Client::new(FROM, u64::from(*gather));
-            batch.push(Asker { client, address }, Op::Take { queue: b"q" });
+            batch.push(Asker { client, address }, &Op::Take { queue: b"q" });
         }
         let mut applying = Applying::new(FROM, batch);
         for (_, op) in ops {
@@ -179,7 +176,7 @@ mod tests {
         let mut waiting = Vec::new();
         while let Some((by, _)) = stalled.next() {
             waiting.push(by.address.slot);
-            stalled.answer(None);
+            stalled.answer(Answer::Stalled);
         }
         assert_eq!(waiting, [1, 2, 4, 5]);
         assert_eq!((slots(applied.early), slots(Some(applied.batch))), (vec![6], vec![0, 3]));

@@ -86,7 +86,7 @@ impl Engine {
     pub fn apply_step(
         &mut self,
         now: Moment,
-        mut applied: impl FnMut(Asker, Op<'_>, &Answer, &[Late]),
+        mut applied: impl FnMut(Asker, &Op<'_>, &Answer, &[Late]),
     ) -> Result<bool> {
         let Some(mut applying) = self.inbox.pop_front() else {
             self.due.apply = false;
@@ -94,26 +94,28 @@ impl Engine {
         };
         let (mut ops, mut bytes, mut done, mut changes) = (0, 0, 0, 0);
         while ops < PIECE_OPS && bytes < PIECE_BYTES {
-            let Some((by, op)) = applying.next() else { break };
+            // Looked at where it is: a copy costs as much as a look into a queue.
+            let next = applying.next();
+            let Some((by, op)) = &next else { break };
+            let (by, gather) = (*by, by.address.gather);
             let mut frame_needed = 0;
             let late = self.shard.late().len();
-            let answer = match op {
-                Op::Leave => self.leave(by.client, applying.has_stalled()),
-                _ if applying.is_stalled(by.address.gather) => Answer::Stalled,
-                _ if op.stays_open() && self.gone.contains(&by.client) => Answer::Now(op.refused()),
-                _ => self.apply(now, by, op, &mut frame_needed)?,
+            let answer = if op.stays_open() || matches!(op, Op::Leave) || applying.is_stalled(gather) {
+                self.apply_in_order(now, by, op, &applying, &mut frame_needed)?
+            } else {
+                self.apply(now, by, op, &mut frame_needed)?
             };
             if let Answer::Now(outcome) = &answer {
                 changes += u64::from(outcome.waits_for_commit());
                 bytes += outcome.body_bytes();
             }
-            applied(by, op, &answer, &self.shard.late()[late..]);
+            applied(by, op, &answer, self.shard.late().get(late..).unwrap_or_default());
             if !matches!(answer, Answer::Stalled) {
                 done += 1;
                 bytes += op.body_bytes();
             }
             ops += 1;
-            applying.answer(by.address.gather, answer, frame_needed);
+            applying.answer(gather, answer, frame_needed);
         }
         self.shard.counters.served += done;
         self.shard.latency.note_applied_for_others(
@@ -129,6 +131,25 @@ impl Engine {
         }
         self.due.apply = !self.inbox.is_empty();
         Ok(self.due.apply)
+    }
+
+    /// Applies an operation that must not pass those before it that are stalled, or that must not open anything for a client
+    /// that is gone.
+    #[cold]
+    fn apply_in_order(
+        &mut self,
+        now: Moment,
+        by: Asker,
+        op: &Op<'_>,
+        applying: &Applying,
+        frame_needed: &mut FrameNumber,
+    ) -> Result<Answer> {
+        match op {
+            Op::Leave => Ok(self.leave(by.client, applying.has_stalled())),
+            _ if applying.is_stalled(by.address.gather) => Ok(Answer::Stalled),
+            _ if op.stays_open() && self.gone.contains(&by.client) => Ok(Answer::Now(op.refused())),
+            _ => self.apply(now, by, op, frame_needed),
+        }
     }
 
     /// Ends what a client of another shard has open. What it has sent before may be stalled, `is_behind_stalled` or in a batch

@@ -246,22 +246,20 @@ impl Engine {
         frame_needed: &mut FrameNumber,
     ) -> Result<Answer> {
         if to != self.router.me() {
-            self.router.push(id, to, op, read_at);
+            self.router.push(id, to, &op, read_at);
             self.due.send = true;
             return Ok(Answer::Later);
         }
-        let answer = self.apply(now, self.router.asker(id), op, frame_needed)?;
-        if matches!(answer, Answer::Later) {
-            self.router.expect_wait(id);
-        }
-        Ok(answer)
+        let by = self.router.asker(id);
+        self.apply(now, by, &op, frame_needed)
     }
 
+    /// The answer stays where the shard has put it: a move of it costs as much as the rest of this.
     #[inline]
-    fn apply(&mut self, now: Moment, by: Asker, op: Op<'_>, frame_needed: &mut FrameNumber) -> Result<Answer> {
-        let answer = self.shard.apply(now, by, op)?;
+    fn apply(&mut self, now: Moment, by: Asker, op: &Op<'_>, frame_needed: &mut FrameNumber) -> Result<Answer> {
+        let mut answer = self.shard.apply(now, by, op);
         match &answer {
-            Answer::Now(outcome) => {
+            Ok(Answer::Now(outcome)) => {
                 if outcome.waits_for_commit() {
                     *frame_needed = self.shard.last_changed_frame();
                     self.due.commit = true;
@@ -270,28 +268,34 @@ impl Engine {
                 if self.shard.has_waits() {
                     self.note_waits();
                 }
-                Ok(answer)
             }
-            Answer::Later => {
-                self.note_waits();
-                // Its deadline may be the first.
-                self.due.time = true;
-                Ok(answer)
+            Ok(Answer::Later) => self.note_line(by),
+            Ok(Answer::Stalled) => {
+                self.note_work();
+                if self.refuses_to_wait {
+                    answer = Ok(Answer::Now(op.refused()));
+                }
             }
-            Answer::Stalled => Ok(self.stall(op)),
+            Err(_) => {}
         }
+        answer
+    }
+
+    /// Notes that a client stands in line.
+    #[cold]
+    fn note_line(&mut self, by: Asker) {
+        if by.client.shard() == self.router.me() {
+            self.router.expect_wait(by.address.gather);
+        }
+        self.note_waits();
+        // Its deadline may be the first.
+        self.due.time = true;
     }
 
     /// Notes what follows from it that waits have ended, or that a line has found out that it must wait for the disk.
     fn note_waits(&mut self) {
         self.due.send |= !self.shard.late().is_empty();
         self.note_work();
-    }
-
-    #[cold]
-    fn stall(&mut self, op: Op<'_>) -> Answer {
-        self.note_work();
-        if self.refuses_to_wait { Answer::Now(op.refused()) } else { Answer::Stalled }
     }
 
     /// How many times what waits for the disk was worth another try.

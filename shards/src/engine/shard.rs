@@ -78,17 +78,17 @@ impl Shard {
     ///
     /// # Errors
     /// When the disk has failed. The process must stop, and acknowledge nothing more.
-    pub fn apply(&mut self, now: Moment, by: Asker, op: Op<'_>) -> Result<Answer> {
-        let attempt = match op {
+    pub fn apply(&mut self, now: Moment, by: Asker, op: &Op<'_>) -> Result<Answer> {
+        let attempt = match *op {
             Op::Put { queue, flags, body } => {
                 let attempt = self.store.put(queue, flags, body)?.map(|()| Outcome::Stored);
                 if !self.waiters.is_empty() && matches!(attempt, Attempt::Done(_)) {
-                    self.serve_line(queue, 1)?;
+                    self.serve_line(now, queue, 1)?;
                 }
                 attempt
             }
             Op::Create { queue } => self.store.create(queue)?.map(|()| Outcome::Stored),
-            Op::Take { queue } => self.take(queue)?,
+            Op::Take { queue } => self.store.take(queue)?.map(|taken| taken.map_or(Outcome::Empty, Outcome::Message)),
             Op::TakeWait { queue, until } => return self.take_or_wait(now, by, queue, until),
             Op::Leave => {
                 self.leave(by.client);
@@ -101,7 +101,7 @@ impl Shard {
             Op::Flush { queue } => self.store.flush(queue)?.map(|()| Outcome::Done),
             Op::FlushAll => self.store.flush_all()?.map(|()| Outcome::Done),
             Op::List { .. } | Op::Checkpoint | Op::Figures | Op::Latency | Op::ResetFigures => {
-                Attempt::Done(self.look(op))
+                Attempt::Done(self.look(*op))
             }
         };
         Ok(match attempt {
@@ -135,20 +135,17 @@ impl Shard {
         self.store.tick();
     }
 
-    fn take(&mut self, queue: &[u8]) -> Result<Attempt<Outcome>> {
-        Ok(self.store.take(queue)?.map(|taken| taken.map_or(Outcome::Empty, Outcome::Message)))
-    }
-
     // ---- waits ----
 
     /// Takes a message, or gets in line. Between the two nothing else is done, so no message comes unseen.
+    #[cold]
     fn take_or_wait(&mut self, now: Moment, by: Asker, queue: &[u8], until: Moment) -> Result<Answer> {
         let mut is_stalled = false;
         if !self.waiters.has_line(queue) {
-            match self.take(queue)? {
-                Attempt::Done(Outcome::Empty) => {}
-                Attempt::Done(outcome) => return Ok(Answer::Now(outcome)),
-                Attempt::Wait | Attempt::NoRoom => is_stalled = true,
+            match self.apply(now, by, &Op::Take { queue })? {
+                Answer::Now(Outcome::Empty) => {}
+                answer @ Answer::Now(_) => return Ok(answer),
+                Answer::Later | Answer::Stalled => is_stalled = true,
             }
         }
         if self.refuses_to_wait || until <= now || self.waiters.waits_of(by.client) >= WAITS_PER_CLIENT_MAX {
@@ -162,19 +159,23 @@ impl Shard {
     }
 
     /// Gives the messages of a queue to the clients in its line, up to `limit` of them. Returns how many.
-    fn serve_line(&mut self, queue: &[u8], limit: usize) -> Result<usize> {
+    #[cold]
+    fn serve_line(&mut self, now: Moment, queue: &[u8], limit: usize) -> Result<usize> {
         let mut served = 0;
-        while served < limit && self.waiters.has_line(queue) {
-            match self.take(queue)? {
-                Attempt::Done(Outcome::Empty) => break,
-                Attempt::Done(outcome) => {
-                    let by = self.waiters.pop_first(queue).expect("the queue has a line");
-                    self.late.push(Late { by, outcome, frame_needed: self.store.changed() });
-                    served += 1;
-                }
-                Attempt::Wait | Attempt::NoRoom => {
+        while served < limit
+            && let Some(by) = self.waiters.first(queue)
+        {
+            match self.apply(now, by, &Op::Take { queue })? {
+                // What a full disk does not let go is taken later, and looks like nothing until then.
+                Answer::Now(Outcome::Empty) if !self.store.is_full() => break,
+                Answer::Now(Outcome::Empty) | Answer::Later | Answer::Stalled => {
                     self.stalled_lines.insert(queue.into());
                     break;
+                }
+                Answer::Now(outcome) => {
+                    self.waiters.pop_first(queue);
+                    self.late.push(Late { by, outcome, frame_needed: self.store.changed() });
+                    served += 1;
                 }
             }
         }
@@ -227,7 +228,7 @@ impl Shard {
         while left > 0
             && let Some(queue) = self.retried_lines.pop_front()
         {
-            let served = self.serve_line(&queue, left)?;
+            let served = self.serve_line(now, &queue, left)?;
             if served == left {
                 self.retried_lines.push_back(queue);
             }

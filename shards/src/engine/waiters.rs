@@ -69,6 +69,12 @@ impl Waiters {
         self.waits.insert(number, Wait { by, queue });
     }
 
+    /// The first in a queue's line.
+    pub(crate) fn first(&self, queue: &[u8]) -> Option<Asker> {
+        let first = self.lines.get(queue)?.first()?;
+        Some(self.waits[first].by)
+    }
+
     /// Takes the first wait out of a queue's line.
     pub(crate) fn pop_first(&mut self, queue: &[u8]) -> Option<Asker> {
         let first = *self.lines.get(queue)?.first()?;

@@ -1,12 +1,13 @@
 //! Operations on their way to another shard, and what came of them on the way back.
 
+use std::mem;
 use std::ops::Range;
 use std::time::Instant;
 
 use crate::client::{Address, Asker, Client};
 use crate::figures::latency::Read;
 use crate::moment::Moment;
-use crate::op::{Op, Outcome};
+use crate::op::{Answer, Op, Outcome};
 
 /// Operations for one shard, packed so that neither side allocates for each: names and bodies stand one after the
 /// other in one buffer. The same batch comes back with the outcomes, and its buffers are used again.
@@ -23,11 +24,11 @@ pub struct Batch {
     addresses: Vec<Address>,
     /// Who asks for the operations.
     runs: Vec<Run>,
-    /// Which run the first operation belongs to that was not answered, and how many before it do.
+    /// Which of the runs is answered now, and how many of its operations are.
     run: usize,
     run_done: u32,
-    /// One for each operation that was answered. `None`: the outcome comes with another batch.
-    outcomes: Vec<Option<Outcome>>,
+    /// One for each operation that was answered. Without an outcome: that comes with another batch.
+    answers: Vec<Answer>,
     /// When the operations that were not answered were read, as far as it is known.
     pub(crate) reads: Vec<Read>,
     /// Whether it costs a credit, until it comes back.
@@ -70,9 +71,10 @@ enum Kind {
 
 impl Batch {
     /// Adds an operation of a client, and where its outcome goes.
-    pub fn push(&mut self, by: Asker, op: Op<'_>) {
+    #[inline]
+    pub fn push(&mut self, by: Asker, op: &Op<'_>) {
         let until_ms;
-        let (kind, number, queue, body): (_, _, &[u8], &[u8]) = match op {
+        let (kind, number, queue, body): (_, _, &[u8], &[u8]) = match *op {
             Op::Put { queue, flags, body } => (Kind::Put, flags, queue, body),
             Op::Create { queue } => (Kind::Create, 0, queue, b""),
             Op::Take { queue } => (Kind::Take, 0, queue, b""),
@@ -104,7 +106,7 @@ impl Batch {
     /// Adds an outcome that comes without its operation.
     pub(crate) fn push_outcome(&mut self, address: Address, outcome: Outcome) {
         self.addresses.push(address);
-        self.outcomes.push(Some(outcome));
+        self.answers.push(Answer::Now(outcome));
     }
 
     /// Notes when the operation that was added last had been read from its client.
@@ -125,9 +127,10 @@ impl Batch {
     }
 
     /// The first operation that is not answered, who asks for it, and where its outcome goes.
+    #[inline]
     #[must_use]
     pub fn next(&self) -> Option<(Asker, Op<'_>)> {
-        let at = self.outcomes.len();
+        let at = self.answers.len();
         let packed = self.ops.get(at)?;
         let (queue, rest) = self.bytes[self.bytes_done..].split_at(packed.queue_bytes as usize);
         let body = &rest[..packed.body_bytes as usize];
@@ -152,14 +155,15 @@ impl Batch {
         Some((Asker { client: self.runs[self.run].client, address: self.addresses[at] }, op))
     }
 
-    /// Answers the next operation; with `None` when its outcome comes with another batch.
+    /// Answers the next operation.
     ///
     /// # Panics
     /// When there is none.
-    pub fn answer(&mut self, outcome: Option<Outcome>) {
-        let packed = self.ops[self.outcomes.len()];
+    #[inline]
+    pub fn answer(&mut self, answer: Answer) {
+        let packed = self.ops[self.answers.len()];
         self.bytes_done += packed.queue_bytes as usize + packed.body_bytes as usize;
-        self.outcomes.push(outcome);
+        self.answers.push(answer);
         self.run_done += 1;
         if self.run_done == self.runs[self.run].ops {
             self.run += 1;
@@ -170,7 +174,7 @@ impl Batch {
     /// How many operations are answered.
     #[must_use]
     pub fn answered(&self) -> usize {
-        self.outcomes.len()
+        self.answers.len()
     }
 
     /// Takes the outcomes of a part of the operations out, as a batch that goes back before this one.
@@ -178,15 +182,19 @@ impl Batch {
         let mut early = Batch::default();
         for part in parts {
             early.addresses.extend_from_slice(&self.addresses[part.clone()]);
-            early.outcomes.extend(self.outcomes[part.clone()].iter_mut().map(Option::take));
+            early
+                .answers
+                .extend(self.answers[part.clone()].iter_mut().map(|answer| mem::replace(answer, Answer::Later)));
         }
         early
     }
 
     /// Takes the outcomes, and where they go.
     pub(crate) fn outcomes(&mut self) -> impl Iterator<Item = (Address, Outcome)> {
-        let outcomes = self.addresses.drain(..).zip(self.outcomes.drain(..));
-        outcomes.filter_map(|(address, outcome)| Some((address, outcome?)))
+        self.addresses.drain(..).zip(self.answers.drain(..)).filter_map(|(address, answer)| match answer {
+            Answer::Now(outcome) => Some((address, outcome)),
+            Answer::Later | Answer::Stalled => None,
+        })
     }
 
     /// Empties it, and keeps its buffers unless they have grown beyond `bytes_max`.
@@ -196,7 +204,7 @@ impl Batch {
         self.addresses.clear();
         self.runs.clear();
         (self.run, self.run_done) = (0, 0);
-        self.outcomes.clear();
+        self.answers.clear();
         self.reads.clear();
         if self.bytes.capacity() > bytes_max {
             self.bytes = Vec::new();
@@ -237,11 +245,11 @@ mod tests {
         let mut batch = Batch::default();
         for (slot, op) in (0..).zip(&ops) {
             // Two at a time are one client's.
-            batch.push(by(slot / 2, slot), *op);
+            batch.push(by(slot / 2, slot), op);
         }
         for (slot, op) in (0..).zip(ops) {
             assert_eq!(batch.next(), Some((by(slot / 2, slot), op)));
-            batch.answer(Some(Outcome::Done));
+            batch.answer(Answer::Now(Outcome::Done));
         }
         assert_eq!((batch.next(), batch.answered()), (None, ops.len()));
         batch.clear(0);
@@ -251,8 +259,8 @@ mod tests {
     #[test]
     fn outcomes_come_back_once_in_two_parts() {
         let mut batch = Batch::default();
-        (0..6).for_each(|slot| batch.push(by(0, slot), Op::FlushAll));
-        (0..6).for_each(|slot| batch.answer((slot != 2).then_some(Outcome::Done)));
+        (0..6).for_each(|slot| batch.push(by(0, slot), &Op::FlushAll));
+        (0..6).for_each(|slot| batch.answer(if slot == 2 { Answer::Later } else { Answer::Now(Outcome::Done) }));
         let slots = |batch: &mut Batch| batch.outcomes().map(|(address, _)| address.slot).collect::<Vec<_>>();
         let mut early = batch.split_off(&[0..1, 4..6]);
         assert_eq!((slots(&mut early), slots(&mut batch)), (vec![0, 4, 5], vec![1, 3]));

@@ -27,8 +27,8 @@ enum Place {
 
 #[derive(Debug, Default)]
 struct Gather {
-    /// The connection's client; `None`: there is no connection.
-    client: Option<Client>,
+    /// The connection's client, if there is a connection.
+    client: Client,
     /// In the order of their operations.
     outcomes: VecDeque<Place>,
     missing: usize,
@@ -37,6 +37,26 @@ struct Gather {
     closed: bool,
     /// Shards to which something was sent that stays open there until the client is gone.
     open_on: Vec<ShardId>,
+}
+
+impl Gather {
+    #[inline]
+    fn asker(&self, id: GatherId) -> Asker {
+        Asker { client: self.client, address: Address { gather: id, slot: self.outcomes.len() as u32 } }
+    }
+
+    #[inline]
+    fn expect(&mut self, place: Place) {
+        self.outcomes.push_back(place);
+        self.missing += 1;
+    }
+
+    #[cold]
+    fn note_open_on(&mut self, shard: ShardId) {
+        if !self.open_on.contains(&shard) {
+            self.open_on.push(shard);
+        }
+    }
 }
 
 /// A shard's side of the traffic with all others.
@@ -74,7 +94,7 @@ impl Router {
             self.gathers.len() as u32 - 1
         });
         self.clients += 1;
-        self.gathers[id as usize].client = Some(Client::new(self.me, self.clients));
+        self.gathers[id as usize].client = Client::new(self.me, self.clients);
         GatherId(id)
     }
 
@@ -88,7 +108,7 @@ impl Router {
         for to in mem::take(&mut gather.open_on) {
             gather.missing += 1;
             self.missing += 1;
-            self.peers[to.index()].outbox.push(by, Op::Leave);
+            self.peers[to.index()].outbox.push(by, &Op::Leave);
         }
         self.reclaim(id.0);
     }
@@ -105,23 +125,15 @@ impl Router {
     #[inline]
     #[must_use]
     pub fn asker(&self, id: GatherId) -> Asker {
-        let gather = &self.gathers[id.0 as usize];
-        let client = gather.client.expect("the connection is open");
-        Asker { client, address: Address { gather: id, slot: gather.outcomes.len() as u32 } }
+        self.gathers[id.0 as usize].asker(id)
     }
 
     /// Makes the place for the next outcome of a connection, the one that [`asker`](Self::asker) names: that of a wait on
     /// this shard.
     pub(crate) fn expect_wait(&mut self, id: GatherId) {
-        self.expect(id, Place::Waits);
-    }
-
-    fn expect(&mut self, id: GatherId, place: Place) {
+        self.gathers[id.0 as usize].expect(Place::Waits);
         self.missing += 1;
-        self.waits += usize::from(place == Place::Waits);
-        let gather = &mut self.gathers[id.0 as usize];
-        gather.missing += 1;
-        gather.outcomes.push_back(place);
+        self.waits += 1;
     }
 
     /// Adds an operation to the outbox of another shard. `read_at`: when it was read from its
@@ -129,17 +141,17 @@ impl Router {
     ///
     /// # Panics
     /// When `to` is this shard: it applies its own operations itself.
-    pub fn push(&mut self, id: GatherId, to: ShardId, op: Op<'_>, read_at: Option<Instant>) {
+    pub fn push(&mut self, id: GatherId, to: ShardId, op: &Op<'_>, read_at: Option<Instant>) {
         assert_ne!(to, self.me, "a shard applies its own operations itself");
-        let by = self.asker(id);
+        let gather = &mut self.gathers[id.0 as usize];
+        let by = gather.asker(id);
+        self.missing += 1;
         if op.stays_open() {
-            let open_on = &mut self.gathers[id.0 as usize].open_on;
-            if !open_on.contains(&to) {
-                open_on.push(to);
-            }
-            self.expect(id, Place::Waits);
+            self.waits += 1;
+            gather.expect(Place::Waits);
+            gather.note_open_on(to);
         } else {
-            self.expect(id, Place::Missing);
+            gather.expect(Place::Missing);
         }
         let outbox = &mut self.peers[to.index()].outbox;
         outbox.push(by, op);
@@ -161,9 +173,12 @@ impl Router {
             self.missing -= 1;
             // A client that leaves has no place for the outcome of that.
             if let Some(place) = gather.outcomes.get_mut(address.slot as usize) {
-                let before = mem::replace(place, Place::Here(outcome));
-                assert!(!matches!(before, Place::Here(_)), "an operation has one outcome");
-                self.waits -= usize::from(before == Place::Waits);
+                match place {
+                    Place::Missing => {}
+                    Place::Waits => self.waits -= 1,
+                    Place::Here(_) => panic!("an operation has one outcome"),
+                }
+                *place = Place::Here(outcome);
             }
             if gather.closed {
                 self.reclaim(address.gather.0);
@@ -223,6 +238,7 @@ mod tests {
 
     use super::*;
     use crate::moment::Moment;
+    use crate::op::Answer;
     use crate::routing::credits::CREDITS;
 
     const ME: ShardId = ShardId(0);
@@ -242,7 +258,7 @@ mod tests {
         while let Some((_, op)) = batch.next() {
             let Op::Take { queue } = op else { panic!("{op:?} was not sent") };
             let message = Taken { seq: 1, flags: 0, body: queue.into() };
-            batch.answer(Some(Outcome::Message(message)));
+            batch.answer(Answer::Now(Outcome::Message(message)));
         }
         batch
     }
@@ -260,7 +276,7 @@ mod tests {
         let mut router = Router::new(ME, 3);
         let (a, b) = (router.open(), router.open());
         for (id, to, queue) in [(a, 1, "a1"), (b, 1, "b1"), (a, 2, "a2"), (a, 1, "a3"), (b, 2, "b2")] {
-            router.push(id, ShardId(to), Op::Take { queue: queue.as_bytes() }, None);
+            router.push(id, ShardId(to), &Op::Take { queue: queue.as_bytes() }, None);
         }
         let waker = Arc::new(CountingWaker::default());
         assert!(!router.is_complete(a, &waker.clone().into()));
@@ -282,11 +298,11 @@ mod tests {
         let id = router.open();
         let mut under_way = Vec::new();
         for _ in 0..CREDITS {
-            router.push(id, OTHER, Op::Take { queue: b"q" }, None);
+            router.push(id, OTHER, &Op::Take { queue: b"q" }, None);
             under_way.push(router.next_batch(OTHER).expect("a credit"));
         }
         for _ in 0..100 {
-            router.push(id, OTHER, Op::Take { queue: b"q" }, None);
+            router.push(id, OTHER, &Op::Take { queue: b"q" }, None);
         }
         assert!(router.next_batch(OTHER).is_none(), "no credit is left");
         // They may come back in any order.
@@ -304,14 +320,14 @@ mod tests {
     fn what_comes_back_apart_holds_no_credit() {
         let mut router = Router::new(ME, 2);
         let (quick, slow) = (router.open(), router.open());
-        router.push(quick, OTHER, Op::Take { queue: b"quick" }, None);
-        router.push(slow, OTHER, Op::Take { queue: b"slow" }, None);
+        router.push(quick, OTHER, &Op::Take { queue: b"quick" }, None);
+        router.push(slow, OTHER, &Op::Take { queue: b"slow" }, None);
         let mut batch = echo(router.next_batch(OTHER).expect("a credit"));
         let late = batch.split_off(std::slice::from_ref(&(1..2)));
         router.deliver(OTHER, batch);
         assert_eq!(bodies(&mut router, quick), [b"quick"]);
         for _ in 0..CREDITS {
-            router.push(quick, OTHER, Op::Take { queue: b"q" }, None);
+            router.push(quick, OTHER, &Op::Take { queue: b"q" }, None);
             assert!(router.next_batch(OTHER).is_some(), "all credits are there");
         }
         assert!(!router.is_complete(slow, Waker::noop()) && !router.is_idle());
@@ -339,9 +355,9 @@ mod tests {
         let mut router = Router::new(ME, 3);
         let id = router.open();
         let wait = Op::TakeWait { queue: b"q", until: Moment::START };
-        router.push(id, ShardId(1), Op::Take { queue: b"q" }, None);
-        router.push(id, ShardId(2), wait, None);
-        router.push(id, ShardId(2), wait, None);
+        router.push(id, ShardId(1), &Op::Take { queue: b"q" }, None);
+        router.push(id, ShardId(2), &wait, None);
+        router.push(id, ShardId(2), &wait, None);
         let client = router.asker(id).client;
         router.close(id);
         let mut ops = Vec::new();
@@ -350,7 +366,7 @@ mod tests {
             while let Some((by, op)) = batch.next() {
                 assert_eq!(by.client, client);
                 ops.push((to.0, op == Op::Leave));
-                batch.answer(Some(Outcome::Empty));
+                batch.answer(Answer::Now(Outcome::Empty));
             }
             assert!(!router.is_idle());
             router.deliver(to, batch);
@@ -364,7 +380,7 @@ mod tests {
     fn a_connection_that_left_gets_nothing_and_its_place_is_used_again() {
         let mut router = Router::new(ME, 2);
         let id = router.open();
-        router.push(id, OTHER, Op::Take { queue: b"late" }, None);
+        router.push(id, OTHER, &Op::Take { queue: b"late" }, None);
         let batch = router.next_batch(OTHER).expect("something to send");
         router.close(id);
         let next = router.open();

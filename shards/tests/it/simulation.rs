@@ -254,7 +254,7 @@ impl<'a> Simulation<'a> {
         let (mut seen, now) = (Vec::new(), self.now);
         let result = self.with_shard(at, |shard| {
             let more = shard.engine.apply_step(now, |by, op, answer, late| {
-                seen.push(Seen::Asked(by, Asked::owned(op), SeenAnswer::of(answer)));
+                seen.push(Seen::Asked(by, Asked::owned(*op), SeenAnswer::of(answer)));
                 seen.extend(late.iter().map(Seen::ended));
             });
             shard.late_seen = shard.engine.late().len();
