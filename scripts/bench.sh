@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # rushq beside the servers that people would pick instead, in the same minutes on the same machine: durable and -N,
 # memcached, and redis with appendfsync always and everysec. Each run has a fresh server of one thread on one core and the
-# load on another; rounds go by turns over the servers, so that a slow minute is nobody's alone. Prints a table of medians,
+# load on another; rounds go by turns over the servers, so that a slow minute is no server's alone. Prints a table of medians,
 # and writes a page with plots. CASES and SERVERS choose, separated by commas; BASELINE is whom the others are compared to.
 # Usage: scripts/bench.sh [seconds] [rounds] [directory]; 3 s and 3 rounds of all take about seven minutes.
 case "${1:-}" in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit ;; esac

@@ -94,7 +94,7 @@ start() {
     done
 }
 
-# Nobody needs what is in it, so it may be killed.
+# What is in it is thrown away, so it may be killed.
 stop() {
     kill -KILL "${pid[$1]}" 2>/dev/null || true
     wait "${pid[$1]}" 2>/dev/null || true

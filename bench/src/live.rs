@@ -1,4 +1,4 @@
-//! A line that shows how the run goes, where somebody may be looking.
+//! A line that shows how the run goes, on a terminal.
 
 use std::time::Duration;
 

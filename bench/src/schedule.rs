@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// A constant rate of arrivals, which waits for nobody. Times are nanoseconds since the start of the run.
+/// A constant rate of arrivals, whatever the server does. Times are nanoseconds since the start of the run.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     interval_ns: f64,

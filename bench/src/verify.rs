@@ -53,8 +53,8 @@ impl Verifier {
         }
     }
 
-    /// A new producer, whose numbers begin at 0. A connection that is made again is a new one: nobody knows whether
-    /// the server handles what the old one sent before or after.
+    /// A new producer, whose numbers begin at 0. A connection that is made again is a new one: the server
+    /// may handle what the old one sent before or after what the new one sends.
     pub(crate) fn producer(&mut self) -> u32 {
         self.accounts.push(Account::default());
         (self.accounts.len() - 1) as u32

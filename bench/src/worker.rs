@@ -153,7 +153,7 @@ impl<'a> Worker<'a> {
             self.shared.stop.store(true, Ordering::Relaxed);
             self.ended.failure = Some(reason);
         }
-        // Nobody listens any more only if the run has failed.
+        // The receiver is gone only if the run has failed.
         let _ = self.seconds.send((self.second, self.tally));
         self.ended
     }
@@ -333,7 +333,7 @@ impl<'a> Worker<'a> {
             if now_ns.saturating_sub(self.lost_since_ns) > RETURN_NS_MAX {
                 return Err(format!("the server did not come back within {} s", RETURN_NS_MAX / SECOND_NS));
             }
-            // At the end of the run too: whoever looks into the queues next finds the server back.
+            // At the end of the run too: the drain that follows finds the server back.
             let Ok(connection) = Connection::new(&self.shared.address, CONNECT_TIMEOUT) else {
                 self.retry_at_ns = self.shared.now_ns() + RETRY_PAUSE_NS;
                 return Ok(());

@@ -12,7 +12,7 @@ pub(crate) struct Request {
     pub(crate) number: u64,
 }
 
-/// Which queue a producer's message goes to. It follows from the message's number, so that nobody has to remember it.
+/// Which queue a producer's message goes to. It follows from the message's number, so it need not be remembered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spread {
     pub(crate) queues: u64,

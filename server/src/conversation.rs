@@ -81,7 +81,8 @@ impl Conversation {
             loop {
                 let is_all = self.finish_round().await;
                 if is_all && let Step::Control(control) = step {
-                    self.answer(control, carrier).await?;
+                    // Boxed, since it is rare and its future is large.
+                    Box::pin(self.answer(control, carrier)).await?;
                 }
                 let out = mem::take(&mut self.session.answers.out);
                 if log_enabled!(log::Level::Trace) {

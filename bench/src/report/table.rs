@@ -143,7 +143,7 @@ fn write_verdict(out: &mut String, verdict: &Value) -> std::fmt::Result {
         }
     }
     if number(verdict, "/foreign") > 0.0 {
-        writeln!(out, "        what is foreign was there before, or is somebody else's: try another --key-prefix")?;
+        writeln!(out, "        what is foreign was there before, or is of other clients: try another --key-prefix")?;
     }
     if let Some(reason) = verdict["not_drained"].as_str() {
         writeln!(out, "FAILED: the queues were not emptied, so that lost messages are not known: {reason}")?;

@@ -17,7 +17,7 @@ struct Group {
     schedule: Schedule,
     clients: Vec<usize>,
     next: usize,
-    /// The last look found nobody with room.
+    /// The last look found no connection with room.
     is_full: bool,
     is_done: bool,
 }
@@ -85,7 +85,7 @@ impl Pace {
         }
     }
 
-    /// Lets the timer go off when the next request is due that somebody can send.
+    /// Lets the timer go off when the next request is due that a connection has room for.
     pub(super) fn arm(&mut self, now_ns: u64) -> Result<(), String> {
         let groups = self.groups.iter().filter(|group| !group.is_full && !group.is_done);
         let next = groups.filter_map(|group| group.schedule.due()).chain(self.waiting.next()).min();

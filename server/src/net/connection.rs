@@ -69,14 +69,21 @@ pub(super) fn serve(socket: Socket, permit: Permit, net: &Rc<ShardNet>) {
 }
 
 impl Connection {
-    async fn run(mut self, mut conversation: Conversation) {
-        match conversation.drive(&mut self).await {
-            Ok(()) if self.net.connections.stops().is_some() => self.wait_for_delivery().await,
-            Ok(()) => {}
-            Err(error) => log::debug!("{}: the connection ended: {error}", conversation.session.peer),
+    /// Serves the client to its end.
+    #[allow(
+        clippy::manual_async_fn,
+        reason = "that would hold its arguments twice, and an idle connection is little else"
+    )]
+    fn run(mut self, mut conversation: Conversation) -> impl Future<Output = ()> {
+        async move {
+            match conversation.drive(&mut self).await {
+                Ok(()) if self.net.connections.stops().is_some() => self.wait_for_delivery().await,
+                Ok(()) => {}
+                Err(error) => log::debug!("{}: the connection ended: {error}", conversation.session.peer),
+            }
+            // What is on its way to the client still arrives.
+            let _ = self.socket.shutdown(Shutdown::Write);
         }
-        // What is on its way to the client still arrives.
-        let _ = self.socket.shutdown(Shutdown::Write);
     }
 
     /// Waits until the client has its replies, or reads no more. The kernel takes those back that are on their way when a

@@ -189,6 +189,28 @@ fn empty_queues_cost_little() {
     check_empty_queues(&server, count, most);
 }
 
+/// Each has sent a command, and waits with its next one.
+#[test]
+fn idle_clients_cost_little() {
+    const COUNT: u64 = 800;
+    const EACH_BYTES_MAX: u64 = 1500;
+    let server = Launch::new().shards(1).start();
+    let clients = |count: u64| -> Vec<Client> {
+        let served = |_| {
+            let mut client = server.connect();
+            assert_eq!(client.get("nothing"), None);
+            client
+        };
+        (0..count).map(served).collect()
+    };
+    let _warm = clients(50);
+    let rss = server.rss_bytes();
+    let _idle = clients(COUNT);
+    let each = server.rss_bytes().saturating_sub(rss) / COUNT;
+    println!("{COUNT} idle clients: {each} bytes each");
+    assert!(each <= EACH_BYTES_MAX, "an idle client costs {each} bytes");
+}
+
 /// The longest that another client waits while `stats queue` is answered; and the answer is never held whole.
 fn listing_is_in_no_clients_way(server: &Server) {
     let mut unread = server.connect();

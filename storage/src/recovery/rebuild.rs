@@ -197,6 +197,14 @@ impl Rebuild {
             if let Some(seq) = queue.missing() {
                 return Some(format!("queue \"{}\" lacks message {seq} of {}..{}", name(), queue.head, queue.next));
             }
+            // Of an index: what the log puts is before the next number by itself.
+            if let Some((seq, _)) = queue.messages_from(queue.next).next() {
+                return Some(format!(
+                    "queue \"{}\" has a message {seq}, and its next number is {}",
+                    name(),
+                    queue.next
+                ));
+            }
             if queue.record_segment > end.segment {
                 return Some(format!("the record of queue \"{}\" is behind the end of the log", name()));
             }

@@ -189,16 +189,24 @@ impl<N: Name> Expected<N> {
 }
 
 /// Sets and gets of all queues.
+///
+/// # Panics
+/// When a queue is listed twice.
 pub fn lines<N: Name>(store: &Store) -> BTreeMap<N, (u64, u64)> {
-    let mut lines = BTreeMap::new();
-    let mut cursor = Some(0);
-    while let Some(at) = cursor {
-        cursor = store.list(at, 3, |line| {
-            let before = lines.insert(N::of(&line.name), (line.sets, line.gets));
-            assert_eq!(before, None, "a queue is listed once");
-        });
-    }
+    let listed = listed(store);
+    let count = listed.len();
+    let lines: BTreeMap<N, (u64, u64)> = listed.into_iter().collect();
+    assert_eq!(lines.len(), count, "a queue is listed once");
     lines
+}
+
+/// Sets and gets of all queues as they are listed. What is forged may have two queues of one name.
+fn listed<N: Name>(store: &Store) -> Vec<(N, (u64, u64))> {
+    let (mut listed, mut cursor) = (Vec::new(), Some(0));
+    while let Some(at) = cursor {
+        cursor = store.list(at, 3, |line| listed.push((N::of(&line.name), (line.sets, line.gets))));
+    }
+    listed
 }
 
 /// What a store holds, by taking everything out of it.
@@ -212,7 +220,7 @@ pub fn drain<N: Name>(store: &mut Store) -> Queues<N> {
 /// When the disk fails, or what is on it is damaged.
 pub fn try_drain<N: Name>(store: &mut Store) -> storage::Result<Queues<N>> {
     let mut queues = BTreeMap::new();
-    for (name, (sets, gets)) in lines::<N>(store) {
+    for (name, (sets, gets)) in listed::<N>(store) {
         let (mut messages, settings) = (VecDeque::new(), store.settings(name.bytes()).to_vec());
         while let Some(taken) = store.at_once(|s| s.take(name.bytes()))?.flatten() {
             messages.push_back(Message { seq: taken.seq, flags: taken.flags, body: taken.body.into_vec() });

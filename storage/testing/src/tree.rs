@@ -146,9 +146,11 @@ impl Tree for CrashTree {
 
     fn sync(&self) -> io::Result<()> {
         self.disk.operate()?;
-        let mut state = self.state();
-        state.unsynced.clear();
-        state.durable = state.live.clone();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        for changed in mem::take(&mut state.unsynced) {
+            change(&mut state.durable, changed);
+        }
         Ok(())
     }
 }
