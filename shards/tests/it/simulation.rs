@@ -1,10 +1,13 @@
 //! The simulation: shards, the channels between them, and clients. One step at a time, and after each what must hold.
 
+mod account;
+mod rest;
+
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::path::PathBuf;
 
-use shards::{Answer, Asker, CHANNEL_BATCHES, CREDITS, Durability, Late, Moment, Outcome, Packet, ShardId, owner_of};
+use shards::{Answer, Asker, CHANNEL_BATCHES, Durability, Moment, Packet, ShardId, owner_of};
 use storage::Result;
 use storage_testing::{CrashDisk, Op, Random};
 
@@ -12,14 +15,12 @@ use crate::asked::Asked;
 use crate::client::{Address, Client, Pending};
 use crate::counts::Counts;
 use crate::history::History;
-use crate::lines::Wait;
 use crate::setup::{BODY_BYTES_MAX, Setup, Step};
 use crate::simulated_shard::SimulatedShard;
+use account::{Seen, SeenAnswer};
 
 /// All queues there are. Their names are single letters.
 const QUEUES: &[u8] = b"abcdefgh";
-/// Rounds of all tasks within which all clients must have all replies, if nothing new comes.
-const SETTLE_ROUNDS: u32 = 3000;
 /// Milliseconds that a client may wait for a message.
 const WAITS_MS: &[u64] = &[0, 1, 20, 500, 3000];
 /// Milliseconds that pass at once.
@@ -42,40 +43,6 @@ pub(crate) struct Simulation<'a> {
     bodies: u64,
     now: Moment,
     pub(crate) counts: Counts,
-}
-
-/// What was seen of an engine, in its order.
-#[derive(Debug)]
-enum Seen {
-    /// An operation was answered. `None`: that its client leaves.
-    Asked(Asker, Option<Asked>, SeenAnswer),
-    /// A wait has ended, with a message or with nothing.
-    Ended(Asker, bool),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SeenAnswer {
-    Message,
-    Other,
-    Later,
-    Stalled,
-}
-
-impl Seen {
-    fn ended(late: &Late) -> Seen {
-        Seen::Ended(late.by, matches!(late.outcome, Outcome::Message(_)))
-    }
-}
-
-impl SeenAnswer {
-    fn of(answer: &Answer) -> SeenAnswer {
-        match answer {
-            Answer::Now(Outcome::Message(_)) => SeenAnswer::Message,
-            Answer::Now(_) => SeenAnswer::Other,
-            Answer::Later => SeenAnswer::Later,
-            Answer::Stalled => SeenAnswer::Stalled,
-        }
-    }
 }
 
 impl<'a> Simulation<'a> {
@@ -267,86 +234,6 @@ impl<'a> Simulation<'a> {
         result.map(|_| ())
     }
 
-    // ---- what was done, held against plain collections ----
-
-    fn note_seen(&mut self, at: usize, seen: Seen) {
-        match seen {
-            Seen::Ended(by, is_message) => self.note_end(at, by, is_message),
-            Seen::Asked(by, None, _) => self.shards[at].lines.leave(by.client),
-            Seen::Asked(_, _, SeenAnswer::Stalled) => {}
-            Seen::Asked(by, Some(asked), answer) => {
-                let key = (by.client.shard().index(), by.address);
-                let address = self.under_way.remove(&key).expect("it was sent, and is applied once");
-                // It may have gone.
-                let client = self.clients.iter_mut().find(|client| client.round == address.round);
-                if let Some(client) = client {
-                    let pending = &client.pending[address.slot];
-                    assert_eq!((pending.owner, &pending.asked), (at, &asked), "the operation that was sent");
-                }
-                self.note_answer(at, by, address, asked, answer);
-            }
-        }
-    }
-
-    /// Notes that an operation was answered.
-    fn note_answer(&mut self, at: usize, by: Asker, address: Address, asked: Asked, answer: SeenAnswer) {
-        let (shard, now) = (&mut self.shards[at], self.now);
-        let applied = match asked {
-            Asked::Now(op) => {
-                let (number, outcome) = shard.history.apply(op);
-                (Some(number), outcome)
-            }
-            Asked::TakeWait { name, until } => match answer {
-                SeenAnswer::Message => {
-                    shard.lines.check_taken(name, by);
-                    let (number, outcome) = shard.history.apply(Op::Take { name });
-                    (Some(number), outcome)
-                }
-                SeenAnswer::Other => {
-                    shard.lines.check_refused(by, until, now);
-                    (None, Outcome::Empty)
-                }
-                SeenAnswer::Later => {
-                    self.counts.waits += 1;
-                    return shard.lines.line_up(name, Wait { by, address, until }, now);
-                }
-                SeenAnswer::Stalled => unreachable!("it gets in line"),
-            },
-        };
-        self.note_applied(address, applied);
-    }
-
-    /// Notes that waits have ended since this was noted last.
-    fn note_ended(&mut self, at: usize) {
-        let shard = &mut self.shards[at];
-        let ended: Vec<Seen> = shard.engine.late()[shard.late_seen..].iter().map(Seen::ended).collect();
-        shard.late_seen += ended.len();
-        ended.into_iter().for_each(|ended| self.note_seen(at, ended));
-    }
-
-    fn note_end(&mut self, at: usize, by: Asker, is_message: bool) {
-        let shard = &mut self.shards[at];
-        if is_message {
-            let (name, wait) = shard.lines.serve(by);
-            let (number, outcome) = shard.history.apply(Op::Take { name });
-            self.counts.waits_served += 1;
-            self.note_applied(wait.address, (Some(number), outcome));
-        } else {
-            let wait = shard.lines.end(by, self.now);
-            self.counts.waits_over += 1;
-            self.note_applied(wait.address, (None, Outcome::Empty));
-        }
-    }
-
-    fn note_applied(&mut self, address: Address, applied: (Option<usize>, Outcome)) {
-        // It may have gone.
-        let client = self.clients.iter_mut().find(|client| client.round == address.round);
-        if let Some(client) = client {
-            let before = client.pending[address.slot].applied.replace(applied);
-            assert_eq!(before, None, "an operation is answered once");
-        }
-    }
-
     // ---- clients ----
 
     fn connect(&mut self, shard: usize) {
@@ -491,92 +378,6 @@ impl<'a> Simulation<'a> {
         }
         if self.random.chance(self.setup.crash_after_replies) {
             self.crash();
-        }
-        Ok(())
-    }
-
-    // ---- at rest ----
-
-    /// Lets all clients have their replies: first those that do not wait for a message, while no time passes, then the others.
-    fn settle(&mut self) -> Result<()> {
-        self.run_until(Simulation::is_at_rest)?;
-        for shard in &self.shards {
-            for wait in shard.lines.waits() {
-                let mut clients = self.clients.iter();
-                assert!(clients.any(|client| client.round == wait.address.round), "{wait:?}, and its client is gone");
-            }
-            for name in shard.lines.queues() {
-                let queue = shard.history.now().queues.get(&name);
-                assert!(queue.is_none_or(|queue| queue.messages.is_empty()), "a client waits, and there are messages");
-            }
-        }
-        self.run_until(|simulation| {
-            simulation.now = simulation.now.after_ms(40);
-            simulation.is_at_rest() && simulation.clients.iter().all(|client| !client.is_waiting())
-        })
-    }
-
-    fn run_until(&mut self, mut is_done: impl FnMut(&mut Self) -> bool) -> Result<()> {
-        for _ in 0..SETTLE_ROUNDS {
-            if is_done(self) {
-                return Ok(());
-            }
-            self.run_all_tasks()?;
-        }
-        let waiting = self.clients.iter().filter(|client| client.is_waiting()).collect::<Vec<_>>();
-        let left = self.shards.iter_mut().map(SimulatedShard::left).collect::<Vec<_>>();
-        panic!("no rest: shards have {left:?}, and {} clients wait: {waiting:#?}", waiting.len());
-    }
-
-    /// Whether nothing is under way or due. Clients may stand in line.
-    fn is_at_rest(&mut self) -> bool {
-        let in_line: Vec<u64> =
-            self.shards.iter().flat_map(|shard| shard.lines.waits()).map(|wait| wait.address.round).collect();
-        self.clients.iter().all(|client| !client.is_waiting() || in_line.contains(&client.round))
-            && self.shards.iter_mut().all(|shard| shard.left().is_empty())
-            && self.channels.iter().flatten().all(VecDeque::is_empty)
-            && self.under_way.is_empty()
-    }
-
-    fn run_all_tasks(&mut self) -> Result<()> {
-        for at in 0..self.shards.len() {
-            // A second may have passed.
-            self.shards[at].due.sync = true;
-            self.pass(at)?;
-            for step in [Step::Send, Step::Commit, Step::Sync, Step::Segments, Step::Reads, Step::Index, Step::Reclaim]
-            {
-                self.step_shard(at, step)?;
-            }
-            for from in 0..self.shards.len() {
-                self.receive(from, at)?;
-            }
-            self.apply(at)?;
-        }
-        for client in 0..self.clients.len() {
-            if self.clients.get(client).is_some_and(Client::is_waiting) {
-                self.go_on(client)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// At rest, all credits are back: so many batches can go to each shard at once, and no more.
-    fn check_credits(&mut self) -> Result<()> {
-        let shards = self.shards.len();
-        for at in 0..shards {
-            for _ in 0..=CREDITS {
-                self.connect(at);
-                let ops = (0..shards).filter(|to| *to != at).map(|to| (to, Asked::Now(Op::Take { name: b'z' })));
-                self.submit(self.clients.len() - 1, ops.collect())?;
-                self.step_shard(at, Step::Send)?;
-            }
-            for to in (0..shards).filter(|to| *to != at) {
-                assert_eq!(self.channels[at][to].len(), CREDITS, "credits of {at} for {to}");
-            }
-        }
-        self.settle()?;
-        while self.clients.len() > self.setup.clients {
-            self.disconnect(self.clients.len() - 1);
         }
         Ok(())
     }
