@@ -24,6 +24,19 @@ const STORAGE: &[(&str, &str)] = &[
     ("store", "attempt disk error index log memory options queue recovery"),
 ];
 
+const SHARDS: &[(&str, &str)] = &[
+    ("owner", ""),
+    ("moment", ""),
+    ("client", "owner"),
+    ("commit", ""),
+    ("figures", ""),
+    ("op", "figures moment"),
+    ("routing", "client figures moment op owner"),
+    ("engine", "client figures moment op owner routing"),
+    ("data", "engine owner"),
+    ("pump", "client commit engine figures moment op owner routing"),
+];
+
 const SERVER: &[(&str, &str)] = &[
     ("process", ""),
     ("session", ""),
@@ -158,6 +171,11 @@ fn the_arrows_between_the_folders_of_storage() {
 #[test]
 fn the_arrows_between_the_folders_of_server() {
     assert_arrows("server", SERVER);
+}
+
+#[test]
+fn the_arrows_between_the_folders_of_shards() {
+    assert_arrows("shards", SHARDS);
 }
 
 #[test]
