@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, write_set};
-use crate::process::{Launch, Server};
+use crate::process::{Launch, Server, wait_until};
 
 const QUEUE: &str = "letters";
 
@@ -196,6 +196,17 @@ fn stop_beside(arguments: &[&str], bytes_per_second: Option<usize>) -> Duration 
         let mut stream = stream.try_clone().unwrap();
         thread::spawn(move || read_slowly(&mut stream, rate))
     });
+    if bytes_per_second.is_none() {
+        // Until the kernel takes no more of the replies.
+        let (mut monitor, mut written, mut same) = (server.connect(), 0, 0);
+        wait_until("the client's replies to be held up", Duration::from_secs(20), || {
+            let now = monitor.figure("bytes_written");
+            // What the monitor itself is told is little.
+            same = if now - written < 100_000 { same + 1 } else { 0 };
+            written = now;
+            same > 5
+        });
+    }
     let began = Instant::now();
     server.terminate();
     let took = began.elapsed();
