@@ -13,9 +13,8 @@ use std::time::SystemTime;
 use protocol::response::Response;
 
 use crate::connection::reachable;
-use crate::options::Arguments;
+use crate::options::{Arguments, Load};
 use gate::Gate;
-pub(crate) use load::Load;
 use load::Plan;
 pub(crate) use pressure::Pressed;
 pub(crate) use probe::Felt;

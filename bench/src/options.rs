@@ -6,6 +6,7 @@
 mod check;
 mod forms;
 mod help;
+mod load;
 mod together;
 mod values;
 
@@ -15,9 +16,9 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use crate::beside::Load;
 use values::{number, whole};
 
+pub(crate) use load::Load;
 pub(crate) use values::{Pattern, Protocol, Ratio, Sizes};
 
 /// How long a run may take that is limited by its requests alone.

@@ -6,7 +6,7 @@ use argh::{FlagInfo, FlagInfoKind};
 
 use super::Arguments;
 use super::forms::ALIASES;
-use crate::beside::Load;
+use crate::options::Load;
 
 /// The widest line.
 const COLUMNS: usize = 100;

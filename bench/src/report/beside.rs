@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::several::{Named, entry, median, split};
 use super::{json as run_json, number, text};
-use crate::beside::{Beside, Load, Measured};
-use crate::options::Arguments;
+use crate::beside::{Beside, Measured};
+use crate::options::{Arguments, Load};
 use crate::usage;
 
 /// A client that waited for a CPU for more than this share of the time felt that, and not the server alone.

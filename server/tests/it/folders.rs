@@ -50,6 +50,25 @@ const SERVER: &[(&str, &str)] = &[
     ("tools", "process"),
 ];
 
+const BENCH: &[(&str, &str)] = &[
+    ("message", ""),
+    ("schedule", ""),
+    ("restart", ""),
+    ("tally", ""),
+    ("usage", ""),
+    ("options", "message"),
+    ("workload", "options"),
+    ("answers", "message options workload"),
+    ("connection", "answers options workload"),
+    ("beside", "connection options tally usage"),
+    ("verify", "message options workload"),
+    ("live", "options tally"),
+    ("drain", "answers connection options verify workload"),
+    ("worker", "answers connection options restart schedule tally usage verify workload"),
+    ("run", "connection drain live options restart tally usage verify worker workload"),
+    ("report", "beside options run tally usage verify worker"),
+];
+
 /// The parts of a path in the code of a module: `super` is what it stands for there. A path into the crate begins with "crate".
 fn resolve(module: &[String], path: &str) -> Vec<String> {
     let mut parts: Vec<String> = path.split("::").map(|part| part.trim().to_string()).collect();
@@ -176,6 +195,11 @@ fn the_arrows_between_the_folders_of_server() {
 #[test]
 fn the_arrows_between_the_folders_of_shards() {
     assert_arrows("shards", SHARDS);
+}
+
+#[test]
+fn the_arrows_between_the_folders_of_the_benchmark() {
+    assert_arrows("bench", BENCH);
 }
 
 #[test]
