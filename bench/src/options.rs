@@ -1,7 +1,7 @@
 //! The command line.
 //!
-//! argh makes values of it. It takes no `--port=1` and no `-p1`, so `forms` takes those apart before. Which options there are is
-//! said once, by [`Arguments`]: `forms` and `help` get them from argh.
+//! argh makes values of it. It takes no `--port=1` and no `-p1`, so `forms` takes those apart before. Which options
+//! there are is said once, by [`Arguments`]: `forms` and `help` get them from argh.
 
 mod check;
 mod forms;

@@ -1,5 +1,5 @@
-//! A client's conversation with the server, on a stream or by datagrams: the one loop that has a session go through what the
-//! client sends, waits until what came of it is safe, and has the replies sent.
+//! A client's conversation with the server, on a stream or by datagrams: the one loop that has a session go through
+//! what the client sends, waits until what came of it is safe, and has the replies sent.
 
 use std::io;
 use std::mem;
@@ -29,7 +29,8 @@ pub(crate) struct Conversation {
     frame_needed: FrameNumber,
     /// Operations whose outcomes come from other shards.
     forwarded: u64,
-    /// When the operation that waits for the disk was tried, by [`ShardHandle::retries`](shards::pump::ShardHandle::retries).
+    /// When the operation that waits for the disk was tried, by
+    /// [`ShardHandle::retries`](shards::pump::ShardHandle::retries).
     tried_at: u64,
     /// When the last input was there to be read.
     read_at: Instant,
@@ -113,8 +114,9 @@ impl Conversation {
         Ok(())
     }
 
-    /// Has the session go on with what was left and what came, the latter there to be read at `read_at`. The [`Turn`] borrows the shard as long as it lives: a call of
-    /// the shard's handle by anything that the session calls would panic.
+    /// Has the session go on with what was left and what came, the latter there to be read at `read_at`. The [`Turn`]
+    /// borrows the shard as long as it lives: a call of the shard's handle by anything that the session calls would
+    /// panic.
     pub(crate) fn step(&mut self, came: &[u8], read_at: Instant) -> Step {
         self.read_at = read_at;
         let Conversation { session, context, gather, input, done, forwarded, .. } = self;

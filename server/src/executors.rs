@@ -189,8 +189,8 @@ async fn run(shard: Shard, links: Links, parts: Parts, report: StartReport) {
     let totals = handle.totals();
     stop.add_left(totals.queues, totals.messages);
     handle.stop().await;
-    // The main thread ends the process when every shard has sent this. Until then this thread is not to wait for those of its
-    // chores.
+    // The main thread ends the process when every shard has sent this. Until then this thread is not to wait for those
+    // of its chores.
     let _ = stopped.send(());
     pending().await
 }

@@ -22,8 +22,8 @@ use crate::process::stop::Stop;
 /// Serves until a signal ends it. `starting`: this process is a daemon whose starter waits.
 ///
 /// # Errors
-/// Before `listening on`: when the machine, the sockets, the files or the data directory do not let the server start. Later:
-/// when a shard has ended by itself.
+/// Before `listening on`: when the machine, the sockets, the files or the data directory do not let the server start.
+/// Later: when a shard has ended by itself.
 pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<(), String> {
     limits::check(&settings)?;
     // Before anything slow, so that an operator sees at once that an address is taken; and no signal is lost from here on.

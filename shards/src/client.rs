@@ -33,7 +33,8 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Names the outcomes that one connection gets from other shards, on the connection's own shard. Used again when it is gone.
+/// Names the outcomes that one connection gets from other shards, on the connection's own shard. Used again when it is
+/// gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct GatherId(pub(crate) u32);
 

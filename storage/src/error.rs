@@ -5,8 +5,8 @@ use std::io;
 
 use nix::errno::Errno;
 
-/// An error of the log. None of them can be retried: the process that gets one has to stop, because it is unknown from then on
-/// more what is on the disk. A full disk is not among them; see [`Store::put`](crate::Store::put).
+/// An error of the log. None of them can be retried: the process that gets one has to stop, because it is unknown from
+/// then on more what is on the disk. A full disk is not among them; see [`Store::put`](crate::Store::put).
 #[derive(Debug)]
 pub enum Error {
     /// The operating system refused an operation.

@@ -5,8 +5,8 @@
 pub enum Durability {
     /// When its frame is on stable storage: a commit is a write and an fdatasync.
     Synced,
-    /// When its frame is written: it survives the end of the process, and a power cut once [`Store::begin_sync`](crate::Store::begin_sync) has
-    /// had its turn.
+    /// When its frame is written: it survives the end of the process, and a power cut once
+    /// [`Store::begin_sync`](crate::Store::begin_sync) has had its turn.
     Written,
 }
 

@@ -1,5 +1,5 @@
-//! A command line taken apart: `--name value`, `--name=value`, `-n5`, `-n 5`, `-n=5`, and several values behind one name. What
-//! comes out is one option at a time by its long name, which is the form that argh reads.
+//! A command line taken apart: `--name value`, `--name=value`, `-n5`, `-n 5`, `-n=5`, and several values behind one
+//! name. What comes out is one option at a time by its long name, which is the form that argh reads.
 
 use std::ffi::OsString;
 

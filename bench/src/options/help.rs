@@ -66,7 +66,8 @@ fn forms(flag: &FlagInfo<'_>) -> String {
     format!("{letter}{}{value}", flag.long)
 }
 
-/// Appends `words`, the first where the line stands, which is column `indent` or before it, and each further line at `indent`.
+/// Appends `words`, the first where the line stands, which is column `indent` or before it, and each further line at
+/// `indent`.
 fn wrap(text: &mut String, words: &str, indent: usize) {
     let mut column = indent;
     for (number, word) in words.split(' ').enumerate() {

@@ -1,5 +1,5 @@
-//! The server's figures, each with its names and where it comes from: what `stats`, `stats cores`, `stats latency` and the log
-//! show. Data only: a protocol writes them as text.
+//! The server's figures, each with its names and where it comes from: what `stats`, `stats cores`, `stats latency` and
+//! the log show. Data only: a protocol writes them as text.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::{SystemTime, UNIX_EPOCH};

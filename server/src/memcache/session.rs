@@ -1,4 +1,5 @@
-//! A memcache session: one client's commands turned into operations, and outcomes into replies, in the order of the commands.
+//! A memcache session: one client's commands turned into operations, and outcomes into replies, in the order of the
+//! commands.
 
 use log::log_enabled;
 use protocol::{Command, Parse, Parser, Queues, reply};
@@ -63,8 +64,8 @@ pub(crate) struct Session {
     pub(crate) answers: Answers,
     /// What was counted since the conversation took it last.
     pub(crate) counters: Counters,
-    /// Commands since the conversation took this last, without those that look at the server: how long their answers took is
-    /// for `stats latency`.
+    /// Commands since the conversation took this last, without those that look at the server: how long their answers
+    /// took is for `stats latency`.
     pub(crate) timed: u64,
     round_ops: usize,
     /// What is left of a command that takes several rounds.

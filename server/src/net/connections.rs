@@ -122,8 +122,8 @@ impl Connections {
         self.stop_at.get().map(|stop_at| stop_at.saturating_duration_since(Instant::now()))
     }
 
-    /// Waits until every client has been served and has its replies, as long as the clients keep up, and for `stop_timeout` at
-    /// most.
+    /// Waits until every client has been served and has its replies, as long as the clients keep up, and for
+    /// `stop_timeout` at most.
     pub(super) async fn all_served(&self, stop_timeout: Duration) {
         let mut looked_at = Instant::now();
         let mut patience = Patience::new(looked_at, stop_timeout);

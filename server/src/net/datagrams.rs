@@ -52,8 +52,8 @@ impl Carrier for Exchange<'_> {
         Ok(Some(conversation.step(request, self.read_at)))
     }
 
-    /// Whether the answer to a command grows with what the server has. A checkpoint's and a reset's are a word, and those of
-    /// plain `stats` are bounded.
+    /// Whether the answer to a command grows with what the server has. A checkpoint's and a reset's are a word, and
+    /// those of plain `stats` are bounded.
     fn refusal(&self, control: Control) -> Option<&'static [u8]> {
         match control {
             Control::StatsQueue | Control::StatsCores | Control::StatsLatency | Control::StatsSettings => {

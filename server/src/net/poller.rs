@@ -125,8 +125,8 @@ impl Poller {
 
     /// Wakes the tasks whose sockets become ready, for ever.
     ///
-    /// It looks a second time once those tasks have run, and before what they changed is committed: clients that were answered
-    /// together ask again together, and the requests of the later ones are there by then.
+    /// It looks a second time once those tasks have run, and before what they changed is committed: clients that were
+    /// answered together ask again together, and the requests of the later ones are there by then.
     pub(super) async fn run(self: Rc<Poller>, shard: ShardHandle) {
         loop {
             if self.look() > 0 {
@@ -170,8 +170,8 @@ impl Poller {
 ///
 /// glommio waits for its own sockets and files only, and has no call that polls a descriptor. But a read of a stream
 /// begins by polling its descriptor: so a copy of the epoll instance's descriptor is wrapped as a stream, a read of no
-/// bytes is begun, and the read itself is never done. The stream closes its descriptor when it is dropped. While the process
-/// has no descriptor left for the copy, the sockets are looked at every [`LOOK_INTERVAL`].
+/// bytes is begun, and the read itself is never done. The stream closes its descriptor when it is dropped. While the
+/// process has no descriptor left for the copy, the sockets are looked at every [`LOOK_INTERVAL`].
 async fn epoll_ready(epoll: &Epoll) {
     let Ok(descriptor) = epoll.0.try_clone() else {
         sleep(LOOK_INTERVAL).await;

@@ -130,8 +130,8 @@ impl Tasks {
         self.tasks.borrow_mut()[number] = Some(Task { future: Box::pin(future), state, waker });
     }
 
-    /// Polls what was woken, for ever. Others have their turn before what is woken meanwhile. After [`PASS`] the rest is left
-    /// for the shard's `next_turn`.
+    /// Polls what was woken, for ever. Others have their turn before what is woken meanwhile. After [`PASS`] the rest
+    /// is left for the shard's `next_turn`.
     pub(super) async fn run(self: Rc<Tasks>, next_turn: impl AsyncFn()) {
         let mut numbers = VecDeque::new();
         loop {

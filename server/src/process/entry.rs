@@ -12,7 +12,8 @@ use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-/// The flags of every open here: no file that is opened makes this process wait, becomes its terminal, or is left to a child.
+/// The flags of every open here: no file that is opened makes this process wait, becomes its terminal, or is left to a
+/// child.
 const ALWAYS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
 /// A name in a directory.

@@ -1,5 +1,5 @@
-//! What ends the process although nothing should: a disk that has failed, or a panic, in rushq or in a library. The operator
-//! gets one line.
+//! What ends the process although nothing should: a disk that has failed, or a panic, in rushq or in a library. The
+//! operator gets one line.
 
 use std::panic;
 use std::process;

@@ -27,7 +27,8 @@ struct Unlogged {
 pub(crate) struct Refused {
     /// The connection before it was taken.
     pub(crate) is_first: bool,
-    /// No task writes refusals to the log: the caller starts one, which calls [`Limit::take_unlogged`] until that is `None`.
+    /// No task writes refusals to the log: the caller starts one, which calls [`Limit::take_unlogged`] until that is
+    /// `None`.
     pub(crate) needs_task: bool,
 }
 

@@ -1,8 +1,8 @@
 //! A file that holds the process id while the server runs: the one of `-P`, and the one beside a Unix socket.
 //!
-//! A server holds a lock (flock) on its file as long as it lives, so a file whose lock is free was left by a server that has
-//! gone. Its place is taken by a rename, while its own lock is held: of servers that start at once, one has the file. And
-//! a reader finds a whole number.
+//! A server holds a lock (flock) on its file as long as it lives, so a file whose lock is free was left by a server
+//! that has gone. Its place is taken by a rename, while its own lock is held: of servers that start at once, one has
+//! the file. And a reader finds a whole number.
 
 use std::fmt;
 use std::fs::{File, TryLockError};

@@ -1,6 +1,6 @@
-//! The Unix socket's file. A file beside it (`FILE.lock`) contains the process id and is locked while the server lives: so of
-//! servers that start at once with one socket, one gets it, and the socket of a server that has gone is not mistaken for
-//! that of one that still recovers its queues and does not listen yet.
+//! The Unix socket's file. A file beside it (`FILE.lock`) contains the process id and is locked while the server lives:
+//! so of servers that start at once with one socket, one gets it, and the socket of a server that has gone is not
+//! mistaken for that of one that still recovers its queues and does not listen yet.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind};

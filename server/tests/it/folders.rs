@@ -69,7 +69,8 @@ const BENCH: &[(&str, &str)] = &[
     ("report", "beside options run tally usage verify worker"),
 ];
 
-/// The parts of a path in the code of a module: `super` is what it stands for there. A path into the crate begins with "crate".
+/// The parts of a path in the code of a module: `super` is what it stands for there. A path into the crate begins with
+/// "crate".
 fn resolve(module: &[String], path: &str) -> Vec<String> {
     let mut parts: Vec<String> = path.split("::").map(|part| part.trim().to_string()).collect();
     if parts[0] != "super" {

@@ -1,7 +1,7 @@
-//! Options, each by what it does that can be seen from outside. Others are where what they do is tested: `-c` and `-B` in
-//! `bad_input`, `-F` in `commands`, `-m` in `limits`, `-N` in `crash`, `-s`, `-a` and `-U` in `sockets`, `-d`, `-u`, `-P`
-//! and `-r` in `daemon`, `--idle-timeout` in `hostile`, `--check` and `--repair` in `damage`, `--commit` in `strace`, `--no-zend-greeting` in `zend`, `--import` in `import`, `-p` and `-H` in
-//! `start_up`.
+//! Options, each by what it does that can be seen from outside. Others are where what they do is tested: `-c` and `-B`
+//! in `bad_input`, `-F` in `commands`, `-m` in `limits`, `-N` in `crash`, `-s`, `-a` and `-U` in `sockets`, `-d`, `-u`,
+//! `-P` and `-r` in `daemon`, `--idle-timeout` in `hostile`, `--check` and `--repair` in `damage`, `--commit` in
+//! `strace`, `--no-zend-greeting` in `zend`, `--import` in `import`, `-p` and `-H` in `start_up`.
 
 use std::collections::HashSet;
 use std::net::TcpStream;

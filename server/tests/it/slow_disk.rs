@@ -1,5 +1,5 @@
-//! A disk that is slow holds up those clients that change something, and no others. strace makes single calls slow in a server
-//! that runs. `RUSHQ_SLOW_DISK=1` runs every call with every delay.
+//! A disk that is slow holds up those clients that change something, and no others. strace makes single calls slow in a
+//! server that runs. `RUSHQ_SLOW_DISK=1` runs every call with every delay.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

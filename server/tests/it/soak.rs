@@ -1,5 +1,5 @@
-//! Hours in small: mixed load over cycles of filling, draining and restarting, and what is left after each. The test command
-//! runs two short cycles; `scripts/soak.sh` runs for as long as it is told.
+//! Hours in small: mixed load over cycles of filling, draining and restarting, and what is left after each. The test
+//! command runs two short cycles; `scripts/soak.sh` runs for as long as it is told.
 
 use std::collections::VecDeque;
 use std::fs;

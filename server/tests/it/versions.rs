@@ -1,5 +1,5 @@
-//! Data directories of earlier builds: each opens with every message, number, flag and counter. What is in them was put there by
-//! `tests/data/make.py`, and one is kept for each version of the format that was ever released.
+//! Data directories of earlier builds: each opens with every message, number, flag and counter. What is in them was put
+//! there by `tests/data/make.py`, and one is kept for each version of the format that was ever released.
 
 use std::fs;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! Where a commit runs: on the shard's own thread, or on another.
 //!
 //! On its own is the fastest by far while an fdatasync takes tens of microseconds: no thread has to be woken. While it
-//! takes milliseconds, all connections of the shard would stand still for as long, so the commit runs on another thread. The
-//! first commits run there too: only they show how fast the disk is.
+//! takes milliseconds, all connections of the shard would stand still for as long, so the commit runs on another
+//! thread. The first commits run there too: only they show how fast the disk is.
 
 use std::time::Duration;
 

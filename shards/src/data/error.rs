@@ -1,5 +1,5 @@
-//! Why a data directory cannot be used, in two parts: what has happened to which file, in words, and what helps against it, as
-//! a value. The words of the command line are the server's.
+//! Why a data directory cannot be used, in two parts: what has happened to which file, in words, and what helps against
+//! it, as a value. The words of the command line are the server's.
 
 use std::fmt;
 

@@ -88,8 +88,8 @@ impl DataDirectory {
         Ok((moved, Logs::Made(targets.iter().map(|target| Some(target.log_id())).collect())))
     }
 
-    /// Removes what the layout names as obsolete, and notes that it is gone. A layout of an older version is written anew, with
-    /// the logs that there are.
+    /// Removes what the layout names as obsolete, and notes that it is gone. A layout of an older version is written
+    /// anew, with the logs that there are.
     pub(crate) fn remove_obsolete(&self, layout: Layout) -> Result<Layout> {
         for obsolete in &layout.obsolete {
             let path = generation_path(&self.path, *obsolete);

@@ -13,10 +13,11 @@
 //! any more is told from one that never was. `log lost` is one that was missing when a repair began. In place of these
 //! lines, `new` says that the logs are being made: nothing was ever acknowledged in this generation.
 //!
-//! `obsolete` names a generation that may be removed, and nothing else may be: it is being written from this one, or this
-//! one was written from it. Version 1, of the first builds, has neither. Version 2 has the same lines, and no more than its logs are
-//! different: they have none of the entries that came with version 3. A start writes the version that it writes its logs by,
-//! before it writes anything into them, so that a build that would not understand them does not try.
+//! `obsolete` names a generation that may be removed, and nothing else may be: it is being written from this one, or
+//! this one was written from it. Version 1, of the first builds, has neither. Version 2 has the same lines, and no more
+//! than its logs are different: they have none of the entries that came with version 3. A start writes the version that
+//! it writes its logs by, before it writes anything into them, so that a build that would not understand them does not
+//! try.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};

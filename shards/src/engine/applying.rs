@@ -115,7 +115,8 @@ mod tests {
 
     const FROM: ShardId = ShardId(1);
 
-    /// Applies takes for connections: `s` finds the store stalled, `w` gets in line, `e` finds nothing, `d` changes something in frame 9.
+    /// Applies takes for connections: `s` finds the store stalled, `w` gets in line, `e` finds nothing, `d` changes
+    /// something in frame 9.
     fn apply(runs: &[(u32, &str)]) -> Applied {
         let mut batch = Batch::default();
         let ops: Vec<(u32, u8)> = runs.iter().flat_map(|(gather, ops)| ops.bytes().map(|op| (*gather, op))).collect();

@@ -30,8 +30,8 @@ impl Engine {
         }
     }
 
-    /// Sends the outcomes of waits that have ended, as one batch to each shard, or two: those that wait for a commit keep no
-    /// other waiting.
+    /// Sends the outcomes of waits that have ended, as one batch to each shard, or two: those that wait for a commit
+    /// keep no other waiting.
     fn send_late(&mut self) {
         let mut batches: BTreeMap<(ShardId, bool), (FrameNumber, Batch)> = BTreeMap::new();
         for Late { by, outcome, frame_needed } in self.shard.take_late() {
@@ -133,8 +133,8 @@ impl Engine {
         Ok(self.due.apply)
     }
 
-    /// Applies an operation that must not pass those before it that are stalled, or that must not open anything for a client
-    /// that is gone.
+    /// Applies an operation that must not pass those before it that are stalled, or that must not open anything for a
+    /// client that is gone.
     #[cold]
     fn apply_in_order(
         &mut self,
@@ -152,8 +152,8 @@ impl Engine {
         }
     }
 
-    /// Ends what a client of another shard has open. What it has sent before may be stalled, `is_behind_stalled` or in a batch
-    /// that came earlier: so long it is known to be gone, and nothing opens for it.
+    /// Ends what a client of another shard has open. What it has sent before may be stalled, `is_behind_stalled` or in
+    /// a batch that came earlier: so long it is known to be gone, and nothing opens for it.
     fn leave(&mut self, client: Client, is_behind_stalled: bool) -> Answer {
         self.shard.leave(client);
         self.due.send |= !self.shard.late().is_empty();

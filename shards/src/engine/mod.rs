@@ -1,10 +1,10 @@
-//! The engine of a shard: one shard among the others, as plain state. It applies operations for its own connections and for other
-//! shards, hands out the packets for other shards, and names the tasks that have something to do. What time it is, and which
-//! client asks, comes with each call.
+//! The engine of a shard: one shard among the others, as plain state. It applies operations for its own connections and
+//! for other shards, hands out the packets for other shards, and names the tasks that have something to do. What time
+//! it is, and which client asks, comes with each call.
 //!
-//! The order of an acknowledgement is here: applied and framed by [`Engine::submit`] and [`Engine::apply_step`], written and synced by a
-//! [`Commit`](storage::Commit), and only once [`Engine::acknowledged`] has reached its frame a reply goes to a client, or a batch goes back
-//! to the shard that it came from.
+//! The order of an acknowledgement is here: applied and framed by [`Engine::submit`] and [`Engine::apply_step`],
+//! written and synced by a [`Commit`](storage::Commit), and only once [`Engine::acknowledged`] has reached its frame a
+//! reply goes to a client, or a batch goes back to the shard that it came from.
 //!
 //! The [`pump`](crate::pump) carries the packets and runs the tasks; so does the simulator in the tests, in any order.
 
@@ -41,8 +41,8 @@ use crate::routing::router::Router;
 pub enum Packet {
     /// Operations to apply.
     Request(Batch),
-    /// Outcomes that may be told: of the same batch, of a part of it that could be told before the rest or only after, or of
-    /// waits that have ended.
+    /// Outcomes that may be told: of the same batch, of a part of it that could be told before the rest or only after,
+    /// or of waits that have ended.
     Reply(Batch),
 }
 
@@ -65,8 +65,8 @@ pub struct Due {
     pub reads: bool,
     /// [`Engine::index_chore`], as long as [`Engine::wants_checkpoint_step`].
     pub index: bool,
-    /// [`Engine::pass_time`], until it returns that nothing is left; then again at [`Engine::next_deadline`], which may come
-    /// sooner than it was.
+    /// [`Engine::pass_time`], until it returns that nothing is left; then again at [`Engine::next_deadline`], which may
+    /// come sooner than it was.
     pub time: bool,
 }
 
@@ -217,21 +217,21 @@ impl Engine {
         self.router.asker(id).client
     }
 
-    /// Closes it: the client is gone. What is still missing is thrown away when it comes; what the client has open, here and
-    /// on other shards, ends.
+    /// Closes it: the client is gone. What is still missing is thrown away when it comes; what the client has open,
+    /// here and on other shards, ends.
     pub fn close(&mut self, id: GatherId) {
         self.shard.leave(self.client_of(id));
         self.router.close(id);
         self.due.send = true;
     }
 
-    /// Has an operation done for a connection: by this shard at once, by another one later. `read_at`: when it was read from
-    /// its client; without that it does not count in the figures of stages.
+    /// Has an operation done for a connection: by this shard at once, by another one later. `read_at`: when it was read
+    /// from its client; without that it does not count in the figures of stages.
     ///
-    /// [`Answer::Now`]: the outcome may be told once [`acknowledged`](Self::acknowledged) has reached `frame_needed`, which
-    /// is raised to the frame that holds the change, if there was one. [`Answer::Later`]: it will be the next of
-    /// [`next_outcome`](Self::next_outcome). [`Answer::Stalled`]: it is worth another try once [`retries`](Self::retries) has
-    /// grown.
+    /// [`Answer::Now`]: the outcome may be told once [`acknowledged`](Self::acknowledged) has reached `frame_needed`,
+    /// which is raised to the frame that holds the change, if there was one. [`Answer::Later`]: it will be the next of
+    /// [`next_outcome`](Self::next_outcome). [`Answer::Stalled`]: it is worth another try once
+    /// [`retries`](Self::retries) has grown.
     ///
     /// # Errors
     /// When the disk has failed. The process must stop, and acknowledge nothing more.
@@ -329,8 +329,8 @@ impl Engine {
         self.due.time |= self.shard.has_waits_to_answer();
     }
 
-    /// The outcomes of waits that have ended, and that [`send_batches`](Self::send_batches) has not sent: for the simulator,
-    /// which keeps account of them.
+    /// The outcomes of waits that have ended, and that [`send_batches`](Self::send_batches) has not sent: for the
+    /// simulator, which keeps account of them.
     #[must_use]
     pub fn late(&self) -> &[Late] {
         self.shard.late()
@@ -342,7 +342,8 @@ impl Engine {
         self.router.is_complete(id, waker)
     }
 
-    /// Takes the first outcome of a connection, in the order in which their operations were pushed. `None`: there is no more.
+    /// Takes the first outcome of a connection, in the order in which their operations were pushed. `None`: there is no
+    /// more.
     ///
     /// # Panics
     /// When some are missing.

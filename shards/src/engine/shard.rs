@@ -72,9 +72,10 @@ impl Shard {
         }
     }
 
-    /// Does what a client asks for, in memory and in the frame that is being filled. An outcome that
-    /// [waits for a commit](Outcome::waits_for_commit) may be told once [`acknowledged`](Self::acknowledged) has
-    /// reached what [`last_changed_frame`](Self::last_changed_frame) is now. What has stalled is worth another try once a chore has run.
+    /// Does what a client asks for, in memory and in the frame that is being filled. An outcome that [waits for a
+    /// commit](Outcome::waits_for_commit) may be told once [`acknowledged`](Self::acknowledged) has reached what
+    /// [`last_changed_frame`](Self::last_changed_frame) is now. What has stalled is worth another try once a chore has
+    /// run.
     ///
     /// # Errors
     /// When the disk has failed. The process must stop, and acknowledge nothing more.
@@ -212,8 +213,8 @@ impl Shard {
         !self.retried_lines.is_empty() || self.waiters.has_any_before(self.waits_ended)
     }
 
-    /// Answers up to `limit` waits that have ended, or for which the disk has to be waited no more. Returns whether there is
-    /// more to do now.
+    /// Answers up to `limit` waits that have ended, or for which the disk has to be waited no more. Returns whether
+    /// there is more to do now.
     ///
     /// # Errors
     /// When the disk has failed.

@@ -1,8 +1,8 @@
 //! Where time goes: how long each stage of a command takes, for operators.
 //!
-//! Nothing here reads a clock, and nothing is decided by what is here: the pump and the server report times, once for all
-//! operations that were done together. So this costs some nanoseconds a batch and nothing a command. The simulator reports no
-//! times, and so runs the same way every time.
+//! Nothing here reads a clock, and nothing is decided by what is here: the pump and the server report times, once for
+//! all operations that were done together. So this costs some nanoseconds a batch and nothing a command. The simulator
+//! reports no times, and so runs the same way every time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -18,12 +18,13 @@ const SIGNIFICANT_DIGITS: u8 = 2;
 /// What a command's time is spent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// From the poll that found the command's last byte to the write of its reply; for a `noreply`, to the end of the write
-    /// that follows it. A get that is answered in several rounds counts with the first. Commands for statistics do not count.
+    /// From the poll that found the command's last byte to the write of its reply; for a `noreply`, to the end of the
+    /// write that follows it. A get that is answered in several rounds counts with the first. Commands for statistics
+    /// do not count.
     ParseToReply,
     /// From the same poll until the queue's owner had applied the operation, of which a get has one for each name. All
-    /// operations of a turn or a piece of a batch count as applied at its end. On the shard that has read it that is next to
-    /// nothing; for a forwarded one it is the way to the owner, with the wait for a credit.
+    /// operations of a turn or a piece of a batch count as applied at its end. On the shard that has read it that is
+    /// next to nothing; for a forwarded one it is the way to the owner, with the wait for a credit.
     Queue,
     /// From when an operation that changed something was applied until its frame was safe, on the queue's owner. Then its
     /// outcome may be told.
@@ -37,8 +38,8 @@ pub enum Stage {
     /// shard's own thread among them. A client's command is seen after that time at the latest. Turns in which nothing was
     /// done do not count.
     Turn,
-    /// Of each read of the log that a get waits for since only the disk has the body: from the moment another thread has it to its
-    /// return to the shard, which goes on meanwhile.
+    /// Of each read of the log that a get waits for since only the disk has the body: from the moment another thread
+    /// has it to its return to the shard, which goes on meanwhile.
     Read,
 }
 

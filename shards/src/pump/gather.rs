@@ -17,8 +17,8 @@ pub struct Gather {
 }
 
 impl Gather {
-    /// Waits until the outcomes of all operations that were answered [later](crate::Answer::Later) are there. They may be told at once: their shards have waited until
-    /// they are safe.
+    /// Waits until the outcomes of all operations that were answered [later](crate::Answer::Later) are there. They may
+    /// be told at once: their shards have waited until they are safe.
     pub async fn complete(&self) {
         poll_fn(|context| match self.pump.engine.borrow_mut().is_complete(self.id, context.waker()) {
             true => Poll::Ready(()),

@@ -157,8 +157,8 @@ impl ShardHandle {
         self.0.turns.next().await;
     }
 
-    /// Waits for the shard's next turn if this one has lasted long enough. What could go on for ever calls it again and again:
-    /// sockets, other shards and commits get their part meanwhile.
+    /// Waits for the shard's next turn if this one has lasted long enough. What could go on for ever calls it again and
+    /// again: sockets, other shards and commits get their part meanwhile.
     pub async fn pass(&self) {
         if self.0.turns.is_spent(Instant::now()) {
             self.0.turns.next().await;

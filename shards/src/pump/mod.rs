@@ -72,7 +72,8 @@ impl Pump {
         result
     }
 
-    /// Wakes the tasks that have something to do and the connections whose frame is safe now, and sends the engine's packets.
+    /// Wakes the tasks that have something to do and the connections whose frame is safe now, and sends the engine's
+    /// packets.
     fn follow(&self, engine: &mut Engine) {
         let due = engine.take_due();
         if due.commit {

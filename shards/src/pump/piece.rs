@@ -1,5 +1,5 @@
-//! What runs on a shard's thread without a pause is bounded, and does not grow with what clients send or with what is stored. A
-//! debug build asserts that.
+//! What runs on a shard's thread without a pause is bounded, and does not grow with what clients send or with what is
+//! stored. A debug build asserts that.
 
 use std::time::Duration;
 

@@ -2,8 +2,8 @@
 //!
 //! Each connection has a [`GatherId`]. Its operations for other shards go into the outbox of their shard, together with
 //! those of all other connections of this turn, and an outbox leaves as one batch, for a [credit](super::credits).
-//! Outcomes that come back in a batch of their own, before or after that with which they were sent, cost nothing: an operation
-//! that waits, for the disk or for a message, holds no credit.
+//! Outcomes that come back in a batch of their own, before or after that with which they were sent, cost nothing: an
+//! operation that waits, for the disk or for a message, holds no credit.
 
 use std::collections::VecDeque;
 use std::mem;

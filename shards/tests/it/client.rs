@@ -47,8 +47,8 @@ pub(crate) struct Client {
     /// The number of what it has sent last.
     pub(crate) round: u64,
     pub(crate) pending: Vec<Pending>,
-    /// Operations that were not asked for yet, since the first one waits for its shard's disk; and after how many retries it
-    /// was tried.
+    /// Operations that were not asked for yet, since the first one waits for its shard's disk; and after how many
+    /// retries it was tried.
     pub(crate) stalled: Vec<(usize, Asked)>,
     pub(crate) tried_at: u64,
     /// Operations whose outcomes come later, and have not come yet.

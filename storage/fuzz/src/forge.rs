@@ -1,10 +1,11 @@
 //! A log that no store wrote: frames of any entries, which follow one upon the other unless the script says otherwise.
 //!
 //! The script's letters: `S` goes to a segment, which is made; `[` begins a frame and `]` ends it. In a frame, `R` is a
-//! record with queue, head, next, sets, gets and a name; `P` a put with queue, number and size; `T` a take, `G` a list of gone numbers with queue, whether it begins one,
-//! and pairs of distance and length up to a distance of 0, `N` settings with queue and size, `D` a drop, `F` a flush of
-//! all queues, `B` raw bytes, `X` changes a byte of what was there last. `#`, `<`, `v`, `=`, `^` and `q` set the header's number,
-//! predecessor, durable frame, segment, first segment and next queue id, and `!` makes its checksum wrong.
+//! record with queue, head, next, sets, gets and a name; `P` a put with queue, number and size; `T` a take, `G` a list
+//! of gone numbers with queue, whether it begins one, and pairs of distance and length up to a distance of 0, `N`
+//! settings with queue and size, `D` a drop, `F` a flush of all queues, `B` raw bytes, `X` changes a byte of what was
+//! there last. `#`, `<`, `v`, `=`, `^` and `q` set the header's number, predecessor, durable frame, segment, first
+//! segment and next queue id, and `!` makes its checksum wrong.
 
 use storage_testing::Images;
 

@@ -1,8 +1,8 @@
 //! What may happen to an index behind its back, and the index's format once more, from its description.
 //!
-//! The script's letters: `x` changes a byte of a value, `t` cuts one, `d` removes a pair, `s` swaps two values, `r` writes raw
-//! bytes, `k` adds a pair of raw bytes; `g` takes a pair from what the index had earlier, and `G` all that it had then. `u`
-//! changes a byte as somebody would who makes all checksums right again.
+//! The script's letters: `x` changes a byte of a value, `t` cuts one, `d` removes a pair, `s` swaps two values, `r`
+//! writes raw bytes, `k` adds a pair of raw bytes; `g` takes a pair from what the index had earlier, and `G` all that
+//! it had then. `u` changes a byte as somebody would who makes all checksums right again.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,11 @@
 //! A log that a store wrote, and all states that it was ever in.
 //!
 //! The script's letters: `p` puts, with a queue and a size; `y` puts a body that was copied from the log itself, with a
-//! queue and which frame, counted from the last; `t` takes, `m` takes the message of a number, `w` tells a queue so many bytes, `k` makes a queue, `x` deletes it, `f` flushes it, each with
-//! a queue; `F` flushes all of them; `c` commits, `b` writes a commit that only the next `c` finishes, `s` syncs; `r`
-//! reclaims, `g` does what segments need, `o` opens the log anew. With an index, `j` asks for a checkpoint, `i` does a piece
-//! of it, and `J` asks for one and does all of it. A `W` in front acknowledges after the write.
+//! queue and which frame, counted from the last; `t` takes, `m` takes the message of a number, `w` tells a queue so
+//! many bytes, `k` makes a queue, `x` deletes it, `f` flushes it, each with a queue; `F` flushes all of them; `c`
+//! commits, `b` writes a commit that only the next `c` finishes, `s` syncs; `r` reclaims, `g` does what segments need,
+//! `o` opens the log anew. With an index, `j` asks for a checkpoint, `i` does a piece of it, and `J` asks for one and
+//! does all of it. A `W` in front acknowledges after the write.
 
 use std::sync::Arc;
 

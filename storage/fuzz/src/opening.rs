@@ -75,8 +75,8 @@ pub(crate) fn holds(images: &Images, damaged: Damaged, history: Option<&History>
     assert_eq!(try_drain(&mut store).expect("it was whole when it was opened"), state);
 }
 
-/// Opens a log that is whole with an index of which nothing is known: it is believed or not, and what is opened is what the log
-/// says. An index that is forged may say otherwise, and still nothing panics.
+/// Opens a log that is whole with an index of which nothing is known: it is believed or not, and what is opened is what
+/// the log says. An index that is forged may say otherwise, and still nothing panics.
 pub(crate) fn holds_with_index(images: &Images, pairs: &Pairs, damaged: Damaged) {
     let wanted = reference::read(images, &options()).expect("the log is whole").state;
     let disk = CrashDisk::with(images);

@@ -163,8 +163,8 @@ impl<'a> Files<'a> {
         let in_frames = frames.iter().flat_map(|frame| [frame.number, frame.next_queue_id]);
         let in_queues = told.iter().flat_map(|(id, queue)| [*id, queue.next, queue.sets, queue.gets]);
         let is_at_its_end = in_frames.chain(in_queues).any(|number| number > NUMBER_END / 2);
-        // Every message was put, those that were taken and those that wait. That may be so only at the end: the list of what
-        // is gone above a head may have been in a segment that went when a later copy of it was there.
+        // Every message was put, those that were taken and those that wait. That may be so only at the end: the list of
+        // what is gone above a head may have been in a segment that went when a later copy of it was there.
         let has_too_many = |queue: &Told<'_>| queue.sets < queue.gets.saturating_add(queue.waiting());
         let is_impossible = is_at_its_end || told.values().any(|queue| queue.contradicts || has_too_many(queue));
         Ok(Found { state, frames: frames.len() as u64, ambiguous, is_impossible })

@@ -13,8 +13,8 @@ use rustix::io::{Errno as ReadErrno, ReadWriteFlags};
 
 use crate::disk::{Disk, DiskFile};
 
-/// A directory on a file system. Files are made with mode 0600, directories with 0700: other users have no right to messages
-/// business. Symbolic links are not followed.
+/// A directory on a file system. Files are made with mode 0600, directories with 0700: other users have no right to
+/// messages business. Symbolic links are not followed.
 #[derive(Debug)]
 pub struct Files {
     path: PathBuf,

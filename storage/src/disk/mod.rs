@@ -97,8 +97,8 @@ pub trait DiskFile: Debug + Send + Sync {
     /// Returns when every byte written so far, and the file's size, is on stable storage (fdatasync).
     ///
     /// # Errors
-    /// When the file cannot be synced. After an error it is unknown what is on the disk, and a second call may return without one:
-    /// the caller must stop.
+    /// When the file cannot be synced. After an error it is unknown what is on the disk, and a second call may return
+    /// without one: the caller must stop.
     fn sync_data(&self) -> io::Result<()>;
 
     /// Says that `bytes` from `offset` on will be read soon. A hint: it returns at once and cannot fail.

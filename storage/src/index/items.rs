@@ -40,7 +40,8 @@ impl LocatedReader {
         LocatedReader { segment, segment_bytes, last_offset: 0 }
     }
 
-    /// Reads the next page, which [`push_located`] packed. `None`: these bytes are no such page, or it says what no log does.
+    /// Reads the next page, which [`push_located`] packed. `None`: these bytes are no such page, or it says what no log
+    /// does.
     pub(crate) fn read(&mut self, items: &[u8], mut each: impl FnMut(Located)) -> Option<()> {
         let (mut reader, mut offset) = (Reader::new(items), 0u32);
         while !reader.is_empty() {

@@ -46,8 +46,8 @@ impl Listings {
         self.0 = None;
     }
 
-    /// Packs a queue's record, and in front of it what is gone above its head, up to so many messages at a time. Returns whether that was
-    /// all of it.
+    /// Packs a queue's record, and in front of it what is gone above its head, up to so many messages at a time.
+    /// Returns whether that was all of it.
     pub(crate) fn push_queue(&mut self, pages: &mut PageWriter, queue: &Queue, slot: Slot, looks: &mut usize) -> bool {
         *looks -= 1;
         self.0.take_if(|listing| listing.epoch != queue.epoch);

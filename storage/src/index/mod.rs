@@ -93,8 +93,8 @@ impl Index {
         Ok(whole.then_some(contents))
     }
 
-    /// Calls `each` with the packed items of every page in order. `Ok(false)`: the pages are not those of the sum, or `each`
-    /// found something wrong; what it was called with before counts for nothing then.
+    /// Calls `each` with the packed items of every page in order. `Ok(false)`: the pages are not those of the sum, or
+    /// `each` found something wrong; what it was called with before counts for nothing then.
     pub(crate) fn read(&self, pages: Pages, sum: Sum, mut each: impl FnMut(&[u8]) -> bool) -> Result<bool> {
         let mut summing = Summing::default();
         for page in 0..sum.pages {

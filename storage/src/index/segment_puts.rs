@@ -1,6 +1,7 @@
 //! A segment's directory: where its puts are. The index keeps it, so that a start need not read the segment.
 //!
-//! In memory, one put is five varints: queue id, its slot, sequence number, distance from the put before, bytes of the body.
+//! In memory, one put is five varints: queue id, its slot, sequence number, distance from the put before, bytes of the
+//! body.
 
 use crate::log::Place;
 use crate::log::codec::{Reader, put_varint};

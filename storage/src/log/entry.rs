@@ -12,10 +12,11 @@
 //! told    7  queue u64  settings bytes u16  settings
 //! ```
 //!
-//! A take takes any message of its queue. The numbers above the head that are gone follow from the takes behind the queue's
-//! record; those before it are listed by the gones that stand right in front of it, in pieces, when the record is copied
-//! forward, the first of which has 1 for `begins`. So all that says what a queue is, apart from its messages, lies between its record, with what is in front of it, and
-//! the log's end. `told` gives a queue other settings than its record has.
+//! A take takes any message of its queue. The numbers above the head that are gone follow from the takes behind the
+//! queue's record; those before it are listed by the gones that stand right in front of it, in pieces, when the record
+//! is copied forward, the first of which has 1 for `begins`. So all that says what a queue is, apart from its messages,
+//! lies between its record, with what is in front of it, and the log's end. `told` gives a queue other settings than
+//! its record has.
 //!
 //! A flush drops the messages of all queues that there are so far: one byte, however many queues those are. The records
 //! that the queues have in the log stay as they were, and are right together with the flush behind them: segments leave
@@ -84,7 +85,8 @@ pub(crate) enum Entry<'a> {
         queue: QueueId,
     },
     Flush,
-    /// Numbers of a queue that are gone, as [`ranges`](crate::log::ranges). The first of a list in front of a record begins it.
+    /// Numbers of a queue that are gone, as [`ranges`](crate::log::ranges). The first of a list in front of a record
+    /// begins it.
     Gone {
         queue: QueueId,
         begins: bool,

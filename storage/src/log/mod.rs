@@ -46,7 +46,8 @@ pub(crate) use ring::Purpose;
 pub(crate) use supply::FileWork;
 use supply::Supply;
 
-/// A frame is sealed before it grows beyond this or the largest commit, so that recovery and copying never hold much more in memory.
+/// A frame is sealed before it grows beyond this or the largest commit, so that recovery and copying never hold much
+/// more in memory.
 const FRAME_BYTES_MAX: usize = 1 << 20;
 /// A buffer of a frame is kept for the next when it is not larger than this.
 const BUFFER_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;

@@ -1,5 +1,5 @@
-//! Ranges of numbers, packed: where the first begins and its length, then for each further one the distance from the end of the one
-//! before, and its length; all varints.
+//! Ranges of numbers, packed: where the first begins and its length, then for each further one the distance from the
+//! end of the one before, and its length; all varints.
 
 use std::ops::Range;
 

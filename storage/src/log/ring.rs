@@ -57,11 +57,11 @@ impl Log {
 
     /// What must be left free after entries of so many bytes.
     ///
-    /// Takes go on when the disk is full: a take needs at most [`TAKE_ROOM`] bytes, with a frame of its own, and every segment
-    /// that the takes empty comes back. So a segment's size is enough for all segments whose messages take at least that
-    /// much, and half of it would not be for messages of 100 bytes. What little lives in a segment that they emptied,
-    /// a queue's record above all, must be copied before it comes back: takes leave room for that. While few messages
-    /// wait, less is enough: takes need no more than [`TAKES_OF_A_PUT`] times what lives.
+    /// Takes go on when the disk is full: a take needs at most [`TAKE_ROOM`] bytes, with a frame of its own, and every
+    /// segment that the takes empty comes back. So a segment's size is enough for all segments whose messages take at
+    /// least that much, and half of it would not be for messages of 100 bytes. What little lives in a segment that they
+    /// emptied, a queue's record above all, must be copied before it comes back: takes leave room for that. While few
+    /// messages wait, less is enough: takes need no more than [`TAKES_OF_A_PUT`] times what lives.
     ///
     /// Deletes and flushes go on when the takes have come to their end: they are how an operator makes room on a full disk.
     pub(super) fn reserve(&self, purpose: Purpose, bytes: usize) -> usize {

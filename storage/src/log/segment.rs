@@ -24,8 +24,8 @@ pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 /// The number of the segment that a log begins with.
 pub(crate) const FIRST_SEGMENT: u32 = 1;
 const NAME_MAGIC: &[u8; 8] = b"rushqlog";
-/// What this build writes. 2: a frame's checksum says where it is. 3: there are takes of any message, lists of what is gone, and
-/// settings.
+/// What this build writes. 2: a frame's checksum says where it is. 3: there are takes of any message, lists of what is
+/// gone, and settings.
 const VERSION: u32 = 3;
 /// The oldest version that this build reads.
 const VERSION_MIN: u32 = 2;

@@ -7,8 +7,8 @@
 //! continued u32 at 36: the next segment was begun     durable u64, checksum u32 at 40: a frame that was on stable storage
 //! ```
 //!
-//! `continued` is the CRC-32 of the log's id, the segment's number and a "c", and never 0; the checksum is that of the id, the number
-//! and the frame. A note that is not right is none. Earlier versions have zeros there.
+//! `continued` is the CRC-32 of the log's id, the segment's number and a "c", and never 0; the checksum is that of the
+//! id, the number and the frame. A note that is not right is none. Earlier versions have zeros there.
 
 use std::io;
 use std::sync::Arc;

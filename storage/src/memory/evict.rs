@@ -43,8 +43,8 @@ impl Memory {
     /// Evicts bodies when there are more than the budget allows, with some slack so that the next sets need no search.
     ///
     /// A hand goes round all queues, and takes from each what came since it began its round before: so the bodies that
-    /// leave memory in one round are neighbours in the log, and one window brings many of them back. When that is not enough, it takes from each
-    /// queue some of the bodies farthest from the head.
+    /// leave memory in one round are neighbours in the log, and one window brings many of them back. When that is not
+    /// enough, it takes from each queue some of the bodies farthest from the head.
     pub(crate) fn keep_to_budget(&mut self, live: &mut Live, log: &Log) {
         let budget = self.budget();
         if live.resident <= budget {

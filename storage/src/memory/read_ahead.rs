@@ -17,8 +17,8 @@ const READ_AHEAD_MESSAGES: usize = 128;
 const GAP_BYTES_MAX: u32 = 4 << 10;
 
 impl Memory {
-    /// Brings the bodies of a queue's messages from a number on into memory, beginning with that message's, which is not there. `false`:
-    /// another thread has to read it first.
+    /// Brings the bodies of a queue's messages from a number on into memory, beginning with that message's, which is
+    /// not there. `false`: another thread has to read it first.
     ///
     /// # Errors
     /// When the log cannot be read, or does not hold what it should.

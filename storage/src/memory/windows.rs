@@ -17,8 +17,8 @@ const WINDOW_BYTES_MAX: usize = 256 << 10;
 const WINDOW_BYTES_MIN: usize = 1 << 10;
 /// Of what memory may hold, all windows together take such a part at most.
 const MEMORY_SHARE: usize = 8;
-/// Each window is read by this part of its size longer than its stride, so that a put that crosses its end is whole. A put that
-/// is larger is read alone.
+/// Each window is read by this part of its size longer than its stride, so that a put that crosses its end is whole. A
+/// put that is larger is read alone.
 const OVERLAP_SHARE: u32 = 16;
 /// A window costs its read once; a put that is read alone costs as much as so many bytes of a window.
 const BYTES_FOR_A_READ: u32 = 16 << 10;
@@ -78,8 +78,8 @@ impl Windows {
         self.windows.len() * (self.window_bytes + self.window_bytes / OVERLAP_SHARE) as usize
     }
 
-    /// Whether so many of a queue's next puts begin in the same window as the first that it is worth its read, and the first
-    /// does not end behind it.
+    /// Whether so many of a queue's next puts begin in the same window as the first that it is worth its read, and the
+    /// first does not end behind it.
     pub(crate) fn is_worth_reading(&self, puts: impl Iterator<Item = Place>) -> bool {
         if self.window_bytes == 0 {
             return false;

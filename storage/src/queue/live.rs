@@ -1,8 +1,8 @@
 //! All queues, with what is counted of them, and what they have dropped and not given back yet.
 //!
 //! A flush of all queues is one number in memory, the epoch: from then on every queue whose own epoch is another has no
-//! messages, whatever it still holds. A queue lets go of what it holds when it is used next, or when the sweep over all slots comes to
-//! it. Nothing that a client can see differs before and after.
+//! messages, whatever it still holds. A queue lets go of what it holds when it is used next, or when the sweep over all
+//! slots comes to it. Nothing that a client can see differs before and after.
 
 use std::collections::LinkedList;
 

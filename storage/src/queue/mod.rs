@@ -327,8 +327,8 @@ impl Queue {
     }
 
     /// Drops bodies from memory, those farthest from the head first, until at most `keep` resident bytes are left or
-    /// `bytes_to_free` are freed. Only bodies whose place is in this part of the log; the search ends at one that is before it.
-    /// Returns how many bytes went.
+    /// `bytes_to_free` are freed. Only bodies whose place is in this part of the log; the search ends at one that is
+    /// before it. Returns how many bytes went.
     pub(crate) fn evict(&mut self, keep: usize, bytes_to_free: usize, part: Range<Position>) -> usize {
         let resident = self.resident_bytes();
         let mut freed = 0;
@@ -380,8 +380,8 @@ impl Queue {
         self.runs_from(seq).flat_map(move |run| run.iter_from(seq))
     }
 
-    /// Calls `each` with the ranges of numbers from `from` to `next` that are gone, in order. It looks at so many messages at most,
-    /// or runs without a gap. Returns where to go on; `None` at the end.
+    /// Calls `each` with the ranges of numbers from `from` to `next` that are gone, in order. It looks at so many
+    /// messages at most, or runs without a gap. Returns where to go on; `None` at the end.
     pub(crate) fn gaps_from(&self, from: Seq, looks: usize, mut each: impl FnMut(Range<Seq>)) -> Option<Seq> {
         let (mut expected, mut looked) = (from, 0);
         let mut gap = |seq: Seq, expected: Seq| {

@@ -1,5 +1,5 @@
-//! What only recovery does with a queue: messages come in the order of the log, which is not that of their numbers once some
-//! were copied forward, the same one may come several times, and what is gone is told apart from what is missing.
+//! What only recovery does with a queue: messages come in the order of the log, which is not that of their numbers once
+//! some were copied forward, the same one may come several times, and what is gone is told apart from what is missing.
 
 use std::ops::Range;
 
@@ -155,8 +155,8 @@ impl Queue {
         }
     }
 
-    /// Notes that a list of numbers that are gone begins in a segment. The record that it belongs to follows, unless it was never written
-    /// and another list begins.
+    /// Notes that a list of numbers that are gone begins in a segment. The record that it belongs to follows, unless it
+    /// was never written and another list begins.
     pub(crate) fn begin_list(&mut self, segment: u32) {
         self.recovering().listed_in = segment;
     }

@@ -12,7 +12,8 @@ use crate::queue::message::Message;
 pub(crate) const RUN_MESSAGES_MAX: usize = 1024;
 /// From the first number of a run to its last is at most this far.
 const SPAN_MAX: u64 = u16::MAX as u64;
-/// A run that has lost messages from its middle gives back memory when it has room for more than so many times what is left.
+/// A run that has lost messages from its middle gives back memory when it has room for more than so many times what is
+/// left.
 const SPARE_RATIO: usize = 4;
 /// Less room than for so many messages is not given back.
 const SPARE_MESSAGES_MIN: usize = 16;

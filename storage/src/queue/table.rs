@@ -16,8 +16,8 @@ pub(crate) type Slot = u32;
 /// In place of a slot that is not known.
 pub(crate) const UNKNOWN_SLOT: Slot = Slot::MAX;
 
-/// Tables that make up a [`Parts`]. With sixteen million queues, one of them that grows has a quarter of a million entries to
-/// move: some milliseconds.
+/// Tables that make up a [`Parts`]. With sixteen million queues, one of them that grows has a quarter of a million
+/// entries to move: some milliseconds.
 const PARTS: usize = 64;
 /// An odd number near 2^64 divided by the golden ratio: multiplied by it, consecutive numbers spread (Knuth, The Art of
 /// Computer Programming, 6.4).

@@ -1,8 +1,8 @@
 //! What tells the end of a log from its loss.
 //!
 //! The last frames of a log may be torn, and that is no damage. But what was on stable storage leaves traces elsewhere:
-//! frames vouch for those before them, a segment's [notes](crate::log::segment_notes) say that the next one was begun and which
-//! frame was durable, and segments are made one after the other.
+//! frames vouch for those before them, a segment's [notes](crate::log::segment_notes) say that the next one was begun
+//! and which frame was durable, and segments are made one after the other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

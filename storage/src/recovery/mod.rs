@@ -1,4 +1,5 @@
-//! Recovery: from the files of a log, and its index if that agrees, to what a store goes on from where the last one was cut.
+//! Recovery: from the files of a log, and its index if that agrees, to what a store goes on from where the last one was
+//! cut.
 
 mod checkpointed;
 pub(crate) mod evidence;

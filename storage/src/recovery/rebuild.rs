@@ -183,8 +183,9 @@ impl Rebuild {
         written.map_err(|IndexError(what)| ::log::error!("the index cannot be written: {what}")).ok()
     }
 
-    /// What is missing, once all queues [follow the flushes](Self::follow_flushes): `None` when every queue has its record, in
-    /// a segment that is still needed, and a message of each number between its head and its next that is not gone, before the end of the log.
+    /// What is missing, once all queues [follow the flushes](Self::follow_flushes): `None` when every queue has its
+    /// record, in a segment that is still needed, and a message of each number between its head and its next that is
+    /// not gone, before the end of the log.
     pub(crate) fn incomplete(&self, first_segment: u32, end: Position) -> Option<String> {
         self.queues.iter().find_map(|queue| {
             let name = || String::from_utf8_lossy(&queue.name);

@@ -73,7 +73,8 @@ impl Store {
         Ok(self.skip_to(slot, next, 0)?.unwrap_or(Attempt::Done(())))
     }
 
-    /// Has the queue's next message get the number `next`; the numbers before it are gone. What follows takes so many bytes.
+    /// Has the queue's next message get the number `next`; the numbers before it are gone. What follows takes so many
+    /// bytes.
     fn skip_to(&mut self, slot: Slot, next: Seq, bytes: usize) -> Result<Option<Attempt<()>>> {
         let room = self.log.make_room(gone_bytes(RANGE_BYTES_MAX) + bytes, Purpose::Set);
         if let Some(held_up) = room.held_up() {

@@ -115,9 +115,9 @@ impl Store {
     }
 
     /// Takes a chore back after it ran. Returns whether what waits is to be asked again: a segment of which a piece was
-    /// prepared is of no use yet. What failed and may pass, as when the machine has no descriptor left, is said in the log
-    /// and handed out again after the next [`tick`](Self::tick). A failing index is given up: the next start reads the whole
-    /// log.
+    /// prepared is of no use yet. What failed and may pass, as when the machine has no descriptor left, is said in the
+    /// log and handed out again after the next [`tick`](Self::tick). A failing index is given up: the next start reads
+    /// the whole log.
     ///
     /// # Errors
     /// When the disk failed; the caller must stop.

@@ -15,8 +15,8 @@ const STEP_ITEMS: usize = 2048;
 /// Bytes of bodies that are freed in one step, the last body apart: the allocator returns large ones to the kernel, 4 MiB
 /// in some 300 us.
 const STEP_BYTES: usize = 4 << 20;
-/// Messages given back by the delete or flush that dropped them, so that shallow queues leave nothing for later, and a client
-/// that deletes one queue after the other does as much work as it makes.
+/// Messages given back by the delete or flush that dropped them, so that shallow queues leave nothing for later, and a
+/// client that deletes one queue after the other does as much work as it makes.
 const AT_ONCE_ITEMS: usize = 64;
 
 impl Store {

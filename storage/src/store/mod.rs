@@ -266,8 +266,8 @@ impl Store {
         Ok(Attempt::Done(true))
     }
 
-    /// Writes a queue's record as it is now; there is room. What says which numbers above the head are gone is in the log from
-    /// segment `listed_in` on. The copy before is no longer live.
+    /// Writes a queue's record as it is now; there is room. What says which numbers above the head are gone is in the
+    /// log from segment `listed_in` on. The copy before is no longer live.
     pub(crate) fn rewrite_record(&mut self, slot: Slot, listed_in: Option<u32>) {
         self.live.follow_flush(slot);
         let queue = self.live.queues.at_mut(slot);

@@ -175,7 +175,8 @@ impl Store {
         if self.log.is_full() { Purpose::Copy } else { Purpose::Set }
     }
 
-    /// Copies the entry that is at an offset of a segment, if it is still needed. `Done(false)`: there is more of it to copy.
+    /// Copies the entry that is at an offset of a segment, if it is still needed. `Done(false)`: there is more of it to
+    /// copy.
     fn copy(&mut self, from: u32, offset: u32, entry: &Entry<'_>) -> Attempt<bool> {
         match *entry {
             Entry::Record(Record { queue, .. }) | Entry::Gone { queue, .. } => {

@@ -1,4 +1,5 @@
-//! What queues are told: bytes that the caller gives a meaning, kept with the queue through everything that keeps the queue.
+//! What queues are told: bytes that the caller gives a meaning, kept with the queue through everything that keeps the
+//! queue.
 
 use crate::attempt::Attempt;
 use crate::error::Result;
@@ -33,7 +34,8 @@ impl Store {
         }
         let queue = self.live.queues.at_mut(slot);
         self.log.append(&Entry::Told { queue: queue.id, settings });
-        // They are in the record from its next copy on, and count where that is until then: what is behind it stays as long.
+        // They are in the record from its next copy on, and count where that is until then: what is behind it stays as
+        // long.
         let (segment, before) = (queue.record_segment, queue.record_bytes());
         queue.set_settings(settings);
         let bytes = queue.record_bytes();

@@ -1,5 +1,5 @@
-//! What a store has others do that is slow, in three steps that anything may come between: it begins, it runs elsewhere, and
-//! it comes back to be finished.
+//! What a store has others do that is slow, in three steps that anything may come between: it begins, it runs
+//! elsewhere, and it comes back to be finished.
 
 use storage::{Chore, Commit, Fsync, Result};
 

@@ -170,8 +170,8 @@ impl Driver {
         Ok(done)
     }
 
-    /// Asks until the answer is no longer that it must wait; a wait is for the segment chore that is at work or due. `None`:
-    /// there is no room.
+    /// Asks until the answer is no longer that it must wait; a wait is for the segment chore that is at work or due.
+    /// `None`: there is no room.
     fn ask<T>(&mut self, mut ask: impl FnMut(&mut Store) -> Result<Attempt<T>>) -> Result<Option<T>> {
         loop {
             let seen = |store: &Store| (store.changed(), Totals { resident_bytes: 0, ..store.totals() });

@@ -26,8 +26,8 @@ const STOPPED: &str = "stopped by a signal; start again for the rest";
 /// what it moved.
 ///
 /// # Errors
-/// When one of the two servers cannot go on, or a signal came; with what became of the message in hand. What was moved before
-/// stays here.
+/// When one of the two servers cannot go on, or a signal came; with what became of the message in hand. What was moved
+/// before stays here.
 pub(crate) fn run(settings: &Settings, source: &str, queues: &[String]) -> Result<(), String> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

@@ -16,7 +16,8 @@ use crate::simulated_shard::SimulatedShard;
 const SETTLE_ROUNDS: u32 = 3000;
 
 impl Simulation<'_> {
-    /// Lets all clients have their replies: first those that do not wait for a message, while no time passes, then the others.
+    /// Lets all clients have their replies: first those that do not wait for a message, while no time passes, then the
+    /// others.
     pub(super) fn settle(&mut self) -> Result<()> {
         self.run_until(Simulation::is_at_rest)?;
         for shard in &self.shards {
