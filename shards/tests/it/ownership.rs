@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shards::{DataDirectory, DirectoryError, Durability, Remedy, StoreOptions};
+use shards::{DataDirectory, DirectoryError, Remedy};
+
+use crate::setup::small_store;
 
 const USER: u32 = 65_534;
 const OTHER: u32 = 12_345;
@@ -34,14 +36,7 @@ impl Scratch {
     /// A data directory with two shards, as root makes it.
     fn made_by_root(&self) -> PathBuf {
         let path = self.0.join("data");
-        let options = StoreOptions {
-            durability: Durability::Synced,
-            segment_bytes: 64 << 10,
-            memory_bytes: 1 << 20,
-            body_bytes_max: 1 << 10,
-            commit_bytes_max: 1 << 20,
-        };
-        drop(DataDirectory::lock(&path).unwrap().open(2, options).unwrap());
+        drop(DataDirectory::lock(&path).unwrap().open(2, small_store()).unwrap());
         path
     }
 }

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use glommio::LocalExecutor;
 use shards::pump::{Gather, PumpOptions, ShardHandle, links};
-use shards::{Answer, CommitMode, Durability, Op, Outcome, Shard, ShardId, StoreOptions, owner_of};
+use shards::{Answer, CommitMode, Op, Outcome, Shard, ShardId, owner_of};
 use storage::Store;
 
 use storage_testing::CrashDisk;
+
+use crate::setup::small_store;
 
 const SHARDS: u16 = 2;
 /// Longer than any test.
@@ -30,14 +32,7 @@ fn on_two_shards<F: Future<Output = ()>>(story: impl FnOnce(ShardHandle) -> F + 
         let told = told.take();
         thread::spawn(move || {
             LocalExecutor::default().run(async move {
-                let options = StoreOptions {
-                    durability: Durability::Synced,
-                    segment_bytes: 64 << 10,
-                    memory_bytes: 1 << 20,
-                    body_bytes_max: 1 << 10,
-                    commit_bytes_max: 1 << 20,
-                };
-                let (store, _) = Store::open(Arc::new(CrashDisk::default()), None, options).unwrap();
+                let (store, _) = Store::open(Arc::new(CrashDisk::default()), None, small_store()).unwrap();
                 let options = PumpOptions { commit: CommitMode::Inline, checkpoint_interval: None };
                 let handle = ShardHandle::start(Shard::new(store), links, options, fail).await;
                 if let Some((story, done)) = told {

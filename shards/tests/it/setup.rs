@@ -6,6 +6,17 @@ use storage_testing::Random;
 pub(crate) const BODY_BYTES_MAX: usize = 3000;
 const SEGMENT_BYTES: u32 = 16 << 10;
 
+/// A store for tests that need little of one.
+pub(crate) fn small_store() -> StoreOptions {
+    StoreOptions {
+        durability: Durability::Synced,
+        segment_bytes: 64 << 10,
+        memory_bytes: 1 << 20,
+        body_bytes_max: 1 << 10,
+        commit_bytes_max: 1 << 20,
+    }
+}
+
 /// What can happen next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {

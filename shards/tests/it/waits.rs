@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use shards::{
-    Answer, CREDITS, Durability, Engine, GatherId, Moment, Op, Outcome, Packet, Shard, ShardId, StoreOptions,
-};
+use shards::{Answer, CREDITS, Engine, GatherId, Moment, Op, Outcome, Packet, Shard, ShardId};
 use storage::Store;
 
 use storage_testing::CrashDisk;
+
+use crate::setup::small_store;
 
 /// The shard that all queues here belong to, and one that has clients only.
 const OWNER: ShardId = ShardId(0);
@@ -30,16 +30,9 @@ struct Client {
 
 impl Shards {
     fn new() -> Shards {
-        let options = StoreOptions {
-            durability: Durability::Synced,
-            segment_bytes: 64 << 10,
-            memory_bytes: 1 << 20,
-            body_bytes_max: 1 << 10,
-            commit_bytes_max: 1 << 20,
-        };
         let now = Moment::START;
         let engine = |me| {
-            let (store, _) = Store::open(Arc::new(CrashDisk::default()), None, options).unwrap();
+            let (store, _) = Store::open(Arc::new(CrashDisk::default()), None, small_store()).unwrap();
             Engine::new(ShardId(me), 2, Shard::new(store), now)
         };
         Shards { engines: (0..2).map(engine).collect(), now }

@@ -53,8 +53,9 @@ impl Store {
     /// # Panics
     /// When there is no such queue, the number is too low, or the body too large.
     pub fn adopt_message(&mut self, name: &[u8], seq: Seq, flags: u32, body: &[u8]) -> Result<Attempt<()>> {
+        assert!(body.len() <= self.options.body_bytes_max, "the caller checks the size");
         let slot = self.live.queues.find(name).expect("the queue was adopted");
-        if let Some(held_up) = self.skip_to(slot, seq, put_bytes(body.len()))? {
+        if let Some(held_up) = self.skip_to(slot, seq, put_bytes(body.len())).held_up() {
             return Ok(held_up);
         }
         self.push(slot, flags, body);
@@ -70,15 +71,15 @@ impl Store {
     /// When there is no such queue, or a message has that number already.
     pub fn adopt_end(&mut self, name: &[u8], next: Seq) -> Result<Attempt<()>> {
         let slot = self.live.queues.find(name).expect("the queue was adopted");
-        Ok(self.skip_to(slot, next, 0)?.unwrap_or(Attempt::Done(())))
+        Ok(self.skip_to(slot, next, 0))
     }
 
     /// Has the queue's next message get the number `next`; the numbers before it are gone. What follows takes so many
     /// bytes.
-    fn skip_to(&mut self, slot: Slot, next: Seq, bytes: usize) -> Result<Option<Attempt<()>>> {
+    fn skip_to(&mut self, slot: Slot, next: Seq, bytes: usize) -> Attempt<()> {
         let room = self.log.make_room(gone_bytes(RANGE_BYTES_MAX) + bytes, Purpose::Set);
         if let Some(held_up) = room.held_up() {
-            return Ok(Some(held_up));
+            return held_up;
         }
         let queue = self.live.queues.at_mut(slot);
         assert!(next >= queue.next, "messages are adopted in their order");
@@ -88,6 +89,6 @@ impl Store {
             self.log.append(&Entry::Gone { queue: queue.id, begins: false, ranges: ranges.bytes() });
             queue.skip_to(next);
         }
-        Ok(None)
+        Attempt::Done(())
     }
 }

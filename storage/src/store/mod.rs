@@ -162,7 +162,7 @@ impl Store {
         self.log.next_queue_id += 1;
         let mut queue = Queue::new(id, name, self.live.epoch());
         set_up(&mut queue);
-        append_record(&mut self.log, &mut queue);
+        append_record(&mut self.log, &mut queue, None);
         self.live.record_bytes += queue.record_bytes() as u64;
         self.live.queues.add(queue)
     }
@@ -199,15 +199,8 @@ impl Store {
         let (head, Some(message)) = (queue.head, queue.head_message()) else {
             return Ok(Attempt::Done(None));
         };
-        if message.body.is_none() && !self.memory.read_ahead(&mut self.live, &self.log, slot, head)? {
-            return Ok(Attempt::Wait);
-        }
-        if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
-            // Even what is set aside for takes is used up. The message stays.
-            return Ok(held_up);
-        }
-        let (seq, message) = self.live.queues.at_mut(slot).pop().expect("looked at above");
-        Ok(Attempt::Done(Some(self.taken(slot, seq, message))))
+        let in_memory = message.body.is_some();
+        self.take_from(slot, head, in_memory)
     }
 
     /// Takes the message of this number out of a queue, wherever it stands; `None` when it does not wait there. Only then
@@ -223,13 +216,21 @@ impl Store {
         let Some(message) = self.live.queues.at(slot).message(seq) else {
             return Ok(Attempt::Done(None));
         };
-        if message.body.is_none() && !self.memory.read_ahead(&mut self.live, &self.log, slot, seq)? {
+        let in_memory = message.body.is_some();
+        self.take_from(slot, seq, in_memory)
+    }
+
+    /// Takes a message that waits in the queue of a slot, and whose body is in memory or not.
+    #[inline]
+    fn take_from(&mut self, slot: Slot, seq: Seq, in_memory: bool) -> Result<Attempt<Option<Taken>>> {
+        if !in_memory && !self.memory.read_ahead(&mut self.live, &self.log, slot, seq)? {
             return Ok(Attempt::Wait);
         }
         if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
+            // Even what is set aside for takes is used up. The message stays.
             return Ok(held_up);
         }
-        let message = self.live.queues.at_mut(slot).remove(seq).expect("looked at above");
+        let message = self.live.queues.at_mut(slot).remove(seq).expect("the caller looked it up");
         Ok(Attempt::Done(Some(self.taken(slot, seq, message))))
     }
 
@@ -258,7 +259,6 @@ impl Store {
         }
         self.live.follow_flush(slot);
         self.empty(slot);
-        self.checkpoint.listings.note_emptied(slot);
         let queue = self.live.queues.remove(slot);
         self.log.append(&Entry::Drop { queue: queue.id });
         self.log.sub_live(queue.record_segment, queue.record_bytes());
@@ -273,9 +273,7 @@ impl Store {
         let queue = self.live.queues.at_mut(slot);
         assert!(queue.gaps() == 0 || listed_in.is_some(), "a record stands behind the list of what is gone");
         self.log.sub_live(queue.record_segment, queue.record_bytes());
-        let at = self.log.append(&Entry::Record(queue.record()));
-        queue.record_segment = listed_in.unwrap_or(at.segment);
-        self.log.add_live(queue.record_segment, queue.record_bytes());
+        append_record(&mut self.log, queue, listed_in);
     }
 
     /// Lists up to `limit` queues, beginning at a cursor: 0, or what the call before returned. A queue that exists all
@@ -388,9 +386,9 @@ pub(crate) fn append_put(
     Place { segment: at.segment, offset: at.offset, body_bytes }
 }
 
-/// Appends a queue's record; there is room for it.
-fn append_record(log: &mut Log, queue: &mut Queue) {
+/// Appends a queue's record; there is room for it. The list in front of it begins in segment `listed_in`, if there is one.
+fn append_record(log: &mut Log, queue: &mut Queue, listed_in: Option<u32>) {
     let at = log.append(&Entry::Record(queue.record()));
-    log.add_live(at.segment, queue.record_bytes());
-    queue.record_segment = at.segment;
+    queue.record_segment = listed_in.unwrap_or(at.segment);
+    log.add_live(queue.record_segment, queue.record_bytes());
 }
