@@ -10,8 +10,10 @@
 
 mod applying;
 mod chores;
+mod chunks;
 mod deadlines;
 mod exchange;
+mod leases;
 pub(crate) mod shard;
 mod timers;
 mod waiters;
