@@ -10,7 +10,7 @@
 //! flush   5
 //! gone    6  queue u64  begins u8  bytes u16  ranges
 //! told    7  queue u64  settings bytes u16  settings
-//! time    8  unix ms u64  leases u64
+//! time    8  second u32  leases u64
 //! state   9  queue u64  seq u64  tries u8  not before u64  expires u64
 //! ```
 //!
@@ -20,9 +20,9 @@
 //! lies between its record, with what is in front of it, and the log's end. `told` gives a queue other settings than
 //! its record has.
 //!
-//! A time is the moment at which the puts behind it were made, up to the next time: each frame begins with one, so that a
-//! put has no bytes for it, and copies of old puts have their own in front. `leases`: numbers of deliveries below this one
-//! may have been given. A state is what a message has beside its body, and replaces the one before; it stands behind the
+//! A time is the second since 1970 in which the puts behind it in its segment were made, up to the next time: it is said
+//! when it changes, so that a put has no bytes for it, and copies of old puts have theirs in front. `leases`: numbers of
+//! deliveries below this one may have been given. A state is what a message has beside its body, and replaces the one before; it stands behind the
 //! message's put, and goes forward with it.
 //!
 //! A flush drops the messages of all queues that there are so far: one byte, however many queues those are. The records
@@ -67,7 +67,7 @@ pub(crate) const DROP_BYTES: usize = 9;
 /// Bytes of a flush.
 pub(crate) const FLUSH_BYTES: usize = 1;
 /// Bytes of a time.
-pub(crate) const TIME_BYTES: usize = 17;
+pub(crate) const TIME_BYTES: usize = 13;
 /// Bytes of a state.
 pub(crate) const STATE_BYTES: usize = 34;
 const RECORD_HEADER_BYTES: usize = 45;
@@ -122,8 +122,8 @@ pub(crate) enum Entry<'a> {
 /// The time of puts, and how far the numbers of leases are used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Time {
-    /// Since 1970, in milliseconds.
-    pub(crate) unix_ms: u64,
+    /// Since 1970; 0 when it is not known.
+    pub(crate) second: u32,
     /// Leases may have got numbers below this one.
     pub(crate) leases: u64,
 }
@@ -230,7 +230,11 @@ impl<'a> Entry<'a> {
                 out.extend_from_slice(&(settings.len() as u16).to_le_bytes());
                 out.extend_from_slice(settings);
             }
-            Entry::Time(time) => out.extend_from_slice(&time.encode()),
+            Entry::Time(Time { second, leases }) => {
+                out.push(TIME);
+                out.extend_from_slice(&second.to_le_bytes());
+                out.extend_from_slice(&leases.to_le_bytes());
+            }
             Entry::State { queue, seq, state } => {
                 out.push(STATE);
                 out.extend_from_slice(&queue.to_le_bytes());
@@ -283,8 +287,8 @@ impl<'a> Entry<'a> {
                 is_possible(&[queue]).then_some(Entry::Told { queue, settings })
             }
             TIME => {
-                let (unix_ms, leases) = (reader.u64()?, reader.u64()?);
-                is_possible(&[unix_ms, leases]).then_some(Entry::Time(Time { unix_ms, leases }))
+                let (second, leases) = (reader.u32()?, reader.u64()?);
+                is_possible(&[leases]).then_some(Entry::Time(Time { second, leases }))
             }
             STATE => {
                 let (queue, seq, tries) = (reader.u64()?, reader.u64()?, reader.u8()?);
@@ -294,16 +298,6 @@ impl<'a> Entry<'a> {
             }
             _ => None,
         }
-    }
-}
-
-impl Time {
-    /// As an entry.
-    pub(crate) fn encode(self) -> [u8; TIME_BYTES] {
-        let mut entry = [TIME; TIME_BYTES];
-        entry[1..9].copy_from_slice(&self.unix_ms.to_le_bytes());
-        entry[9..].copy_from_slice(&self.leases.to_le_bytes());
-        entry
     }
 }
 
@@ -335,7 +329,7 @@ mod tests {
             (Entry::Flush, FLUSH_BYTES),
             (Entry::Gone { queue: 7, begins: true, ranges: &[4, 1, 2, 5] }, gone_bytes(4)),
             (Entry::Told { queue: 7, settings: b"lease=9" }, told_bytes(7)),
-            (Entry::Time(Time { unix_ms: 1_795_000_000_000, leases: 1 << 40 }), TIME_BYTES),
+            (Entry::Time(Time { second: 1_795_000_000, leases: 1 << 40 }), TIME_BYTES),
             (Entry::State { queue: 7, seq: 9, state: State { tries: 3, not_before: 5, expires: 6 } }, STATE_BYTES),
         ];
         let mut out = Vec::new();
@@ -380,8 +374,7 @@ mod tests {
             Entry::Gone { queue: 7, begins: false, ranges: &[] },
             Entry::Gone { queue: 7, begins: false, ranges: &[4, 0] },
             Entry::Told { queue: u64::MAX, settings: b"" },
-            Entry::Time(Time { unix_ms: u64::MAX, leases: 1 }),
-            Entry::Time(Time { unix_ms: 1, leases: u64::MAX }),
+            Entry::Time(Time { second: 1, leases: u64::MAX }),
             Entry::State { queue: 1, seq: u64::MAX, state: State::default() },
             Entry::State { queue: 1, seq: 1, state: State { expires: u64::MAX, ..State::default() } },
         ] {

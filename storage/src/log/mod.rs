@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use crate::disk::Disk;
 use crate::log::commit::{Commit, CommitTimes, Fsync, SealedFrame};
-use crate::log::entry::{Entry, QueueId, TIME_BYTES, Time};
+use crate::log::entry::{Entry, QueueId, Time};
 use crate::log::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameNumber};
 use crate::log::segment::{SEGMENT_HEADER_BYTES, Segment};
 use crate::log::segment_notes::SegmentNotes;
@@ -48,8 +48,6 @@ pub(crate) use supply::FileWork;
 use supply::Supply;
 pub(crate) use times::Times;
 
-/// Bytes of a frame before the first entry that a caller appends: its header, and its time.
-pub(crate) const FRAME_START_BYTES: usize = FRAME_HEADER_BYTES + TIME_BYTES;
 /// A frame is sealed before it grows beyond this or the largest commit, so that recovery and copying never hold much
 /// more in memory.
 const FRAME_BYTES_MAX: usize = 1 << 20;
@@ -86,14 +84,15 @@ pub(crate) struct Log {
     /// Where the filling frame begins in the active segment.
     tail: u32,
     filling: Vec<u8>,
-    /// What time it was when the filling frame was begun.
-    began_ms: u64,
     /// What time it is, in milliseconds since 1970: what the caller said last.
     pub(crate) now_ms: u64,
+    now_second: u32,
     /// When the puts in the log were made.
     pub(crate) times: Times,
     /// Numbers of leases below this one may be given, once the frame that says so is safe.
     pub(crate) leases: u64,
+    /// The segment of the last entry that says how far they are reserved; 0: there is none.
+    pub(crate) leases_said_in: u32,
     filling_number: FrameNumber,
     /// An empty frame is due, for what its header says.
     frame_wanted: bool,
@@ -134,11 +133,12 @@ impl Log {
             segments,
             active: tail.position.segment,
             tail: tail.position.offset,
-            filling: vec![0; FRAME_START_BYTES],
-            began_ms: 0,
+            filling: vec![0; FRAME_HEADER_BYTES],
             now_ms: 0,
+            now_second: 0,
             times: Times::default(),
             leases: tail.leases,
+            leases_said_in: 0,
             filling_number: tail.frame + 1,
             frame_wanted: false,
             sealed: Vec::new(),
@@ -168,10 +168,6 @@ impl Log {
 
     /// Appends an entry to the filling frame; [`make_room`](Self::make_room) came before. Returns where it is.
     pub(crate) fn append(&mut self, entry: &Entry<'_>) -> Position {
-        if !self.has_unsealed() {
-            self.began_ms = self.now_ms;
-            self.times.note(self.frame_position().0, self.began_ms);
-        }
         let offset = self.tail + self.filling.len() as u32;
         entry.encode(&mut self.filling);
         debug_assert!(self.tail as usize + self.filling.len() <= self.segment_bytes as usize);
@@ -190,19 +186,44 @@ impl Log {
 
     /// Whether there are entries in the filling frame.
     pub(crate) fn has_unsealed(&self) -> bool {
-        self.filling.len() > FRAME_START_BYTES
+        self.filling.len() > FRAME_HEADER_BYTES
     }
 
-    /// Has the puts that follow be made at another time than those before, if it is one; there is room for that.
-    pub(crate) fn set_put_time(&mut self, unix_ms: u64) {
-        let is_other = match self.has_unsealed() {
-            true => self.times.last() != Times::whole_seconds(unix_ms),
-            false => Times::whole_seconds(self.now_ms) != Times::whole_seconds(unix_ms),
-        };
-        if is_other {
-            let at = self.append(&Entry::Time(Time { unix_ms, leases: self.leases }));
-            self.times.note(at, unix_ms);
+    /// Says what time it is, in milliseconds since 1970. It never goes back.
+    #[inline]
+    pub(crate) fn set_now(&mut self, unix_ms: u64) {
+        if unix_ms > self.now_ms {
+            self.now_ms = unix_ms;
+            self.now_second = Times::whole_seconds(unix_ms);
         }
+    }
+
+    /// Has the puts that follow count as made now; there is room to say so.
+    #[inline]
+    pub(crate) fn put_now(&mut self) {
+        self.put_at(Some(self.now_second));
+    }
+
+    /// Has the puts that follow count as made in this second, `None` if it is not known; there is room to say so. It is said
+    /// once in a segment, until it is another.
+    #[inline]
+    pub(crate) fn put_at(&mut self, second: Option<u32>) {
+        let second = second.unwrap_or(0);
+        if self.times.last() != (self.active, second) {
+            self.append_time(second);
+        }
+    }
+
+    /// Appends an entry that says how far the numbers of leases are reserved; there is room for it.
+    pub(crate) fn append_reservation(&mut self) {
+        self.append_time(self.now_second);
+    }
+
+    #[cold]
+    fn append_time(&mut self, second: u32) {
+        let at = self.append(&Entry::Time(Time { second, leases: self.leases }));
+        self.times.note(at, second);
+        self.leases_said_in = at.segment;
     }
 
     /// Whether the filling frame should be sealed before so many bytes are appended.
@@ -217,10 +238,8 @@ impl Log {
         self.frame_wanted = false;
         let mut bytes = self.spare_buffers.pop().unwrap_or_default();
         bytes.clear();
-        bytes.resize(FRAME_START_BYTES, 0);
+        bytes.resize(FRAME_HEADER_BYTES, 0);
         mem::swap(&mut bytes, &mut self.filling);
-        let time = Time { unix_ms: self.began_ms, leases: self.leases };
-        bytes[FRAME_HEADER_BYTES..FRAME_START_BYTES].copy_from_slice(&time.encode());
         let header = FrameHeader {
             body_bytes: 0,
             number: self.filling_number,
@@ -256,7 +275,7 @@ impl Log {
     /// Whether an empty frame should and can be sealed. At the very end of a segment it cannot: what it would say goes
     /// with the next entry, into the next segment.
     fn wants_empty_frame(&self) -> bool {
-        self.frame_wanted && (self.segment_bytes - self.tail) as usize >= FRAME_START_BYTES
+        self.frame_wanted && (self.segment_bytes - self.tail) as usize >= FRAME_HEADER_BYTES
     }
 
     /// Hands out what is sealed, and the filling frame when there is room for it, up to the size of the largest commit.

@@ -1,8 +1,9 @@
 //! The ring of segments: which there are, what lives in them, and how much room is left.
 
-use super::{FRAME_START_BYTES, Log};
+use super::Log;
 use crate::attempt::Attempt;
 use crate::log::entry::{DROP_BYTES, FLUSH_BYTES, PUT_HEADER_BYTES, TAKE_BYTES};
+use crate::log::frame::FRAME_HEADER_BYTES;
 use crate::log::segment::{SEGMENT_HEADER_BYTES, Segment};
 
 /// What room is made for. The less it can be refused, the less of it must be left.
@@ -19,7 +20,7 @@ pub(crate) enum Purpose {
 }
 
 /// Bytes that a take needs at most: with a frame of its own.
-const TAKE_ROOM: usize = TAKE_BYTES + FRAME_START_BYTES;
+const TAKE_ROOM: usize = TAKE_BYTES + FRAME_HEADER_BYTES;
 /// The room of a take is at most so many times what a put takes, whatever its body.
 const TAKES_OF_A_PUT: usize = 3;
 const _: () = assert!(TAKE_ROOM <= TAKES_OF_A_PUT * PUT_HEADER_BYTES);
@@ -29,7 +30,7 @@ const _: () = assert!(DROP_BYTES <= TAKE_BYTES && FLUSH_BYTES <= DROP_BYTES);
 impl Log {
     /// The largest entry that fits into a segment.
     pub(crate) fn entry_bytes_max(&self) -> usize {
-        self.segment_bytes as usize - SEGMENT_HEADER_BYTES - FRAME_START_BYTES
+        self.segment_bytes as usize - SEGMENT_HEADER_BYTES - FRAME_HEADER_BYTES
     }
 
     /// The number of the oldest segment.
@@ -80,13 +81,13 @@ impl Log {
         assert!(bytes <= self.entry_bytes_max(), "larger than a segment");
         // The very last bytes are for the empty frame that says which segments are dead: without it, none of
         // them comes back.
-        let fits = self.active_room() >= bytes + FRAME_START_BYTES || self.spares() > 0;
+        let fits = self.active_room() >= bytes + FRAME_HEADER_BYTES || self.spares() > 0;
         if !fits || self.room() < bytes + self.reserve(purpose, bytes) {
             return self.wait_for_segment();
         }
         if self.active_room() < bytes {
             self.advance();
-        } else if self.is_frame_full(bytes) && self.active_room() >= bytes + FRAME_START_BYTES {
+        } else if self.is_frame_full(bytes) && self.active_room() >= bytes + FRAME_HEADER_BYTES {
             self.seal();
         }
         assert!(self.active_room() >= bytes);

@@ -10,7 +10,8 @@ use crate::log::{Place, Position};
 pub(crate) struct Times {
     /// By segment: from which offset on, and the second since 1970. A log of before there were times has none.
     segments: BTreeMap<u32, Vec<(u32, u32)>>,
-    last: u32,
+    /// The segment and the second of the one that was noted last.
+    last: (u32, u32),
 }
 
 impl Times {
@@ -19,18 +20,19 @@ impl Times {
         u32::try_from(unix_ms / 1000).unwrap_or(u32::MAX)
     }
 
-    /// Notes that the puts from a position on, which is behind all others, were made at this time.
-    pub(crate) fn note(&mut self, at: Position, unix_ms: u64) {
-        let second = Times::whole_seconds(unix_ms);
+    /// Notes that the puts from a position on were made in this second. What is known behind it stays: recovery replays what
+    /// the index has told already.
+    pub(crate) fn note(&mut self, at: Position, second: u32) {
         let times = self.segments.entry(at.segment).or_default();
-        if times.last().is_none_or(|(_, last)| *last != second) {
+        if times.last().is_none_or(|(before, last)| *last != second && *before < at.offset) {
             times.push((at.offset, second));
         }
-        self.last = second;
+        self.last = (at.segment, second);
     }
 
-    /// The second of the puts that are appended now.
-    pub(crate) fn last(&self) -> u32 {
+    /// The segment and the second of the one that was noted last.
+    #[inline]
+    pub(crate) fn last(&self) -> (u32, u32) {
         self.last
     }
 
@@ -65,14 +67,19 @@ mod tests {
     #[test]
     fn a_put_has_the_time_before_it() {
         let mut times = Times::default();
-        for (segment, offset, ms) in [(1, 64, 5_000), (1, 300, 5_999), (1, 400, 6_000), (1, 500, 2_000), (2, 64, 2_000)] {
-            times.note(Position { segment, offset }, ms);
+        for (segment, offset, second) in [(1, 64, 5), (1, 300, 5), (1, 400, 6), (1, 500, 2), (2, 64, 2)] {
+            times.note(Position { segment, offset }, second);
         }
-        let second = |segment, offset| times.of(place(segment, offset));
-        assert_eq!((second(1, 10), second(1, 80), second(1, 399)), (None, Some(5), Some(5)));
-        assert_eq!((second(1, 400), second(1, 501), second(2, 90)), (Some(6), Some(2), Some(2)));
-        assert_eq!((second(3, 90), times.last()), (None, 2));
+        let second = |times: &Times, segment, offset| times.of(place(segment, offset));
+        assert_eq!((second(&times, 1, 10), second(&times, 1, 80), second(&times, 1, 399)), (None, Some(5), Some(5)));
+        assert_eq!(
+            (second(&times, 1, 400), second(&times, 1, 501), second(&times, 2, 90)),
+            (Some(6), Some(2), Some(2))
+        );
+        assert_eq!((second(&times, 3, 90), times.last()), (None, (2, 2)));
         assert_eq!(times.of_segment(1), [(64, 5), (400, 6), (500, 2)], "a second is noted once");
+        times.note(Position { segment: 1, offset: 450 }, 9);
+        assert_eq!(second(&times, 1, 460), Some(6), "it is known already");
         times.forget(1);
         assert_eq!((times.of(place(1, 80)), times.of(place(2, 90))), (None, Some(2)));
     }

@@ -6,9 +6,11 @@
 //! ranges above the cursor that were out from the beginning, since they were put with a delay.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::log::entry::Seq;
 use crate::queue::gone::Gone;
+use crate::queue::states::Out;
 
 /// What a queue has of which messages are out, or of which some have a state.
 #[derive(Debug)]
@@ -49,6 +51,16 @@ impl Delivery {
     /// Whether a queue without this would be the same.
     pub(crate) fn is_needless(&self) -> bool {
         self.out() == 0 && self.states == 0 && self.returned.is_empty()
+    }
+
+    /// Ranges of numbers in which all messages that are out are. `head`: the first of all.
+    pub(crate) fn out_ranges(&self, head: Seq) -> Vec<Range<Seq>> {
+        std::iter::once(head..self.cursor).chain(self.out_ahead.iter()).collect()
+    }
+
+    /// Has all messages be open that are left, so many, of which some have a state.
+    pub(crate) fn keep_open(next: Seq, open: u64, states: u64) -> Delivery {
+        Delivery { open, states, ..Delivery::new(next) }
     }
 
     /// Whether a message that waits in the queue may be handed out.
@@ -93,9 +105,13 @@ impl Delivery {
         self.returned.insert(seq);
     }
 
-    /// Forgets a number that is gone and that was available, or out.
-    pub(crate) fn forget(&mut self, seq: Seq) {
-        self.returned.remove(&seq);
+    /// How many messages are out for this reason.
+    pub(crate) fn count_mut(&mut self, out: Out) -> &mut u64 {
+        match out {
+            Out::Open => &mut self.open,
+            Out::Delayed => &mut self.delayed,
+            Out::Dying => &mut self.dying,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod message;
 mod recovering;
 pub(crate) mod run;
 pub(crate) mod slots;
+pub(crate) mod states;
 pub(crate) mod table;
 
 use std::collections::VecDeque;
@@ -292,6 +293,23 @@ impl Queue {
             self.forget_needless();
         }
         (!dropped.front.is_empty() || !dropped.rest.is_empty()).then_some(dropped)
+    }
+
+    /// Drops all messages but these, which are in order and there, and which are open then; so many of them have a state.
+    pub(crate) fn clear_around(&mut self, open: &[Seq], states: u64) -> Option<Dropped> {
+        let kept: Vec<(Seq, Message)> =
+            open.iter().map(|seq| (*seq, self.extract(*seq).expect("an open message is there"))).collect();
+        let dropped = self.clear();
+        for (seq, message) in kept {
+            self.bytes += u64::from(message.place.body_bytes);
+            self.append(seq, message);
+        }
+        self.head = open.first().copied().unwrap_or(self.next);
+        let gaps = self.next - self.head - open.len() as u64;
+        let beyond = self.beyond.get_or_insert_default();
+        beyond.gaps = gaps;
+        beyond.delivery = Some(Box::new(Delivery::keep_open(self.next, open.len() as u64, states)));
+        dropped
     }
 
     /// Adds a message behind all others.

@@ -2,7 +2,7 @@
 //! a time from which on they are worth nothing. And what is due when, by that.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::mem;
+use std::ops::Range;
 
 use crate::log::entry::{QueueId, Seq, State};
 
@@ -24,8 +24,8 @@ pub(crate) struct States {
     due: BTreeSet<(u64, Due)>,
     /// Messages on their way to the dead letters.
     dying: BTreeSet<(QueueId, Seq)>,
-    /// Queues that have lost all messages below a number, whose states are still here.
-    dropped: Vec<(QueueId, Seq)>,
+    /// Numbers of queues that have lost messages, whose states may still be here.
+    dropped: Vec<(QueueId, Range<Seq>)>,
 }
 
 /// Why a message is not handed out.
@@ -116,39 +116,31 @@ impl States {
         self.states.range((queue, seq)..).map(|((queue, seq), state)| (*queue, *seq, *state))
     }
 
-    /// Notes that a queue has lost all messages below a number. Their states are forgotten [step by
+    /// Notes that a queue has lost messages below a number. Their states are forgotten [step by
     /// step](Self::forget_dropped).
     pub(crate) fn drop_below(&mut self, queue: QueueId, seq: Seq) {
-        self.dropped.push((queue, seq));
+        self.dropped.push((queue, 0..seq));
     }
 
     pub(crate) fn has_dropped(&self) -> bool {
         !self.dropped.is_empty()
     }
 
-    /// Forgets states of messages that are gone, up to so many.
-    pub(crate) fn forget_dropped(&mut self, limit: usize) {
+    /// Forgets states of messages that are gone, of up to so many that are looked at.
+    pub(crate) fn forget_dropped(&mut self, limit: usize, is_there: impl Fn(QueueId, Seq) -> bool) {
         let mut left = limit;
         while left > 0
-            && let Some((queue, below)) = self.dropped.pop()
+            && let Some((queue, Range { start, end })) = self.dropped.pop()
         {
             let seqs: Vec<Seq> =
-                self.states.range((queue, 0)..(queue, below)).map(|((_, seq), _)| *seq).take(left).collect();
+                self.states.range((queue, start)..(queue, end)).map(|((_, seq), _)| *seq).take(left).collect();
             if seqs.len() == left {
-                self.dropped.push((queue, below));
+                self.dropped.push((queue, seqs[left - 1] + 1..end));
             }
             left -= seqs.len().max(1);
-            for seq in seqs {
+            for seq in seqs.into_iter().filter(|seq| !is_there(queue, *seq)) {
                 self.remove(queue, seq);
             }
         }
-    }
-
-    /// Takes over states that recovery found, of messages that are there.
-    pub(crate) fn restore(&mut self, states: BTreeMap<(QueueId, Seq), State>) {
-        for ((queue, seq), state) in states {
-            self.set(queue, seq, state);
-        }
-        mem::take(&mut self.dropped);
     }
 }
