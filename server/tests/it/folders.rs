@@ -32,11 +32,12 @@ const SHARDS: &[(&str, &str)] = &[
     ("client", "owner"),
     ("commit", ""),
     ("figures", ""),
-    ("op", "figures moment"),
-    ("routing", "client figures moment op owner"),
-    ("engine", "client figures moment op owner routing"),
+    ("outcome", "figures"),
+    ("op", "moment outcome"),
+    ("routing", "client figures moment op outcome owner"),
+    ("engine", "client figures moment op outcome owner routing"),
     ("data", "engine owner"),
-    ("pump", "client commit engine figures moment op owner routing"),
+    ("pump", "client commit engine figures moment op outcome owner routing"),
 ];
 
 const SERVER: &[(&str, &str)] = &[

@@ -10,8 +10,10 @@
 
 mod applying;
 mod chores;
+mod chunks;
 mod deadlines;
 mod exchange;
+mod leases;
 pub(crate) mod shard;
 mod timers;
 mod waiters;
@@ -31,7 +33,8 @@ use crate::engine::timers::Timer;
 use crate::figures::counters::Counters;
 use crate::figures::latency::Latency;
 use crate::moment::Moment;
-use crate::op::{Answer, Op, Outcome};
+use crate::op::Op;
+use crate::outcome::{Answer, Outcome};
 use crate::owner::ShardId;
 use crate::routing::batch::Batch;
 use crate::routing::router::Router;
