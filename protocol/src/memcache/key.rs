@@ -107,18 +107,34 @@ pub fn reads_as_name(name: &[u8], rules: KeyRules) -> bool {
     read(name, rules).is_some_and(|(key, _)| key.queue() == name)
 }
 
+/// A byte that no key may have.
+const BAD: u8 = 1;
+/// A byte that may begin an option or a child.
+const MARK: u8 = 2;
+
+/// What each byte is. A table, since names are short: one look at each of their bytes tells all.
+static BYTES: [u8; 256] = {
+    let mut bytes = [0; 256];
+    let mut control = 0;
+    while control <= b' ' as usize {
+        bytes[control] = BAD;
+        control += 1;
+    }
+    bytes[0x7f] = BAD;
+    bytes[b'/' as usize] = MARK;
+    bytes[b'+' as usize] = MARK;
+    bytes
+};
+
 #[inline]
 pub(crate) fn look(key: &[u8]) -> Look {
-    // Folded rather than searched, so that the compiler can take many bytes at once.
-    let (bad, marked) = key.iter().fold((false, false), |(bad, marked), byte| {
-        (bad | (*byte <= b' ') | (*byte == 0x7f), marked | (*byte == b'/') | (*byte == b'+'))
-    });
-    if key.is_empty() || key.len() > QUEUE_NAME_BYTES_MAX || bad {
+    let found = key.iter().fold(0, |found, byte| found | BYTES[usize::from(*byte)]);
+    if found & BAD != 0 || key.is_empty() || key.len() > QUEUE_NAME_BYTES_MAX {
         Look::Bad
-    } else if marked {
-        Look::Marked
-    } else {
+    } else if found == 0 {
         Look::Plain
+    } else {
+        Look::Marked
     }
 }
 
