@@ -29,6 +29,7 @@ use crate::queue::live::Live;
 use crate::queue::table::Slot;
 use crate::queue::{Message, Queue, Taken, resident_bytes};
 use crate::recovery::Restored;
+use crate::settings::Patterns;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::reclaim::Copying;
 use crate::store::rewriting::Rewriting;
@@ -84,6 +85,8 @@ pub struct Store {
     pub(crate) copying: Option<Copying>,
     pub(crate) rewriting: Option<Rewriting>,
     pub(crate) memory: Memory,
+    /// What queues are told by their names.
+    pub(crate) patterns: Arc<Patterns>,
 }
 
 impl Store {
@@ -97,6 +100,7 @@ impl Store {
             copying: None,
             rewriting: None,
             memory: Memory::new(options.memory_bytes),
+            patterns: Arc::default(),
             options,
             log,
         };
