@@ -23,7 +23,7 @@ const STORAGE: &[(&str, &str)] = &[
     ("memory", "disk error log queue"),
     ("index", "log names queue"),
     ("recovery", "disk error index log options queue"),
-    ("store", "attempt disk error index log memory names options queue recovery"),
+    ("store", "attempt disk error index log memory names options queue recovery settings"),
 ];
 
 const SHARDS: &[(&str, &str)] = &[

@@ -93,7 +93,7 @@ pub struct Store {
     pub(crate) rewriting: Option<Rewriting>,
     pub(crate) memory: Memory,
     pub(crate) leases: Leases,
-    /// What holds for queues by their names.
+    /// What queues are told by their names.
     pub(crate) patterns: Arc<Patterns>,
     /// The patterns do not hold yet for the queues in slots below this one.
     pub(crate) unruled: Slot,

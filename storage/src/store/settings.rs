@@ -7,13 +7,21 @@ use crate::error::Result;
 use crate::log::Purpose;
 use crate::log::entry::{Entry, SETTINGS_BYTES_MAX, told_bytes};
 use crate::queue::table::Slot;
-use crate::settings::{BadWord, Patterns, Words};
+use crate::settings::{BadWord, Patterns, Settings, Words};
 use crate::store::Store;
 
 /// Queues for which new patterns hold in one step.
 const PATTERN_STEP: u32 = 512;
 
 impl Store {
+    /// The settings in force for a queue, whether it exists or not.
+    #[must_use]
+    pub fn settings_in_force(&self, name: &[u8]) -> Settings {
+        // What was told before there were words is none.
+        let own = Words::parse(self.settings(name)).unwrap_or_default();
+        Settings::of(name, &own, &self.patterns)
+    }
+
     /// The settings of a queue; empty when it has none, or does not exist.
     #[must_use]
     pub fn settings(&self, name: &[u8]) -> &[u8] {
