@@ -19,6 +19,7 @@ use crate::net::{ShardNet, datagrams, listener};
 use crate::process::drain::Drain;
 use crate::process::fault;
 use crate::process::permits::Limit;
+use crate::process::queue_config::QueueConfig;
 use crate::process::settings::Settings;
 use crate::process::stop::Stop;
 
@@ -57,6 +58,15 @@ impl Drop for StartReport {
     }
 }
 
+/// What the main thread shares with all shards.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shared<'a> {
+    pub(crate) settings: &'a Arc<Settings>,
+    pub(crate) queue_config: &'a Arc<QueueConfig>,
+    pub(crate) stop: &'a Arc<Stop>,
+    pub(crate) drain: &'a Arc<Drain>,
+}
+
 /// All shards, running.
 pub(crate) struct Executors {
     handles: Vec<ExecutorJoinHandle<()>>,
@@ -72,9 +82,7 @@ impl Executors {
     pub(crate) fn start(
         shards: Vec<Shard>,
         sockets: Vec<ShardSockets>,
-        settings: &Arc<Settings>,
-        stop: &Arc<Stop>,
-        drain: &Arc<Drain>,
+        Shared { settings, queue_config, stop, drain }: Shared<'_>,
     ) -> Result<Executors, String> {
         let (started, starts) = channel();
         let (stopped, stops) = channel();
@@ -89,6 +97,7 @@ impl Executors {
                 sockets,
                 handovers: Arc::clone(&handovers),
                 settings: Arc::clone(settings),
+                queue_config: Arc::clone(queue_config),
                 limit: Arc::clone(&limit),
                 stop: Arc::clone(stop),
                 drain: Arc::clone(drain),
@@ -149,6 +158,7 @@ struct Parts {
     sockets: ShardSockets,
     handovers: Arc<[Handover]>,
     settings: Arc<Settings>,
+    queue_config: Arc<QueueConfig>,
     limit: Arc<Limit>,
     stop: Arc<Stop>,
     drain: Arc<Drain>,
@@ -157,8 +167,11 @@ struct Parts {
 
 /// One shard's life.
 async fn run(shard: Shard, links: Links, parts: Parts, report: StartReport) {
-    let Parts { number, sockets, handovers, settings, limit, stop, drain, stopped } = parts;
+    let Parts { number, sockets, handovers, settings, queue_config, limit, stop, drain, stopped } = parts;
     let handle = ShardHandle::start(shard, links, settings.pump, fault::end_at_disk).await;
+    let (version, patterns) = queue_config.current();
+    handle.set_patterns(patterns);
+    spawn_local(follow(queue_config, version, handle.clone())).detach();
     let started = Instant::now();
     let context = Rc::new(ShardContext { handle: handle.clone(), settings, drain, limit, started });
     let begun = ShardNet::new(&context).map_err(|error| format!("clients cannot be served: {error}"));
@@ -193,6 +206,15 @@ async fn run(shard: Shard, links: Links, parts: Parts, report: StartReport) {
     // of its chores.
     let _ = stopped.send(());
     pending().await
+}
+
+/// Has a shard hear what the file of `--queue-config` says after this version.
+async fn follow(queue_config: Arc<QueueConfig>, mut version: u64, handle: ShardHandle) {
+    loop {
+        let (next, patterns) = queue_config.after(version).await;
+        handle.set_patterns(patterns);
+        version = next;
+    }
 }
 
 /// Starts to take what comes in at a shard's sockets. Cancelling the tasks ends that.

@@ -2,7 +2,7 @@
 //! commands.
 
 use log::log_enabled;
-use protocol::{Command, Parse, Parser, Queues, reply};
+use protocol::{Command, KeyRules, Parse, Parser, Queues, reply};
 use shards::{Answer, Counters, Op, Outcome, ShardId, Taken, owner_of};
 
 use crate::memcache::answer::{Answers, Reply};
@@ -85,7 +85,7 @@ impl Session {
     pub(crate) fn new(rules: Rules) -> Session {
         Session {
             peer: Peer::Unknown,
-            parser: Parser::new(rules.body_bytes_max),
+            parser: Parser::with_rules(rules.body_bytes_max, KeyRules { options: false, fanout: false }),
             rules,
             greetings: Greetings::default(),
             pending: Pending::default(),
@@ -164,7 +164,7 @@ impl Session {
     fn go_on(&mut self, command: Unfinished, input: &[u8], backend: &mut impl Backend) -> (usize, Option<Step>) {
         match command {
             Unfinished::Get { with_number, rest_bytes } => {
-                let mut queues = Queues::resume(&input[..rest_bytes]);
+                let mut queues = Queues::resume(&input[..rest_bytes], false);
                 let step = self.get(&mut queues, with_number, backend);
                 let left = match step {
                     None => 0,
@@ -199,11 +199,13 @@ impl Session {
             Command::Get { queues, with_number } => {
                 self.unfinished = Some(Unfinished::Get { with_number, rest_bytes: queues.rest_bytes() });
             }
-            Command::Delete { queue, noreply } => {
+            Command::Delete { key, noreply } => {
+                let queue = key.asked();
                 let to = owner_of(queue, self.rules.shards);
                 return self.submit(backend, to, Op::Delete { queue }, Reply::Delete { noreply }, b"");
             }
-            Command::Flush { queue } => {
+            Command::Flush { key } => {
+                let queue = key.asked();
                 let to = owner_of(queue, self.rules.shards);
                 let step = self.submit(backend, to, Op::Flush { queue }, Reply::End, b"");
                 self.counters.flushes += u64::from(step.is_none());
@@ -219,6 +221,15 @@ impl Session {
                 // The input is done with; what is left goes on as a command that was begun.
                 self.unfinished = Some(Unfinished::FlushAll { noreply, next: 0 });
             }
+            // With the rules for keys off, these are `gat`, `gats` and the statistics that no shard has yet.
+            Command::SetWith { .. }
+            | Command::Configure { .. }
+            | Command::Consume { .. }
+            | Command::Acknowledge { .. }
+            | Command::Unconfigure { .. }
+            | Command::Touch { .. }
+            | Command::StatsQueues { .. }
+            | Command::StatsConns => self.text(reply::ERROR),
             Command::StatsOfCache => self.text(reply::END),
             Command::Version => {
                 let mut text = Vec::new();

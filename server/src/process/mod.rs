@@ -18,6 +18,7 @@ pub(crate) mod paths;
 pub(crate) mod permits;
 pub(crate) mod pid_file;
 pub(crate) mod privileges;
+pub(crate) mod queue_config;
 pub(crate) mod retrying;
 pub(crate) mod settings;
 pub(crate) mod signals;

@@ -16,12 +16,14 @@ const STORAGE: &[(&str, &str)] = &[
     ("options", ""),
     ("attempt", ""),
     ("disk", ""),
-    ("log", "attempt disk error options"),
+    ("names", ""),
+    ("settings", "names"),
+    ("log", "attempt disk error names options"),
     ("queue", "log"),
     ("memory", "disk error log queue"),
-    ("index", "log queue"),
+    ("index", "log names queue"),
     ("recovery", "disk error index log options queue"),
-    ("store", "attempt disk error index log memory options queue recovery"),
+    ("store", "attempt disk error index log memory names options queue recovery settings"),
 ];
 
 const SHARDS: &[(&str, &str)] = &[

@@ -38,6 +38,7 @@ mod power_cut;
 mod process;
 mod proxy;
 mod proxy_load;
+mod queue_config;
 mod resharding;
 mod root;
 mod signals;

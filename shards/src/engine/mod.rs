@@ -23,9 +23,11 @@ mod waiters;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
+use storage::settings::Patterns;
 use storage::{FrameNumber, Result, Store};
 
 use crate::client::{Asker, Client, GatherId};
@@ -162,6 +164,12 @@ impl Engine {
     /// Notes that a connection is open no more.
     pub fn note_connection_closed(&mut self) {
         self.shard.curr_connections -= 1;
+    }
+
+    /// Gives the queues the settings that patterns have for their names, below what each was told itself.
+    pub fn set_patterns(&mut self, patterns: Arc<Patterns>) {
+        self.shard.store_mut().set_patterns(patterns);
+        self.progress();
     }
 
     /// Where time goes.
