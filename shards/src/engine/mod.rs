@@ -170,6 +170,7 @@ impl Engine {
     pub fn set_patterns(&mut self, patterns: Arc<Patterns>) {
         self.shard.store_mut().set_patterns(patterns);
         self.progress();
+        self.due.time |= self.shard.store().wants_patterns();
     }
 
     /// Where time goes.
