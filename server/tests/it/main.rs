@@ -30,6 +30,7 @@ mod log_file;
 mod missing;
 mod model;
 mod monitors;
+mod names;
 mod numbers;
 mod option_numbers;
 mod options;

@@ -369,6 +369,11 @@ impl Store {
         (end < self.live.queues.slots()).then_some(end)
     }
 
+    /// The names of all queues.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.live.queues.slots()).filter_map(|slot| self.live.queues.get(slot)).map(|queue| &*queue.name)
+    }
+
     /// Figures of the store.
     #[must_use]
     pub fn totals(&self) -> Totals {
