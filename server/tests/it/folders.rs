@@ -43,12 +43,12 @@ const SHARDS: &[(&str, &str)] = &[
 const SERVER: &[(&str, &str)] = &[
     ("process", ""),
     ("session", ""),
-    ("context", "process"),
-    ("admin", "context"),
+    ("context", "process session"),
+    ("admin", "context session"),
     ("memcache", "admin context process session"),
     ("conversation", "context memcache session"),
     ("net", "context conversation memcache process session"),
-    ("executors", "admin context net process"),
+    ("executors", "admin context net process session"),
     ("server", "executors net process"),
     ("tools", "process"),
 ];
