@@ -32,7 +32,7 @@ impl Fate {
     pub(super) fn of(options: &Arguments, role: Role, number: usize) -> Option<Fate> {
         let consumer = number.checked_sub(options.producers.unwrap_or(0))?;
         let is_killed = role == Role::Consumer && consumer < options.killed_consumers();
-        is_killed.then(|| Fate { client: number as u64, lives: 0, left: 1 })
+        is_killed.then_some(Fate { client: number as u64, lives: 0, left: 1 })
     }
 
     /// A message came.

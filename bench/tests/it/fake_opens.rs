@@ -90,7 +90,7 @@ impl Opens {
     /// Gives back what a connection has open that has ended.
     pub(crate) fn end(&mut self, queues: &mut Queues, connection: Connection) {
         let is_its = |held: &Held| held.holder == Holder::Connection(connection);
-        let lost = self.lapse == Lapse::Forget && !self.done && self.held.iter().any(|held| is_its(held));
+        let lost = self.lapse == Lapse::Forget && !self.done && self.held.iter().any(is_its);
         self.done |= lost;
         self.give_back(if lost { None } else { Some(queues) }, is_its);
     }
