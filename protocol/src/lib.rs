@@ -3,7 +3,9 @@
 mod memcache;
 
 pub use memcache::{
-    Command, GET_LINE_BYTES_MAX, LINE_BYTES_MAX, Parse, Parser, Queues, Rejection, datagram, reply, response,
+    Act, Command, Fate, GET_LINE_BYTES_MAX, Holder, KICK_MAX, Key, KeyRules, LEASE_LIMIT, LINE_BYTES_MAX, Parse,
+    Parser, Queues, Rejection, SECONDS_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX, Which, datagram, reads_as_name, reply,
+    response,
 };
 
 /// The longest name that a queue can have, in bytes: memcached's limit for a key.
@@ -13,9 +15,7 @@ pub const QUEUE_NAME_BYTES_MAX: usize = 250;
 #[must_use]
 #[inline]
 pub fn is_queue_name(name: &[u8]) -> bool {
-    // Folded rather than searched, so that the compiler can take many bytes at once.
-    let bad = name.iter().fold(false, |found, byte| found | (*byte <= b' ') | (*byte == 0x7f));
-    !name.is_empty() && name.len() <= QUEUE_NAME_BYTES_MAX && !bad
+    memcache::is_key(name)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::net::{ShardNet, datagrams, listener};
 use crate::process::drain::Drain;
 use crate::process::fault;
 use crate::process::permits::Limit;
+use crate::process::queue_config::QueueConfig;
 use crate::process::settings::Settings;
 use crate::process::stop::Stop;
 
@@ -27,6 +28,8 @@ use crate::process::stop::Stop;
 const BLOCKING_THREADS: usize = 8;
 /// How long a shard may take to start, recovery apart.
 const START_LIMIT: Duration = Duration::from_secs(10);
+/// How often a shard that drains ends waits: one that another shard sent just before is there by then.
+const DRAIN_SWEEP: Duration = Duration::from_secs(1);
 /// How often a shard that stops looks whether the others are as far.
 const STOP_POLL: Duration = Duration::from_millis(1);
 
@@ -57,6 +60,15 @@ impl Drop for StartReport {
     }
 }
 
+/// What the main thread shares with all shards.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shared<'a> {
+    pub(crate) settings: &'a Arc<Settings>,
+    pub(crate) queue_config: &'a Arc<QueueConfig>,
+    pub(crate) stop: &'a Arc<Stop>,
+    pub(crate) drain: &'a Arc<Drain>,
+}
+
 /// All shards, running.
 pub(crate) struct Executors {
     handles: Vec<ExecutorJoinHandle<()>>,
@@ -72,9 +84,7 @@ impl Executors {
     pub(crate) fn start(
         shards: Vec<Shard>,
         sockets: Vec<ShardSockets>,
-        settings: &Arc<Settings>,
-        stop: &Arc<Stop>,
-        drain: &Arc<Drain>,
+        Shared { settings, queue_config, stop, drain }: Shared<'_>,
     ) -> Result<Executors, String> {
         let (started, starts) = channel();
         let (stopped, stops) = channel();
@@ -89,6 +99,7 @@ impl Executors {
                 sockets,
                 handovers: Arc::clone(&handovers),
                 settings: Arc::clone(settings),
+                queue_config: Arc::clone(queue_config),
                 limit: Arc::clone(&limit),
                 stop: Arc::clone(stop),
                 drain: Arc::clone(drain),
@@ -149,6 +160,7 @@ struct Parts {
     sockets: ShardSockets,
     handovers: Arc<[Handover]>,
     settings: Arc<Settings>,
+    queue_config: Arc<QueueConfig>,
     limit: Arc<Limit>,
     stop: Arc<Stop>,
     drain: Arc<Drain>,
@@ -157,8 +169,12 @@ struct Parts {
 
 /// One shard's life.
 async fn run(shard: Shard, links: Links, parts: Parts, report: StartReport) {
-    let Parts { number, sockets, handovers, settings, limit, stop, drain, stopped } = parts;
+    let Parts { number, sockets, handovers, settings, queue_config, limit, stop, drain, stopped } = parts;
     let handle = ShardHandle::start(shard, links, settings.pump, fault::end_at_disk).await;
+    let (version, patterns) = queue_config.current();
+    handle.set_patterns(patterns);
+    spawn_local(follow(queue_config, version, handle.clone())).detach();
+    spawn_local(end_waits(Arc::clone(&drain), handle.clone())).detach();
     let started = Instant::now();
     let context = Rc::new(ShardContext { handle: handle.clone(), settings, drain, limit, started });
     let begun = ShardNet::new(&context).map_err(|error| format!("clients cannot be served: {error}"));
@@ -193,6 +209,24 @@ async fn run(shard: Shard, links: Links, parts: Parts, report: StartReport) {
     // of its chores.
     let _ = stopped.send(());
     pending().await
+}
+
+/// Has a shard hear what the file of `--queue-config` says after this version.
+async fn follow(queue_config: Arc<QueueConfig>, mut version: u64, handle: ShardHandle) {
+    loop {
+        let (next, patterns) = queue_config.after(version).await;
+        handle.set_patterns(patterns);
+        version = next;
+    }
+}
+
+/// Has a shard end the waits of its queues with nothing while the server drains.
+async fn end_waits(drain: Arc<Drain>, handle: ShardHandle) {
+    loop {
+        drain.begun().await;
+        handle.end_waits();
+        sleep(DRAIN_SWEEP).await;
+    }
 }
 
 /// Starts to take what comes in at a shard's sockets. Cancelling the tasks ends that.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sd_notify::NotifyState;
 use shards::{DataDirectory, Durability};
 
-use crate::executors::Executors;
+use crate::executors::{Executors, Shared};
 use crate::net::sockets::Sockets;
 use crate::process::addresses::Endpoint;
 use crate::process::daemon::Starting;
@@ -13,7 +13,9 @@ use crate::process::data_directory;
 use crate::process::drain::Drain;
 use crate::process::keeper::OwnFiles;
 use crate::process::limits;
+use crate::process::names;
 use crate::process::pid_file::PidFile;
+use crate::process::queue_config::QueueConfig;
 use crate::process::settings::Settings;
 use crate::process::signals::Signals;
 use crate::process::socket_file::SocketFile;
@@ -44,6 +46,8 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
         own_files.start_keeper()?;
         identity.assume(settings.core_files)?;
     }
+    // By the user that reads it again later.
+    let queue_config = Arc::new(QueueConfig::read(settings.queue_config.as_deref())?);
 
     if settings.repair {
         repair(&directory, &settings)?;
@@ -55,20 +59,25 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
         let (queues, messages, took) = (recovered.queues, recovered.messages, recovered.took);
         log::info!("shard {shard}: {messages} messages in {queues} queues, from {source}, in {took:.1?}");
     }
+    names::check(opened.iter().flat_map(|(shard, _)| shard.names()), &settings)?;
     let (stop, drain) = (Arc::new(Stop::default()), Arc::new(Drain::default()));
     let shards = opened.into_iter().map(|(shard, _)| shard).collect();
     let addresses = sockets.addresses().join(", ");
-    let executors = Executors::start(shards, sockets.split(settings.shards), &settings, &stop, &drain)?;
+    let executors = Executors::start(
+        shards,
+        sockets.split(settings.shards),
+        Shared { settings: &settings, queue_config: &queue_config, stop: &stop, drain: &drain },
+    )?;
     log::info!("listening on {addresses}");
     notify_service_manager(NotifyState::Ready);
     starting.map(Starting::ready).transpose()?;
 
     signals.receive()?;
-    let signal = signals.wait_for_end(&drain);
+    let signal = signals.wait_for_end(&drain, &queue_config);
     log::info!("signal {signal}: finishing what was read");
     notify_service_manager(NotifyState::Stopping);
     std::thread::spawn(move || {
-        signals.wait_for_end(&drain);
+        signals.wait_for_end(&drain, &queue_config);
         log::warn!("second signal: exiting at once");
         std::process::exit(1);
     });

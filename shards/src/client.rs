@@ -16,8 +16,19 @@ pub struct Client(u64);
 
 impl Client {
     pub(crate) fn new(shard: ShardId, number: u64) -> Client {
+        assert!(shard.0 < u16::MAX, "the highest tickets are no client's");
         assert!(number >> NUMBER_BITS == 0, "a shard has had more clients than it can count");
         Client(u64::from(shard.0) << NUMBER_BITS | number)
+    }
+
+    /// The ticket as a number, below the highest two.
+    pub(crate) fn ticket(self) -> u64 {
+        self.0
+    }
+
+    /// The client of a [ticket](Self::ticket).
+    pub(crate) fn of_ticket(ticket: u64) -> Client {
+        Client(ticket)
     }
 
     /// The shard that serves it.

@@ -1,20 +1,21 @@
 //! Time, as decisions get it: a value that the pump makes of its clock, and the simulator of nothing.
 
-/// A moment of the process: milliseconds since its shards were set up, the same count on all of them.
+/// A moment: milliseconds since 1970, so that a later process can tell what an earlier one has written down. While a
+/// process lives its moments are the same on all shards, and never go back, whatever is done to the machine's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);
 
 impl Moment {
-    /// When the shards were set up.
-    pub const START: Moment = Moment(0);
+    /// The beginning of 1970.
+    pub const EPOCH: Moment = Moment(0);
 
-    /// So many milliseconds after the start.
+    /// So many milliseconds after the beginning of 1970.
     #[must_use]
     pub fn from_ms(ms: u64) -> Moment {
         Moment(ms)
     }
 
-    /// Milliseconds since the start.
+    /// Milliseconds since the beginning of 1970.
     #[must_use]
     pub fn ms(self) -> u64 {
         self.0

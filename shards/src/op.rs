@@ -1,12 +1,11 @@
-//! What a shard can be asked to do, and what comes of it.
+//! What a shard can be asked to do.
 
-use storage::{QueueLine, Taken};
-
-use crate::figures::counters::Figures;
-use crate::figures::latency::StageTimes;
 use crate::moment::Moment;
+use crate::outcome::Outcome;
 
 /// Something to be done by the shard that owns a queue, or by each shard.
+///
+/// A queue's name is the one that is stored: a space in it marks what rushq has made of a client's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op<'a> {
     /// Appends a message.
@@ -17,6 +16,21 @@ pub enum Op<'a> {
         flags: u32,
         /// The message.
         body: &'a [u8],
+    },
+    /// Appends a message of which more is told.
+    PutWith {
+        /// The queue's name.
+        queue: &'a [u8],
+        /// The message's flags.
+        flags: u32,
+        /// The message.
+        body: &'a [u8],
+        /// Seconds until it is available; `None`: as many as the queue's settings say.
+        delay_s: Option<u32>,
+        /// When it expires, by memcached's rule. The queue's settings say whether it counts.
+        exptime: i64,
+        /// Of two messages with the same id the second is none. Empty: it has none.
+        id: &'a [u8],
     },
     /// Makes a queue, if it does not exist.
     Create {
@@ -37,6 +51,55 @@ pub enum Op<'a> {
         /// When it is answered with [`Outcome::Empty`].
         until: Moment,
     },
+    /// Looks at the message at the head.
+    Peek {
+        /// The queue's name.
+        queue: &'a [u8],
+    },
+    /// Opens a message: it is out with its holder, and comes back unless it is acknowledged.
+    Open(Open<'a>),
+    /// Ends what is open.
+    End {
+        /// The queue's name.
+        queue: &'a [u8],
+        /// What of it is ended.
+        which: Which<'a>,
+        /// What becomes of the messages.
+        fate: Fate,
+    },
+    /// Sets when a lease ends, counted from now.
+    Touch {
+        /// The queue's name.
+        queue: &'a [u8],
+        /// The lease.
+        which: Which<'a>,
+        /// Seconds; 0: as many as the queue's settings say; negative: it ends now.
+        lease_s: i64,
+    },
+    /// Puts dead letters of a queue back into it.
+    Kick {
+        /// The queue's name.
+        queue: &'a [u8],
+        /// So many at most.
+        count: u32,
+    },
+    /// Sets some of a queue's settings. The queue is made if it does not exist.
+    Configure {
+        /// The queue's name.
+        queue: &'a [u8],
+        /// The settings, as the client wrote them.
+        words: &'a [u8],
+    },
+    /// Looks at a queue's settings.
+    Config {
+        /// The queue's name.
+        queue: &'a [u8],
+    },
+    /// Gives a queue the default settings again.
+    Unconfigure {
+        /// The queue's name.
+        queue: &'a [u8],
+    },
     /// Ends what the client has open on the shard: the client is gone.
     Leave,
     /// Drops a queue.
@@ -56,6 +119,13 @@ pub enum Op<'a> {
         /// 0, or what the listing before said.
         cursor: u32,
     },
+    /// Lists the figures of some of the shard's queues.
+    ListFigures {
+        /// 0, or what the listing before said.
+        cursor: u32,
+        /// Of queues whose names begin so.
+        prefix: &'a [u8],
+    },
     /// Asks for a checkpoint.
     Checkpoint,
     /// Asks for the shard's figures.
@@ -66,105 +136,141 @@ pub enum Op<'a> {
     ResetFigures,
 }
 
+/// How a message is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Open<'a> {
+    /// The queue's name.
+    pub queue: &'a [u8],
+    /// What holds the message.
+    pub holder: Holding<'a>,
+    /// Seconds until the lease ends; `None`: as the queue's settings say.
+    pub lease_s: Option<u32>,
+    /// First acknowledges all that the client's connection has open of the queue.
+    pub close: bool,
+    /// Until when it waits for a message; `None`: not at all.
+    pub until: Option<Moment>,
+}
+
+/// What holds an open message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holding<'a> {
+    /// The client's connection. The message comes back when that ends.
+    Connection {
+        /// Messages of the queue that it may have open at once.
+        max: u32,
+    },
+    /// A name that the client has made up. Asked for again, it gives the same message again.
+    Name(&'a [u8]),
+    /// The number of the lease, and nothing else.
+    Number,
+}
+
+/// Which of a queue's open messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which<'a> {
+    /// All that the client's connection holds, the oldest first.
+    Mine,
+    /// The one that a name holds.
+    Name(&'a [u8]),
+    /// The one with a lease of this number, whatever holds it.
+    Lease(u64),
+}
+
+/// What becomes of an open message when it is open no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is taken for good.
+    Acknowledge,
+    /// It goes back to its place, and the try counts.
+    Abort {
+        /// Seconds until it is available; `None`: as many as the queue's settings say.
+        delay_s: Option<u32>,
+    },
+    /// It goes back to its place, and the try does not count.
+    Release {
+        /// Seconds until it is available; `None`: none.
+        delay_s: Option<u32>,
+    },
+    /// It goes to the dead letters.
+    Bury,
+}
+
 impl Op<'_> {
     /// Bytes of the body that it carries.
     #[must_use]
     pub fn body_bytes(&self) -> usize {
         match self {
-            Op::Put { body, .. } => body.len(),
+            Op::Put { body, .. } | Op::PutWith { body, .. } => body.len(),
             _ => 0,
         }
+    }
+
+    /// Whether its outcome may come later than what was asked behind it.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        matches!(self, Op::TakeWait { .. } | Op::Open(Open { until: Some(_), .. }))
     }
 
     /// Whether something of it may stay open on its shard, until its client is gone.
     #[must_use]
     pub fn stays_open(&self) -> bool {
-        matches!(self, Op::TakeWait { .. })
+        self.may_wait() || matches!(self, Op::Open(Open { holder: Holding::Connection { .. }, .. }))
     }
 
-    /// What is said when the disk has no room for it.
+    /// What is said when the disk has no room for it, and when it would have to wait for the disk while the server stops.
     #[must_use]
     pub fn refused(&self) -> Outcome {
         match self {
-            Op::Put { .. } | Op::Create { .. } => Outcome::NotStored,
+            Op::Put { .. } | Op::PutWith { .. } | Op::Create { .. } | Op::Configure { .. } => Outcome::NotStored,
+            // What was to be acknowledged was not.
+            Op::Open(Open { close: true, .. }) => Outcome::NoRoom,
             // A message that cannot be taken is one that is not there for now.
-            Op::Take { .. } | Op::TakeWait { .. } | Op::Leave => Outcome::Empty,
-            Op::Delete { .. } | Op::Flush { .. } | Op::FlushAll => Outcome::NoRoom,
-            Op::List { .. } | Op::Checkpoint | Op::Figures | Op::Latency | Op::ResetFigures => {
+            Op::Take { .. } | Op::TakeWait { .. } | Op::Peek { .. } | Op::Open(_) | Op::Leave => Outcome::Empty,
+            Op::End { .. }
+            | Op::Touch { .. }
+            | Op::Kick { .. }
+            | Op::Unconfigure { .. }
+            | Op::Delete { .. }
+            | Op::Flush { .. }
+            | Op::FlushAll => Outcome::NoRoom,
+            Op::Config { .. }
+            | Op::List { .. }
+            | Op::ListFigures { .. }
+            | Op::Checkpoint
+            | Op::Figures
+            | Op::Latency
+            | Op::ResetFigures => {
                 unreachable!("{self:?} changes nothing, and needs no room")
             }
         }
     }
 }
 
-/// What came of an [`Op`].
-#[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The message is in the queue, or the queue was made.
-    Stored,
-    /// The message was refused: the disk is full.
-    NotStored,
-    /// What was to be dropped is still there: the disk is full, and so is what is set aside on it.
-    NoRoom,
-    /// A message was taken.
-    Message(Taken),
-    /// There is no message to take, or nothing more to end.
-    Empty,
-    /// The queue was dropped.
-    Deleted,
-    /// There is no such queue.
-    NotFound,
-    /// It is done.
-    Done,
-    /// Some queues.
-    Queues {
-        /// Their lines.
-        lines: Vec<QueueLine>,
-        /// Where the listing goes on; `None` at its end.
-        next: Option<u32>,
-    },
-    /// A checkpoint will be written; it is when [`Figures::checkpoints`] has reached this.
-    CheckpointAsked(u64),
-    /// The shard's figures.
-    Figures(Box<Figures>),
-    /// How long the stages of commands took.
-    Latency(Box<StageTimes>),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Outcome {
-    /// Bytes of the body that it carries.
-    #[must_use]
-    pub fn body_bytes(&self) -> usize {
-        match self {
-            Outcome::Message(taken) => taken.body.len(),
-            _ => 0,
-        }
+    #[test]
+    fn what_a_connection_holds_or_waits_for_stays_open() {
+        let open = |holder, until: Option<u64>| {
+            Op::Open(Open { queue: b"q", holder, lease_s: None, close: false, until: until.map(Moment::from_ms) })
+        };
+        let kinds = |op: Op<'_>| (op.may_wait(), op.stays_open());
+        assert_eq!(kinds(Op::Take { queue: b"q" }), (false, false));
+        assert_eq!(kinds(Op::TakeWait { queue: b"q", until: Moment::from_ms(9) }), (true, true));
+        assert_eq!(kinds(open(Holding::Connection { max: 1 }, None)), (false, true));
+        assert_eq!(kinds(open(Holding::Connection { max: 1 }, Some(9))), (true, true));
+        assert_eq!(kinds(open(Holding::Name(b"n"), None)), (false, false));
+        assert_eq!(kinds(open(Holding::Name(b"n"), Some(9))), (true, true));
+        assert_eq!(kinds(open(Holding::Number, None)), (false, false));
     }
 
-    /// Whether it may be told only when the log is safe up to here.
-    #[must_use]
-    pub fn waits_for_commit(&self) -> bool {
-        match self {
-            Outcome::Stored | Outcome::Message(_) | Outcome::Deleted | Outcome::Done => true,
-            Outcome::NotStored
-            | Outcome::NoRoom
-            | Outcome::Empty
-            | Outcome::NotFound
-            | Outcome::Queues { .. }
-            | Outcome::CheckpointAsked(_)
-            | Outcome::Figures(_)
-            | Outcome::Latency(_) => false,
-        }
+    /// The client would take the messages for acknowledged, and they come back.
+    #[test]
+    fn a_close_that_was_refused_does_not_look_like_an_empty_queue() {
+        let open = |close| {
+            Op::Open(Open { queue: b"q", holder: Holding::Connection { max: 1 }, lease_s: None, close, until: None })
+        };
+        assert_eq!((open(true).refused(), open(false).refused()), (Outcome::NoRoom, Outcome::Empty));
     }
-}
-
-/// How an operation is answered.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// This came of it.
-    Now(Outcome),
-    /// Its outcome comes to the connection's [gather](crate::GatherId): from another shard, or when a wait has ended.
-    Later,
-    /// It must wait for the disk. Nothing was done.
-    Stalled,
 }

@@ -20,10 +20,10 @@ impl fmt::Display for ShardId {
     }
 }
 
-/// The shard, out of `shards`, that owns the queue of this name.
+/// The shard, out of `shards`, that owns the queue of this name, as it is stored.
 ///
-/// What is on disk depends on this function, so it must never change: FNV-1a over the name, 64 bits, then MurmurHash3's
-/// finalizer (FNV's low bits alone are weak, and the remainder uses them), modulo the number of shards.
+/// What is on disk depends on this function, so it must never change: FNV-1a over the name up to its first space, so that
+/// all that rushq has made of a queue's name has the queue's owner, 64 bits; then MurmurHash3's finalizer (FNV's low bits alone are weak, and the remainder uses them), modulo the number of shards.
 #[must_use]
 pub fn owner_of(queue: &[u8], shards: u16) -> ShardId {
     debug_assert!(shards > 0);
@@ -35,7 +35,7 @@ pub fn owner_of(queue: &[u8], shards: u16) -> ShardId {
 
 fn hash(name: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in name {
+    for byte in name.iter().take_while(|byte| **byte != b' ') {
         hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -52,6 +52,15 @@ mod tests {
         assert_eq!(hash(b""), 0xefd0_1f60_ba99_2926);
         assert_eq!(hash(b"q4"), 0x48b2_111b_b598_551f);
         assert_eq!(hash(b"tickets"), 0x4437_f5b5_7bd3_d945);
+    }
+
+    /// Otherwise a message that dies could not move in one frame.
+    #[test]
+    fn what_is_made_of_a_queue_s_name_has_its_owner() {
+        for name in ["tickets dead", "tickets +mail", "tickets +mail dead"] {
+            assert_eq!(hash(name.as_bytes()), hash(b"tickets"), "{name}");
+        }
+        assert_ne!(hash(b"tickets+mail"), hash(b"tickets"), "a name of old");
     }
 
     #[test]

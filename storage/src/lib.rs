@@ -6,9 +6,11 @@ mod error;
 mod index;
 mod log;
 mod memory;
+pub mod names;
 mod options;
 mod queue;
 mod recovery;
+pub mod settings;
 mod store;
 
 pub use attempt::Attempt;

@@ -1,6 +1,6 @@
 //! Gives a parser its input as reads of a socket would bring it, and checks each step.
 
-use protocol::{Command, GET_LINE_BYTES_MAX, LINE_BYTES_MAX, Parse, Parser, QUEUE_NAME_BYTES_MAX};
+use protocol::{Command, GET_LINE_BYTES_MAX, Key, KeyRules, LINE_BYTES_MAX, Parse, Parser, QUEUE_NAME_BYTES_MAX};
 
 use super::reference::{Found, Outcome};
 use super::{BODY_BYTES_MAX, allocations};
@@ -40,8 +40,8 @@ pub(crate) fn cuts(data: &[u8], input: &[u8]) -> Vec<Vec<usize>> {
 }
 
 /// What came out of `input` when each read ended where `cuts` says.
-pub(crate) fn feed<'a>(input: &'a [u8], cuts: &[usize]) -> Found<'a> {
-    let mut parser = Parser::new(BODY_BYTES_MAX);
+pub(crate) fn feed<'a>(input: &'a [u8], cuts: &[usize], rules: KeyRules) -> Found<'a> {
+    let mut parser = Parser::with_rules(BODY_BYTES_MAX, rules);
     let mut found = Found::default();
     let mut done = 0;
     for &available in cuts {
@@ -68,7 +68,8 @@ pub(crate) fn feed<'a>(input: &'a [u8], cuts: &[usize]) -> Found<'a> {
         }
         let held = &input[done..available];
         assert_eq!(parser.next(held), (0, Parse::Incomplete), "a call without more input is of no use");
-        let line_bytes_max = if held.starts_with(b"get") { GET_LINE_BYTES_MAX } else { LINE_BYTES_MAX };
+        let is_get = held.get(..3).is_some_and(|word| word.eq_ignore_ascii_case(b"get"));
+        let line_bytes_max = if is_get { GET_LINE_BYTES_MAX } else { LINE_BYTES_MAX };
         assert!(held.len() < line_bytes_max + 1 + BODY_BYTES_MAX + 2, "{} bytes are held", held.len());
     }
     found.held_from = done;
@@ -81,23 +82,48 @@ fn check(input: &[u8], end: usize, command: &Command<'_>) {
     match *command {
         Command::Set { queue, body, .. } => {
             is_name(queue);
-            let start = body.as_ptr() as usize - input.as_ptr() as usize;
-            assert_eq!(input[start - 1], b'\n', "the body begins behind a line");
-            match &input[start + body.len()..end] {
-                b"\r\n" => {}
-                b"\n" => assert_ne!(input[start - 2], b'\r', "a body ends as its line did, or in both"),
-                other => panic!("the body ends in {}", other.escape_ascii()),
-            }
-            assert!(body.len() <= BODY_BYTES_MAX);
+            is_body(input, end, body);
+        }
+        Command::SetWith { key, body, .. } | Command::Configure { key, words: body, .. } => {
+            is_key(key);
+            assert!(!key.is_dead(), "no message is put among dead letters");
+            is_body(input, end, body);
         }
         Command::Get { queues, .. } => {
             assert!(queues.count() > 0, "a get names a queue");
             queues.for_each(is_name);
             assert_eq!(input[end - 1], b'\n');
         }
-        Command::Delete { queue, .. } | Command::Flush { queue } => is_name(queue),
+        Command::Consume { key, .. }
+        | Command::Delete { key, .. }
+        | Command::Acknowledge { key, .. }
+        | Command::Unconfigure { key, .. }
+        | Command::Touch { key, .. }
+        | Command::Flush { key } => is_key(key),
         _ => assert_eq!(input[end - 1], b'\n'),
     }
+}
+
+/// What a set's body must be.
+fn is_body(input: &[u8], end: usize, body: &[u8]) {
+    let start = body.as_ptr() as usize - input.as_ptr() as usize;
+    assert_eq!(input[start - 1], b'\n', "the body begins behind a line");
+    match &input[start + body.len()..end] {
+        b"\r\n" => {}
+        b"\n" => assert_ne!(input[start - 2], b'\r', "a body ends as its line did, or in both"),
+        other => panic!("the body ends in {}", other.escape_ascii()),
+    }
+    assert!(body.len() <= BODY_BYTES_MAX);
+}
+
+/// A key's parts are names, and stand at its beginning.
+fn is_key(key: Key<'_>) {
+    is_name(key.asked());
+    is_name(key.queue());
+    key.child().into_iter().for_each(is_name);
+    let whole = [key.queue()].into_iter().chain(key.child()).collect::<Vec<_>>().join(&b'+');
+    assert_eq!(key.name(), whole);
+    assert!(key.asked().starts_with(&whole));
 }
 
 fn is_name(name: &[u8]) {

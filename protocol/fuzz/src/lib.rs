@@ -10,6 +10,7 @@ mod response;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use protocol::KeyRules;
 use reference::Outcome;
 
 pub use response::holds as response_holds;
@@ -24,13 +25,22 @@ fn allocations() -> u64 {
 /// Parsers take bodies of up to so many bytes: few, so that larger ones are found soon.
 const BODY_BYTES_MAX: usize = 100;
 
-/// Holds the parser against the reference, with the input whole and cut.
+/// Holds the parser against the reference, with the input whole and cut, and keys under all rules.
 pub fn parser_holds(data: &[u8]) {
     let input = expand::expand(data);
-    let wanted = reference::read(&input, BODY_BYTES_MAX);
-    for cuts in feed::cuts(data, &input) {
-        let came = feed::feed(&input, &cuts);
-        let about = || format!("\ninput: {}\nreads end at {cuts:?}", input.escape_ascii());
+    parser_holds_under(KeyRules::default(), data, &input);
+    if input.contains(&b'/') || input.contains(&b'+') {
+        for (options, fanout) in [(false, false), (false, true), (true, false)] {
+            parser_holds_under(KeyRules { options, fanout }, data, &input);
+        }
+    }
+}
+
+fn parser_holds_under(rules: KeyRules, data: &[u8], input: &[u8]) {
+    let wanted = reference::read(input, BODY_BYTES_MAX, rules);
+    for cuts in feed::cuts(data, input) {
+        let came = feed::feed(input, &cuts, rules);
+        let about = || format!("\ninput: {}\nreads end at {cuts:?}\n{rules:?}", input.escape_ascii());
         assert_eq!(came.outcomes, wanted.outcomes, "{}", about());
         assert_eq!(came.held_from, wanted.held_from, "{}", about());
         assert_eq!(came.between_commands, wanted.between_commands, "{}", about());

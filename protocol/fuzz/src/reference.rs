@@ -1,7 +1,13 @@
 //! The protocol's framing once more, as plainly as it can be said: of an input that is there as a whole, with no state
 //! and no care for speed.
 
-use protocol::{Command, Parse, Rejection};
+use protocol::{Act, Command, KeyRules, Parse, Rejection, Which};
+
+mod key;
+mod other;
+
+use key::{Name, name_of};
+use other::{is_other_protocol, is_request};
 
 const NAME_BYTES_MAX: usize = 250;
 const LINE_BYTES_MAX: usize = 2048;
@@ -16,12 +22,69 @@ const LINE_TOO_LONG: &str = "CLIENT_ERROR line too long";
 /// What came of a command. `Rejected` and `Closed` with the line to answer, if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome<'a> {
-    Set { queue: &'a [u8], flags: u32, exptime: i64, body: &'a [u8], noreply: bool },
-    Get { queues: Vec<&'a [u8]>, with_number: bool },
-    Delete { queue: &'a [u8], noreply: bool },
-    Flush { queue: &'a [u8] },
-    FlushAll { noreply: bool },
-    Verbosity { level: u32, noreply: bool },
+    Set {
+        queue: &'a [u8],
+        flags: u32,
+        exptime: i64,
+        body: &'a [u8],
+        noreply: bool,
+    },
+    SetWith {
+        name: Name<'a>,
+        flags: u32,
+        exptime: i64,
+        body: &'a [u8],
+        delay_s: Option<u32>,
+        id: &'a [u8],
+        noreply: bool,
+    },
+    Configure {
+        name: Name<'a>,
+        words: &'a [u8],
+        noreply: bool,
+    },
+    Get {
+        queues: Vec<&'a [u8]>,
+        with_number: bool,
+        has_children: bool,
+    },
+    Consume {
+        name: Name<'a>,
+        act: Act<'a>,
+        with_number: bool,
+    },
+    Delete {
+        name: Name<'a>,
+        noreply: bool,
+    },
+    Acknowledge {
+        name: Name<'a>,
+        which: Which<'a>,
+        noreply: bool,
+    },
+    Unconfigure {
+        name: Name<'a>,
+        noreply: bool,
+    },
+    Touch {
+        name: Name<'a>,
+        which: Which<'a>,
+        lease_s: i64,
+        noreply: bool,
+    },
+    Flush {
+        name: Name<'a>,
+    },
+    StatsQueues {
+        prefix: &'a [u8],
+    },
+    FlushAll {
+        noreply: bool,
+    },
+    Verbosity {
+        level: u32,
+        noreply: bool,
+    },
     Plain(&'static str),
     Rejected(Option<&'static str>),
     Closed(Option<&'static str>),
@@ -56,9 +119,23 @@ impl<'a> Outcome<'a> {
             Command::Set { queue, flags, exptime, body, noreply } => {
                 Outcome::Set { queue, flags, exptime, body, noreply }
             }
-            Command::Get { queues, with_number } => Outcome::Get { queues: queues.collect(), with_number },
-            Command::Delete { queue, noreply } => Outcome::Delete { queue, noreply },
-            Command::Flush { queue } => Outcome::Flush { queue },
+            Command::SetWith { key, flags, exptime, body, delay_s, id, noreply } => {
+                Outcome::SetWith { name: name_of(key), flags, exptime, body, delay_s, id, noreply }
+            }
+            Command::Configure { key, words, noreply } => Outcome::Configure { name: name_of(key), words, noreply },
+            Command::Get { queues, with_number } => {
+                Outcome::Get { queues: queues.collect(), with_number, has_children: queues.has_children() }
+            }
+            Command::Consume { key, act, with_number } => Outcome::Consume { name: name_of(key), act, with_number },
+            Command::Delete { key, noreply } => Outcome::Delete { name: name_of(key), noreply },
+            Command::Acknowledge { key, which, noreply } => Outcome::Acknowledge { name: name_of(key), which, noreply },
+            Command::Unconfigure { key, noreply } => Outcome::Unconfigure { name: name_of(key), noreply },
+            Command::Touch { key, which, lease_s, noreply } => {
+                Outcome::Touch { name: name_of(key), which, lease_s, noreply }
+            }
+            Command::Flush { key } => Outcome::Flush { name: name_of(key) },
+            Command::StatsQueues { prefix } => Outcome::StatsQueues { prefix },
+            Command::StatsConns => Outcome::Plain("stats conns"),
             Command::FlushAll { noreply } => Outcome::FlushAll { noreply },
             Command::Verbosity { level, noreply } => Outcome::Verbosity { level, noreply },
             Command::Stats => Outcome::Plain("stats"),
@@ -86,7 +163,7 @@ enum Line<'a> {
 }
 
 /// Reads all of an input.
-pub(crate) fn read(input: &[u8], body_bytes_max: usize) -> Found<'_> {
+pub(crate) fn read(input: &[u8], body_bytes_max: usize, rules: KeyRules) -> Found<'_> {
     let mut found = Found { between_commands: true, ..Found::default() };
     let mut at = 0;
     let mut is_first = true;
@@ -96,7 +173,8 @@ pub(crate) fn read(input: &[u8], body_bytes_max: usize) -> Found<'_> {
         if rest.first() == Some(&0x80) || (is_first && is_other_protocol(rest)) {
             return found.closed(input, Outcome::Closed(None));
         }
-        let is_get = rest.starts_with(b"get ") || rest.starts_with(b"gets ");
+        let word = rest.split(|byte| *byte == b' ').next().unwrap_or_default().to_ascii_lowercase();
+        let is_get = (word == b"get" || word == b"gets") && rest.len() > word.len();
         let most = if is_get { GET_LINE_BYTES_MAX } else { LINE_BYTES_MAX };
         let newline = rest.iter().position(|byte| *byte == b'\n');
         if newline.unwrap_or(rest.len()) > most {
@@ -109,7 +187,7 @@ pub(crate) fn read(input: &[u8], body_bytes_max: usize) -> Found<'_> {
         }
         is_first &= line.iter().all(|byte| matches!(byte, b' ' | b'\r'));
         at += newline + 1;
-        let (bytes, outcome) = match understand(line) {
+        let (bytes, outcome) = match understand(line, rules) {
             Line::Done(outcome) => {
                 found.push(at, outcome);
                 continue;
@@ -119,8 +197,12 @@ pub(crate) fn read(input: &[u8], body_bytes_max: usize) -> Found<'_> {
         };
         // A body that is wanted is held until it is whole; any other goes as it comes.
         let (is_set, outcome) = match outcome {
-            Outcome::Set { noreply, .. } if bytes > body_bytes_max => (false, rejected(noreply, TOO_LARGE)),
-            Outcome::Set { .. } => (true, outcome),
+            Outcome::Set { noreply, .. } | Outcome::SetWith { noreply, .. } | Outcome::Configure { noreply, .. } => {
+                match bytes > body_bytes_max {
+                    true => (false, rejected(noreply, TOO_LARGE)),
+                    false => (true, outcome),
+                }
+            }
             other => (false, other),
         };
         let end = at.saturating_add(bytes);
@@ -143,7 +225,9 @@ pub(crate) fn read(input: &[u8], body_bytes_max: usize) -> Found<'_> {
             bad => {
                 let newline = bad.iter().position(|byte| *byte == b'\n');
                 let outcome = match outcome {
-                    Outcome::Set { noreply, .. } => rejected(noreply, BAD_DATA_CHUNK),
+                    Outcome::Set { noreply, .. }
+                    | Outcome::SetWith { noreply, .. }
+                    | Outcome::Configure { noreply, .. } => rejected(noreply, BAD_DATA_CHUNK),
                     other => other,
                 };
                 at = newline.map_or(input.len(), |newline| end + newline + 1);
@@ -171,20 +255,21 @@ impl<'a> Found<'a> {
     }
 }
 
-fn with_body<'a>(outcome: Outcome<'a>, is: &'a [u8]) -> Outcome<'a> {
-    match outcome {
-        Outcome::Set { queue, flags, exptime, noreply, .. } => {
-            Outcome::Set { queue, flags, exptime, body: is, noreply }
+fn with_body<'a>(mut outcome: Outcome<'a>, is: &'a [u8]) -> Outcome<'a> {
+    match &mut outcome {
+        Outcome::Set { body, .. } | Outcome::SetWith { body, .. } | Outcome::Configure { words: body, .. } => {
+            *body = is
         }
-        other => other,
+        _ => {}
     }
+    outcome
 }
 
 fn rejected(noreply: bool, words: &'static str) -> Outcome<'static> {
     Outcome::Rejected((!noreply).then_some(words))
 }
 
-fn understand(line: &[u8]) -> Line<'_> {
+fn understand(line: &[u8], rules: KeyRules) -> Line<'_> {
     let tokens: Vec<&[u8]> = line.split(|byte| *byte == b' ').filter(|token| !token.is_empty()).collect();
     let is_noreply = |last: &[&[u8]]| last.last().is_some_and(|token| *token == b"noreply");
     let plain = |words| Line::Done(Outcome::Plain(words));
@@ -197,39 +282,43 @@ fn understand(line: &[u8]) -> Line<'_> {
     // What else stands behind the size: one word at most, which is no number.
     let is_last = |last: &[&[u8]]| last.is_empty() || (last.len() == 1 && !is_number(last[0]));
     let lower = tokens.first().map(|word| word.to_ascii_lowercase()).unwrap_or_default();
-    match tokens[..] {
-        [b"set", queue, flags, exptime, bytes, ref last @ ..] if is_last(last) => {
+    match (lower.as_slice(), tokens.get(1..).unwrap_or_default()) {
+        (b"set", [key, flags, exptime, bytes, last @ ..]) if is_last(last) => {
             let noreply = is_noreply(last);
             let exptime = number(exptime, i32::MIN.into(), i32::MAX.into()).map(|exptime| exptime as i64);
             let flags = number(flags, 0, u32::MAX.into()).filter(|_| flags[0] != b'-').map(|flags| flags as u32);
-            match (is_name(queue), flags, exptime, body_bytes(bytes)) {
-                (true, Some(flags), Some(exptime), Ok(bytes)) => {
-                    Line::Body(bytes, Outcome::Set { queue, flags, exptime, body: b"", noreply })
-                }
-                (true, Some(_), Some(_), Err(true)) => closed(noreply, BAD_DATA_CHUNK),
-                (.., Ok(bytes)) => Line::Body(bytes, rejected(noreply, BAD_FORMAT)),
+            let set = exptime.zip(flags).and_then(|(exptime, flags)| key::set(key, rules, flags, exptime, noreply));
+            match (set, body_bytes(bytes)) {
+                (Some(set), Ok(bytes)) => Line::Body(bytes, set),
+                (Some(_), Err(true)) => closed(noreply, BAD_DATA_CHUNK),
+                (_, Ok(bytes)) => Line::Body(bytes, rejected(noreply, BAD_FORMAT)),
                 _ => closed(noreply, BAD_FORMAT),
             }
         }
-        [b"get" | b"gets", _, ..] => {
-            let (queues, with_number) = (tokens[1..].to_vec(), tokens[0] == b"gets");
-            match queues.iter().all(|name| is_name(name)) {
-                true => Line::Done(Outcome::Get { queues, with_number }),
-                false => bad(false, BAD_FORMAT),
-            }
+        (b"get", keys @ [_, ..]) => key::get(keys, rules, false).map_or(bad(false, BAD_FORMAT), Line::Done),
+        (b"gets", keys @ [_, ..]) => key::get(keys, rules, true).map_or(bad(false, BAD_FORMAT), Line::Done),
+        (b"gat" | b"gats", [seconds, keys @ .., _]) => {
+            let key = tokens[tokens.len() - 1];
+            let opens = key::gat(seconds, key, rules, lower == b"gats").filter(|_| keys.is_empty());
+            opens.map_or(bad(false, BAD_FORMAT), Line::Done)
         }
-        [b"delete", queue, ref last @ ..] if last.len() < 3 => {
+        (b"touch", [key, seconds, last @ ..]) if last.len() < 2 => {
+            let noreply = is_noreply(last);
+            let touch = key::touch(key, seconds, rules, noreply).filter(|_| last.is_empty() || noreply);
+            touch.map_or(bad(noreply, BAD_FORMAT), Line::Done)
+        }
+        (b"delete", [key, last @ ..]) if last.len() < 3 => {
             let good = matches!(last, [] | [b"0"] | [b"noreply"] | [b"0", b"noreply"]);
-            match good && is_name(queue) {
-                true => Line::Done(Outcome::Delete { queue, noreply: is_noreply(last) }),
-                false => bad(is_noreply(last), BAD_FORMAT),
-            }
+            let delete = key::delete(key, rules, is_noreply(last)).filter(|_| good);
+            delete.map_or(bad(is_noreply(last), BAD_FORMAT), Line::Done)
         }
-        [b"flush", queue] if is_name(queue) => Line::Done(Outcome::Flush { queue }),
-        [b"flush", _] => bad(false, BAD_FORMAT),
-        [b"flush_all", ref last @ ..] if last.len() < 3 => {
+        (b"flush", [key]) => key::flush(key, rules).map_or(bad(false, BAD_FORMAT), Line::Done),
+        (b"stats", [b"queues", prefix @ ..]) if prefix.len() < 2 => {
+            Line::Done(Outcome::StatsQueues { prefix: prefix.first().copied().unwrap_or_default() })
+        }
+        (b"flush_all", last) if last.len() < 3 => {
             let is_delay = |token| number(token, i64::MIN.into(), i64::MAX.into()).is_some();
-            let good = match *last {
+            let good = match last {
                 [] | [b"noreply"] => true,
                 [delay] | [delay, b"noreply"] => is_delay(delay),
                 _ => false,
@@ -239,7 +328,7 @@ fn understand(line: &[u8]) -> Line<'_> {
                 false => bad(is_noreply(last), BAD_FORMAT),
             }
         }
-        [b"verbosity", level, ref last @ ..] if last.len() < 2 => {
+        (b"verbosity", [level, last @ ..]) if last.len() < 2 => {
             let noreply = is_noreply(&tokens);
             match number(level, 0, u32::MAX.into()).filter(|_| level[0] != b'-') {
                 Some(level) if noreply || last.is_empty() => {
@@ -248,74 +337,40 @@ fn understand(line: &[u8]) -> Line<'_> {
                 _ => bad(noreply, BAD_FORMAT),
             }
         }
-        [b"stats"] => plain("stats"),
-        [b"stats", b"queue"] => plain("stats queue"),
-        [b"stats", b"cores"] => plain("stats cores"),
-        [b"stats", b"latency"] => plain("stats latency"),
-        [b"stats", b"reset"] => plain("stats reset"),
-        [b"stats", b"settings"] => plain("stats settings"),
-        [b"stats", b"items" | b"slabs" | b"sizes"] => plain("stats of a cache"),
-        [b"version"] => plain("version"),
-        [b"quit"] => plain("quit"),
-        [b"db_checkpoint"] => plain("db_checkpoint"),
-        [b"db_archive"] => plain("db_archive"),
-        _ => match (lower.as_slice(), &tokens[..]) {
-            (b"set" | b"add" | b"replace" | b"append" | b"prepend", [_, _, _, _, bytes, last @ ..])
-            | (b"cas", [_, _, _, _, bytes, _, last @ ..])
-                if is_last(last) && tokens[0] != b"set" =>
-            {
-                swallowed(bytes, is_noreply(last))
-            }
-            (b"ms", [_, _, bytes, ..]) if is_number(bytes) => swallowed(bytes, false),
-            (b"ms", [_, _, flags @ ..]) => match flags.iter().find(|flag| flag[0] == b'S') {
-                Some(size) => swallowed(&size[1..], false),
-                None => closed(false, ERROR),
-            },
-            (b"put", [_, _, _, _, bytes]) => swallowed(bytes, false),
-            (b"set" | b"add" | b"replace" | b"append" | b"prepend" | b"cas" | b"ms" | b"put", _) => {
-                closed(false, ERROR)
-            }
-            _ => bad(false, ERROR),
+        (b"stats", []) => plain("stats"),
+        (b"stats", [b"queue"]) => plain("stats queue"),
+        (b"stats", [b"cores"]) => plain("stats cores"),
+        (b"stats", [b"latency"]) => plain("stats latency"),
+        (b"stats", [b"reset"]) => plain("stats reset"),
+        (b"stats", [b"settings"]) => plain("stats settings"),
+        (b"stats", [b"conns"]) => plain("stats conns"),
+        (b"stats", [b"items" | b"slabs" | b"sizes"]) => plain("stats of a cache"),
+        (b"version", []) => plain("version"),
+        (b"quit", []) => plain("quit"),
+        (b"db_checkpoint", []) => plain("db_checkpoint"),
+        (b"db_archive", []) => plain("db_archive"),
+        (b"add" | b"replace" | b"append" | b"prepend", [_, _, _, bytes, last @ ..])
+        | (b"cas", [_, _, _, bytes, _, last @ ..])
+            if is_last(last) =>
+        {
+            swallowed(bytes, is_noreply(last))
+        }
+        (b"ms", [_, bytes, ..]) if is_number(bytes) => swallowed(bytes, false),
+        (b"ms", [_, flags @ ..]) => match flags.iter().find(|flag| flag[0] == b'S') {
+            Some(size) => swallowed(&size[1..], false),
+            None => closed(false, ERROR),
         },
+        (b"put", [_, _, _, bytes]) => swallowed(bytes, false),
+        (b"set" | b"add" | b"replace" | b"append" | b"prepend" | b"cas" | b"ms" | b"put", _) => closed(false, ERROR),
+        _ => bad(false, ERROR),
     }
-}
-
-/// The words that other protocols begin with.
-const OTHERS: &str = "SSH- AMQP CONNECT STOMP HTTP/ GIOP";
-const OTHERS_AND_A_SPACE: &str = "PROXY EHLO HELO USER PASS NICK";
-
-/// Whether a connection that begins so is for another kind of server.
-fn is_other_protocol(input: &[u8]) -> bool {
-    let newline = input.iter().position(|byte| *byte == b'\n').filter(|newline| *newline <= LINE_BYTES_MAX);
-    let line = &input[..newline.unwrap_or(input.len())];
-    let text = String::from_utf8_lossy(line);
-    let begins = OTHERS.split(' ').any(|word| text.starts_with(word))
-        || OTHERS_AND_A_SPACE.split(' ').any(|word| text.starts_with(&format!("{word} ")))
-        || text.starts_with("  V2");
-    let binary = |byte: u8| (byte < b' ' && byte != b'\t' && byte != b'\r') || byte > b'~';
-    let without_return = line.strip_suffix(b"\r").unwrap_or(line);
-    begins
-        || line.first().is_some_and(|first| binary(*first))
-        || line[..line.len().min(4)].contains(&0)
-        || (line.len() > 1 && line[0] == b'*' && line[1].is_ascii_digit())
-        || (newline.is_some() && is_request(without_return, &["HTTP", "RTSP", "SIP", "ICAP"]))
-}
-
-/// Whether a line ends in a space, one of the names, and a version.
-fn is_request(line: &[u8], names: &[&str]) -> bool {
-    // As it is said in Latin-1, in which all bytes are letters.
-    let text: String = line.iter().map(|byte| char::from(*byte)).collect();
-    let Some((_, last)) = text.trim_end_matches(' ').rsplit_once(' ') else { return false };
-    let Some((name, version)) = last.split_once('/') else { return false };
-    let digit = |digit: &str| digit.len() == 1 && digit.as_bytes()[0].is_ascii_digit();
-    names.contains(&name) && (digit(version) || version.split_once('.').is_some_and(|(a, b)| digit(a) && digit(b)))
 }
 
 fn is_number(token: &[u8]) -> bool {
     number(token, i64::MIN.into(), i64::MAX.into()).is_some()
 }
 
-fn is_name(token: &[u8]) -> bool {
+fn is_key(token: &[u8]) -> bool {
     token.len() <= NAME_BYTES_MAX && !token.iter().any(u8::is_ascii_control)
 }
 

@@ -1,11 +1,13 @@
 //! What a client can ask for.
 
+use super::act::{Act, Which};
+use super::key::Key;
 use super::tokens::Tokens;
 
 /// A command, borrowed from the input.
 ///
 /// Names of queues are 1 to [`QUEUE_NAME_BYTES_MAX`](crate::QUEUE_NAME_BYTES_MAX) bytes without spaces and control
-/// characters. With `noreply`, nothing is answered, whatever comes of the command.
+/// characters. Where there is a name instead of a [`Key`], it is a queue's and no child's. With `noreply`, nothing is answered, whatever comes of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
     /// Appends a message to a queue. The body is whole and was well terminated.
@@ -21,6 +23,32 @@ pub enum Command<'a> {
         /// No reply is sent.
         noreply: bool,
     },
+    /// Appends a message to a queue or a child, with what its key says.
+    SetWith {
+        /// The key. It means no dead letters.
+        key: Key<'a>,
+        /// As a set's.
+        flags: u32,
+        /// As a set's.
+        exptime: i64,
+        /// The message.
+        body: &'a [u8],
+        /// It is not to be had before so many seconds have passed; `None`: as the queue has it.
+        delay_s: Option<u32>,
+        /// Of several messages with the same id one is stored. Empty: it has none.
+        id: &'a [u8],
+        /// No reply is sent.
+        noreply: bool,
+    },
+    /// Gives a queue its settings.
+    Configure {
+        /// The key. It means no dead letters.
+        key: Key<'a>,
+        /// The settings, as the client wrote them.
+        words: &'a [u8],
+        /// No reply is sent.
+        noreply: bool,
+    },
     /// Takes one message from each named queue in turn.
     Get {
         /// The names, at least one.
@@ -28,17 +56,53 @@ pub enum Command<'a> {
         /// It was a gets: each message's number is part of the answer.
         with_number: bool,
     },
-    /// Drops a queue with all that belongs to it.
+    /// Does what a key's options say, and answers as a get does.
+    Consume {
+        /// The key.
+        key: Key<'a>,
+        /// What is done.
+        act: Act<'a>,
+        /// It was a gets or a gats: a number is part of the answer.
+        with_number: bool,
+    },
+    /// Drops a queue with all that belongs to it, or its dead letters.
     Delete {
-        /// The queue's name.
-        queue: &'a [u8],
+        /// The key.
+        key: Key<'a>,
         /// No reply is sent.
         noreply: bool,
     },
-    /// Drops a queue's messages.
+    /// Acknowledges an open message.
+    Acknowledge {
+        /// The key.
+        key: Key<'a>,
+        /// Which one. Never what the connection has open.
+        which: Which<'a>,
+        /// No reply is sent.
+        noreply: bool,
+    },
+    /// Takes a queue's settings back.
+    Unconfigure {
+        /// The key. It means no dead letters.
+        key: Key<'a>,
+        /// No reply is sent.
+        noreply: bool,
+    },
+    /// Has a lease end at another time.
+    Touch {
+        /// The key.
+        key: Key<'a>,
+        /// Which open message it is. Never what the connection has open.
+        which: Which<'a>,
+        /// In so many seconds, at most [`SECONDS_MAX`](crate::SECONDS_MAX). 0: as the queue has it. Less: now.
+        lease_s: i64,
+        /// No reply is sent.
+        noreply: bool,
+    },
+    /// Drops a queue's messages, or its dead letters.
     Flush {
-        /// The queue's name.
-        queue: &'a [u8],
+        /// The key.
+        key: Key<'a>,
     },
     /// Drops the messages of all queues. A delay was read and forgotten.
     FlushAll {
@@ -49,6 +113,13 @@ pub enum Command<'a> {
     Stats,
     /// What went into each queue and came out.
     StatsQueue,
+    /// Figures of each queue.
+    StatsQueues {
+        /// What the names begin with. Empty: of all.
+        prefix: &'a [u8],
+    },
+    /// Figures of each connection.
+    StatsConns,
     /// Figures by shard.
     StatsCores,
     /// How long the stages of commands took.
@@ -89,18 +160,27 @@ pub enum Command<'a> {
 /// let Parse::Command(Command::Get { mut queues, .. }) = parsed else { unreachable!("it is a get") };
 /// assert_eq!(queues.next(), Some(&b"a"[..]));
 /// let rest = &input[used - queues.rest_bytes()..used];
-/// assert_eq!(Queues::resume(rest).collect::<Vec<_>>(), [b"b", b"c"]);
+/// assert_eq!(Queues::resume(rest, false).collect::<Vec<_>>(), [b"b", b"c"]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queues<'a> {
     names: Tokens<'a>,
     line_end_bytes: usize,
+    has_children: bool,
 }
 
 impl<'a> Queues<'a> {
     /// The caller has checked that `names` yields at least one name, and good names only.
-    pub(crate) fn new(names: Tokens<'a>, line_end_bytes: usize) -> Self {
-        Queues { names, line_end_bytes }
+    pub(crate) fn new(names: Tokens<'a>, line_end_bytes: usize, has_children: bool) -> Self {
+        Queues { names, line_end_bytes, has_children }
+    }
+
+    /// Whether one of the names on the line is that of a child. If so, each of them is taken apart by [`Key::of_name`];
+    /// if not, they are names of queues as they are.
+    #[must_use]
+    #[inline]
+    pub fn has_children(&self) -> bool {
+        self.has_children
     }
 
     /// How many bytes the names that are left take on their line, with the line's end.
@@ -111,12 +191,13 @@ impl<'a> Queues<'a> {
     }
 
     /// The names of which `rest` is the last [`rest_bytes`](Queues::rest_bytes) bytes, with the line's end. They are not
-    /// checked again, and there may be none left.
+    /// checked again, so whether the line [has children](Queues::has_children) is for the caller to keep; and there may
+    /// be none left.
     #[must_use]
     #[inline]
-    pub fn resume(rest: &'a [u8]) -> Self {
+    pub fn resume(rest: &'a [u8], has_children: bool) -> Self {
         let (names, line_end_bytes) = without_end(rest);
-        Queues { names: Tokens::new(names), line_end_bytes }
+        Queues { names: Tokens::new(names), line_end_bytes, has_children }
     }
 }
 

@@ -1,10 +1,13 @@
 //! What a command's line says, once it is here with its end.
 
+use super::act::{self, Act, Which};
 use super::command::{Command, Queues};
+use super::foreign::foreign;
+use super::key::{self, Key, KeyRules, Look};
 use super::number;
+use super::options::{self, CONFIG, DEAD, DELAY, ID, LEASE, NAME, SECONDS_MAX};
 use super::rejection::Rejection;
 use super::tokens::Tokens;
-use crate::is_queue_name;
 
 /// The most bytes that a body may be said to have: 4 GiB. What is larger than a server takes is passed over as it comes,
 /// and a larger claim closes the connection.
@@ -18,7 +21,7 @@ pub(crate) enum Line<'a> {
     /// The line is all there is to it.
     Whole(Command<'a>),
     /// A set: its body follows.
-    Set { queue: &'a [u8], flags: u32, exptime: i64, body_bytes: usize, noreply: bool },
+    Set { to: SetTo<'a>, flags: u32, exptime: i64, body_bytes: usize, noreply: bool },
     /// Bad, and no body follows. None: no reply is sent.
     Rejected(Option<Rejection>),
     /// Bad, and a body follows, which must not be taken for commands.
@@ -27,23 +30,54 @@ pub(crate) enum Line<'a> {
     RejectedWithBodyOfUnknownSize(Option<Rejection>),
 }
 
+/// Where a set's body goes.
+pub(crate) enum SetTo<'a> {
+    /// Into the queue of this name.
+    Queue(&'a [u8]),
+    /// Into a queue or a child, with what its key says.
+    Key { key: Key<'a>, delay_s: Option<u32>, id: &'a [u8] },
+    /// It is a queue's settings.
+    Config(Key<'a>),
+}
+
 use Line::{Rejected, RejectedWithBody, RejectedWithBodyOfUnknownSize, Whole};
 
+/// The longest command word, in bytes.
+const WORD_BYTES_MAX: usize = b"db_checkpoint".len();
+
 const ERROR: Line<'static> = Rejected(Some(Rejection::Error));
+const BAD_FORMAT: Line<'static> = Rejected(Some(Rejection::BadFormat));
 /// The tokens of a storing command are not as many as they should be, so none of them can be told to be the size.
-const UNKNOWN_SIZE: Line<'static> = RejectedWithBodyOfUnknownSize(Some(Rejection::Error));
+pub(crate) const UNKNOWN_SIZE: Line<'static> = RejectedWithBodyOfUnknownSize(Some(Rejection::Error));
 
 /// Understands `line`, which is without its end; that has `end_bytes`.
 #[inline]
-pub(crate) fn understand(line: &[u8], end_bytes: usize) -> Line<'_> {
+pub(crate) fn understand(line: &[u8], end_bytes: usize, rules: KeyRules) -> Line<'_> {
     let mut tokens = Tokens::new(line);
     let Some(word) = tokens.next() else { return ERROR };
     match word {
-        b"set" => set(tokens),
-        b"get" => get(tokens, false, end_bytes),
-        b"gets" => get(tokens, true, end_bytes),
-        b"delete" => delete(tokens),
-        b"flush" => flush(tokens),
+        b"set" => set(tokens, rules),
+        b"get" => get(tokens, false, end_bytes, rules),
+        b"gets" => get(tokens, true, end_bytes, rules),
+        word => other(word, tokens, end_bytes, rules),
+    }
+}
+
+/// All other commands, and those in capitals: kestrel's clients for node and Python send `GET` and `FLUSH`.
+fn other<'a>(word: &[u8], tokens: Tokens<'a>, end_bytes: usize, rules: KeyRules) -> Line<'a> {
+    let mut small = [0; WORD_BYTES_MAX];
+    let Some(small) = small.get_mut(..word.len()) else { return ERROR };
+    small.copy_from_slice(word);
+    small.make_ascii_lowercase();
+    match &*small {
+        b"set" => set(tokens, rules),
+        b"get" => get(tokens, false, end_bytes, rules),
+        b"gets" => get(tokens, true, end_bytes, rules),
+        b"gat" => gat(tokens, false, rules),
+        b"gats" => gat(tokens, true, rules),
+        b"touch" => touch(tokens, rules),
+        b"delete" => delete(tokens, rules),
+        b"flush" => flush(tokens, rules),
         b"flush_all" => flush_all(tokens),
         b"stats" => stats(tokens),
         b"verbosity" => verbosity(tokens),
@@ -56,7 +90,7 @@ pub(crate) fn understand(line: &[u8], end_bytes: usize) -> Line<'_> {
 }
 
 /// `rejection`, or None for a `noreply`.
-fn unless(noreply: bool, rejection: Rejection) -> Option<Rejection> {
+pub(crate) fn unless(noreply: bool, rejection: Rejection) -> Option<Rejection> {
     (!noreply).then_some(rejection)
 }
 
@@ -64,21 +98,25 @@ fn alone<'a>(command: Command<'a>, tokens: Tokens<'a>) -> Line<'a> {
     if tokens.is_empty() { Whole(command) } else { ERROR }
 }
 
-/// `set <queue> <flags> <exptime> <bytes> [noreply]`
+/// `set <key> <flags> <exptime> <bytes> [noreply]`
 #[inline]
-fn set(mut tokens: Tokens<'_>) -> Line<'_> {
-    let (Some(queue), Some(flags), Some(exptime), Some(bytes)) =
+fn set(mut tokens: Tokens<'_>, rules: KeyRules) -> Line<'_> {
+    let (Some(key), Some(flags), Some(exptime), Some(bytes)) =
         (tokens.next(), tokens.next(), tokens.next(), tokens.next())
     else {
         return UNKNOWN_SIZE;
     };
     let Some(noreply) = noreply(tokens) else { return UNKNOWN_SIZE };
-    let good = is_queue_name(queue).then_some(queue);
+    let to = match key::look(key) {
+        Look::Plain => Some(SetTo::Queue(key)),
+        Look::Marked => set_to(key, rules),
+        Look::Bad => None,
+    };
     let flags = number::unsigned(flags).and_then(|flags| u32::try_from(flags).ok());
     let exptime = number::signed(exptime).filter(|exptime| i32::try_from(*exptime).is_ok());
-    match (good, flags, exptime, claim(bytes)) {
-        (Some(queue), Some(flags), Some(exptime), Claim::Bytes(body_bytes)) => {
-            Line::Set { queue, flags, exptime, body_bytes, noreply }
+    match (to, flags, exptime, claim(bytes)) {
+        (Some(to), Some(flags), Some(exptime), Claim::Bytes(body_bytes)) => {
+            Line::Set { to, flags, exptime, body_bytes, noreply }
         }
         (Some(_), Some(_), Some(_), Claim::Negative) => {
             RejectedWithBodyOfUnknownSize(unless(noreply, Rejection::BadDataChunk))
@@ -90,26 +128,38 @@ fn set(mut tokens: Tokens<'_>) -> Line<'_> {
     }
 }
 
+/// Where a set goes whose key looks [`Marked`](Look::Marked). `None`: nowhere.
+#[cold]
+fn set_to(key: &[u8], rules: KeyRules) -> Option<SetTo<'_>> {
+    let (key, options) = key::read_marked(key, rules)?;
+    match options.given() {
+        0 if key.queue() == key.asked() => Some(SetTo::Queue(key.asked())),
+        CONFIG => Some(SetTo::Config(key)),
+        given if given & !(DELAY | ID) == 0 => Some(SetTo::Key { key, delay_s: options.delay_s(), id: options.id() }),
+        _ => None,
+    }
+}
+
 /// Whether the tokens behind a storing command's numbers end in `noreply`. `None`: they are too many.
 ///
 /// A last token that is something else is passed over, as memcached does. One more number means that the name has a
 /// space in it: then no number is where it should be.
 #[inline]
-fn noreply(mut tokens: Tokens<'_>) -> Option<bool> {
+pub(crate) fn noreply(mut tokens: Tokens<'_>) -> Option<bool> {
     let last = tokens.next();
     let good = tokens.is_empty() && last.is_none_or(|last| number::signed(last).is_none());
     good.then_some(last == Some(NOREPLY))
 }
 
 /// How large a body is said to be.
-enum Claim {
+pub(crate) enum Claim {
     Bytes(usize),
     Negative,
     None,
 }
 
 #[inline]
-fn claim(token: &[u8]) -> Claim {
+pub(crate) fn claim(token: &[u8]) -> Claim {
     match number::signed(token) {
         Some(bytes) if (0..=CLAIM_BYTES_MAX as i64).contains(&bytes) => Claim::Bytes(bytes as usize),
         Some(bytes) if bytes < 0 => Claim::Negative,
@@ -117,82 +167,75 @@ fn claim(token: &[u8]) -> Claim {
     }
 }
 
-/// A command that is none of a queue's. Those that store, of memcached and of beanstalkd, have a body behind them, which
-/// is a stranger's and no command. Their words are known in any case, since a client may hold with capitals.
-#[cold]
-fn foreign<'a>(word: &[u8], tokens: Tokens<'a>) -> Line<'a> {
-    let is = |words: &[&str]| words.iter().any(|it| word.eq_ignore_ascii_case(it.as_bytes()));
-    if is(&["set", "add", "replace", "append", "prepend"]) {
-        foreign_store(tokens, 0)
-    } else if is(&["cas"]) {
-        foreign_store(tokens, 1)
-    } else if is(&["ms"]) {
-        meta_set(tokens)
-    } else if is(&["put"]) {
-        put(tokens)
-    } else {
-        ERROR
-    }
-}
-
-/// The stores of a cache, which a queue has no use for: as a set, with `more` tokens before the noreply.
-fn foreign_store(mut tokens: Tokens<'_>, more: usize) -> Line<'_> {
-    let Some(bytes) = tokens.nth(3) else { return UNKNOWN_SIZE };
-    for _ in 0..more {
-        if tokens.next().is_none() {
-            return UNKNOWN_SIZE;
-        }
-    }
-    let Some(noreply) = noreply(tokens) else { return UNKNOWN_SIZE };
-    with_body(bytes, unless(noreply, Rejection::Error))
-}
-
-/// memcached's `ms <key> <bytes> <flag>*`; its first versions had the size among the flags, as `S<bytes>`. Its `q` makes
-/// it silent about success, and never about an error.
-fn meta_set(mut tokens: Tokens<'_>) -> Line<'_> {
-    let _key = tokens.next();
-    let (mut flags, first) = (tokens, tokens.next());
-    let size = match first {
-        Some(bytes) if number::signed(bytes).is_some() => Some(bytes),
-        _ => flags.find_map(|flag| flag.strip_prefix(b"S")),
-    };
-    size.map_or(UNKNOWN_SIZE, |bytes| with_body(bytes, Some(Rejection::Error)))
-}
-
-/// beanstalkd's `put <priority> <delay> <time> <bytes>`
-fn put(mut tokens: Tokens<'_>) -> Line<'_> {
-    match tokens.nth(3) {
-        Some(bytes) if tokens.is_empty() => with_body(bytes, Some(Rejection::Error)),
-        _ => UNKNOWN_SIZE,
-    }
-}
-
-/// A command that is rejected, and its body of so many `bytes` with it.
-fn with_body<'a>(bytes: &[u8], then: Option<Rejection>) -> Line<'a> {
-    match claim(bytes) {
-        Claim::Bytes(body_bytes) => RejectedWithBody { body_bytes, then },
-        Claim::Negative | Claim::None => RejectedWithBodyOfUnknownSize(then),
-    }
-}
-
-/// `get <queue>+`, `gets <queue>+`
+/// `get <key>+`, `gets <key>+`
 #[inline]
-fn get(tokens: Tokens<'_>, with_number: bool, line_end_bytes: usize) -> Line<'_> {
-    let mut names = tokens;
-    let Some(mut name) = names.next() else { return ERROR };
+fn get(tokens: Tokens<'_>, with_number: bool, line_end_bytes: usize, rules: KeyRules) -> Line<'_> {
+    let mut keys = tokens;
+    let Some(mut key) = keys.next() else { return ERROR };
     loop {
-        if !is_queue_name(name) {
-            return Rejected(Some(Rejection::BadFormat));
+        match key::look(key) {
+            Look::Plain => {}
+            Look::Bad => return BAD_FORMAT,
+            Look::Marked => return get_marked(tokens, with_number, line_end_bytes, rules),
         }
-        let Some(next) = names.next() else { break };
-        name = next;
+        let Some(next) = keys.next() else { break };
+        key = next;
     }
-    Whole(Command::Get { queues: Queues::new(tokens, line_end_bytes), with_number })
+    Whole(Command::Get { queues: Queues::new(tokens, line_end_bytes, false), with_number })
 }
 
-/// `delete <queue> [0] [noreply]`. The 0 is a time to hold the key back that memcached once had.
-fn delete(mut tokens: Tokens<'_>) -> Line<'_> {
-    let Some(queue) = tokens.next() else { return ERROR };
+/// A get of which one key looks [`Marked`](Look::Marked). Options are for a get of one key, since some of them wait, and
+/// some must not be done in part.
+#[cold]
+fn get_marked(tokens: Tokens<'_>, with_number: bool, line_end_bytes: usize, rules: KeyRules) -> Line<'_> {
+    let (mut keys, mut has_children, mut wants) = (0, false, None);
+    for token in tokens {
+        let Some((key, options)) = key::read(token, rules) else { return BAD_FORMAT };
+        keys += 1;
+        has_children |= key.child().is_some();
+        if options.given() != 0 {
+            let Some(act) = act::of_get(&options, with_number) else { return BAD_FORMAT };
+            wants = Some((key, act));
+        }
+    }
+    match wants {
+        Some((key, act)) if keys == 1 => Whole(Command::Consume { key, act, with_number }),
+        Some(_) => BAD_FORMAT,
+        None => Whole(Command::Get { queues: Queues::new(tokens, line_end_bytes, has_children), with_number }),
+    }
+}
+
+/// `gat <seconds> <key>`, `gats <seconds> <key>`
+fn gat(mut tokens: Tokens<'_>, with_number: bool, rules: KeyRules) -> Line<'_> {
+    let (Some(seconds), Some(key)) = (tokens.next(), tokens.next()) else { return ERROR };
+    let wants = opening(seconds, key, with_number, rules).filter(|_| tokens.is_empty());
+    wants.map_or(BAD_FORMAT, |(key, act)| Whole(Command::Consume { key, act, with_number }))
+}
+
+fn opening<'a>(seconds: &[u8], key: &'a [u8], with_number: bool, rules: KeyRules) -> Option<(Key<'a>, Act<'a>)> {
+    let seconds = options::up_to(seconds, SECONDS_MAX)?;
+    let (key, options) = key::read(key, rules)?;
+    Some((key, act::of_gat(&options, seconds, with_number)?))
+}
+
+/// `touch <key> <seconds> [noreply]`
+fn touch(mut tokens: Tokens<'_>, rules: KeyRules) -> Line<'_> {
+    let (Some(key), Some(seconds), last) = (tokens.next(), tokens.next(), tokens.next()) else { return ERROR };
+    if !tokens.is_empty() {
+        return ERROR;
+    }
+    let noreply = last == Some(NOREPLY);
+    let lease_s = number::signed(seconds).filter(|seconds| *seconds <= i64::from(SECONDS_MAX));
+    let command = key::read(key, rules).filter(|(_, options)| options.has(NAME | LEASE)).and_then(|(key, options)| {
+        let (which, lease_s) = (act::which(&options, 0)?, lease_s?);
+        Some(Command::Touch { key, which, lease_s, noreply })
+    });
+    command.filter(|_| noreply || last.is_none()).map_or(Rejected(unless(noreply, Rejection::BadFormat)), Whole)
+}
+
+/// `delete <key> [0] [noreply]`. The 0 is a time to hold the key back that memcached once had.
+fn delete(mut tokens: Tokens<'_>, rules: KeyRules) -> Line<'_> {
+    let Some(key) = tokens.next() else { return ERROR };
     let (first, second) = (tokens.next(), tokens.next());
     if !tokens.is_empty() {
         return ERROR;
@@ -203,22 +246,23 @@ fn delete(mut tokens: Tokens<'_>) -> Line<'_> {
         (Some(hold), None) => hold == b"0" || noreply,
         (Some(hold), Some(_)) => hold == b"0" && noreply,
     };
-    if good && is_queue_name(queue) {
-        Whole(Command::Delete { queue, noreply })
-    } else {
-        Rejected(unless(noreply, Rejection::BadFormat))
-    }
+    let command = key::read(key, rules).and_then(|(key, options)| match options.given() {
+        0 | DEAD => Some(Command::Delete { key, noreply }),
+        CONFIG => Some(Command::Unconfigure { key, noreply }),
+        _ => match act::which(&options, 0)? {
+            Which::Mine => None,
+            which => Some(Command::Acknowledge { key, which, noreply }),
+        },
+    });
+    command.filter(|_| good).map_or(Rejected(unless(noreply, Rejection::BadFormat)), Whole)
 }
 
-/// `flush <queue>`
-fn flush(mut tokens: Tokens<'_>) -> Line<'_> {
+/// `flush <key>`
+fn flush(mut tokens: Tokens<'_>, rules: KeyRules) -> Line<'_> {
     match tokens.next() {
-        Some(queue) if tokens.is_empty() => {
-            if is_queue_name(queue) {
-                Whole(Command::Flush { queue })
-            } else {
-                Rejected(Some(Rejection::BadFormat))
-            }
+        Some(key) if tokens.is_empty() => {
+            let read = key::read(key, rules).filter(|(_, options)| act::is_only(options, 0));
+            read.map_or(BAD_FORMAT, |(key, _)| Whole(Command::Flush { key }))
         }
         _ => ERROR,
     }
@@ -240,11 +284,13 @@ fn flush_all(mut tokens: Tokens<'_>) -> Line<'_> {
     if good { Whole(Command::FlushAll { noreply }) } else { Rejected(unless(noreply, Rejection::BadFormat)) }
 }
 
-/// `stats [queue | cores | latency | reset | settings | items | slabs | sizes]`
+/// `stats [queue | queues [prefix] | conns | cores | latency | reset | settings | items | slabs | sizes]`
 fn stats(mut tokens: Tokens<'_>) -> Line<'_> {
     let command = match tokens.next() {
         None => Command::Stats,
         Some(b"queue") => Command::StatsQueue,
+        Some(b"queues") => Command::StatsQueues { prefix: tokens.next().unwrap_or_default() },
+        Some(b"conns") => Command::StatsConns,
         Some(b"cores") => Command::StatsCores,
         Some(b"latency") => Command::StatsLatency,
         Some(b"reset") => Command::StatsReset,

@@ -1,8 +1,12 @@
 //! memcached's text protocol: a command's line and body in, a reply's bytes out.
 
+mod act;
 mod command;
+mod foreign;
+mod key;
 mod line;
 mod number;
+mod options;
 mod other;
 mod parse;
 mod rejection;
@@ -12,7 +16,11 @@ pub mod datagram;
 pub mod reply;
 pub mod response;
 
+pub use act::{Act, Fate, Holder, Which};
 pub use command::{Command, Queues};
+pub(crate) use key::is_key;
+pub use key::{Key, KeyRules, reads_as_name};
+pub use options::{KICK_MAX, LEASE_LIMIT, SECONDS_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX};
 pub use parse::{Parse, Parser};
 pub use rejection::Rejection;
 

@@ -3,7 +3,8 @@
 use memchr::memchr;
 
 use super::command::{Command, without_end};
-use super::line::{Line, understand};
+use super::key::KeyRules;
+use super::line::{Line, SetTo, understand};
 use super::other;
 use super::rejection::Rejection;
 use super::{GET_LINE_BYTES_MAX, LINE_BYTES_MAX};
@@ -33,6 +34,7 @@ pub enum Parse<'a> {
 pub struct Parser {
     state: State,
     body_bytes_max: usize,
+    rules: KeyRules,
 }
 
 /// What the next byte of input is.
@@ -49,10 +51,16 @@ enum State {
 }
 
 impl Parser {
-    /// A parser that lets bodies of up to `body_bytes_max` bytes through.
+    /// A parser that lets bodies of up to `body_bytes_max` bytes through, of keys with options and children.
     #[must_use]
     pub fn new(body_bytes_max: usize) -> Parser {
-        Parser { state: State::First, body_bytes_max }
+        Parser::with_rules(body_bytes_max, KeyRules::default())
+    }
+
+    /// A parser that lets bodies of up to `body_bytes_max` bytes through.
+    #[must_use]
+    pub fn with_rules(body_bytes_max: usize, rules: KeyRules) -> Parser {
+        Parser { state: State::First, body_bytes_max, rules }
     }
 
     /// Whether no body and no line is being skipped: the next byte of input is a command's first.
@@ -94,8 +102,7 @@ impl Parser {
         if input.first() == Some(&BINARY_REQUEST) {
             return (input.len(), Parse::Close(None));
         }
-        let is_get = input.starts_with(b"get ") || input.starts_with(b"gets ");
-        let line_bytes_max = if is_get { GET_LINE_BYTES_MAX } else { LINE_BYTES_MAX };
+        let line_bytes_max = if is_get(input) { GET_LINE_BYTES_MAX } else { LINE_BYTES_MAX };
         // A newline that comes too late is not looked at, so that it makes no difference whether it is here already.
         let window = &input[..input.len().min(line_bytes_max + 1)];
         let Some(newline) = memchr(b'\n', window) else {
@@ -111,7 +118,7 @@ impl Parser {
             return (input.len(), Parse::Close(None));
         }
         let end = if end_bytes == 1 { End::Newline } else { End::ReturnNewline };
-        match understand(line, end_bytes) {
+        match understand(line, end_bytes, self.rules) {
             Line::Whole(command) => (used, Parse::Command(command)),
             Line::Rejected(rejection) => (used, Parse::Rejected(rejection)),
             Line::RejectedWithBody { body_bytes, then } => self.begin_swallow(input, used, body_bytes, end, then),
@@ -119,10 +126,16 @@ impl Parser {
             Line::Set { body_bytes, noreply, .. } if body_bytes > self.body_bytes_max => {
                 self.begin_swallow(input, used, body_bytes, end, (!noreply).then_some(Rejection::TooLarge))
             }
-            Line::Set { queue, flags, exptime, body_bytes, noreply } => match end.behind(&input[used..], body_bytes) {
+            Line::Set { to, flags, exptime, body_bytes, noreply } => match end.behind(&input[used..], body_bytes) {
                 BodyEnd::Good { bytes } => {
                     let body = &input[used..used + body_bytes];
-                    let command = Command::Set { queue, flags, exptime, body, noreply };
+                    let command = match to {
+                        SetTo::Queue(queue) => Command::Set { queue, flags, exptime, body, noreply },
+                        SetTo::Key { key, delay_s, id } => {
+                            Command::SetWith { key, flags, exptime, body, delay_s, id, noreply }
+                        }
+                        SetTo::Config(key) => Command::Configure { key, words: body, noreply },
+                    };
                     (used + body_bytes + bytes, Parse::Command(command))
                 }
                 BodyEnd::NotYet => (0, Parse::Incomplete),
@@ -177,6 +190,15 @@ impl Parser {
         let used = newline + 1;
         let (more, parse) = self.line(&input[used..]);
         (used + more, parse)
+    }
+}
+
+/// Whether a line is a get's or a gets', which may be longer than others.
+#[inline]
+fn is_get(input: &[u8]) -> bool {
+    match input {
+        [g, e, t, b' ', ..] | [g, e, t, b's' | b'S', b' ', ..] => [g, e, t].map(u8::to_ascii_lowercase) == *b"get",
+        _ => false,
     }
 }
 

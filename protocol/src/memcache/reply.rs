@@ -15,6 +15,10 @@ pub const END: &[u8] = b"END\r\n";
 pub const DELETED: &[u8] = b"DELETED\r\n";
 /// There is no such queue to delete.
 pub const NOT_FOUND: &[u8] = b"NOT_FOUND\r\n";
+/// The lease ends at another time now.
+pub const TOUCHED: &[u8] = b"TOUCHED\r\n";
+/// The connection has as many messages of the queue open as it may, or asks for one for good while it has one open.
+pub const CLOSE_CURRENT_ITEM_FIRST: &[u8] = b"CLIENT_ERROR close current item first\r\n";
 /// Done.
 pub const OK: &[u8] = b"OK\r\n";
 /// The counters are zero.
@@ -101,6 +105,13 @@ pub fn queue_stat(out: &mut Vec<u8>, queue: &[u8], sets: u64, gets: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends the answer to settings of which a word is none.
+pub fn bad_config(out: &mut Vec<u8>, word: &[u8]) {
+    out.extend_from_slice(b"CLIENT_ERROR bad config ");
+    out.extend_from_slice(word);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Appends the answer to version.
 pub fn version(out: &mut Vec<u8>, version: impl Display) {
     append(out, format_args!("VERSION {version}\r\n"));
@@ -150,6 +161,7 @@ mod tests {
         check(|out| stat(out, "pid", 17), b"STAT pid 17\r\n");
         check(|out| stat(out, format_args!("core_{}", 1), "x y"), b"STAT core_1 x y\r\n");
         check(|out| queue_stat(out, b"q\xff", 12, 3), b"STAT q\xff 12/3\r\n");
+        check(|out| bad_config(out, b"tries=x"), b"CLIENT_ERROR bad config tries=x\r\n");
         check(|out| version(out, "1.0.0"), b"VERSION 1.0.0\r\n");
     }
 }

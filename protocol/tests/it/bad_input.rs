@@ -39,7 +39,20 @@ fn closed(input: impl AsRef<[u8]>, reply: &str) {
 #[test]
 fn unknown_commands() {
     lines_rejected(
-        &["", " ", "   ", "x", "GET q", "getx q", "ge", "touch q 0", "incr q 1", "mg q v", "setx q 0 0 1"],
+        &[
+            "",
+            " ",
+            "   ",
+            "x",
+            "getx q",
+            "ge",
+            "GE q",
+            "incr q 1",
+            "INCR q 1",
+            "mg q v",
+            "setx q 0 0 1",
+            "db_checkpoints",
+        ],
         ERROR,
     );
     rejected("\n", ERROR);
@@ -50,11 +63,14 @@ fn unknown_commands() {
 #[test]
 fn wrong_number_of_tokens() {
     lines_rejected(&["get", "get ", "gets", "gets   "], ERROR);
+    lines_rejected(&["gat", "gat 30", "gats", "touch q", "touch q/as=a", "touch q/as=a 5 noreply x"], ERROR);
     lines_rejected(&["delete", "delete q 0 noreply x", "flush", "flush q q", "flush_all 0 noreply x"], ERROR);
     lines_rejected(
         &[
             "stats foo",
             "stats queue x",
+            "stats queues a b",
+            "stats conns x",
             "stats reset 1",
             "stats latency x",
             "stats latency  1",
@@ -94,8 +110,6 @@ fn stores_that_are_not_known_are_swallowed() {
         "MS q 11",
         // beanstalkd's.
         "put 0 0 60 11",
-        "SET q 0 0 11",
-        "Set q 0 0 11",
         "ADD q 0 0 11",
         "CAS q 0 0 11 99",
     ] {
@@ -104,7 +118,7 @@ fn stores_that_are_not_known_are_swallowed() {
         rejected(format!("{line}\r\nflush_all\r\nget x\r\n"), ERROR);
     }
     rejected(format!("ms q 3000\r\n{}\r\n", "flush_all\r\n\n".repeat(250)), ERROR);
-    rejected("SET q 0 0 11 noreply\r\nflush_all\r\n\r\n", "no reply");
+    rejected("ADD q 0 0 11 noreply\r\nflush_all\r\n\r\n", "no reply");
 }
 
 /// What comes next may be a body: it is never run.
@@ -119,7 +133,7 @@ fn a_store_whose_size_is_not_known_ends_the_connection() {
         }
     }
     for size in ["x", "7x", "-1", "4294967297", "99999999999999999999", "+7", "1.5", "0x7"] {
-        for word in ["add", "replace", "append", "prepend", "SET"] {
+        for word in ["add", "replace", "append", "prepend", "ADD"] {
             closed(format!("{word} q 0 0 {size}\r\n"), ERROR);
             closed(format!("{word} q 0 0 {size} noreply\r\n"), "no reply");
         }
@@ -353,7 +367,8 @@ fn other_protocols_are_known_by_their_first_bytes() {
 
 #[test]
 fn the_words_of_the_replies() {
-    let words: [(&[u8], &str); 4] = [
+    let words: [(&[u8], &str); 5] = [
+        (reply::CLOSE_CURRENT_ITEM_FIRST, "CLIENT_ERROR close current item first\r\n"),
         (Rejection::LineTooLong.reply(), "CLIENT_ERROR line too long\r\n"),
         (reply::TOO_MANY_CONNECTIONS, "SERVER_ERROR too many open connections\r\n"),
         (reply::FLUSH_ALL_NOT_ALLOWED, "CLIENT_ERROR flush_all not allowed\r\n"),
@@ -367,6 +382,7 @@ fn the_words_of_the_replies() {
         (reply::NOT_STORED, "NOT_STORED"),
         (reply::END, "END"),
         (reply::DELETED, "DELETED"),
+        (reply::TOUCHED, "TOUCHED"),
         (reply::NOT_FOUND, "NOT_FOUND"),
         (reply::OK, "OK"),
         (reply::RESET, "RESET"),

@@ -22,7 +22,7 @@ fn get() {
     check("get q\r\n", &["get q"]);
     check("get a a b\r\n", &["get a a b"]);
     check("gets a b\r\n", &["gets a b"]);
-    check("get a/b+c=1\r\nget \u{fc}\r\n", &["get a/b+c=1", r"get \xc3\xbc"]);
+    check("get a/b:c=1\r\nget \u{fc}\r\n", &["get a/b:c=1", r"get \xc3\xbc"]);
     let name = "q".repeat(250);
     let line = ["get", &name, &name].join(" ");
     check(format!("{line}\r\n"), &[&line]);
@@ -38,7 +38,7 @@ fn the_names_of_a_get_can_be_taken_up_again_where_they_were_left() {
         for done in 0..=wanted.len() {
             let rest = &line.as_bytes()[used - queues.rest_bytes()..used];
             assert!(rest.ends_with(b"\n"), "{line:?}");
-            let mut resumed = Queues::resume(rest);
+            let mut resumed = Queues::resume(rest, false);
             assert_eq!(resumed, queues, "{line:?}");
             assert_eq!(resumed.by_ref().collect::<Vec<_>>(), wanted[done..], "{line:?}");
             queues.next();
@@ -59,6 +59,10 @@ fn delete_and_flush() {
 #[test]
 fn statistics() {
     check("stats\r\nstats queue\r\nstats cores\r\n", &["Stats", "StatsQueue", "StatsCores"]);
+    check(
+        "stats queues\r\nstats queues jobs-\r\nstats conns\r\n",
+        &["stats queues []", "stats queues [jobs-]", "StatsConns"],
+    );
     check("stats latency\r\nstats latency \r\n", &["StatsLatency"; 2]);
     check("stats reset\r\nstats settings\r\n", &["StatsReset", "StatsSettings"]);
     check("stats items\r\nstats slabs\r\nstats sizes\r\n", &["StatsOfCache"; 3]);
@@ -69,6 +73,20 @@ fn the_rest() {
     check("version\r\nquit\r\ndb_checkpoint\r\ndb_archive\r\n", &["Version", "Quit", "DbCheckpoint", "DbArchive"]);
     check("verbosity 0\r\nverbosity 4294967295\r\n", &["verbosity 0", "verbosity 4294967295"]);
     check("verbosity 1 noreply\r\n", &["verbosity 1 noreply"]);
+}
+
+/// kestrel's clients for node and Python send GET and FLUSH.
+#[test]
+fn command_words_come_in_any_case() {
+    check("SET q 0 0 1\r\nx\r\nSet q 0 0 1 noreply\r\nx\r\n", &[r#"set q 0 0 "x""#, r#"set q 0 0 "x" noreply"#]);
+    check("GET q\r\nGets a b\r\ngEt q+c\r\nFLUSH q\r\n", &["get q", "gets a b", "get q+c", "flush q"]);
+    check("DELETE q 0\r\nFlush_All\r\nSTATS queue\r\nQUIT\r\n", &["delete q", "flush_all", "StatsQueue", "Quit"]);
+    check(
+        "Version\r\nVERBOSITY 1\r\nDB_CHECKPOINT\r\nDb_Archive\r\n",
+        &["Version", "verbosity 1", "DbCheckpoint", "DbArchive"],
+    );
+    let line = format!("GETS {}", ["q"; 2000].join(" "));
+    check(format!("{line}\r\n"), &[&line.to_ascii_lowercase()]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod commands;
+mod keys;
 mod random;
 mod seeds;
 mod transcript;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 #[path = "../../fuzz/src/lib.rs"]
 #[allow(unreachable_pub)] // the fuzz targets are other crates
-mod fuzz;
+pub(crate) mod fuzz;
 
 fn each_seed(target: &str, mut holds: impl FnMut(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);

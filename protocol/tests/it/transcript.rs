@@ -1,6 +1,8 @@
 //! Feeds input in pieces, and renders what came out as lines that are easy to write down in a test.
 
-use protocol::{Command, GET_LINE_BYTES_MAX, LINE_BYTES_MAX, Parse, Parser, Rejection};
+use protocol::{
+    Act, Command, Fate, GET_LINE_BYTES_MAX, Holder, Key, KeyRules, LINE_BYTES_MAX, Parse, Parser, Rejection, Which,
+};
 
 /// The parsers of these tests take bodies of up to so many bytes.
 pub(crate) const BODY_BYTES_MAX: usize = 64;
@@ -11,9 +13,15 @@ const PIECES: [usize; 7] = [usize::MAX, 1000, 100, 10, 5, 2, 1];
 /// Checks that `input` comes out as `wanted`, however it is cut.
 #[track_caller]
 pub(crate) fn check(input: impl AsRef<[u8]>, wanted: &[&str]) {
+    check_under(KeyRules::default(), input, wanted);
+}
+
+/// As [`check`], for keys under these rules.
+#[track_caller]
+pub(crate) fn check_under(rules: KeyRules, input: impl AsRef<[u8]>, wanted: &[&str]) {
     let input = input.as_ref();
     for piece in PIECES {
-        let came = feed(input, piece);
+        let came = feed(rules, input, piece);
         assert_eq!(came, wanted, "\ninput: {}\npieces of {piece}", input.escape_ascii());
     }
 }
@@ -21,15 +29,16 @@ pub(crate) fn check(input: impl AsRef<[u8]>, wanted: &[&str]) {
 /// Checks that `input` comes out the same however it is cut.
 #[track_caller]
 pub(crate) fn check_cuts(input: &[u8]) {
-    let whole = feed(input, usize::MAX);
+    let feed = |piece| feed(KeyRules::default(), input, piece);
+    let whole = feed(usize::MAX);
     for piece in PIECES {
-        assert_eq!(feed(input, piece), whole, "\ninput: {}\npieces of {piece}", input.escape_ascii());
+        assert_eq!(feed(piece), whole, "\ninput: {}\npieces of {piece}", input.escape_ascii());
     }
 }
 
 /// What came out of `input`, fed in pieces of `piece` bytes as reads of a socket would bring them.
-pub(crate) fn feed(input: &[u8], piece: usize) -> Vec<String> {
-    let mut parser = Parser::new(BODY_BYTES_MAX);
+fn feed(rules: KeyRules, input: &[u8], piece: usize) -> Vec<String> {
+    let mut parser = Parser::with_rules(BODY_BYTES_MAX, rules);
     let mut buffer = Vec::new();
     let mut came = Vec::new();
     for piece in input.chunks(piece.min(input.len().max(1))) {
@@ -53,7 +62,7 @@ pub(crate) fn feed(input: &[u8], piece: usize) -> Vec<String> {
             }
         }
         assert_eq!(parser.next(&buffer), (0, Parse::Incomplete), "a call without more input is of no use");
-        let is_get = buffer.starts_with(b"get");
+        let is_get = buffer.len() > 2 && buffer[..3].eq_ignore_ascii_case(b"get");
         let line_bytes_max = if is_get { GET_LINE_BYTES_MAX } else { LINE_BYTES_MAX };
         assert!(buffer.len() <= line_bytes_max + 1 + BODY_BYTES_MAX + 2, "{} bytes are held", buffer.len());
     }
@@ -77,11 +86,75 @@ fn render(command: Command<'_>) -> String {
             }
             line
         }
-        Command::Delete { queue, noreply } => format!("delete {}{}", queue.escape_ascii(), quiet(noreply)),
-        Command::Flush { queue } => format!("flush {}", queue.escape_ascii()),
+        Command::SetWith { key, flags, exptime, body, delay_s, id, noreply } => {
+            let body = body.escape_ascii();
+            let delay = delay_s.map(|delay| format!(" delay {delay}")).unwrap_or_default();
+            let id = if id.is_empty() { String::new() } else { format!(" id {}", id.escape_ascii()) };
+            format!("set {}{delay}{id} {flags} {exptime} \"{body}\"{}", name(key), quiet(noreply))
+        }
+        Command::Configure { key, words, noreply } => {
+            format!("configure {} \"{}\"{}", name(key), words.escape_ascii(), quiet(noreply))
+        }
+        Command::Consume { key, act, with_number } => {
+            let number = if with_number { " with number" } else { "" };
+            format!("{} {} as {}{number}", render_act(act), name(key), key.asked().escape_ascii())
+        }
+        Command::Delete { key, noreply } => format!("delete {}{}", name(key), quiet(noreply)),
+        Command::Acknowledge { key, which, noreply } => {
+            format!("acknowledge {} {}{}", render_which(which), name(key), quiet(noreply))
+        }
+        Command::Unconfigure { key, noreply } => format!("unconfigure {}{}", name(key), quiet(noreply)),
+        Command::Touch { key, which, lease_s, noreply } => {
+            format!("touch {} {} {lease_s}{}", render_which(which), name(key), quiet(noreply))
+        }
+        Command::Flush { key } => format!("flush {}", name(key)),
+        Command::StatsQueues { prefix } => format!("stats queues [{}]", prefix.escape_ascii()),
         Command::FlushAll { noreply } => format!("flush_all{}", quiet(noreply)),
         Command::Verbosity { level, noreply } => format!("verbosity {level}{}", quiet(noreply)),
         other => format!("{other:?}"),
+    }
+}
+
+/// A key's queue, child, and whether dead letters are meant.
+fn name(key: Key<'_>) -> String {
+    let child = key.child().map(|child| format!(" child {}", child.escape_ascii())).unwrap_or_default();
+    format!("{}{child}{}", key.queue().escape_ascii(), if key.is_dead() { " dead" } else { "" })
+}
+
+fn render_act(act: Act<'_>) -> String {
+    let wait = |wait_ms: Option<u32>| wait_ms.map(|ms| format!(" wait {ms}")).unwrap_or_default();
+    match act {
+        Act::Take { wait_ms } => format!("take{}", wait(wait_ms)),
+        Act::Open { holder, lease_s, close, wait_ms } => {
+            let holder = match holder {
+                Holder::Connection => String::new(),
+                Holder::Name(name) => format!(" for {}", name.escape_ascii()),
+                Holder::Number => String::from(" for its number"),
+            };
+            let lease = lease_s.map(|seconds| format!(" {seconds} s")).unwrap_or_default();
+            format!("{}open{holder}{lease}{}", if close { "close and " } else { "" }, wait(wait_ms))
+        }
+        Act::Peek => String::from("peek"),
+        Act::End { which, fate } => {
+            let after = |delay_s: Option<u32>| delay_s.map(|seconds| format!(" after {seconds} s")).unwrap_or_default();
+            let fate = match fate {
+                Fate::Acknowledge => String::from("close"),
+                Fate::Abort { delay_s } => format!("abort{}", after(delay_s)),
+                Fate::Release { delay_s } => format!("release{}", after(delay_s)),
+                Fate::Bury => String::from("bury"),
+            };
+            format!("{fate} {}", render_which(which))
+        }
+        Act::Kick { count } => format!("kick {count}"),
+        Act::Config => String::from("config of"),
+    }
+}
+
+fn render_which(which: Which<'_>) -> String {
+    match which {
+        Which::Mine => String::from("mine of"),
+        Which::Name(name) => format!("{} of", name.escape_ascii()),
+        Which::Lease(lease) => format!("lease {lease} of"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::process::getopt::Known;
 
 /// The groups, each with the long names of its options in the order in which they are shown.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 7] = [
     (
         "Who gets in",
         &["--port", "--udp-port", "--unix-socket", "--unix-mask", "--listen", "--connections", "--idle-timeout"],
@@ -24,6 +24,18 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "--segment-bytes",
             "--no-flush-all",
             "--no-zend-greeting",
+        ],
+    ),
+    (
+        "Queues",
+        &[
+            "--queue-config",
+            "--no-config",
+            "--no-options",
+            "--no-fanout",
+            "--kestrel-keys",
+            "--open-per-connection",
+            "--wait-max",
         ],
     ),
     ("Process", &["--daemon", "--threads", "--user", "--pid-file", "--stop-timeout", "--core-files"]),

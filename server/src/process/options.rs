@@ -98,6 +98,34 @@ pub(crate) struct Arguments {
     #[argh(switch)]
     pub(crate) no_zend_greeting: bool,
 
+    /// answer a get with the bare name of the queue in VALUE, without a child and options, as kestrel does
+    #[argh(switch)]
+    pub(crate) kestrel_keys: bool,
+
+    /// take a / in a key for a part of the queue's name: no opens, waits, dead letters and settings
+    #[argh(switch)]
+    pub(crate) no_options: bool,
+
+    /// take a + in a key for a part of the queue's name: no children
+    #[argh(switch)]
+    pub(crate) no_fanout: bool,
+
+    /// messages of a queue that one connection may have open at once, by get q/open [default: 1]
+    #[argh(option, arg_name = "N", default = "1", from_str_fn(number))]
+    pub(crate) open_per_connection: u32,
+
+    /// most seconds that a get waits for a message, by get q/t=MS; 0: none waits [default: 300]
+    #[argh(option, arg_name = "SECONDS", default = "300", from_str_fn(number))]
+    pub(crate) wait_max: u32,
+
+    /// refuse q/config: queues have their settings from --queue-config alone
+    #[argh(switch)]
+    pub(crate) no_config: bool,
+
+    /// file with settings of queues by patterns of their names, read again at SIGHUP
+    #[argh(option, arg_name = "FILE", from_str_fn(path))]
+    pub(crate) queue_config: Option<PathBuf>,
+
     /// run as a daemon; the command returns when it listens, or with what went wrong
     #[argh(switch, short = 'd')]
     pub(crate) daemon: bool,

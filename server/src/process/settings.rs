@@ -22,6 +22,10 @@ const SEGMENT_BYTES_MAX: usize = 1 << 31;
 const SHARDS_MAX: u16 = 256;
 /// A stop that may take longer than a day is a mistake.
 const STOP_SECONDS_MAX: u64 = 24 * 60 * 60;
+/// So is a get that waits for longer.
+const WAIT_SECONDS_MAX: u32 = 24 * 60 * 60;
+/// More messages than this a client does not have in work; each of them costs a lease.
+const OPEN_PER_CONNECTION_MAX: u32 = 100_000;
 
 /// A Unix socket that is to be made.
 #[derive(Debug, Clone)]
@@ -47,6 +51,20 @@ pub(crate) struct Settings {
     pub(crate) stop_timeout: Duration,
     pub(crate) flush_all: bool,
     pub(crate) zend_greeting: bool,
+    /// Whether VALUE has the bare name of the queue.
+    pub(crate) kestrel_keys: bool,
+    /// Whether a `/` begins an option of a key.
+    pub(crate) options: bool,
+    /// Whether a `+` begins a child.
+    pub(crate) fanout: bool,
+    /// Messages of a queue that one connection may have open.
+    pub(crate) open_per_connection: u32,
+    /// The longest that a get waits for a message.
+    pub(crate) wait_max: Duration,
+    /// Whether clients may give queues settings.
+    pub(crate) config: bool,
+    /// Where patterns of names have settings.
+    pub(crate) queue_config: Option<PathBuf>,
     pub(crate) daemon: bool,
     pub(crate) core_files: bool,
     /// The user that the process becomes; `None`: it stays its own.
@@ -113,6 +131,13 @@ impl Settings {
             stop_timeout: stop_timeout(options.stop_timeout)?,
             flush_all: !options.no_flush_all,
             zend_greeting: !options.no_zend_greeting,
+            kestrel_keys: options.kestrel_keys,
+            options: !options.no_options,
+            fanout: !options.no_fanout,
+            open_per_connection: open_per_connection(options.open_per_connection)?,
+            wait_max: wait_max(options.wait_max)?,
+            config: !options.no_config,
+            queue_config: options.queue_config.as_deref().map(|path| absolute(path, "--queue-config")).transpose()?,
             daemon: options.daemon,
             core_files: options.core_files,
             identity: options.user.as_deref().map(Identity::of).transpose()?.flatten(),
@@ -164,6 +189,13 @@ impl Settings {
             ("segment_bytes", self.storage.segment_bytes.to_string()),
             ("no_flush_all", on(!self.flush_all)),
             ("no_zend_greeting", on(!self.zend_greeting)),
+            ("queue_config", path(self.queue_config.as_ref())),
+            ("no_config", on(!self.config)),
+            ("no_options", on(!self.options)),
+            ("no_fanout", on(!self.fanout)),
+            ("kestrel_keys", on(self.kestrel_keys)),
+            ("open_per_connection", self.open_per_connection.to_string()),
+            ("wait_max", self.wait_max.as_secs().to_string()),
             ("daemon", on(self.daemon)),
             ("threads", self.shards.to_string()),
             ("user", self.identity.as_ref().map_or("none", Identity::name).to_string()),
@@ -194,6 +226,20 @@ fn stop_timeout(seconds: u64) -> Result<Duration, String> {
         return Err(format!("--stop-timeout {seconds} is not possible; it is 1 to {STOP_SECONDS_MAX} seconds"));
     }
     Ok(Duration::from_secs(seconds))
+}
+
+fn wait_max(seconds: u32) -> Result<Duration, String> {
+    if seconds > WAIT_SECONDS_MAX {
+        return Err(format!("--wait-max {seconds} is not possible; it is 0 to {WAIT_SECONDS_MAX} seconds"));
+    }
+    Ok(Duration::from_secs(seconds.into()))
+}
+
+fn open_per_connection(messages: u32) -> Result<u32, String> {
+    if !(1..=OPEN_PER_CONNECTION_MAX).contains(&messages) {
+        return Err(format!("--open-per-connection {messages} is not possible; it is 1 to {OPEN_PER_CONNECTION_MAX}"));
+    }
+    Ok(messages)
 }
 
 /// The path of a file that does not take the place of one of rushq's own.
@@ -300,6 +346,9 @@ mod tests {
             ("--log-file data/data-1/log -H data", "--log-file"),
             ("--stop-timeout 0", "--stop-timeout"),
             ("--stop-timeout 99999999999999", "--stop-timeout"),
+            ("--wait-max 86401", "--wait-max"),
+            ("--open-per-connection 0", "--open-per-connection"),
+            ("--open-per-connection 100001", "--open-per-connection"),
             ("--segment-bytes 1000", "-B"),
             ("-B 4000000000", "-B"),
             ("-l no-such-host.invalid", "-l"),

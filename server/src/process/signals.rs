@@ -6,6 +6,7 @@ use signal_hook::iterator::Signals as Received;
 
 use crate::process::drain::Drain;
 use crate::process::logging;
+use crate::process::queue_config::QueueConfig;
 
 /// The signals that the server handles. SIGQUIT ends it as it ends a memcacheQ.
 const HANDLED: [i32; 6] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2];
@@ -40,12 +41,15 @@ impl Signals {
     }
 
     /// Waits for a signal that ends the server, and handles the others meanwhile. Returns its number.
-    pub(crate) fn wait_for_end(&mut self, drain: &Drain) -> i32 {
+    pub(crate) fn wait_for_end(&mut self, drain: &Drain, queue_config: &QueueConfig) -> i32 {
         for signal in self.0.forever() {
             match signal {
                 SIGUSR1 => drain.set(true),
                 SIGUSR2 => drain.set(false),
-                SIGHUP => logging::reopen(),
+                SIGHUP => {
+                    logging::reopen();
+                    queue_config.read_again();
+                }
                 ending => return ending,
             }
         }

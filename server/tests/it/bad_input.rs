@@ -13,7 +13,7 @@ fn unknown_commands() {
         < ERROR
         >
         < ERROR
-        > GET $q
+        > incr $q 1
         < ERROR
         > setx $q 0 0 5
         < ERROR
@@ -68,7 +68,7 @@ fn commands_that_a_queue_does_not_have() {
         > ms $q S11
         > flush_all\r\n
         < ERROR
-        > SET $q 0 0 11
+        > ADD $q 0 0 11
         > flush_all\r\n
         < ERROR
         > put 0 0 60 11

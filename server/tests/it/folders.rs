@@ -16,12 +16,14 @@ const STORAGE: &[(&str, &str)] = &[
     ("options", ""),
     ("attempt", ""),
     ("disk", ""),
-    ("log", "attempt disk error options"),
+    ("names", ""),
+    ("settings", "names"),
+    ("log", "attempt disk error names options"),
     ("queue", "log"),
     ("memory", "disk error log queue"),
-    ("index", "log queue"),
+    ("index", "log names queue"),
     ("recovery", "disk error index log options queue"),
-    ("store", "attempt disk error index log memory options queue recovery"),
+    ("store", "attempt disk error index log memory names options queue recovery settings"),
 ];
 
 const SHARDS: &[(&str, &str)] = &[
@@ -30,11 +32,12 @@ const SHARDS: &[(&str, &str)] = &[
     ("client", "owner"),
     ("commit", ""),
     ("figures", ""),
-    ("op", "figures moment"),
-    ("routing", "client figures moment op owner"),
-    ("engine", "client figures moment op owner routing"),
+    ("outcome", "figures"),
+    ("op", "moment outcome"),
+    ("routing", "client figures moment op outcome owner"),
+    ("engine", "client figures moment op outcome owner routing"),
     ("data", "engine owner"),
-    ("pump", "client commit engine figures moment op owner routing"),
+    ("pump", "client commit engine figures moment op outcome owner routing"),
 ];
 
 const SERVER: &[(&str, &str)] = &[

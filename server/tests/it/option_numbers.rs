@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::process::{Launch, refusal_or_running};
 
-const OPTIONS: [&str; 13] = [
+const OPTIONS: [&str; 15] = [
     "--port",
     "--udp-port",
     "--unix-mask",
@@ -17,6 +17,8 @@ const OPTIONS: [&str; 13] = [
     "--threads",
     "--statistics-seconds",
     "--stop-timeout",
+    "--open-per-connection",
+    "--wait-max",
 ];
 const NUMBERS: [&str; 6] = ["0", "1", "4294967295", "4294967296", "18446744073709551615", "18446744073709551616"];
 

@@ -6,7 +6,8 @@ use std::ops::Range;
 use storage::FrameNumber;
 
 use crate::client::{Asker, GatherId};
-use crate::op::{Answer, Op};
+use crate::op::Op;
+use crate::outcome::Answer;
 use crate::owner::ShardId;
 use crate::routing::batch::Batch;
 
@@ -111,7 +112,7 @@ impl Applying {
 mod tests {
     use super::*;
     use crate::client::{Address, Client};
-    use crate::op::Outcome;
+    use crate::outcome::Outcome;
 
     const FROM: ShardId = ShardId(1);
 

@@ -74,7 +74,7 @@ mod tests {
     fn deadlines_are_what_a_plain_list_says() {
         for seed in 0..200 {
             let mut numbers = Numbers(seed);
-            let (mut deadlines, mut list, mut now) = (Deadlines::new(), Vec::<(Moment, u64)>::new(), Moment::START);
+            let (mut deadlines, mut list, mut now) = (Deadlines::new(), Vec::<(Moment, u64)>::new(), Moment::EPOCH);
             for _ in 0..300 {
                 let key = numbers.below(20);
                 match numbers.below(8) {

@@ -9,7 +9,8 @@ use crate::engine::applying::Applying;
 use crate::engine::shard::Late;
 use crate::engine::{Engine, Packet};
 use crate::moment::Moment;
-use crate::op::{Answer, Op};
+use crate::op::Op;
+use crate::outcome::Answer;
 use crate::owner::ShardId;
 use crate::routing::batch::Batch;
 
@@ -135,7 +136,6 @@ impl Engine {
 
     /// Applies an operation that must not pass those before it that are stalled, or that must not open anything for a
     /// client that is gone.
-    #[cold]
     fn apply_in_order(
         &mut self,
         now: Moment,

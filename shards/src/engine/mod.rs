@@ -10,17 +10,21 @@
 
 mod applying;
 mod chores;
+mod chunks;
 mod deadlines;
 mod exchange;
+mod leases;
 pub(crate) mod shard;
 mod timers;
 mod waiters;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
+use storage::settings::Patterns;
 use storage::{FrameNumber, Result, Store};
 
 use crate::client::{Asker, Client, GatherId};
@@ -31,7 +35,8 @@ use crate::engine::timers::Timer;
 use crate::figures::counters::Counters;
 use crate::figures::latency::Latency;
 use crate::moment::Moment;
-use crate::op::{Answer, Op, Outcome};
+use crate::op::Op;
+use crate::outcome::{Answer, Outcome};
 use crate::owner::ShardId;
 use crate::routing::batch::Batch;
 use crate::routing::router::Router;
@@ -153,6 +158,12 @@ impl Engine {
     /// Notes that a connection is open no more.
     pub fn note_connection_closed(&mut self) {
         self.shard.curr_connections -= 1;
+    }
+
+    /// Gives the queues the settings that patterns have for their names, below what each was told itself.
+    pub fn set_patterns(&mut self, patterns: Arc<Patterns>) {
+        self.shard.store_mut().set_patterns(patterns);
+        self.progress();
     }
 
     /// Where time goes.

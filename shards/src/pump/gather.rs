@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use super::Pump;
 use crate::client::GatherId;
-use crate::op::Outcome;
+use crate::outcome::Outcome;
 
 /// The outcomes that one connection gets later: those of other shards, and of its waits. Its client begins with it, and is
 /// gone when it is dropped: what the client has open ends, here and on other shards.

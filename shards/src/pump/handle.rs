@@ -2,9 +2,11 @@
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use glommio::spawn_local;
+use storage::settings::Patterns;
 use storage::{Error, FrameNumber, Totals};
 
 use super::clock::Clock;
@@ -191,6 +193,11 @@ impl ShardHandle {
     /// Has all takes end with nothing that wait for a message now: the server drains.
     pub fn end_waits(&self) {
         self.0.with_engine(Engine::end_waits);
+    }
+
+    /// Gives the queues the settings that patterns have for their names, below what each was told itself.
+    pub fn set_patterns(&self, patterns: Arc<Patterns>) {
+        self.0.with_engine(|engine| engine.set_patterns(patterns));
     }
 
     /// Opens a place for the outcomes that a connection gets later.

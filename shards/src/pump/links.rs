@@ -2,12 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Barrier};
-use std::time::Instant;
 
 use futures_lite::FutureExt;
 use futures_lite::future::poll_once;
 use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender};
 
+use super::clock::Start;
 use crate::engine::Packet;
 use crate::owner::ShardId;
 use crate::routing::credits::CHANNEL_BATCHES;
@@ -21,15 +21,15 @@ pub struct Links {
     receivers: Vec<Option<SharedReceiver<Packet>>>,
     /// Passed once all shards have begun to connect.
     all_begun: Arc<Barrier>,
-    /// [`Moment::START`](crate::Moment::START) of all shards.
-    pub(super) start: Instant,
+    /// When all shards were set up.
+    pub(super) start: Start,
 }
 
 /// The channels between all shards.
 #[must_use]
 pub fn links(shards: u16) -> Vec<Links> {
     let none = |_| None;
-    let start = Instant::now();
+    let start = Start::now();
     let all_begun = Arc::new(Barrier::new(usize::from(shards)));
     let mut links: Vec<Links> = (0..shards)
         .map(|me| Links {

@@ -10,7 +10,8 @@ use super::piece::Piece;
 use crate::client::GatherId;
 use crate::engine::Engine;
 use crate::moment::Moment;
-use crate::op::{Answer, Op};
+use crate::op::Op;
+use crate::outcome::Answer;
 use crate::owner::ShardId;
 
 /// A connection's turn: the shard is its alone, and what follows from all its operations is done once, at the end. No

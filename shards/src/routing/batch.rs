@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use crate::client::{Address, Asker, Client};
 use crate::figures::latency::Read;
-use crate::moment::Moment;
-use crate::op::{Answer, Op, Outcome};
+use crate::op::Op;
+use crate::outcome::{Answer, Outcome};
+use crate::routing::packing::Packed;
 
 /// Operations for one shard, packed so that neither side allocates for each: names and bodies stand one after the
 /// other in one buffer. The same batch comes back with the outcomes, and its buffers are used again.
@@ -42,65 +43,16 @@ struct Run {
     ops: u32,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Packed {
-    kind: Kind,
-    /// Flags of a put, cursor of a listing.
-    number: u32,
-    queue_bytes: u32,
-    /// Of a put the body, of a take that waits the moment until which it does.
-    body_bytes: u32,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Put,
-    Create,
-    Take,
-    TakeWait,
-    Leave,
-    Delete,
-    Flush,
-    FlushAll,
-    List,
-    Checkpoint,
-    Figures,
-    Latency,
-    ResetFigures,
-}
-
 impl Batch {
     /// Adds an operation of a client, and where its outcome goes.
     #[inline]
     pub fn push(&mut self, by: Asker, op: &Op<'_>) {
-        let until_ms;
-        let (kind, number, queue, body): (_, _, &[u8], &[u8]) = match *op {
-            Op::Put { queue, flags, body } => (Kind::Put, flags, queue, body),
-            Op::Create { queue } => (Kind::Create, 0, queue, b""),
-            Op::Take { queue } => (Kind::Take, 0, queue, b""),
-            Op::TakeWait { queue, until } => {
-                until_ms = until.ms().to_le_bytes();
-                (Kind::TakeWait, 0, queue, &until_ms)
-            }
-            Op::Leave => (Kind::Leave, 0, b"", b""),
-            Op::Delete { queue } => (Kind::Delete, 0, queue, b""),
-            Op::Flush { queue } => (Kind::Flush, 0, queue, b""),
-            Op::FlushAll => (Kind::FlushAll, 0, b"", b""),
-            Op::List { cursor } => (Kind::List, cursor, b"", b""),
-            Op::Checkpoint => (Kind::Checkpoint, 0, b"", b""),
-            Op::Figures => (Kind::Figures, 0, b"", b""),
-            Op::Latency => (Kind::Latency, 0, b"", b""),
-            Op::ResetFigures => (Kind::ResetFigures, 0, b"", b""),
-        };
-        let (queue_bytes, body_bytes) = (queue.len() as u32, body.len() as u32);
-        self.ops.push(Packed { kind, number, queue_bytes, body_bytes });
+        self.ops.push(Packed::pack(op, &mut self.bytes));
         self.addresses.push(by.address);
         match self.runs.last_mut() {
             Some(run) if run.client == by.client => run.ops += 1,
             _ => self.runs.push(Run { client: by.client, ops: 1 }),
         }
-        self.bytes.extend_from_slice(queue);
-        self.bytes.extend_from_slice(body);
     }
 
     /// Adds an outcome that comes without its operation.
@@ -132,26 +84,7 @@ impl Batch {
     pub fn next(&self) -> Option<(Asker, Op<'_>)> {
         let at = self.answers.len();
         let packed = self.ops.get(at)?;
-        let (queue, rest) = self.bytes[self.bytes_done..].split_at(packed.queue_bytes as usize);
-        let body = &rest[..packed.body_bytes as usize];
-        let op = match packed.kind {
-            Kind::Put => Op::Put { queue, flags: packed.number, body },
-            Kind::Create => Op::Create { queue },
-            Kind::Take => Op::Take { queue },
-            Kind::TakeWait => {
-                let until_ms = u64::from_le_bytes(body.try_into().expect("packed by `push`"));
-                Op::TakeWait { queue, until: Moment::from_ms(until_ms) }
-            }
-            Kind::Leave => Op::Leave,
-            Kind::Delete => Op::Delete { queue },
-            Kind::Flush => Op::Flush { queue },
-            Kind::FlushAll => Op::FlushAll,
-            Kind::List => Op::List { cursor: packed.number },
-            Kind::Checkpoint => Op::Checkpoint,
-            Kind::Figures => Op::Figures,
-            Kind::Latency => Op::Latency,
-            Kind::ResetFigures => Op::ResetFigures,
-        };
+        let op = packed.unpack(&self.bytes[self.bytes_done..]);
         Some((Asker { client: self.runs[self.run].client, address: self.addresses[at] }, op))
     }
 
@@ -162,7 +95,7 @@ impl Batch {
     #[inline]
     pub fn answer(&mut self, answer: Answer) {
         let packed = self.ops[self.answers.len()];
-        self.bytes_done += packed.queue_bytes as usize + packed.body_bytes as usize;
+        self.bytes_done += packed.bytes();
         self.answers.push(answer);
         self.run_done += 1;
         if self.run_done == self.runs[self.run].ops {
@@ -217,6 +150,8 @@ impl Batch {
 mod tests {
     use super::*;
     use crate::client::GatherId;
+    use crate::moment::Moment;
+    use crate::op::{Fate, Holding, Open, Which};
     use crate::owner::ShardId;
 
     fn by(client: u32, slot: u32) -> Asker {
@@ -226,17 +161,39 @@ mod tests {
 
     #[test]
     fn operations_come_out_as_they_went_in() {
+        let open = Open { queue: b"q", holder: Holding::Number, lease_s: None, close: false, until: None };
+        let end = |which, fate| Op::End { queue: b"q", which, fate };
         let ops = [
             Op::Put { queue: b"q", flags: 7, body: b"hello" },
             Op::Put { queue: b"a longer name", flags: 0, body: b"" },
+            Op::PutWith { queue: b"q", flags: 8, body: b"body", delay_s: Some(0), exptime: -1, id: b"" },
+            Op::PutWith { queue: b"q", flags: 0, body: b"", delay_s: None, exptime: i64::MAX, id: b"token" },
             Op::Create { queue: b"new" },
             Op::Take { queue: b"q" },
             Op::TakeWait { queue: b"wait", until: Moment::from_ms(u64::MAX - 7) },
+            Op::Peek { queue: b"q" },
+            Op::Open(open),
+            Op::Open(Open { holder: Holding::Connection { max: 3 }, lease_s: Some(0), close: true, ..open }),
+            Op::Open(Open { holder: Holding::Name(b"worker 1"), until: Some(Moment::from_ms(0)), ..open }),
+            end(Which::Mine, Fate::Acknowledge),
+            end(Which::Name(b"worker 1"), Fate::Abort { delay_s: None }),
+            end(Which::Lease(1 << 52), Fate::Abort { delay_s: Some(u32::MAX) }),
+            end(Which::Mine, Fate::Release { delay_s: Some(0) }),
+            end(Which::Mine, Fate::Release { delay_s: None }),
+            end(Which::Lease(9), Fate::Bury),
+            Op::Touch { queue: b"q", which: Which::Name(b"w"), lease_s: -1 },
+            Op::Touch { queue: b"q", which: Which::Lease(u64::MAX), lease_s: i64::MAX },
+            Op::Kick { queue: b"q", count: u32::MAX },
+            Op::Configure { queue: b"q", words: b"depth=5 lease=3" },
+            Op::Config { queue: b"q" },
+            Op::Unconfigure { queue: b"q" },
             Op::Leave,
             Op::Delete { queue: b"q" },
             Op::Flush { queue: b"q" },
             Op::FlushAll,
             Op::List { cursor: 9 },
+            Op::ListFigures { cursor: 11, prefix: b"jobs" },
+            Op::ListFigures { cursor: 0, prefix: b"" },
             Op::Checkpoint,
             Op::Figures,
             Op::Latency,

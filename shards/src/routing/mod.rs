@@ -2,4 +2,5 @@
 
 pub(crate) mod batch;
 pub(crate) mod credits;
+mod packing;
 pub(crate) mod router;

@@ -11,7 +11,8 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::client::{Address, Asker, Client, GatherId};
-use crate::op::{Op, Outcome};
+use crate::op::Op;
+use crate::outcome::Outcome;
 use crate::owner::ShardId;
 use crate::routing::batch::Batch;
 use crate::routing::credits::Peer;
@@ -51,7 +52,6 @@ impl Gather {
         self.missing += 1;
     }
 
-    #[cold]
     fn note_open_on(&mut self, shard: ShardId) {
         if !self.open_on.contains(&shard) {
             self.open_on.push(shard);
@@ -147,9 +147,11 @@ impl Router {
         let by = gather.asker(id);
         self.missing += 1;
         if op.stays_open() {
+            gather.note_open_on(to);
+        }
+        if op.may_wait() {
             self.waits += 1;
             gather.expect(Place::Waits);
-            gather.note_open_on(to);
         } else {
             gather.expect(Place::Missing);
         }
@@ -238,7 +240,8 @@ mod tests {
 
     use super::*;
     use crate::moment::Moment;
-    use crate::op::Answer;
+    use crate::op::{Holding, Open};
+    use crate::outcome::Answer;
     use crate::routing::credits::CREDITS;
 
     const ME: ShardId = ShardId(0);
@@ -354,10 +357,12 @@ mod tests {
     fn the_shards_that_have_something_open_are_told_and_no_others() {
         let mut router = Router::new(ME, 3);
         let id = router.open();
-        let wait = Op::TakeWait { queue: b"q", until: Moment::START };
+        let wait = Op::TakeWait { queue: b"q", until: Moment::EPOCH };
         router.push(id, ShardId(1), &Op::Take { queue: b"q" }, None);
         router.push(id, ShardId(2), &wait, None);
-        router.push(id, ShardId(2), &wait, None);
+        let holder = Holding::Connection { max: 1 };
+        let open = Open { queue: b"q", holder, lease_s: None, close: false, until: None };
+        router.push(id, ShardId(2), &Op::Open(open), None);
         let client = router.asker(id).client;
         router.close(id);
         let mut ops = Vec::new();

@@ -57,7 +57,7 @@ impl<'a> Simulation<'a> {
             clients: Vec::new(),
             rounds: 0,
             bodies: 0,
-            now: Moment::START,
+            now: Moment::EPOCH,
             counts: Counts::default(),
         };
         let new = |_| (CrashDisk::default(), History::default(), 0);

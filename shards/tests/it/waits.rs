@@ -30,7 +30,7 @@ struct Client {
 
 impl Shards {
     fn new() -> Shards {
-        let now = Moment::START;
+        let now = Moment::EPOCH;
         let engine = |me| {
             let (store, _) = Store::open(Arc::new(CrashDisk::default()), None, small_store()).unwrap();
             Engine::new(ShardId(me), 2, Shard::new(store), now)

@@ -3,10 +3,11 @@
 use crate::index::segment_puts::{Located, SegmentPuts};
 use crate::index::{ITEM_BYTES_MAX, Index, IndexError, PageWriter, Pages, Written};
 use crate::log::codec::{Reader, put_varint};
-use crate::log::entry::{NAME_BYTES_MAX, QueueId, Record, SETTINGS_BYTES_MAX};
+use crate::log::entry::{QueueId, Record, SETTINGS_BYTES_MAX};
 use crate::log::frame::NUMBER_END;
 use crate::log::ranges::{RANGE_BYTES_MAX, are_ranges};
 use crate::log::{Place, Position};
+use crate::names::NAME_BYTES_MAX;
 use crate::queue::table::UNKNOWN_SLOT;
 
 /// Pages that are handed to the index at once, in bytes.

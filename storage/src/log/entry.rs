@@ -34,6 +34,7 @@ use crc32fast::Hasher;
 use crate::log::codec::Reader;
 use crate::log::frame::NUMBER_END;
 use crate::log::ranges::are_ranges;
+use crate::names::NAME_BYTES_MAX;
 
 /// Names a queue in the log. Never reused, not even when the queue is deleted and made anew.
 pub type QueueId = u64;
@@ -61,8 +62,6 @@ const GONE_HEADER_BYTES: usize = 12;
 const TOLD_HEADER_BYTES: usize = 11;
 /// Bytes of the longest settings.
 pub const SETTINGS_BYTES_MAX: usize = 1024;
-/// Bytes of the longest name of a queue.
-pub(crate) const NAME_BYTES_MAX: usize = 250;
 /// Bytes of the longest record.
 pub(crate) const RECORD_BYTES_MAX: usize = RECORD_HEADER_BYTES + NAME_BYTES_MAX + SETTINGS_BYTES_MAX;
 const PUT_CHECKSUM_AT: usize = 25;

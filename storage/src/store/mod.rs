@@ -19,15 +19,17 @@ use crate::error::Result;
 use crate::index::Index;
 use crate::index::segment_puts::SegmentPuts;
 use crate::log::commit::{Commit, Fsync};
-use crate::log::entry::{DROP_BYTES, Entry, NAME_BYTES_MAX, QueueId, Seq, TAKE_BYTES, put_bytes, record_bytes};
+use crate::log::entry::{DROP_BYTES, Entry, QueueId, Seq, TAKE_BYTES, put_bytes, record_bytes};
 use crate::log::frame::FrameNumber;
 use crate::log::{Log, Place, Purpose};
 use crate::memory::Memory;
+use crate::names::is_stored_name;
 use crate::options::{Durability, StoreOptions};
 use crate::queue::live::Live;
 use crate::queue::table::Slot;
 use crate::queue::{Message, Queue, Taken, resident_bytes};
 use crate::recovery::Restored;
+use crate::settings::Patterns;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::reclaim::Copying;
 use crate::store::rewriting::Rewriting;
@@ -83,11 +85,8 @@ pub struct Store {
     pub(crate) copying: Option<Copying>,
     pub(crate) rewriting: Option<Rewriting>,
     pub(crate) memory: Memory,
-}
-
-/// Whether a queue can be called so: 1 to 250 bytes without spaces and control bytes.
-fn is_name(name: &[u8]) -> bool {
-    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.iter().all(|byte| *byte > b' ' && *byte != 0x7f)
+    /// What queues are told by their names.
+    pub(crate) patterns: Arc<Patterns>,
 }
 
 impl Store {
@@ -101,6 +100,7 @@ impl Store {
             copying: None,
             rewriting: None,
             memory: Memory::new(options.memory_bytes),
+            patterns: Arc::default(),
             options,
             log,
         };
@@ -152,7 +152,11 @@ impl Store {
 
     /// Makes a queue that a client asked for.
     fn create_queue(&mut self, name: &[u8]) -> Slot {
-        assert!(is_name(name), "a queue that no command can name could never be emptied: {}", name.escape_ascii());
+        assert!(
+            is_stored_name(name),
+            "a queue that no command can name could never be emptied: {}",
+            name.escape_ascii()
+        );
         self.add_queue(name, |_| {})
     }
 
@@ -286,6 +290,11 @@ impl Store {
             }
         }
         (end < self.live.queues.slots()).then_some(end)
+    }
+
+    /// The names of all queues.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.live.queues.slots()).filter_map(|slot| self.live.queues.get(slot)).map(|queue| &*queue.name)
     }
 
     /// Figures of the store.

@@ -1,13 +1,29 @@
 //! What queues are told: bytes that the caller gives a meaning, kept with the queue through everything that keeps the
 //! queue.
 
+use std::sync::Arc;
+
 use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::log::Purpose;
 use crate::log::entry::{Entry, SETTINGS_BYTES_MAX, told_bytes};
+use crate::settings::{Patterns, Settings, Words};
 use crate::store::Store;
 
 impl Store {
+    /// Gives the queues the settings that patterns have for their names, below what each was told itself.
+    pub fn set_patterns(&mut self, patterns: Arc<Patterns>) {
+        self.patterns = patterns;
+    }
+
+    /// The settings in force for a queue, whether it exists or not.
+    #[must_use]
+    pub fn settings_in_force(&self, name: &[u8]) -> Settings {
+        // What was told before there were words is none.
+        let own = Words::parse(self.settings(name)).unwrap_or_default();
+        Settings::of(name, &own, &self.patterns)
+    }
+
     /// The settings of a queue; empty when it has none, or does not exist.
     #[must_use]
     pub fn settings(&self, name: &[u8]) -> &[u8] {

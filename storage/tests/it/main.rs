@@ -13,6 +13,7 @@ mod missing;
 mod model;
 mod names;
 mod out_of_order;
+mod patterns;
 mod reads;
 mod seeds;
 mod supply;

@@ -1,0 +1,399 @@
+//! What is open on a shard, and what holds it: by the number of the lease, by its holder, and by when it ends.
+//!
+//! The store has the messages, and which of them are out; it has no idea of who has them. A lease is small, since there may
+//! be a million of them, and it is opened and closed for the cost of a look, as long as there are few.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use storage::{QueueId, Seq};
+
+use crate::client::Client;
+use crate::engine::chunks::{Chunks, Keyed};
+use crate::moment::Moment;
+
+/// An open message, and what holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lease {
+    /// No other delivery has it. Leases that are opened later have higher ones.
+    pub(crate) number: u64,
+    pub(crate) queue: QueueId,
+    pub(crate) seq: Seq,
+    /// When it ends; `None`: with its holder.
+    pub(crate) until: Option<Moment>,
+    pub(crate) holder: Holder,
+}
+
+/// What holds an open message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Client(Client),
+    /// A name. The leases have it.
+    Name,
+    /// Its number, and nothing else.
+    Number,
+}
+
+/// All leases of a shard.
+#[derive(Debug)]
+pub(crate) struct Leases {
+    by_number: Chunks<Packed>,
+    by_client: Chunks<OfClient>,
+    /// How many a client has of a queue, where it is more than one.
+    counts: BTreeMap<(Client, QueueId), u32>,
+    by_deadline: Chunks<Deadline>,
+    /// The numbers of those that names hold, and their names.
+    by_name: BTreeMap<(QueueId, Arc<[u8]>), u64>,
+    names: BTreeMap<u64, Arc<[u8]>>,
+}
+
+impl Leases {
+    pub(crate) fn new() -> Leases {
+        Leases {
+            by_number: Chunks::new(),
+            by_client: Chunks::new(),
+            counts: BTreeMap::new(),
+            by_deadline: Chunks::new(),
+            by_name: BTreeMap::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_number.is_empty()
+    }
+
+    /// Adds a lease. `name`: what holds it, if it is a name.
+    ///
+    /// # Panics
+    /// When its number, or its queue and name, are those of another one.
+    pub(crate) fn open(&mut self, lease: Lease, name: Option<&[u8]>) {
+        let Lease { number, queue, .. } = lease;
+        let until = lease.until.filter(|until| until.ms() != NO_END);
+        debug_assert_eq!(name.is_some(), lease.holder == Holder::Name);
+        self.by_number.insert(Packed::of(lease));
+        if let Some(until) = until {
+            self.by_deadline.insert(Deadline { until, number });
+        }
+        if let Holder::Client(client) = lease.holder {
+            if self.first_of(client, queue).is_some() {
+                *self.counts.entry((client, queue)).or_insert(1) += 1;
+            }
+            self.by_client.insert(OfClient { client, queue, number });
+        }
+        if let Some(name) = name {
+            let name: Arc<[u8]> = name.into();
+            let before = self.by_name.insert((queue, Arc::clone(&name)), number);
+            assert!(before.is_none(), "a name holds two messages of a queue");
+            self.names.insert(number, name);
+        }
+    }
+
+    /// Ends a lease.
+    pub(crate) fn close(&mut self, number: u64) -> Option<Lease> {
+        let lease = self.by_number.remove(number)?.lease();
+        if let Some(until) = lease.until {
+            self.by_deadline.remove((until, number));
+        }
+        match lease.holder {
+            Holder::Client(client) => {
+                self.by_client.remove((client, lease.queue, number));
+                if !self.counts.is_empty() {
+                    self.count_down(client, lease.queue);
+                }
+            }
+            Holder::Name => {
+                let name = self.names.remove(&number).expect("it is held by a name");
+                self.by_name.remove(&(lease.queue, name));
+            }
+            Holder::Number => {}
+        }
+        Some(lease)
+    }
+
+    fn count_down(&mut self, client: Client, queue: QueueId) {
+        if let Entry::Occupied(mut count) = self.counts.entry((client, queue)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 1 {
+                count.remove();
+            }
+        }
+    }
+
+    /// Sets when a lease ends, and returns it as it is then.
+    pub(crate) fn renew(&mut self, number: u64, until: Option<Moment>) -> Option<Lease> {
+        let until = until.filter(|until| until.ms() != NO_END);
+        let packed = self.by_number.get_mut(number)?;
+        let before = packed.lease().until;
+        *packed = Packed::of(Lease { until, ..packed.lease() });
+        let lease = packed.lease();
+        if let Some(before) = before {
+            self.by_deadline.remove((before, number));
+        }
+        if let Some(until) = until {
+            self.by_deadline.insert(Deadline { until, number });
+        }
+        Some(lease)
+    }
+
+    /// The lease of this number.
+    pub(crate) fn get(&self, number: u64) -> Option<Lease> {
+        Some(self.by_number.get(number)?.lease())
+    }
+
+    /// The lease of this number, or the one that follows it.
+    pub(crate) fn first_from(&self, number: u64) -> Option<Lease> {
+        Some(self.by_number.first_from(number)?.lease())
+    }
+
+    /// The one that a name holds of a queue.
+    pub(crate) fn named(&self, queue: QueueId, name: &[u8]) -> Option<Lease> {
+        if self.by_name.is_empty() {
+            return None;
+        }
+        // A key that is borrowed from two places cannot be looked up.
+        self.get(*self.by_name.get(&(queue, name.into()))?)
+    }
+
+    /// The oldest that a client holds of a queue.
+    #[inline]
+    pub(crate) fn first_of(&self, client: Client, queue: QueueId) -> Option<Lease> {
+        let first = self.by_client.first_from((client, queue, 0))?;
+        if (first.client, first.queue) == (client, queue) { self.get(first.number) } else { None }
+    }
+
+    /// How many a client holds of a queue.
+    #[inline]
+    pub(crate) fn count_of(&self, client: Client, queue: QueueId) -> u32 {
+        if !self.counts.is_empty()
+            && let Some(count) = self.counts.get(&(client, queue))
+        {
+            return *count;
+        }
+        u32::from(self.first_of(client, queue).is_some())
+    }
+
+    /// One that a client holds, of any queue.
+    #[inline]
+    pub(crate) fn any_of(&self, client: Client) -> Option<Lease> {
+        let first = self.by_client.first_from((client, 0, 0))?;
+        if first.client == client { self.get(first.number) } else { None }
+    }
+
+    /// One that has ended `now`: the one that has for the longest.
+    pub(crate) fn first_due(&self, now: Moment) -> Option<Lease> {
+        let first = self.by_deadline.first().filter(|first| first.until <= now)?;
+        self.get(first.number)
+    }
+
+    /// When the first ends.
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        self.by_deadline.first().map(|first| first.until)
+    }
+}
+
+/// A lease in 40 bytes.
+#[derive(Debug, Clone, Copy)]
+struct Packed {
+    number: u64,
+    queue: QueueId,
+    seq: Seq,
+    /// [`NO_END`]: none.
+    until_ms: u64,
+    /// A client's ticket, or one of those that no client has.
+    holder: u64,
+}
+
+const _: () = assert!(size_of::<Packed>() == 40, "a million of them cost so much each");
+
+const NO_END: u64 = u64::MAX;
+const HELD_BY_NAME: u64 = u64::MAX;
+const HELD_BY_NUMBER: u64 = u64::MAX - 1;
+
+impl Packed {
+    #[inline]
+    fn of(lease: Lease) -> Packed {
+        let holder = match lease.holder {
+            Holder::Client(client) => client.ticket(),
+            Holder::Name => HELD_BY_NAME,
+            Holder::Number => HELD_BY_NUMBER,
+        };
+        let until_ms = lease.until.map_or(NO_END, Moment::ms);
+        Packed { number: lease.number, queue: lease.queue, seq: lease.seq, until_ms, holder }
+    }
+
+    #[inline]
+    fn lease(&self) -> Lease {
+        let holder = match self.holder {
+            HELD_BY_NAME => Holder::Name,
+            HELD_BY_NUMBER => Holder::Number,
+            ticket => Holder::Client(Client::of_ticket(ticket)),
+        };
+        let until = (self.until_ms != NO_END).then(|| Moment::from_ms(self.until_ms));
+        Lease { number: self.number, queue: self.queue, seq: self.seq, until, holder }
+    }
+}
+
+impl Keyed for Packed {
+    type Key = u64;
+
+    #[inline]
+    fn key(&self) -> u64 {
+        self.number
+    }
+}
+
+/// A lease that a client holds.
+#[derive(Debug, Clone, Copy)]
+struct OfClient {
+    client: Client,
+    queue: QueueId,
+    number: u64,
+}
+
+impl Keyed for OfClient {
+    type Key = (Client, QueueId, u64);
+
+    #[inline]
+    fn key(&self) -> (Client, QueueId, u64) {
+        (self.client, self.queue, self.number)
+    }
+}
+
+/// A lease that ends.
+#[derive(Debug, Clone, Copy)]
+struct Deadline {
+    until: Moment,
+    number: u64,
+}
+
+impl Keyed for Deadline {
+    type Key = (Moment, u64);
+
+    #[inline]
+    fn key(&self) -> (Moment, u64) {
+        (self.until, self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::owner::ShardId;
+
+    /// Numbers that look random and are the same every time.
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, n: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % n
+        }
+    }
+
+    fn client(number: u64) -> Client {
+        Client::new(ShardId(3), number)
+    }
+
+    /// A lease in a plain list, and the name that holds it.
+    type Listed = (Lease, Option<Vec<u8>>);
+
+    fn check(leases: &Leases, list: &[Listed], now: Moment, numbers: &mut Numbers) {
+        let find = |f: &dyn Fn(&Listed) -> bool| list.iter().find(|listed| f(listed)).map(|(lease, _)| *lease);
+        assert_eq!(leases.is_empty(), list.is_empty());
+        let number = numbers.below(2000);
+        assert_eq!(leases.get(number), find(&|(lease, _)| lease.number == number));
+        assert_eq!(leases.first_from(number), find(&|(lease, _)| lease.number >= number));
+        for queue in 0..3 {
+            let name = [b'a' + numbers.below(3) as u8];
+            let named = find(&|(lease, of)| lease.queue == queue && of.as_deref() == Some(&name));
+            assert_eq!(leases.named(queue, &name), named);
+        }
+        for by in 0..3 {
+            let holder = Holder::Client(client(by));
+            assert_eq!(leases.any_of(client(by)).is_some(), list.iter().any(|(lease, _)| lease.holder == holder));
+            for queue in 0..3 {
+                let is_mine = |lease: &Lease| lease.holder == holder && lease.queue == queue;
+                assert_eq!(leases.first_of(client(by), queue), find(&|(lease, _)| is_mine(lease)));
+                let count = list.iter().filter(|(lease, _)| is_mine(lease)).count();
+                assert_eq!(leases.count_of(client(by), queue) as usize, count);
+            }
+        }
+        let first = list.iter().filter_map(|(lease, _)| Some((lease.until?, lease.number))).min();
+        assert_eq!(leases.next_deadline(), first.map(|(until, _)| until));
+        let due = first.filter(|(until, _)| *until <= now).map(|(_, number)| number);
+        assert_eq!(leases.first_due(now).map(|lease| lease.number), due);
+    }
+
+    /// Held against a plain list that is searched from one end to the other.
+    #[test]
+    fn leases_are_what_a_plain_list_says() {
+        for seed in 0..100 {
+            let mut numbers = Numbers(seed);
+            let (mut leases, mut list, mut next) = (Leases::new(), Vec::<Listed>::new(), 0);
+            let mut now = Moment::from_ms(1000);
+            for step in 0..1500 {
+                let grows = step / 250 % 2 == 0;
+                let any = list.get(numbers.below(list.len() as u64 + 1) as usize).map(|(lease, _)| lease.number);
+                match numbers.below(10) {
+                    0..3 => now = now.after_ms(numbers.below(20)),
+                    n if n < if grows { 8 } else { 4 } => {
+                        next += 1 + numbers.below(3);
+                        let queue = numbers.below(3);
+                        let name = vec![b'a' + numbers.below(3) as u8];
+                        let (holder, name) = match numbers.below(4) {
+                            0 if leases.named(queue, &name).is_none() => (Holder::Name, Some(name)),
+                            1 => (Holder::Number, None),
+                            _ => (Holder::Client(client(numbers.below(3))), None),
+                        };
+                        let until = (numbers.below(2) == 0).then(|| now.after_ms(numbers.below(100)));
+                        let lease = Lease { number: next, queue, seq: numbers.below(9), until, holder };
+                        leases.open(lease, name.as_deref());
+                        list.push((lease, name));
+                    }
+                    8 if grows => {
+                        let until = (numbers.below(3) > 0).then(|| now.after_ms(numbers.below(100)));
+                        let number = any.unwrap_or(next + 1);
+                        let listed = list.iter_mut().find(|(lease, _)| lease.number == number);
+                        let renewed = listed.map(|(lease, _)| {
+                            lease.until = until;
+                            *lease
+                        });
+                        assert_eq!(leases.renew(number, until), renewed);
+                    }
+                    _ => {
+                        let number = any.unwrap_or(next + 1);
+                        let at = list.iter().position(|(lease, _)| lease.number == number);
+                        assert_eq!(leases.close(number), at.map(|at| list.remove(at).0), "seed {seed}");
+                    }
+                }
+                check(&leases, &list, now, &mut numbers);
+            }
+            for (lease, _) in list {
+                assert_eq!(leases.close(lease.number), Some(lease));
+            }
+            assert!(leases.is_empty() && leases.by_client.is_empty() && leases.by_deadline.is_empty());
+            assert!(leases.counts.is_empty() && leases.by_name.is_empty() && leases.names.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_million_leases_with_deadlines_cost_some_56_bytes_each() {
+        const MANY: usize = 1_000_000;
+        let mut leases = Leases::new();
+        for n in 0..MANY as u64 {
+            let until = Some(Moment::from_ms(1_700_000_000_000 + n / 500));
+            leases.open(Lease { number: n << 8 | 1, queue: n % 100, seq: n, until, holder: Holder::Number }, None);
+        }
+        let bytes = leases.by_number.allocated_bytes() + leases.by_deadline.allocated_bytes();
+        assert!(bytes < MANY * 59, "{} bytes each", bytes as f64 / MANY as f64);
+        // In the order in which they end.
+        let mut ended = 0;
+        while let Some(lease) = leases.first_due(Moment::from_ms(u64::MAX)) {
+            assert_eq!((leases.close(lease.number), lease.seq), (Some(lease), ended));
+            ended += 1;
+        }
+        assert_eq!(ended, MANY as u64);
+    }
+}

@@ -1,0 +1,285 @@
+//! How an operation is packed into a batch: a number, a name, and what else there is as bytes behind the name.
+
+use crate::moment::Moment;
+use crate::op::{Fate, Holding, Op, Open, Which};
+
+/// An operation, without its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packed {
+    kind: Kind,
+    /// Flags of a put, cursor of a listing, messages of a kick.
+    number: u32,
+    queue_bytes: u32,
+    /// Of a put the body. Of others what [`write_more`] writes.
+    more_bytes: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Put,
+    PutWith,
+    Create,
+    Take,
+    TakeWait,
+    Peek,
+    Open,
+    End,
+    Touch,
+    Kick,
+    Configure,
+    Config,
+    Unconfigure,
+    Leave,
+    Delete,
+    Flush,
+    FlushAll,
+    List,
+    ListFigures,
+    Checkpoint,
+    Figures,
+    Latency,
+    ResetFigures,
+}
+
+impl Packed {
+    /// Packs an operation, its bytes behind those that are there.
+    #[inline]
+    pub(super) fn pack(op: &Op<'_>, bytes: &mut Vec<u8>) -> Packed {
+        // The two that matter come first, and have nothing that must be written in another form.
+        let (kind, number, queue): (_, _, &[u8]) = match *op {
+            Op::Put { queue, flags, body } => {
+                bytes.extend_from_slice(queue);
+                bytes.extend_from_slice(body);
+                let (queue_bytes, more_bytes) = (queue.len() as u32, body.len() as u32);
+                return Packed { kind: Kind::Put, number: flags, queue_bytes, more_bytes };
+            }
+            Op::Take { queue } => {
+                bytes.extend_from_slice(queue);
+                return Packed { kind: Kind::Take, number: 0, queue_bytes: queue.len() as u32, more_bytes: 0 };
+            }
+            Op::PutWith { queue, flags, .. } => (Kind::PutWith, flags, queue),
+            Op::Create { queue } => (Kind::Create, 0, queue),
+            Op::TakeWait { queue, .. } => (Kind::TakeWait, 0, queue),
+            Op::Peek { queue } => (Kind::Peek, 0, queue),
+            Op::Open(Open { queue, .. }) => (Kind::Open, 0, queue),
+            Op::End { queue, .. } => (Kind::End, 0, queue),
+            Op::Touch { queue, .. } => (Kind::Touch, 0, queue),
+            Op::Kick { queue, count } => (Kind::Kick, count, queue),
+            Op::Configure { queue, .. } => (Kind::Configure, 0, queue),
+            Op::Config { queue } => (Kind::Config, 0, queue),
+            Op::Unconfigure { queue } => (Kind::Unconfigure, 0, queue),
+            Op::Leave => (Kind::Leave, 0, b""),
+            Op::Delete { queue } => (Kind::Delete, 0, queue),
+            Op::Flush { queue } => (Kind::Flush, 0, queue),
+            Op::FlushAll => (Kind::FlushAll, 0, b""),
+            Op::List { cursor } => (Kind::List, cursor, b""),
+            Op::ListFigures { cursor, prefix } => (Kind::ListFigures, cursor, prefix),
+            Op::Checkpoint => (Kind::Checkpoint, 0, b""),
+            Op::Figures => (Kind::Figures, 0, b""),
+            Op::Latency => (Kind::Latency, 0, b""),
+            Op::ResetFigures => (Kind::ResetFigures, 0, b""),
+        };
+        bytes.extend_from_slice(queue);
+        let more = bytes.len();
+        write_more(op, bytes);
+        Packed { kind, number, queue_bytes: queue.len() as u32, more_bytes: (bytes.len() - more) as u32 }
+    }
+
+    /// How many bytes it has in the buffer.
+    pub(super) fn bytes(self) -> usize {
+        self.queue_bytes as usize + self.more_bytes as usize
+    }
+
+    /// The operation, from a buffer that begins with its bytes.
+    #[inline]
+    pub(super) fn unpack(self, bytes: &[u8]) -> Op<'_> {
+        let (queue, rest) = bytes.split_at(self.queue_bytes as usize);
+        let more = &rest[..self.more_bytes as usize];
+        match self.kind {
+            Kind::Put => Op::Put { queue, flags: self.number, body: more },
+            Kind::Take => Op::Take { queue },
+            Kind::Create => Op::Create { queue },
+            Kind::Peek => Op::Peek { queue },
+            Kind::Kick => Op::Kick { queue, count: self.number },
+            Kind::Configure => Op::Configure { queue, words: more },
+            Kind::Config => Op::Config { queue },
+            Kind::Unconfigure => Op::Unconfigure { queue },
+            Kind::Leave => Op::Leave,
+            Kind::Delete => Op::Delete { queue },
+            Kind::Flush => Op::Flush { queue },
+            Kind::FlushAll => Op::FlushAll,
+            Kind::List => Op::List { cursor: self.number },
+            Kind::ListFigures => Op::ListFigures { cursor: self.number, prefix: queue },
+            Kind::Checkpoint => Op::Checkpoint,
+            Kind::Figures => Op::Figures,
+            Kind::Latency => Op::Latency,
+            Kind::ResetFigures => Op::ResetFigures,
+            Kind::PutWith | Kind::TakeWait | Kind::Open | Kind::End | Kind::Touch => self.read_more(queue, more),
+        }
+    }
+
+    fn read_more<'a>(self, queue: &'a [u8], more: &'a [u8]) -> Op<'a> {
+        let mut more = Reader(more);
+        match self.kind {
+            Kind::PutWith => {
+                let (delay_s, exptime) = (more.optional_u32(), more.i64());
+                let id_bytes = more.u32() as usize;
+                let (id, body) = more.0.split_at(id_bytes);
+                Op::PutWith { queue, flags: self.number, body, delay_s, exptime, id }
+            }
+            Kind::TakeWait => Op::TakeWait { queue, until: Moment::from_ms(more.u64()) },
+            Kind::Open => {
+                let [close, holder] = more.array();
+                let (lease_s, until) = (more.optional_u32(), more.optional_moment());
+                let holder = match holder {
+                    CONNECTION => Holding::Connection { max: more.u32() },
+                    NAME => Holding::Name(more.0),
+                    NUMBER => Holding::Number,
+                    _ => unreachable!("written below"),
+                };
+                Op::Open(Open { queue, holder, lease_s, close: close == 1, until })
+            }
+            Kind::End => {
+                let [fate] = more.array();
+                let delay_s = more.optional_u32();
+                let fate = match fate {
+                    ACKNOWLEDGE => Fate::Acknowledge,
+                    ABORT => Fate::Abort { delay_s },
+                    RELEASE => Fate::Release { delay_s },
+                    BURY => Fate::Bury,
+                    _ => unreachable!("written below"),
+                };
+                Op::End { queue, which: more.which(), fate }
+            }
+            Kind::Touch => {
+                let lease_s = more.i64();
+                Op::Touch { queue, which: more.which(), lease_s }
+            }
+            other => unreachable!("{other:?} has no more"),
+        }
+    }
+}
+
+const CONNECTION: u8 = 0;
+const NAME: u8 = 1;
+const NUMBER: u8 = 2;
+
+const ACKNOWLEDGE: u8 = 0;
+const ABORT: u8 = 1;
+const RELEASE: u8 = 2;
+const BURY: u8 = 3;
+
+/// Writes what an operation has besides its name and number. What is of any length stands at the end.
+fn write_more(op: &Op<'_>, bytes: &mut Vec<u8>) {
+    match *op {
+        Op::PutWith { delay_s, exptime, id, body, .. } => {
+            write_optional_u32(delay_s, bytes);
+            bytes.extend_from_slice(&exptime.to_le_bytes());
+            bytes.extend_from_slice(&(id.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(id);
+            bytes.extend_from_slice(body);
+        }
+        Op::TakeWait { until, .. } => bytes.extend_from_slice(&until.ms().to_le_bytes()),
+        Op::Open(Open { holder, lease_s, close, until, .. }) => {
+            let kind = match holder {
+                Holding::Connection { .. } => CONNECTION,
+                Holding::Name(_) => NAME,
+                Holding::Number => NUMBER,
+            };
+            bytes.extend_from_slice(&[u8::from(close), kind]);
+            write_optional_u32(lease_s, bytes);
+            write_optional_moment(until, bytes);
+            match holder {
+                Holding::Connection { max } => bytes.extend_from_slice(&max.to_le_bytes()),
+                Holding::Name(name) => bytes.extend_from_slice(name),
+                Holding::Number => {}
+            }
+        }
+        Op::End { which, fate, .. } => {
+            let (kind, delay_s) = match fate {
+                Fate::Acknowledge => (ACKNOWLEDGE, None),
+                Fate::Abort { delay_s } => (ABORT, delay_s),
+                Fate::Release { delay_s } => (RELEASE, delay_s),
+                Fate::Bury => (BURY, None),
+            };
+            bytes.push(kind);
+            write_optional_u32(delay_s, bytes);
+            write_which(which, bytes);
+        }
+        Op::Touch { which, lease_s, .. } => {
+            bytes.extend_from_slice(&lease_s.to_le_bytes());
+            write_which(which, bytes);
+        }
+        Op::Configure { words, .. } => bytes.extend_from_slice(words),
+        _ => {}
+    }
+}
+
+fn write_optional_u32(value: Option<u32>, bytes: &mut Vec<u8>) {
+    bytes.push(u8::from(value.is_some()));
+    bytes.extend_from_slice(&value.unwrap_or(0).to_le_bytes());
+}
+
+fn write_optional_moment(value: Option<Moment>, bytes: &mut Vec<u8>) {
+    bytes.push(u8::from(value.is_some()));
+    bytes.extend_from_slice(&value.map_or(0, Moment::ms).to_le_bytes());
+}
+
+fn write_which(which: Which<'_>, bytes: &mut Vec<u8>) {
+    match which {
+        Which::Mine => bytes.push(CONNECTION),
+        Which::Name(name) => {
+            bytes.push(NAME);
+            bytes.extend_from_slice(name);
+        }
+        Which::Lease(number) => {
+            bytes.push(NUMBER);
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+}
+
+/// Reads what was written above.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn array<const N: usize>(&mut self) -> [u8; N] {
+        let (array, rest) = self.0.split_first_chunk().expect("written above");
+        self.0 = rest;
+        *array
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.array())
+    }
+
+    fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.array())
+    }
+
+    fn i64(&mut self) -> i64 {
+        i64::from_le_bytes(self.array())
+    }
+
+    fn optional_u32(&mut self) -> Option<u32> {
+        let [is_some] = self.array();
+        let value = self.u32();
+        (is_some == 1).then_some(value)
+    }
+
+    fn optional_moment(&mut self) -> Option<Moment> {
+        let [is_some] = self.array();
+        let ms = self.u64();
+        (is_some == 1).then_some(Moment::from_ms(ms))
+    }
+
+    fn which(&mut self) -> Which<'a> {
+        let [kind] = self.array();
+        match kind {
+            CONNECTION => Which::Mine,
+            NAME => Which::Name(self.0),
+            NUMBER => Which::Lease(self.u64()),
+            _ => unreachable!("written above"),
+        }
+    }
+}
