@@ -267,6 +267,11 @@ impl Shard {
         self.store.finish_commit(commit);
     }
 
+    /// The names of all its queues.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.store.names()
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::log::Purpose;
 use crate::log::entry::{Entry, FLUSH_BYTES, gone_bytes, put_bytes};
 use crate::log::ranges::{RANGE_BYTES_MAX, RangesWriter};
+use crate::names;
 use crate::queue::live::Given;
 use crate::queue::table::Slot;
 use crate::store::Store;
@@ -21,11 +22,20 @@ const STEP_BYTES: usize = 4 << 20;
 const AT_ONCE_ITEMS: usize = 64;
 
 impl Store {
-    /// Drops the messages of a queue, those apart that are open, and keeps the queue and its counters.
+    /// Drops the messages of a queue, those apart that are open, and its dead letters, and keeps the queue and its counters.
     ///
     /// # Errors
     /// When the disk fails; the caller must stop.
     pub fn flush(&mut self, name: &[u8]) -> Result<Attempt<()>> {
+        if !names::is_dead(name)
+            && let Some(held_up) = self.flush_one(&names::dead(name))?.held_up()
+        {
+            return Ok(held_up);
+        }
+        self.flush_one(name)
+    }
+
+    fn flush_one(&mut self, name: &[u8]) -> Result<Attempt<()>> {
         let Some(slot) = self.live.queues.find(name) else {
             return Ok(Attempt::Done(()));
         };

@@ -18,6 +18,8 @@ mod settings;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::attempt::Attempt;
 use crate::disk::Disk;
 use crate::error::Result;
@@ -28,7 +30,7 @@ use crate::log::entry::{DROP_BYTES, Entry, QueueId, Seq, TAKE_BYTES, TIME_BYTES,
 use crate::log::frame::FrameNumber;
 use crate::log::{Log, Place, Purpose};
 use crate::memory::Memory;
-use crate::names::is_stored_name;
+use crate::names;
 use crate::options::{Durability, StoreOptions};
 use crate::queue::live::Live;
 use crate::queue::table::Slot;
@@ -187,7 +189,7 @@ impl Store {
     /// Makes a queue that a client asked for.
     fn create_queue(&mut self, name: &[u8]) -> Slot {
         assert!(
-            is_stored_name(name),
+            names::is_stored_name(name),
             "a queue that no command can name could never be emptied: {}",
             name.escape_ascii()
         );
@@ -318,24 +320,31 @@ impl Store {
         message
     }
 
-    /// Drops a queue with its messages and counters. `Done(false)`: it does not exist.
+    /// Drops a queue with its messages, its counters and its dead letters. `Done(false)`: there is neither.
     ///
     /// # Errors
     /// When the disk fails; the caller must stop.
     pub fn delete(&mut self, name: &[u8]) -> Result<Attempt<bool>> {
-        let Some(slot) = self.live.queues.find(name) else {
+        let dead = if names::is_dead(name) { None } else { self.live.queues.find(&names::dead(name)) };
+        let slots: SmallVec<[Slot; 2]> = self.live.queues.find(name).into_iter().chain(dead).collect();
+        if slots.is_empty() {
             return Ok(Attempt::Done(false));
-        };
-        if let Some(held_up) = self.log.make_room(DROP_BYTES, Purpose::Drop).held_up() {
+        }
+        if let Some(held_up) = self.log.make_room(slots.len() * DROP_BYTES, Purpose::Drop).held_up() {
             return Ok(held_up);
         }
+        slots.into_iter().for_each(|slot| self.drop_queue(slot));
+        Ok(Attempt::Done(true))
+    }
+
+    /// Drops the queue in a slot; there is room to say so.
+    fn drop_queue(&mut self, slot: Slot) {
         self.live.follow_flush(slot);
         self.empty(slot);
         let queue = self.live.queues.remove(slot);
         self.log.append(&Entry::Drop { queue: queue.id });
         self.log.sub_live(queue.record_segment, queue.record_bytes());
         self.live.record_bytes -= queue.record_bytes() as u64;
-        Ok(Attempt::Done(true))
     }
 
     /// Writes a queue's record as it is now; there is room. What says which numbers above the head are gone is in the
@@ -358,6 +367,11 @@ impl Store {
             }
         }
         (end < self.live.queues.slots()).then_some(end)
+    }
+
+    /// The names of all queues.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.live.queues.slots()).filter_map(|slot| self.live.queues.get(slot)).map(|queue| &*queue.name)
     }
 
     /// Figures of the store.
