@@ -53,4 +53,5 @@ mod stopping;
 mod strace;
 mod transcript;
 mod versions;
+mod waiting;
 mod zend;
