@@ -120,7 +120,7 @@ fn a_client_that_is_gone_takes_no_message() {
     for queue in queues() {
         for ending in ["closes", "closes with input that was not read", "resets"] {
             let mut client = server.connect();
-            client.send(format!("get {queue}/t=20000\r\n"));
+            client.send(format!("get {queue}/t=200000\r\n"));
             gets += 1;
             gets_begun(&server, gets);
             match ending {
@@ -146,7 +146,7 @@ fn a_client_of_a_unix_socket_that_is_gone_takes_no_message() {
     let path = launch.scratch().join("socket");
     let server = launch.clone().with(&["-p", "0", "-s", path.to_str().unwrap()]).start();
     let mut stream = UnixStream::connect(&path).unwrap();
-    stream.write_all(b"get q0/t=20000\r\nversion\r\n").unwrap();
+    stream.write_all(b"get q0/t=200000\r\nversion\r\n").unwrap();
     gets_begun(&server, 1);
     drop(stream);
     wait_until("the connection to be gone", LONG, || open_connections(&server) == 0);
