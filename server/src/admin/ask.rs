@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use glommio::timer::sleep;
 use shards::pump::{Gather, ShardHandle};
-use shards::{Answer, Counters, Figures, Op, Outcome, QueueLine, ShardId, StageTimes};
+use shards::{Answer, Counters, Figures, Op, Outcome, QueueFigures, QueueLine, ShardId, StageTimes};
 
 use crate::admin::report;
 use crate::context::ShardContext;
@@ -87,12 +87,36 @@ impl Listing {
         }
         match ask(handle, gather, ShardId(self.shard), Op::List { cursor: self.cursor }).await {
             Outcome::Queues { lines, next } => {
-                self.cursor = next.unwrap_or(0);
-                self.shard += u16::from(next.is_none());
+                self.go_on(next);
                 Some(lines)
             }
             other => unreachable!("a listing was asked for, and {other:?} came"),
         }
+    }
+
+    /// The figures of the next queues whose names begin so, a few at a time and at times none. `None`: there are no more.
+    pub(crate) async fn next_figures(
+        &mut self,
+        handle: &ShardHandle,
+        gather: &Gather,
+        prefix: &[u8],
+    ) -> Option<Vec<QueueFigures>> {
+        if self.shard >= handle.shards() {
+            return None;
+        }
+        match ask(handle, gather, ShardId(self.shard), Op::ListFigures { cursor: self.cursor, prefix }).await {
+            Outcome::QueueFigures { lines, next } => {
+                self.go_on(next);
+                Some(lines)
+            }
+            other => unreachable!("figures of queues were asked for, and {other:?} came"),
+        }
+    }
+
+    /// Goes on behind what a shard has listed: at this cursor, or with the next shard.
+    fn go_on(&mut self, next: Option<u32>) {
+        self.cursor = next.unwrap_or(0);
+        self.shard += u16::from(next.is_none());
     }
 }
 

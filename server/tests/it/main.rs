@@ -25,6 +25,7 @@ mod import;
 mod injection;
 mod keepalive;
 mod limits;
+mod listed;
 mod listening;
 mod log_file;
 mod missing;
