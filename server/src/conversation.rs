@@ -185,6 +185,7 @@ impl Conversation {
     /// gone, and gets nothing any more.
     async fn wait(&mut self, carrier: &impl Carrier) -> bool {
         carrier.release(self);
+        self.count();
         let mut outcome = pin!(self.gather.complete());
         poll_fn(|context| match outcome.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(true),
