@@ -1,16 +1,19 @@
 //! A client's conversation with the server, on a stream or by datagrams: the one loop that has a session go through
 //! what the client sends, waits until what came of it is safe, and has the replies sent.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::mem;
 use std::os::fd::RawFd;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_lite::future::yield_now;
 use log::log_enabled;
 use shards::pump::{Gather, Turn};
-use shards::{Answer, FrameNumber, Op, ShardId};
+use shards::{Answer, FrameNumber, Moment, Op, ShardId};
 
 use crate::context::ShardContext;
 use crate::memcache::session::{Rules, Session};
@@ -55,6 +58,12 @@ pub(crate) trait Carrier: ReplySink {
     /// Whether the conversation ends although there is input that is not done with.
     fn is_to_leave(&self, conversation: &Conversation) -> bool;
 
+    /// Gives back what the conversation does not need while it waits for a message.
+    fn release(&self, conversation: &mut Conversation);
+
+    /// Waits until the client is gone. Input that has come meanwhile is read later.
+    fn poll_gone(&self, context: &Context<'_>) -> Poll<()>;
+
     /// Ends the conversation of a client that may have sent more, or be sending it.
     ///
     /// # Errors
@@ -92,6 +101,9 @@ impl Conversation {
     pub(crate) async fn drive(&mut self, carrier: &mut impl Carrier) -> io::Result<()> {
         while let Some(mut step) = carrier.read(self).await? {
             loop {
+                if step == Step::Waiting && !self.wait(carrier).await {
+                    return Ok(());
+                }
                 let is_all = self.finish_round().await;
                 if is_all && let Step::Control(control) = step {
                     // Boxed, since it is rare and its future is large.
@@ -127,6 +139,8 @@ impl Conversation {
                     Step::Close => return carrier.close(self).await,
                     _ if carrier.is_to_leave(self) => return Ok(()),
                     Step::Stalled => self.context.handle.retry_after(self.tried_at).await,
+                    // What comes behind it is done now, and not when it was read.
+                    Step::Waiting => self.read_at = Instant::now(),
                     Step::RoundFull | Step::Control(_) => self.others_first().await,
                 }
                 step = self.step(&[], self.read_at);
@@ -165,6 +179,18 @@ impl Conversation {
         self.frame_needed = self.frame_needed.max(backend.turn.frame_needed());
         self.tried_at = backend.turn.retries();
         step
+    }
+
+    /// Waits until the outcome of a get that waits for a message is there. Returns whether it is; if not, the client is
+    /// gone, and gets nothing any more.
+    async fn wait(&mut self, carrier: &impl Carrier) -> bool {
+        carrier.release(self);
+        let mut outcome = pin!(self.gather.complete());
+        poll_fn(|context| match outcome.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending => carrier.poll_gone(context).map(|()| false),
+        })
+        .await
     }
 
     /// Waits until replies are written and may be sent. Returns whether these are all; if not, it is called again once
@@ -244,6 +270,10 @@ struct ShardBackend<'a> {
 impl Backend for ShardBackend<'_> {
     fn is_draining(&self) -> bool {
         self.context.drain.is_on()
+    }
+
+    fn now(&self) -> Moment {
+        self.turn.now()
     }
 
     #[inline]

@@ -29,6 +29,8 @@ use crate::session::roster::Roster;
 const BLOCKING_THREADS: usize = 8;
 /// How long a shard may take to start, recovery apart.
 const START_LIMIT: Duration = Duration::from_secs(10);
+/// How often a shard that drains ends waits: one that another shard sent just before is there by then.
+const DRAIN_SWEEP: Duration = Duration::from_secs(1);
 /// How often a shard that stops looks whether the others are as far.
 const STOP_POLL: Duration = Duration::from_millis(1);
 
@@ -176,6 +178,7 @@ async fn run(shard: Shard, links: Links, parts: Parts, report: StartReport) {
     let (version, patterns) = queue_config.current();
     handle.set_patterns(patterns);
     spawn_local(follow(queue_config, version, handle.clone())).detach();
+    spawn_local(end_waits(Arc::clone(&drain), handle.clone())).detach();
     let started = Instant::now();
     let context = Rc::new(ShardContext { handle: handle.clone(), settings, drain, limit, roster, started });
     let begun = ShardNet::new(&context).map_err(|error| format!("clients cannot be served: {error}"));
@@ -218,6 +221,15 @@ async fn follow(queue_config: Arc<QueueConfig>, mut version: u64, handle: ShardH
         let (next, patterns) = queue_config.after(version).await;
         handle.set_patterns(patterns);
         version = next;
+    }
+}
+
+/// Has a shard end the waits of its queues with nothing while the server drains.
+async fn end_waits(drain: Arc<Drain>, handle: ShardHandle) {
+    loop {
+        drain.begun().await;
+        handle.end_waits();
+        sleep(DRAIN_SWEEP).await;
     }
 }
 

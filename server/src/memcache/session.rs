@@ -2,11 +2,12 @@
 //! commands.
 
 use log::log_enabled;
-use protocol::{Command, KeyRules, Parse, Parser, Queues, reply};
+use protocol::{Command, Key, KeyRules, Parse, Parser, Queues, reply};
 use shards::{Answer, Counters, Op, Outcome, ShardId, Taken, owner_of};
 
 use crate::memcache::answer::{Answers, Reply};
 use crate::memcache::greeting::{self, Greetings};
+use crate::memcache::stored;
 use crate::memcache::trace;
 use crate::process::logging;
 use crate::process::settings::Settings;
@@ -36,6 +37,16 @@ pub(crate) struct Rules {
     pub(crate) flush_all: bool,
     /// Whether a set that is Zend_Queue's greeting is no message.
     pub(crate) zend_greeting: bool,
+    /// How keys are read.
+    pub(crate) keys: KeyRules,
+    /// Whether VALUE has a key without its options.
+    pub(crate) bare_keys: bool,
+    /// Messages of a queue that the connection may have open at once.
+    pub(crate) open_max: u32,
+    /// The longest that a get waits, in milliseconds.
+    pub(crate) wait_ms_max: u32,
+    /// Whether clients may give queues settings.
+    pub(crate) config: bool,
     /// How many shards there are.
     pub(crate) shards: u16,
 }
@@ -46,6 +57,11 @@ impl Rules {
             body_bytes_max: settings.storage.body_bytes_max,
             flush_all: settings.flush_all,
             zend_greeting: settings.zend_greeting,
+            keys: KeyRules { options: settings.options, fanout: settings.fanout },
+            bare_keys: settings.kestrel_keys,
+            open_max: settings.open_per_connection,
+            wait_ms_max: u32::try_from(settings.wait_max.as_millis()).unwrap_or(u32::MAX),
+            config: settings.config,
             shards: settings.shards,
         }
     }
@@ -56,6 +72,8 @@ impl Rules {
 pub(crate) struct Session {
     /// Named in the log.
     pub(crate) peer: Peer,
+    /// There is no connection that could hold a message, or wait for one.
+    pub(crate) is_by_datagram: bool,
     parser: Parser,
     rules: Rules,
     greetings: Greetings,
@@ -66,8 +84,8 @@ pub(crate) struct Session {
     pub(crate) prefix: Vec<u8>,
     /// What was counted since the conversation took it last.
     pub(crate) counters: Counters,
-    /// Commands since the conversation took this last, without those that look at the server: how long their answers
-    /// took is for `stats latency`.
+    /// Commands since the conversation took this last, without those that look at the server and those that wait: how
+    /// long their answers took is for `stats latency`.
     pub(crate) timed: u64,
     round_ops: usize,
     /// What is left of a command that takes several rounds.
@@ -78,7 +96,7 @@ pub(crate) struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unfinished {
     /// The input begins with the names that are left of a get's line, which has so many bytes left.
-    Get { with_number: bool, rest_bytes: usize },
+    Get { with_number: bool, has_children: bool, rest_bytes: usize },
     /// The shards from this one on have not got the `flush_all`.
     FlushAll { noreply: bool, next: u16 },
 }
@@ -87,7 +105,8 @@ impl Session {
     pub(crate) fn new(rules: Rules) -> Session {
         Session {
             peer: Peer::Unknown,
-            parser: Parser::with_rules(rules.body_bytes_max, KeyRules { options: false, fanout: false }),
+            is_by_datagram: false,
+            parser: Parser::with_rules(rules.body_bytes_max, rules.keys),
             rules,
             greetings: Greetings::default(),
             pending: Pending::default(),
@@ -120,12 +139,12 @@ impl Session {
             let step = match parsed {
                 Parse::Command(command) => {
                     let step = self.command(command, backend);
-                    if step == Some(Step::Stalled) {
+                    if let Some(step @ (Step::Stalled | Step::RoundFull)) = step {
                         // The same command again, when it can be done.
-                        return (done, Step::Stalled);
+                        return (done, step);
                     }
                     self.counters.commands += 1;
-                    self.timed += u64::from(!matches!(step, Some(Step::Control(_))));
+                    self.timed += u64::from(!matches!(step, Some(Step::Control(_) | Step::Waiting)));
                     step
                 }
                 Parse::Incomplete => Some(Step::NeedInput),
@@ -166,14 +185,14 @@ impl Session {
     /// has.
     fn go_on(&mut self, command: Unfinished, input: &[u8], backend: &mut impl Backend) -> (usize, Option<Step>) {
         match command {
-            Unfinished::Get { with_number, rest_bytes } => {
-                let mut queues = Queues::resume(&input[..rest_bytes], false);
+            Unfinished::Get { with_number, has_children, rest_bytes } => {
+                let mut queues = Queues::resume(&input[..rest_bytes], has_children);
                 let step = self.get(&mut queues, with_number, backend);
                 let left = match step {
                     None => 0,
                     Some(_) => queues.rest_bytes(),
                 };
-                self.unfinished = (left > 0).then_some(Unfinished::Get { with_number, rest_bytes: left });
+                self.unfinished = (left > 0).then_some(Unfinished::Get { with_number, has_children, rest_bytes: left });
                 (rest_bytes - left, step)
             }
             Unfinished::FlushAll { noreply, next } => (0, self.flush_all(next, noreply, backend)),
@@ -190,7 +209,11 @@ impl Session {
                 }
                 let greets =
                     self.rules.zend_greeting && exptime == greeting::EXPTIME && self.greetings.is_greeting(flags, body);
-                let op = if greets { Op::Create { queue } } else { Op::Put { queue, flags, body } };
+                let op = match (greets, exptime) {
+                    (true, _) => Op::Create { queue },
+                    (false, 0) => Op::Put { queue, flags, body },
+                    (false, exptime) => Op::PutWith { queue, flags, body, delay_s: None, exptime, id: b"" },
+                };
                 let step = self.submit(backend, owner_of(queue, self.rules.shards), op, Reply::Set { noreply }, b"");
                 self.counters.sets += u64::from(step.is_none());
                 if greets && step.is_none() {
@@ -200,17 +223,11 @@ impl Session {
             }
             // Its names may take several rounds. They are gone through as a command that was begun.
             Command::Get { queues, with_number } => {
-                self.unfinished = Some(Unfinished::Get { with_number, rest_bytes: queues.rest_bytes() });
-            }
-            Command::Delete { key, noreply } => {
-                let queue = key.asked();
-                let to = owner_of(queue, self.rules.shards);
-                return self.submit(backend, to, Op::Delete { queue }, Reply::Delete { noreply }, b"");
+                let (has_children, rest_bytes) = (queues.has_children(), queues.rest_bytes());
+                self.unfinished = Some(Unfinished::Get { with_number, has_children, rest_bytes });
             }
             Command::Flush { key } => {
-                let queue = key.asked();
-                let to = owner_of(queue, self.rules.shards);
-                let step = self.submit(backend, to, Op::Flush { queue }, Reply::End, b"");
+                let step = self.submit_for(&key, backend, Op::Flush { queue: &stored::name(&key) }, Reply::End);
                 self.counters.flushes += u64::from(step.is_none());
                 return step;
             }
@@ -224,13 +241,13 @@ impl Session {
                 // The input is done with; what is left goes on as a command that was begun.
                 self.unfinished = Some(Unfinished::FlushAll { noreply, next: 0 });
             }
-            // With the rules for keys off, these are `gat`, `gats` and the statistics that no shard has yet.
             Command::SetWith { .. }
             | Command::Configure { .. }
             | Command::Consume { .. }
+            | Command::Delete { .. }
             | Command::Acknowledge { .. }
             | Command::Unconfigure { .. }
-            | Command::Touch { .. } => self.text(reply::ERROR),
+            | Command::Touch { .. } => return self.keyed(command, backend),
             Command::StatsOfCache => self.text(reply::END),
             Command::Version => {
                 let mut text = Vec::new();
@@ -273,8 +290,13 @@ impl Session {
                 let greeting = Taken { seq: 0, flags: 0, body: greeting::BODY.into() };
                 self.outcome(Reply::Value { with_number }, queue, Outcome::Message(greeting));
             } else {
-                let to = owner_of(queue, self.rules.shards);
-                let step = self.submit(backend, to, Op::Take { queue }, Reply::Value { with_number }, queue);
+                let reply = Reply::Value { with_number };
+                let step = if queues.has_children() {
+                    let key = Key::of_name(queue);
+                    self.submit_for(&key, backend, Op::Take { queue: &stored::name(&key) }, reply)
+                } else {
+                    self.submit(backend, owner_of(queue, self.rules.shards), Op::Take { queue }, reply, queue)
+                };
                 if step.is_some() {
                     *queues = before;
                     return step;
@@ -282,7 +304,7 @@ impl Session {
             }
             self.counters.gets += 1;
         }
-        self.text(reply::END);
+        self.outcome(Reply::Got, b"", Outcome::Done);
         None
     }
 
@@ -317,7 +339,7 @@ impl Session {
         match backend.submit(to, op) {
             Answer::Now(outcome) => self.outcome(reply, name, outcome),
             Answer::Later => {
-                if matches!(reply, Reply::Value { .. }) {
+                if matches!(reply, Reply::Value { .. } | Reply::Consumed { .. }) {
                     self.round_ops += ROUND_OPS_MAX / ROUND_FOREIGN_TAKES_MAX - 1;
                 }
                 self.pending.push(Waiting::ForOutcome(reply), name);
@@ -379,5 +401,6 @@ impl Session {
     }
 }
 
+mod keyed;
 #[cfg(test)]
 mod tests;

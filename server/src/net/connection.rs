@@ -6,7 +6,7 @@ use std::mem;
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use glommio::timer::sleep;
@@ -156,6 +156,14 @@ impl Carrier for Connection {
     fn is_to_leave(&self, conversation: &Conversation) -> bool {
         let stops = self.net.connections.stops();
         stops.is_some_and(|left| self.send_waited || left.is_zero()) && !conversation.session.is_amid_get()
+    }
+
+    fn release(&self, conversation: &mut Conversation) {
+        self.release_buffers(conversation);
+    }
+
+    fn poll_gone(&self, context: &Context<'_>) -> Poll<()> {
+        self.socket.poll_ending(context)
     }
 
     async fn close(&mut self, conversation: &mut Conversation) -> io::Result<()> {

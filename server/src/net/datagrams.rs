@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, IntoRawFd};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use glommio::net::UdpSocket;
@@ -68,6 +69,13 @@ impl Carrier for Exchange<'_> {
 
     fn is_to_leave(&self, _: &Conversation) -> bool {
         false
+    }
+
+    fn release(&self, _: &mut Conversation) {}
+
+    /// A datagram has no connection, so nothing waits for one.
+    fn poll_gone(&self, _: &Context<'_>) -> Poll<()> {
+        Poll::Pending
     }
 
     async fn close(&mut self, _: &mut Conversation) -> io::Result<()> {
@@ -139,6 +147,7 @@ async fn answer(net: &ShardNet, peer: Peer, request: &[u8]) -> Vec<u8> {
     let read_at = Instant::now();
     let mut conversation = Conversation::new(&net.context, read_at);
     conversation.session.peer = peer;
+    conversation.session.is_by_datagram = true;
     let mut exchange = Exchange { request: Some(request), read_at, answer: Vec::new() };
     match conversation.drive(&mut exchange).await {
         Ok(()) => exchange.answer,
