@@ -78,6 +78,11 @@ impl Batch {
         self.ops.is_empty()
     }
 
+    /// Whether a client asks for any of its operations.
+    pub(crate) fn asks(&self, client: Client) -> bool {
+        self.runs.iter().any(|run| run.client == client)
+    }
+
     /// The first operation that is not answered, who asks for it, and where its outcome goes.
     #[inline]
     #[must_use]
