@@ -57,10 +57,10 @@ const BENCH: &[(&str, &str)] = &[
     ("message", ""),
     ("schedule", ""),
     ("restart", ""),
-    ("tally", ""),
     ("usage", ""),
     ("options", "message"),
     ("workload", "options"),
+    ("tally", "workload"),
     ("answers", "message options workload"),
     ("connection", "answers options workload"),
     ("beside", "connection options tally usage"),
@@ -69,7 +69,7 @@ const BENCH: &[(&str, &str)] = &[
     ("drain", "answers connection options verify workload"),
     ("worker", "answers connection options restart schedule tally usage verify workload"),
     ("run", "connection drain live options restart tally usage verify worker workload"),
-    ("report", "beside options run tally usage verify worker"),
+    ("report", "beside options run tally usage verify worker workload"),
 ];
 
 /// The parts of a path in the code of a module: `super` is what it stands for there. A path into the crate begins with

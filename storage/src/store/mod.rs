@@ -189,7 +189,7 @@ impl Store {
     /// Makes a queue that a client asked for.
     fn create_queue(&mut self, name: &[u8]) -> Slot {
         assert!(
-            is_stored_name(name),
+            names::is_stored_name(name),
             "a queue that no command can name could never be emptied: {}",
             name.escape_ascii()
         );
