@@ -11,7 +11,7 @@ use crate::session::roster::{Roster, Seen};
 const CONNECTIONS_AT_ONCE: usize = 64;
 
 /// The figures of a queue, in the order in which they are shown.
-const OF_QUEUE: [(&str, fn(&QueueFigures) -> u64); 14] = [
+const OF_QUEUE: [(&str, fn(&QueueFigures) -> u64); 15] = [
     ("waiting", |queue| queue.waiting),
     ("open", |queue| queue.open),
     ("delayed", |queue| queue.delayed),
@@ -24,6 +24,7 @@ const OF_QUEUE: [(&str, fn(&QueueFigures) -> u64); 14] = [
     ("returned", |queue| queue.returned),
     ("expired", |queue| queue.expired),
     ("refused", |queue| queue.refused),
+    ("open_full", |queue| queue.open_full),
     ("waiters", |queue| queue.waiters),
     ("tries", |queue| queue.head_tries),
 ];

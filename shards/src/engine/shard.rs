@@ -1,5 +1,8 @@
 //! One shard: what it does with an operation. It is plain state, without other shards, connections or threads.
 
+use std::sync::Arc;
+
+use storage::settings::Patterns;
 use storage::{Attempt, Commit, FrameNumber, PutWith, Result, Store};
 
 use crate::client::{Asker, Client};
@@ -169,6 +172,13 @@ impl Shard {
     /// When the disk has failed.
     pub fn close(&mut self) -> Result<()> {
         self.store.close()
+    }
+
+    /// Gives the queues the settings that patterns have for their names, below what each was told itself: all at once, for
+    /// a shard that serves nothing yet.
+    pub fn begin_with_patterns(&mut self, patterns: Arc<Patterns>) {
+        self.store.set_patterns(patterns);
+        while self.store.follow_patterns() {}
     }
 
     // ---- time ----
