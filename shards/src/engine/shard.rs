@@ -24,6 +24,9 @@ const LISTED_AT_ONCE: u32 = 512;
 /// Of these, those whose figures are told.
 const FIGURES_AT_ONCE: u32 = 128;
 
+/// Holders that a listing of those looks at, a client once for each queue that it has messages of.
+const HOLDERS_AT_ONCE: usize = 512;
+
 /// A shard's state.
 #[derive(Debug)]
 pub struct Shard {
@@ -231,6 +234,10 @@ impl Shard {
                     lines.push(QueueFigures::new(stored, |queue| self.lines.in_line(queue)));
                 });
                 Outcome::QueueFigures { lines, next }
+            }
+            Op::ListHolders { from, to } => {
+                let (counts, next) = self.leases.holders(from, to, HOLDERS_AT_ONCE);
+                Outcome::Holders { counts, next }
             }
             Op::Checkpoint => Outcome::CheckpointAsked(self.store.request_checkpoint()),
             Op::Figures => Outcome::Figures(Box::new(self.figures())),
