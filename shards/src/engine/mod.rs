@@ -170,7 +170,7 @@ impl Engine {
     /// once, those that there are little by little.
     pub fn set_patterns(&mut self, patterns: Arc<Patterns>) {
         self.shard.store_mut().set_patterns(patterns);
-        self.due.time = true;
+        self.due.time |= self.shard.store().wants_patterns();
     }
 
     /// Where time goes.

@@ -396,6 +396,7 @@ impl Store {
     /// made ready for a burst is given back little by little.
     pub fn tick(&mut self) {
         self.log.tick();
+        self.due_is_held_up = false;
     }
 
     // ---- committing ----
