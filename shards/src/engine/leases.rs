@@ -194,6 +194,26 @@ impl Leases {
         self.by_client.first_from((client, 0, 0)).is_some_and(|first| first.client == client)
     }
 
+    /// How many the clients up to `to` hold, from a client's of a queue on: up to `limit` clients and queues of theirs.
+    /// Returns where to go on; `None` at the end.
+    pub(crate) fn holders(
+        &self,
+        from: (Client, QueueId),
+        to: Client,
+        limit: usize,
+    ) -> (Vec<(Client, u64)>, Option<(Client, QueueId)>) {
+        let (mut counts, (mut client, mut queue)) = (Vec::new(), from);
+        while let Some(first) = self.by_client.first_from((client, queue, 0)).filter(|first| first.client <= to) {
+            if counts.len() == limit {
+                return (counts, Some((first.client, first.queue)));
+            }
+            (client, queue) = (first.client, first.queue);
+            counts.push((client, self.count_of(client, queue).into()));
+            queue += 1;
+        }
+        (counts, None)
+    }
+
     /// One that a client holds, of any queue.
     #[inline]
     pub(crate) fn any_of(&self, client: Client) -> Option<Lease> {
@@ -342,6 +362,18 @@ mod tests {
                 assert_eq!(leases.count_of(client(by), queue) as usize, count);
             }
         }
+        let (last, mut from) = (client(numbers.below(3)), Some((client(numbers.below(2)), 0)));
+        let expected = list.iter().filter(|(lease, _)| match lease.holder {
+            Holder::Client(client) => Some(client) >= from.map(|(client, _)| client) && client <= last,
+            Holder::Name | Holder::Number => false,
+        });
+        let (expected, mut held) = (expected.count() as u64, 0);
+        while let Some(next) = from {
+            let (counts, next) = leases.holders(next, last, 1 + numbers.below(3) as usize);
+            held += counts.iter().map(|(_, count)| count).sum::<u64>();
+            from = next;
+        }
+        assert_eq!(held, expected);
         let first = list.iter().filter_map(|(lease, _)| Some((lease.until?, lease.number))).min();
         assert_eq!(leases.next_deadline(), first.map(|(until, _)| until));
         let due = first.filter(|(until, _)| *until <= now).map(|(_, number)| number);
