@@ -185,6 +185,7 @@ impl Conversation {
     /// gone, and gets nothing any more.
     async fn wait(&mut self, carrier: &impl Carrier) -> bool {
         carrier.release(self);
+        self.count();
         self.note_waits(true);
         let mut outcome = pin!(self.gather.complete());
         let is_there = poll_fn(|context| match outcome.as_mut().poll(context) {

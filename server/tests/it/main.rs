@@ -54,4 +54,5 @@ mod stopping;
 mod strace;
 mod transcript;
 mod versions;
+mod waiting;
 mod zend;
