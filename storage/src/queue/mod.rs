@@ -9,6 +9,7 @@ mod recovering;
 pub(crate) mod run;
 pub(crate) mod slots;
 pub(crate) mod states;
+pub(crate) mod sums;
 pub(crate) mod table;
 
 use std::collections::VecDeque;

@@ -91,6 +91,7 @@ impl Store {
             && self.live.why_out(slot, seq) == Some(Out::Delayed)
         {
             self.live.queues.at_mut(slot).delivery_mut().delayed -= 1;
+            self.live.sums.delayed -= 1;
             self.live.states.pop_due();
             self.come_back(slot, seq);
         } else {
@@ -202,7 +203,7 @@ impl Store {
             }
             self.remove(slot, seq);
         }
-        self.live.queues.at_mut(slot).count(|counts| counts.expired += 1);
+        self.live.count(slot, |counts| counts.expired += 1);
         Attempt::Done(())
     }
 
@@ -212,13 +213,17 @@ impl Store {
         let queue = self.live.queues.at_mut(slot);
         let id = queue.id;
         match out {
-            Some(out) => *queue.delivery_mut().count_mut(out) -= 1,
+            Some(out) => {
+                *queue.delivery_mut().count_mut(out) -= 1;
+                self.live.sums.delayed -= u64::from(out != Out::Open);
+            }
             None => {
                 let next = queue.next_available();
                 queue.delivery_mut().leave(seq, next);
             }
         }
         queue.delivery_mut().dying += 1;
+        self.live.sums.delayed += 1;
         self.set_state(slot, seq, state);
         self.live.states.bury(id, seq);
     }

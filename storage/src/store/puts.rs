@@ -112,6 +112,7 @@ impl Store {
         let delivery = queue.delivery_mut();
         delivery.leave(seq, next);
         delivery.delayed += 1;
+        self.live.sums.delayed += 1;
         self.set_state(slot, seq, state);
         self.live.states.delay(id, seq);
     }
@@ -140,11 +141,11 @@ impl Store {
             if !room.is_done() {
                 return room;
             }
-            self.live.queues.at_mut(slot).count(|counts| counts.dropped += 1);
+            self.live.count(slot, |counts| counts.dropped += 1);
             self.remove(slot, seq);
         }
         if let Some(slot) = found {
-            self.live.queues.at_mut(slot).count(|counts| counts.refused += 1);
+            self.live.count(slot, |counts| counts.refused += 1);
         }
         Attempt::NoRoom
     }

@@ -16,4 +16,5 @@ mod out_of_order;
 mod patterns;
 mod reads;
 mod seeds;
+mod sums;
 mod supply;
