@@ -22,6 +22,7 @@ mod draining;
 mod folders;
 mod hostile;
 mod import;
+mod import_opens;
 mod injection;
 mod keepalive;
 mod limits;
