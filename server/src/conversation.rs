@@ -4,6 +4,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem;
+use std::os::fd::RawFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -17,6 +18,8 @@ use shards::{Answer, FrameNumber, Moment, Op, ShardId};
 use crate::context::ShardContext;
 use crate::memcache::session::{Rules, Session};
 use crate::memcache::{control, trace};
+use crate::session::peer::Peer;
+use crate::session::roster::Entry;
 use crate::session::{Backend, Control, ReplySink, Step};
 
 /// A client's conversation with the server.
@@ -25,6 +28,8 @@ pub(crate) struct Conversation {
     pub(crate) session: Session,
     context: Rc<ShardContext>,
     gather: Gather,
+    /// Where an operator sees the connection, if it is one.
+    entry: Option<Entry>,
     /// Input that is not done with, from `done` on: no whole command yet, or more than one round.
     input: Vec<u8>,
     done: usize,
@@ -73,6 +78,7 @@ impl Conversation {
             session: Session::new(Rules::of(&context.settings)),
             context: Rc::clone(context),
             gather: context.handle.gather(),
+            entry: None,
             input: Vec::new(),
             done: 0,
             frame_needed: 0,
@@ -80,6 +86,12 @@ impl Conversation {
             tried_at: 0,
             read_at: now,
         }
+    }
+
+    /// Has an operator see it as the connection with this socket.
+    pub(crate) fn enter(&mut self, socket: RawFd, peer: Peer) {
+        self.session.peer = peer;
+        self.entry = Some(self.context.roster.enter(self.gather.client(), socket, peer));
     }
 
     /// Converses until the client leaves, or is to.
@@ -105,13 +117,22 @@ impl Conversation {
                 self.session.answers.out = out;
                 self.session.answers.out.clear();
                 sent?;
+                if let Some(entry) = &self.entry {
+                    // All that was sent since the last round was finished.
+                    entry.count_written(self.session.counters.bytes_written);
+                }
                 if !is_all {
                     self.others_first().await;
                     continue;
                 }
                 let commands = mem::take(&mut self.session.timed);
+                let mut active = self.read_at;
                 if commands > 0 {
-                    self.context.handle.note_answered(self.read_at, Instant::now(), commands);
+                    active = Instant::now();
+                    self.context.handle.note_answered(self.read_at, active, commands);
+                }
+                if let Some(entry) = &self.entry {
+                    entry.note_active(active);
                 }
                 match step {
                     Step::NeedInput => break,
@@ -164,12 +185,23 @@ impl Conversation {
     /// gone, and gets nothing any more.
     async fn wait(&mut self, carrier: &impl Carrier) -> bool {
         carrier.release(self);
+        self.count();
+        self.note_waits(true);
         let mut outcome = pin!(self.gather.complete());
-        poll_fn(|context| match outcome.as_mut().poll(context) {
+        let is_there = poll_fn(|context| match outcome.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(true),
             Poll::Pending => carrier.poll_gone(context).map(|()| false),
         })
-        .await
+        .await;
+        self.note_waits(false);
+        is_there
+    }
+
+    /// Has an operator see whether the connection waits for a message.
+    fn note_waits(&self, waits: bool) {
+        if let Some(entry) = &self.entry {
+            entry.note_waits(waits);
+        }
     }
 
     /// Waits until replies are written and may be sent. Returns whether these are all; if not, it is called again once
@@ -195,17 +227,21 @@ impl Conversation {
     /// Adds what the session has counted to the shard's counters.
     fn count(&mut self) {
         let counted = mem::take(&mut self.session.counters);
+        if let Some(entry) = &self.entry {
+            entry.count_read(counted.commands, counted.bytes_read);
+        }
         self.context.handle.count(|counters| counters.add(&counted));
     }
 
     /// Answers a command that looks at the server.
     async fn answer(&mut self, control: Control, carrier: &mut impl Carrier) -> io::Result<()> {
-        let Session { answers, counters, .. } = &mut self.session;
+        let Session { answers, counters, prefix, .. } = &mut self.session;
         if let Some(refusal) = carrier.refusal(control) {
             answers.text(refusal);
             return Ok(());
         }
-        let mut client = control::Client { out: &mut answers.out, sink: carrier, sent: &mut counters.bytes_written };
+        let mut client =
+            control::Client { prefix, out: &mut answers.out, sink: carrier, sent: &mut counters.bytes_written };
         control::answer(control, &self.context, &self.gather, &mut client).await
     }
 

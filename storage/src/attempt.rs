@@ -15,6 +15,11 @@ pub enum Attempt<T> {
 }
 
 impl<T> Attempt<T> {
+    /// Whether it is done.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self, Attempt::Done(_))
+    }
+
     /// What the answer is when it was not done, as an attempt at something that is part of it.
     pub(crate) fn held_up<U>(&self) -> Option<Attempt<U>> {
         match self {

@@ -80,6 +80,8 @@ pub(crate) struct Session {
     /// Replies that await outcomes of other shards, and all that are behind such a one.
     pending: Pending<Reply>,
     pub(crate) answers: Answers,
+    /// What the names of the queues begin with whose figures were asked for last.
+    pub(crate) prefix: Vec<u8>,
     /// What was counted since the conversation took it last.
     pub(crate) counters: Counters,
     /// Commands since the conversation took this last, without those that look at the server and those that wait: how
@@ -109,6 +111,7 @@ impl Session {
             greetings: Greetings::default(),
             pending: Pending::default(),
             answers: Answers::default(),
+            prefix: Vec::new(),
             counters: Counters::default(),
             timed: 0,
             round_ops: 0,
@@ -245,7 +248,6 @@ impl Session {
             | Command::Acknowledge { .. }
             | Command::Unconfigure { .. }
             | Command::Touch { .. } => return self.keyed(command, backend),
-            Command::StatsQueues { .. } | Command::StatsConns => self.text(reply::ERROR),
             Command::StatsOfCache => self.text(reply::END),
             Command::Version => {
                 let mut text = Vec::new();
@@ -260,6 +262,11 @@ impl Session {
             }
             Command::Stats => return Some(Step::Control(Control::Stats)),
             Command::StatsQueue => return Some(Step::Control(Control::StatsQueue)),
+            Command::StatsQueues { prefix } => {
+                self.prefix = prefix.to_vec();
+                return Some(Step::Control(Control::StatsQueues));
+            }
+            Command::StatsConns => return Some(Step::Control(Control::StatsConns)),
             Command::StatsCores => return Some(Step::Control(Control::StatsCores)),
             Command::StatsLatency => return Some(Step::Control(Control::StatsLatency)),
             Command::StatsReset => return Some(Step::Control(Control::StatsReset)),

@@ -57,9 +57,12 @@ impl Carrier for Exchange<'_> {
     /// those of plain `stats` are bounded.
     fn refusal(&self, control: Control) -> Option<&'static [u8]> {
         match control {
-            Control::StatsQueue | Control::StatsCores | Control::StatsLatency | Control::StatsSettings => {
-                Some(reply::NOT_BY_UDP)
-            }
+            Control::StatsQueue
+            | Control::StatsQueues
+            | Control::StatsConns
+            | Control::StatsCores
+            | Control::StatsLatency
+            | Control::StatsSettings => Some(reply::NOT_BY_UDP),
             Control::Stats | Control::StatsReset | Control::Checkpoint => None,
         }
     }

@@ -3,6 +3,7 @@
 
 pub(crate) mod peer;
 pub(crate) mod pending;
+pub(crate) mod roster;
 
 use std::io;
 
@@ -44,6 +45,9 @@ pub(crate) enum Step {
 pub(crate) enum Control {
     Stats,
     StatsQueue,
+    /// Of the queues whose names begin as [`Session::prefix`](crate::memcache::session::Session::prefix) says.
+    StatsQueues,
+    StatsConns,
     StatsCores,
     StatsLatency,
     StatsReset,

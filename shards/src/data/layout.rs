@@ -29,7 +29,7 @@ use std::path::Path;
 pub(crate) const FILE: &str = "layout";
 /// The name under which the next one is written.
 pub(crate) const NEW_FILE: &str = "layout.new";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const FORMAT: &str = "rushq 3";
 /// The same lines, for logs of an older version.
 const FORMAT_OF_OLDER_LOGS: &str = "rushq 2";

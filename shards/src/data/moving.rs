@@ -57,6 +57,8 @@ pub(crate) fn options_that_fit(options: StoreOptions, sources: &[Survey]) -> Sto
 pub(crate) fn move_all(sources: &[Survey], targets: &mut [Store]) -> Result<Moved, MoveError> {
     let mut moved = Moved::default();
     let mut unsettled = 0;
+    let leases = sources.iter().map(Survey::leases).max().unwrap_or(0);
+    targets.iter_mut().for_each(|target| target.begin_leases_behind(leases));
     for source in sources {
         for queue in source.queues() {
             let shards = targets.len() as u16;
@@ -78,9 +80,9 @@ pub(crate) fn move_all(sources: &[Survey], targets: &mut [Store]) -> Result<Move
             };
             target.at_once(|target| target.adopt(adopted))?.ok_or(MoveError::Full)?;
             moved.queues += 1;
-            source.messages(queue, |message| {
+            source.messages(queue, |message, kept| {
                 let Taken { seq, flags, body } = &message;
-                let room = target.at_once(|target| target.adopt_message(&name, *seq, *flags, body))?;
+                let room = target.at_once(|target| target.adopt_message(&name, *seq, *flags, body, &kept))?;
                 room.ok_or(MoveError::Full)?;
                 moved.messages += 1;
                 unsettled += message.body.len();

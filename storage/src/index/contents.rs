@@ -20,6 +20,8 @@ pub(crate) struct Meta {
     /// The records and directories include changes up to this frame, so the log must reach it.
     pub(crate) needs_frame: u64,
     pub(crate) next_queue_id: u64,
+    /// Leases may have got numbers below this one.
+    pub(crate) leases: u64,
     /// The oldest segment that something lives in.
     pub(crate) first_segment: u32,
     pub(crate) contents: Sum,
@@ -29,7 +31,8 @@ pub(crate) struct Meta {
 impl Meta {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![0; 4];
-        for number in [self.generation, self.log_id, self.frame, self.needs_frame, self.next_queue_id] {
+        let next = [self.next_queue_id, self.leases];
+        for number in [self.generation, self.log_id, self.frame, self.needs_frame].into_iter().chain(next) {
             out.extend_from_slice(&number.to_le_bytes());
         }
         let (contents, records) = (self.contents, self.records);
@@ -46,12 +49,12 @@ impl Meta {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Meta> {
         let mut reader = Reader::new(unseal(bytes)?);
         let (generation, log_id, frame) = (reader.u64()?, reader.u64()?, reader.u64()?);
-        let (needs_frame, next_queue_id) = (reader.u64()?, reader.u64()?);
+        let (needs_frame, next_queue_id, leases) = (reader.u64()?, reader.u64()?, reader.u64()?);
         let position = Position { segment: reader.u32()?, offset: reader.u32()? };
         let (previous, first_segment) = (reader.u32()?, reader.u32()?);
         let mut sum = || Some(Sum { pages: reader.u32()?, checksum: reader.u32()? });
         let (contents, records) = (sum()?, sum()?);
-        let highest = generation.max(frame).max(needs_frame).max(next_queue_id);
+        let highest = generation.max(frame).max(needs_frame).max(next_queue_id).max(leases);
         let possible = frame > 0 && highest < NUMBER_END && (1..=position.segment).contains(&first_segment);
         (possible && reader.is_empty()).then_some(Meta {
             generation,
@@ -61,6 +64,7 @@ impl Meta {
             previous,
             needs_frame,
             next_queue_id,
+            leases,
             first_segment,
             contents,
             records,
@@ -146,6 +150,7 @@ mod tests {
             previous: 7,
             needs_frame: 120,
             next_queue_id: 55,
+            leases: 77,
             first_segment: 4,
             contents: Sum { pages: 1, checksum: 5 },
             records: Sum { pages: 2, checksum: 6 },
@@ -170,6 +175,7 @@ mod tests {
             Meta { generation: u64::MAX, ..meta },
             Meta { needs_frame: u64::MAX, ..meta },
             Meta { next_queue_id: u64::MAX, ..meta },
+            Meta { leases: u64::MAX, ..meta },
             Meta { first_segment: 0, ..meta },
             Meta { first_segment: 5, ..meta },
         ] {

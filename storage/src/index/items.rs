@@ -3,7 +3,7 @@
 use crate::index::segment_puts::{Located, SegmentPuts};
 use crate::index::{ITEM_BYTES_MAX, Index, IndexError, PageWriter, Pages, Written};
 use crate::log::codec::{Reader, put_varint};
-use crate::log::entry::{QueueId, Record, SETTINGS_BYTES_MAX};
+use crate::log::entry::{QueueId, Record, SETTINGS_BYTES_MAX, Seq, State};
 use crate::log::frame::NUMBER_END;
 use crate::log::ranges::{RANGE_BYTES_MAX, are_ranges};
 use crate::log::{Place, Position};
@@ -14,6 +14,8 @@ use crate::queue::table::UNKNOWN_SLOT;
 pub(crate) const BATCH_BYTES: usize = 256 << 10;
 /// The longest packed put of a directory: four varints.
 const LOCATED_BYTES_MAX: usize = 10 + 10 + 5 + 5;
+/// In a directory, in place of a queue: a time follows.
+const TIME: u64 = 0;
 
 /// Packs a put; each page of a directory begins anew, so that it can be read alone.
 pub(crate) fn push_located(pages: &mut PageWriter, located: &Located) {
@@ -25,6 +27,14 @@ pub(crate) fn push_located(pages: &mut PageWriter, located: &Located) {
     put_varint(value, located.seq);
     put_varint(value, u64::from(distance));
     put_varint(value, u64::from(located.place.body_bytes));
+}
+
+/// Packs from which offset on the puts of a segment were made in which second since 1970.
+pub(crate) fn push_time(pages: &mut PageWriter, offset: u32, second: u32) {
+    pages.make_room(1 + 5 + 5);
+    for number in [TIME, u64::from(offset), u64::from(second)] {
+        put_varint(pages.value(), number);
+    }
 }
 
 /// Reads the pages of a segment's directory in their order.
@@ -41,12 +51,23 @@ impl LocatedReader {
         LocatedReader { segment, segment_bytes, last_offset: 0 }
     }
 
-    /// Reads the next page, which [`push_located`] packed. `None`: these bytes are no such page, or it says what no log
-    /// does.
-    pub(crate) fn read(&mut self, items: &[u8], mut each: impl FnMut(Located)) -> Option<()> {
+    /// Reads the next page, which [`push_located`] and [`push_time`] packed. `None`: these bytes are no such page, or it
+    /// says what no log does.
+    pub(crate) fn read(
+        &mut self,
+        items: &[u8],
+        mut each: impl FnMut(Located),
+        mut time: impl FnMut(Position, u32),
+    ) -> Option<()> {
         let (mut reader, mut offset) = (Reader::new(items), 0u32);
         while !reader.is_empty() {
-            let (queue, seq) = (reader.varint()?, reader.varint()?);
+            let queue = reader.varint()?;
+            if queue == TIME {
+                let (offset, second) = (reader.varint_u32()?, reader.varint_u32()?);
+                time(Position { segment: self.segment, offset }, second);
+                continue;
+            }
+            let seq = reader.varint()?;
             offset = offset.checked_add(reader.varint_u32()?)?;
             let place = Place { segment: self.segment, offset, body_bytes: reader.varint_u32()? };
             let is_possible = queue.max(seq) < NUMBER_END && offset > self.last_offset;
@@ -64,6 +85,7 @@ impl LocatedReader {
 const RECORD: u64 = 1;
 const FLUSH: u64 = 2;
 const GONE: u64 = 3;
+const STATE: u64 = 4;
 /// Ranges of an item at most, so that it fits into a page.
 pub(crate) const ITEM_RANGES_MAX: usize = 128;
 const RECORD_ITEM_BYTES_MAX: usize = 9 * 10 + NAME_BYTES_MAX + SETTINGS_BYTES_MAX;
@@ -102,6 +124,14 @@ pub(crate) fn push_gone(pages: &mut PageWriter, queue: QueueId, ranges: &[u8]) {
     }
 }
 
+/// Packs what a message has beside its body.
+pub(crate) fn push_state(pages: &mut PageWriter, queue: QueueId, seq: Seq, state: State) {
+    pages.make_room(6 * 10);
+    for number in [STATE, queue, seq, u64::from(state.tries), state.not_before, state.expires] {
+        put_varint(pages.value(), number);
+    }
+}
+
 /// What a page of records holds.
 pub(crate) enum RecordItem<'a> {
     /// A record, and the segment of its newest copy.
@@ -110,6 +140,8 @@ pub(crate) enum RecordItem<'a> {
     Flush(Position),
     /// Numbers of a queue that are gone. Its record follows.
     Gone(QueueId, &'a [u8]),
+    /// What a message has beside its body.
+    State(QueueId, Seq, State),
 }
 
 /// Reads a page of records. `None`: these bytes are no such page.
@@ -125,6 +157,14 @@ pub(crate) fn read_records(items: &[u8], mut each: impl FnMut(RecordItem<'_>)) -
                     return None;
                 }
                 each(RecordItem::Gone(queue, ranges));
+            }
+            STATE => {
+                let (queue, seq, tries) = (reader.varint()?, reader.varint()?, u8::try_from(reader.varint()?).ok()?);
+                let (not_before, expires) = (reader.varint()?, reader.varint()?);
+                if queue.max(seq).max(not_before).max(expires) >= NUMBER_END {
+                    return None;
+                }
+                each(RecordItem::State(queue, seq, State { tries, not_before, expires }));
             }
             RECORD => {
                 let (queue, head, next) = (reader.varint()?, reader.varint()?, reader.varint()?);
@@ -147,9 +187,16 @@ pub(crate) fn read_records(items: &[u8], mut each: impl FnMut(RecordItem<'_>)) -
 pub(crate) fn write_directory(
     index: &Index,
     directory: &SegmentPuts,
+    times: &[(u32, u32)],
     generation: u64,
 ) -> std::result::Result<Written, IndexError> {
     let mut pages = PageWriter::new(Pages::Directory { segment: directory.segment, generation });
+    for (offset, second) in times {
+        push_time(&mut pages, *offset, *second);
+        if pages.done_bytes() >= BATCH_BYTES {
+            index.write(pages.take_done())?;
+        }
+    }
     for located in directory.read_from(0, 0) {
         push_located(&mut pages, &located);
         if pages.done_bytes() >= BATCH_BYTES {

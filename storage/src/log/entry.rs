@@ -10,6 +10,8 @@
 //! flush   5
 //! gone    6  queue u64  begins u8  bytes u16  ranges
 //! told    7  queue u64  settings bytes u16  settings
+//! time    8  second u32  leases u64
+//! state   9  queue u64  seq u64  tries u8  not before u64  expires u64
 //! ```
 //!
 //! A take takes any message of its queue. The numbers above the head that are gone follow from the takes behind the
@@ -17,6 +19,11 @@
 //! is copied forward, the first of which has 1 for `begins`. So all that says what a queue is, apart from its messages,
 //! lies between its record, with what is in front of it, and the log's end. `told` gives a queue other settings than
 //! its record has.
+//!
+//! A time is the second since 1970 in which the puts behind it in its segment were made, up to the next time: it is said
+//! when it changes, so that a put has no bytes for it, and copies of old puts have theirs in front. `leases`: numbers of
+//! deliveries below this one may have been given. A state is what a message has beside its body, and replaces the one before; it stands behind the
+//! message's put, and goes forward with it.
 //!
 //! A flush drops the messages of all queues that there are so far: one byte, however many queues those are. The records
 //! that the queues have in the log stay as they were, and are right together with the flush behind them: segments leave
@@ -48,6 +55,8 @@ const DROP: u8 = 4;
 const FLUSH: u8 = 5;
 const GONE: u8 = 6;
 const TOLD: u8 = 7;
+const TIME: u8 = 8;
+const STATE: u8 = 9;
 
 /// Bytes of a put before its body.
 pub(crate) const PUT_HEADER_BYTES: usize = 29;
@@ -57,6 +66,10 @@ pub(crate) const TAKE_BYTES: usize = 17;
 pub(crate) const DROP_BYTES: usize = 9;
 /// Bytes of a flush.
 pub(crate) const FLUSH_BYTES: usize = 1;
+/// Bytes of a time.
+pub(crate) const TIME_BYTES: usize = 13;
+/// Bytes of a state.
+pub(crate) const STATE_BYTES: usize = 34;
 const RECORD_HEADER_BYTES: usize = 45;
 const GONE_HEADER_BYTES: usize = 12;
 const TOLD_HEADER_BYTES: usize = 11;
@@ -96,7 +109,38 @@ pub(crate) enum Entry<'a> {
         queue: QueueId,
         settings: &'a [u8],
     },
+    /// When the puts behind it were made, and below which number leases may have been given.
+    Time(Time),
+    /// What a message has beside its body.
+    State {
+        queue: QueueId,
+        seq: Seq,
+        state: State,
+    },
 }
+
+/// The time of puts, and how far the numbers of leases are used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Time {
+    /// Since 1970; 0 when it is not known.
+    pub(crate) second: u32,
+    /// Leases may have got numbers below this one.
+    pub(crate) leases: u64,
+}
+
+/// What a message has beside its body; most have nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    /// Tries that have failed; [`BURIED`]: it goes to the dead letters.
+    pub(crate) tries: u8,
+    /// It is not handed out before, in milliseconds since 1970; 0: at any time.
+    pub(crate) not_before: u64,
+    /// It is worth nothing from then on, in milliseconds since 1970; 0: it never is.
+    pub(crate) expires: u64,
+}
+
+/// In place of a number of tries: the message goes to the dead letters.
+pub(crate) const BURIED: u8 = u8::MAX;
 
 /// All that is known of a queue, apart from its messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,6 +230,19 @@ impl<'a> Entry<'a> {
                 out.extend_from_slice(&(settings.len() as u16).to_le_bytes());
                 out.extend_from_slice(settings);
             }
+            Entry::Time(Time { second, leases }) => {
+                out.push(TIME);
+                out.extend_from_slice(&second.to_le_bytes());
+                out.extend_from_slice(&leases.to_le_bytes());
+            }
+            Entry::State { queue, seq, state } => {
+                out.push(STATE);
+                out.extend_from_slice(&queue.to_le_bytes());
+                out.extend_from_slice(&seq.to_le_bytes());
+                out.push(state.tries);
+                out.extend_from_slice(&state.not_before.to_le_bytes());
+                out.extend_from_slice(&state.expires.to_le_bytes());
+            }
         }
     }
 
@@ -229,6 +286,16 @@ impl<'a> Entry<'a> {
                 let settings = reader.bytes(usize::from(bytes))?;
                 is_possible(&[queue]).then_some(Entry::Told { queue, settings })
             }
+            TIME => {
+                let (second, leases) = (reader.u32()?, reader.u64()?);
+                is_possible(&[leases]).then_some(Entry::Time(Time { second, leases }))
+            }
+            STATE => {
+                let (queue, seq, tries) = (reader.u64()?, reader.u64()?, reader.u8()?);
+                let (not_before, expires) = (reader.u64()?, reader.u64()?);
+                let good = is_possible(&[queue, seq, not_before, expires]);
+                good.then_some(Entry::State { queue, seq, state: State { tries, not_before, expires } })
+            }
             _ => None,
         }
     }
@@ -262,6 +329,8 @@ mod tests {
             (Entry::Flush, FLUSH_BYTES),
             (Entry::Gone { queue: 7, begins: true, ranges: &[4, 1, 2, 5] }, gone_bytes(4)),
             (Entry::Told { queue: 7, settings: b"lease=9" }, told_bytes(7)),
+            (Entry::Time(Time { second: 1_795_000_000, leases: 1 << 40 }), TIME_BYTES),
+            (Entry::State { queue: 7, seq: 9, state: State { tries: 3, not_before: 5, expires: 6 } }, STATE_BYTES),
         ];
         let mut out = Vec::new();
         for (entry, bytes) in &entries {
@@ -305,6 +374,9 @@ mod tests {
             Entry::Gone { queue: 7, begins: false, ranges: &[] },
             Entry::Gone { queue: 7, begins: false, ranges: &[4, 0] },
             Entry::Told { queue: u64::MAX, settings: b"" },
+            Entry::Time(Time { second: 1, leases: u64::MAX }),
+            Entry::State { queue: 1, seq: u64::MAX, state: State::default() },
+            Entry::State { queue: 1, seq: 1, state: State { expires: u64::MAX, ..State::default() } },
         ] {
             let mut out = Vec::new();
             entry.encode(&mut out);

@@ -26,6 +26,7 @@ mod ring;
 pub(crate) mod segment;
 pub(crate) mod segment_notes;
 mod supply;
+mod times;
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 
 use crate::disk::Disk;
 use crate::log::commit::{Commit, CommitTimes, Fsync, SealedFrame};
-use crate::log::entry::{Entry, QueueId};
+use crate::log::entry::{Entry, QueueId, Time};
 use crate::log::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameNumber};
 use crate::log::segment::{SEGMENT_HEADER_BYTES, Segment};
 use crate::log::segment_notes::SegmentNotes;
@@ -45,6 +46,7 @@ pub(crate) use preparation::Preparation;
 pub(crate) use ring::Purpose;
 pub(crate) use supply::FileWork;
 use supply::Supply;
+pub(crate) use times::Times;
 
 /// A frame is sealed before it grows beyond this or the largest commit, so that recovery and copying never hold much
 /// more in memory.
@@ -61,6 +63,8 @@ pub(crate) struct Tail {
     /// That frame's checksum.
     pub(crate) checksum: u32,
     pub(crate) next_queue_id: QueueId,
+    /// Leases may have got numbers below this one.
+    pub(crate) leases: u64,
 }
 
 /// One shard's log.
@@ -80,6 +84,15 @@ pub(crate) struct Log {
     /// Where the filling frame begins in the active segment.
     tail: u32,
     filling: Vec<u8>,
+    /// What time it is, in milliseconds since 1970: what the caller said last.
+    pub(crate) now_ms: u64,
+    now_second: u32,
+    /// When the puts in the log were made.
+    pub(crate) times: Times,
+    /// Numbers of leases below this one may be given, once the frame that says so is safe.
+    pub(crate) leases: u64,
+    /// The segment of the last entry that says how far they are reserved; 0: there is none.
+    pub(crate) leases_said_in: u32,
     filling_number: FrameNumber,
     /// An empty frame is due, for what its header says.
     frame_wanted: bool,
@@ -121,6 +134,11 @@ impl Log {
             active: tail.position.segment,
             tail: tail.position.offset,
             filling: vec![0; FRAME_HEADER_BYTES],
+            now_ms: 0,
+            now_second: 0,
+            times: Times::default(),
+            leases: tail.leases,
+            leases_said_in: 0,
             filling_number: tail.frame + 1,
             frame_wanted: false,
             sealed: Vec::new(),
@@ -171,13 +189,50 @@ impl Log {
         self.filling.len() > FRAME_HEADER_BYTES
     }
 
+    /// Says what time it is, in milliseconds since 1970. It never goes back.
+    #[inline]
+    pub(crate) fn set_now(&mut self, unix_ms: u64) {
+        if unix_ms > self.now_ms {
+            self.now_ms = unix_ms;
+            self.now_second = Times::whole_seconds(unix_ms);
+        }
+    }
+
+    /// Has the puts that follow count as made now; there is room to say so.
+    #[inline]
+    pub(crate) fn put_now(&mut self) {
+        self.put_at(Some(self.now_second));
+    }
+
+    /// Has the puts that follow count as made in this second, `None` if it is not known; there is room to say so. It is said
+    /// once in a segment, until it is another.
+    #[inline]
+    pub(crate) fn put_at(&mut self, second: Option<u32>) {
+        let second = second.unwrap_or(0);
+        if self.times.last() != (self.active, second) {
+            self.append_time(second);
+        }
+    }
+
+    /// Appends an entry that says how far the numbers of leases are reserved; there is room for it.
+    pub(crate) fn append_reservation(&mut self) {
+        self.append_time(self.now_second);
+    }
+
+    #[cold]
+    fn append_time(&mut self, second: u32) {
+        let at = self.append(&Entry::Time(Time { second, leases: self.leases }));
+        self.times.note(at, second);
+        self.leases_said_in = at.segment;
+    }
+
     /// Whether the filling frame should be sealed before so many bytes are appended.
     fn is_frame_full(&self, bytes: usize) -> bool {
         self.has_unsealed() && self.filling.len() + bytes > FRAME_BYTES_MAX.min(self.commit_bytes_max)
     }
 
     fn seal(&mut self) {
-        if self.filling.len() == FRAME_HEADER_BYTES && !self.wants_empty_frame() {
+        if !self.has_unsealed() && !self.wants_empty_frame() {
             return;
         }
         self.frame_wanted = false;
@@ -213,7 +268,7 @@ impl Log {
 
     /// Whether there is something to commit and no commit is under way.
     pub(crate) fn wants_commit(&self) -> bool {
-        let something = self.filling.len() > FRAME_HEADER_BYTES || !self.sealed.is_empty() || self.wants_empty_frame();
+        let something = self.has_unsealed() || !self.sealed.is_empty() || self.wants_empty_frame();
         something && !self.committing
     }
 

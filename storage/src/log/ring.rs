@@ -150,6 +150,7 @@ impl Log {
     pub(crate) fn drop_oldest(&mut self) {
         let segment = self.segments.pop_front().expect("a finished segment");
         assert!(segment.number < self.active && segment.live_bytes == 0);
+        self.times.forget(segment.number);
         // What made it dead may be in the filling frame; and that frame's header says that the segment is gone.
         self.leave(segment.number);
     }

@@ -1,4 +1,4 @@
-//! Numbers that are gone: ranges in order, as recovery collects them.
+//! Sets of numbers as ranges: those that are gone, as recovery collects them, and those of messages that are out.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -30,6 +30,11 @@ impl Gone {
 
     pub(crate) fn contains(&self, seq: Seq) -> bool {
         self.range_of(seq).is_some()
+    }
+
+    /// The ranges, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Range<Seq>> {
+        self.ranges.iter().map(|(start, end)| *start..*end)
     }
 
     /// Adds a range.

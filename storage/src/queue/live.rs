@@ -7,6 +7,8 @@
 use std::collections::LinkedList;
 
 use crate::log::Position;
+use crate::log::entry::{QueueId, Seq};
+use crate::queue::states::{Out, States};
 use crate::queue::table::{Queues, Slot};
 use crate::queue::{Dropped, Epoch, Message, Queue};
 
@@ -20,6 +22,10 @@ pub(crate) struct Live {
     pub(crate) resident: usize,
     /// Bytes that the records of all queues take in the log.
     pub(crate) record_bytes: u64,
+    /// What some messages have beside their bodies.
+    pub(crate) states: States,
+    /// Queues that have got a message to hand out otherwise than by a put into them, since this was taken.
+    pub(crate) awake: Vec<QueueId>,
     /// Messages of deleted and flushed queues, which still count as live in the log. A list, since no push may move what is
     /// in it already.
     dropped: LinkedList<Dropped>,
@@ -48,6 +54,8 @@ impl Live {
             resident: 0,
             record_bytes: queues.iter().map(|queue| queue.record_bytes() as u64).sum(),
             queues,
+            states: States::default(),
+            awake: Vec::new(),
             dropped: LinkedList::new(),
             epoch: 0,
             flushed_at: Position::default(),
@@ -89,6 +97,9 @@ impl Live {
         let queue = self.queues.at_mut(slot);
         queue.epoch = self.epoch;
         self.resident -= queue.resident_bytes();
+        if queue.delivery().is_some_and(|delivery| delivery.states > 0) {
+            self.states.drop_below(queue.id, queue.next);
+        }
         self.dropped.extend(queue.clear());
     }
 
@@ -97,12 +108,87 @@ impl Live {
         let queue = self.queues.at_mut(slot);
         self.messages -= queue.depth();
         self.resident -= queue.resident_bytes();
+        if queue.delivery().is_some_and(|delivery| delivery.states > 0) {
+            self.states.drop_below(queue.id, queue.next);
+        }
         self.dropped.extend(queue.clear());
     }
 
     /// Whether there is something to give back.
     pub(crate) fn is_giving_back(&self) -> bool {
-        self.unswept > 0 || !self.dropped.is_empty()
+        self.unswept > 0 || !self.dropped.is_empty() || self.states.has_dropped()
+    }
+
+    // ---- messages that are out ----
+
+    /// Notes that the queue in a slot has got a message to hand out.
+    pub(crate) fn wake(&mut self, slot: Slot) {
+        self.awake.push(self.queues.at(slot).id);
+    }
+
+    /// Why a message that waits in the queue of a slot is not handed out; `None`: it may be.
+    pub(crate) fn why_out(&self, slot: Slot, seq: Seq) -> Option<Out> {
+        let queue = self.queues.at(slot);
+        let delivery = queue.delivery()?;
+        (!delivery.is_available(seq)).then(|| self.states.why_out(queue.id, seq))
+    }
+
+    /// The messages of the queue in a slot that are open, in order. It takes as long as many are out.
+    pub(crate) fn open_messages(&self, slot: Slot) -> Vec<Seq> {
+        let queue = self.queues.at(slot);
+        let ranges = queue.delivery().map(|delivery| delivery.out_ranges(queue.head)).unwrap_or_default();
+        let seqs = ranges.into_iter().flat_map(|range| {
+            queue.messages_from(range.start).map(|(seq, _)| seq).take_while(move |seq| *seq < range.end)
+        });
+        seqs.filter(|seq| self.why_out(slot, *seq) == Some(Out::Open)).collect()
+    }
+
+    /// Takes all messages out of a queue but these, which are open.
+    pub(crate) fn empty_around(&mut self, slot: Slot, open: &[Seq]) {
+        let queue = self.queues.at_mut(slot);
+        self.messages -= queue.depth() - open.len() as u64;
+        self.resident -= queue.resident_bytes();
+        let states = queue.delivery().map_or(0, |delivery| delivery.states);
+        let id = queue.id;
+        let kept_states =
+            if states > 0 { open.iter().filter(|seq| self.states.get(id, **seq).is_some()).count() } else { 0 };
+        if states > kept_states as u64 {
+            self.states.drop_below(id, queue.next);
+        }
+        self.dropped.extend(queue.clear_around(open, kept_states as u64));
+        self.resident += queue.resident_bytes();
+    }
+
+    /// Forgets states of messages that were dropped, of up to so many that are looked at.
+    pub(crate) fn forget_dropped_states(&mut self, limit: usize) {
+        let Live { queues, states, epoch, .. } = self;
+        states.forget_dropped(limit, |queue, seq| {
+            let queue = queues.find_id(queue).map(|slot| queues.at(slot)).filter(|queue| queue.epoch == *epoch);
+            queue.is_some_and(|queue| queue.message(seq).is_some())
+        });
+    }
+
+    /// Notes that a message is about to leave the queue of a slot.
+    #[inline]
+    pub(crate) fn note_leaving(&mut self, slot: Slot, seq: Seq) {
+        if self.queues.at(slot).delivery().is_some() {
+            self.forget_delivery(slot, seq);
+        }
+    }
+
+    fn forget_delivery(&mut self, slot: Slot, seq: Seq) {
+        let out = self.why_out(slot, seq);
+        let queue = self.queues.at_mut(slot);
+        let next = if out.is_none() { queue.next_available() } else { None };
+        let id = queue.id;
+        let delivery = queue.delivery_mut();
+        match out {
+            None => delivery.leave(seq, next),
+            Some(out) => *delivery.count_mut(out) -= 1,
+        }
+        if delivery.states > 0 {
+            delivery.states -= u64::from(self.states.remove(id, seq));
+        }
     }
 
     /// Gives back one of the messages that were dropped, or comes to the next queue; `None`: there is nothing left to do.

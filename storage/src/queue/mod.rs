@@ -1,21 +1,29 @@
 //! A queue in memory: its record, and its messages in runs of ascending numbers.
 
+mod delivery;
+mod extras;
 pub(crate) mod gone;
 pub(crate) mod live;
 pub(crate) mod message;
 mod recovering;
 pub(crate) mod run;
 pub(crate) mod slots;
+pub(crate) mod states;
 pub(crate) mod table;
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::log::entry::{QueueId, Record, Seq, record_bytes};
 use crate::log::{Place, Position};
+use crate::queue::table::Slot;
+use crate::settings::Settings;
 
+use delivery::Delivery;
+pub(crate) use extras::Counts;
 pub use message::Taken;
 pub(crate) use message::{Message, resident_bytes};
 use recovering::Recovering;
@@ -57,6 +65,8 @@ pub(crate) struct Queue {
     pub(crate) next: Seq,
     pub(crate) sets: u64,
     pub(crate) gets: u64,
+    /// Bytes of all bodies, in memory or not.
+    pub(crate) bytes: u64,
     /// From this segment on the log holds all that says what the queue is, apart from its messages: the record, the numbers
     /// above the head that are gone, and the settings. 0 while there is none.
     pub(crate) record_segment: u32,
@@ -68,7 +78,7 @@ pub(crate) struct Queue {
     beyond: Option<Box<Beyond>>,
 }
 
-/// What a queue has that is deep, or was not taken from in order, or has settings.
+/// What a queue has that is deep, or was not taken from in order, or has settings, or messages that are out.
 #[derive(Debug, Default)]
 struct Beyond {
     /// The runs behind the front one. None of them is empty.
@@ -78,12 +88,22 @@ struct Beyond {
     /// Numbers above the head that are gone.
     gaps: u64,
     settings: Box<[u8]>,
+    /// What holds for the queue, where it is not the default: its settings over those of a pattern.
+    rules: Option<Arc<Settings>>,
+    /// The queues that have every message put into this one.
+    children: Vec<Slot>,
+    delivery: Option<Box<Delivery>>,
+    counts: Option<Box<Counts>>,
+    /// A time is set at which the age of its messages is looked at.
+    is_age_timed: bool,
     recovering: Option<Box<Recovering>>,
 }
 
 impl Beyond {
     fn is_needless(&self) -> bool {
-        self.rest.is_empty() && self.gaps == 0 && self.settings.is_empty() && self.recovering.is_none()
+        let has_rules = self.rules.is_some() || !self.settings.is_empty() || !self.children.is_empty();
+        let has_extras = self.delivery.is_some() || self.counts.is_some() || self.is_age_timed;
+        self.rest.is_empty() && self.gaps == 0 && !has_rules && !has_extras && self.recovering.is_none()
     }
 }
 
@@ -97,6 +117,7 @@ impl Queue {
             next: 1,
             sets: 0,
             gets: 0,
+            bytes: 0,
             record_segment: 0,
             epoch,
             front: Run::default(),
@@ -174,6 +195,7 @@ impl Queue {
         let seq = self.next;
         self.next += 1;
         self.sets += 1;
+        self.bytes += u64::from(message.place.body_bytes);
         self.append(seq, message);
     }
 
@@ -194,6 +216,7 @@ impl Queue {
         let (seq, message) = self.front.pop_front()?;
         debug_assert_eq!(seq, self.head, "the head is the first message's number");
         self.gets += 1;
+        self.bytes -= u64::from(message.place.body_bytes);
         if self.front.is_empty() {
             self.next_run();
         }
@@ -208,6 +231,7 @@ impl Queue {
         }
         let message = self.extract(seq)?;
         self.gets += 1;
+        self.bytes -= u64::from(message.place.body_bytes);
         self.beyond.get_or_insert_default().gaps += 1;
         Some(message)
     }
@@ -261,13 +285,31 @@ impl Queue {
     /// Drops all messages; the caller gives them back little by little. `None`: there were none.
     pub(crate) fn clear(&mut self) -> Option<Dropped> {
         self.head = self.next;
+        self.bytes = 0;
         let mut dropped = Dropped { front: std::mem::take(&mut self.front), rest: VecDeque::new() };
         if let Some(beyond) = &mut self.beyond {
             dropped.rest = std::mem::take(&mut beyond.rest);
-            (beyond.resident_bytes, beyond.gaps) = (0, 0);
+            (beyond.resident_bytes, beyond.gaps, beyond.delivery) = (0, 0, None);
             self.forget_needless();
         }
         (!dropped.front.is_empty() || !dropped.rest.is_empty()).then_some(dropped)
+    }
+
+    /// Drops all messages but these, which are in order and there, and which are open then; so many of them have a state.
+    pub(crate) fn clear_around(&mut self, open: &[Seq], states: u64) -> Option<Dropped> {
+        let kept: Vec<(Seq, Message)> =
+            open.iter().map(|seq| (*seq, self.extract(*seq).expect("an open message is there"))).collect();
+        let dropped = self.clear();
+        for (seq, message) in kept {
+            self.bytes += u64::from(message.place.body_bytes);
+            self.append(seq, message);
+        }
+        self.head = open.first().copied().unwrap_or(self.next);
+        let gaps = self.next - self.head - open.len() as u64;
+        let beyond = self.beyond.get_or_insert_default();
+        beyond.gaps = gaps;
+        beyond.delivery = Some(Box::new(Delivery::keep_open(self.next, open.len() as u64, states)));
+        dropped
     }
 
     /// Adds a message behind all others.

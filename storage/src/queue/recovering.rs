@@ -196,6 +196,7 @@ impl Queue {
     pub(crate) fn end_recovery(&mut self) {
         assert_eq!(self.lost(), 0, "a queue from which a message is missing is no store's");
         let stored = self.stored();
+        self.bytes = self.messages().map(|(_, message)| u64::from(message.place.body_bytes)).sum();
         self.head = if self.front.is_empty() { self.next } else { self.front.first() };
         let gaps = self.next - self.head - stored;
         if gaps > 0 || self.beyond.is_some() {

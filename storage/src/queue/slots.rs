@@ -18,7 +18,7 @@ enum Entry {
 }
 
 // A million empty queues cost this and their tables.
-const _: () = assert!(size_of::<Entry>() == size_of::<Queue>() && size_of::<Queue>() == 136);
+const _: () = assert!(size_of::<Entry>() == size_of::<Queue>() && size_of::<Queue>() == 144);
 
 /// Queues, each in a slot that it keeps.
 #[derive(Debug)]

@@ -49,6 +49,7 @@ impl LogFiles {
             frame: meta.frame - 1,
             checksum: meta.previous,
             next_queue_id: meta.next_queue_id,
+            leases: meta.leases,
         };
         let first = *self.run_ending_with(meta.position.segment).start();
         let mut walk = Walk { contents, first_segment: meta.first_segment, ..Walk::new(rebuild, tail) };
@@ -91,6 +92,7 @@ impl LogFiles {
                     rebuild.apply(&Entry::Record(record), Position { segment, offset: 0 });
                 }
                 RecordItem::Gone(queue, ranges) => rebuild.know_gone(queue, ranges),
+                RecordItem::State(queue, seq, state) => rebuild.know_state(queue, seq, state),
                 RecordItem::Flush(at) => rebuild.know_flush(at),
             })
             .is_some()
@@ -106,7 +108,10 @@ impl LogFiles {
             let pages = Pages::Directory { segment, generation: written.generation };
             let mut reader = LocatedReader::new(segment, self.segment_bytes);
             let whole = index.read(pages, written.sum, |items| {
-                reader.read(items, |located| rebuild.locate(&located, meta.position)).is_some()
+                let mut located = Vec::new();
+                let whole = reader.read(items, |put| located.push(put), |at, second| rebuild.know_time(at, second));
+                located.iter().for_each(|located| rebuild.locate(located, meta.position));
+                whole.is_some()
             })?;
             if !whole {
                 return Err(old(format!("its directory of {} is not whole", segment_name(segment))));

@@ -17,7 +17,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::index::segment_puts::SegmentPuts;
 use crate::index::{Contents, Index, Meta};
-use crate::log::entry::put_bytes;
+use crate::log::entry::{QueueId, Seq, State, put_bytes};
 use crate::log::frame_reader::FrameReader;
 use crate::log::segment::{
     FIRST_SEGMENT, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_trash, segment_name, segment_number,
@@ -44,6 +44,8 @@ pub(crate) struct Restored {
     pub(crate) puts: VecDeque<SegmentPuts>,
     /// The index has the puts of all segments below this one.
     pub(crate) directories_below: u32,
+    /// What messages have beside their bodies.
+    pub(crate) states: BTreeMap<(QueueId, Seq), State>,
     /// Frames that were read from the log.
     pub(crate) frames: u64,
 }
@@ -191,7 +193,7 @@ impl LogFiles {
         let Some(last) = self.last_used()? else {
             // Nothing was ever committed: the log begins in the oldest segment that was prepared.
             let segment = *self.files.keys().next().expect("find makes one");
-            let tail = Tail { position: start_of(segment), frame: 0, checksum: 0, next_queue_id: 1 };
+            let tail = Tail { position: start_of(segment), frame: 0, checksum: 0, next_queue_id: 1, leases: 0 };
             let walk = Walk { first_segment: segment, ..Walk::new(Rebuild::new(index.is_some()), tail) };
             self.check_end(&walk)?;
             return Ok(walk);
@@ -203,7 +205,7 @@ impl LogFiles {
         };
         // The first frame's number and predecessor cannot be checked; all others are, against it.
         let (frame, checksum) = (frame.header.number - 1, frame.header.previous);
-        let tail = Tail { position: start_of(first), frame, checksum, next_queue_id: 1 };
+        let tail = Tail { position: start_of(first), frame, checksum, next_queue_id: 1, leases: 0 };
         let mut walk = Walk::new(Rebuild::new(index.is_some()), tail);
         self.walk(&mut walk, index)?;
         walk.rebuild.follow_flushes();
@@ -287,10 +289,15 @@ impl LogFiles {
         }
         let segments: VecDeque<Segment> =
             self.files.into_iter().map(|(number, file)| Segment { number, file, live_bytes: 0 }).collect();
-        let Walk { rebuild, mut tail, frames, contents, .. } = walk;
+        let Walk { mut rebuild, mut tail, frames, contents, .. } = walk;
+        rebuild.drop_needless_states();
         tail.next_queue_id = tail.next_queue_id.max(rebuild.next_queue_id());
+        tail.leases = tail.leases.max(rebuild.leases);
         let mut log = Log::new(self.disk, self.log_id, self.segment_bytes, options, segments, tail);
-        let (mut queues, directories) = (rebuild.queues, rebuild.directories);
+        let Rebuild { mut queues, directories, states, times, leases_said_in, .. } = rebuild;
+        log.leases_said_in = leases_said_in;
+        log.times = times;
+        log.times.forget(log.first() - 1);
         for slot in 0..queues.slots() {
             let Some(queue) = queues.get_mut(slot) else { continue };
             queue.end_recovery();
@@ -302,7 +309,7 @@ impl LogFiles {
         queues.name_all();
         let directories_below = meta.map_or(tail.position.segment, |meta| meta.position.segment);
         let puts = if index.is_some() { directories } else { VecDeque::new() };
-        Ok(Restored { log, queues, index, loaded: meta, generation, contents, puts, directories_below, frames })
+        Ok(Restored { log, queues, index, loaded: meta, generation, contents, puts, directories_below, states, frames })
     }
 
     /// Brings the notes in step with where the log goes on: behind the segment before, and not yet in the one behind.

@@ -1,6 +1,6 @@
 //! Making queues out of entries: the part of recovery that knows what an entry means.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use smallvec::SmallVec;
 
@@ -9,8 +9,9 @@ use crate::index::segment_puts::{Located, SegmentPuts};
 use crate::index::{Index, IndexError, Written};
 use crate::log::Place;
 use crate::log::Position;
+use crate::log::Times;
 use crate::log::codec::Reader;
-use crate::log::entry::{Entry, QueueId};
+use crate::log::entry::{Entry, QueueId, Seq, State, Time};
 use crate::log::ranges::ranges;
 use crate::queue::table::{Queues, UNKNOWN_SLOT};
 use crate::queue::{Epoch, Queue};
@@ -30,6 +31,14 @@ pub(crate) struct Rebuild {
     /// The last flush of all queues that was replayed, as an epoch behind all those, and its place.
     epoch: Epoch,
     flushed_at: Position,
+    /// What messages have beside their bodies; some are of messages that are gone.
+    pub(crate) states: BTreeMap<(QueueId, Seq), State>,
+    /// When the puts were made.
+    pub(crate) times: Times,
+    /// Leases may have got numbers below this one.
+    pub(crate) leases: u64,
+    /// The segment of the last entry that says so; 0: there is none.
+    pub(crate) leases_said_in: u32,
 }
 
 impl Rebuild {
@@ -41,6 +50,10 @@ impl Rebuild {
             known: vec![Position::default()],
             epoch: 0,
             flushed_at: Position::default(),
+            states: BTreeMap::new(),
+            times: Times::default(),
+            leases: 0,
+            leases_said_in: 0,
         }
     }
 
@@ -86,9 +99,18 @@ impl Rebuild {
                 }
             }
             Entry::Take { queue, seq } => {
-                let queue = self.queue(queue);
-                queue.gets += u64::from(queue.note_taken(seq));
+                let in_queue = self.queue(queue);
+                in_queue.gets += u64::from(in_queue.note_taken(seq));
+                if !self.states.is_empty() {
+                    self.states.remove(&(queue, seq));
+                }
             }
+            Entry::Time(Time { second, leases }) => {
+                self.times.note(at, second);
+                self.leases_said_in = at.segment;
+                self.leases = self.leases.max(leases);
+            }
+            Entry::State { queue, seq, state } => self.know_state(queue, seq, state),
             Entry::Gone { queue, begins, ranges: bytes } => {
                 let queue = self.queue(queue);
                 if begins {
@@ -124,6 +146,24 @@ impl Rebuild {
     pub(crate) fn know_gone(&mut self, queue: QueueId, ranges_of_it: &[u8]) {
         let queue = self.queue(queue);
         ranges(ranges_of_it).flatten().for_each(|range| queue.note_gone(range));
+    }
+
+    /// Notes what a message has beside its body, in place of what it had.
+    pub(crate) fn know_state(&mut self, queue: QueueId, seq: Seq, state: State) {
+        self.states.insert((queue, seq), state);
+    }
+
+    /// Notes when the puts from a position on were made, which the index knows.
+    pub(crate) fn know_time(&mut self, at: Position, second: u32) {
+        self.times.note(at, second);
+    }
+
+    /// Forgets the states of messages that are gone.
+    pub(crate) fn drop_needless_states(&mut self) {
+        let queues = &self.queues;
+        self.states.retain(|(queue, seq), _| {
+            queues.find_id(*queue).is_some_and(|slot| queues.at(slot).message(*seq).is_some())
+        });
     }
 
     /// Notes that the records that come from the index from now on know this flush of all queues.
@@ -179,7 +219,7 @@ impl Rebuild {
     pub(crate) fn store_directory(&mut self, segment: u32, index: &Index, generation: u64) -> Option<Written> {
         let directory = self.directories.pop_back().filter(|directory| directory.segment == segment);
         let directory = directory.unwrap_or_else(|| SegmentPuts::new(segment));
-        let written = write_directory(index, &directory, generation);
+        let written = write_directory(index, &directory, self.times.of_segment(segment), generation);
         written.map_err(|IndexError(what)| ::log::error!("the index cannot be written: {what}")).ok()
     }
 

@@ -26,6 +26,7 @@ use crate::queue::Taken;
 use crate::recovery::evidence::End;
 use crate::recovery::is_zero;
 use crate::recovery::rebuild::Rebuild;
+use crate::store::adopting::Kept;
 
 pub use surveyed::Surveyed;
 
@@ -178,6 +179,12 @@ impl Survey {
         (self.segment_bytes > 0).then_some(self.log_id)
     }
 
+    /// Leases may have got numbers below this one.
+    #[must_use]
+    pub fn leases(&self) -> u64 {
+        self.rebuild.leases
+    }
+
     /// Bytes of a segment of this log; 0 when there is none.
     #[must_use]
     pub fn segment_bytes(&self) -> u32 {
@@ -190,19 +197,21 @@ impl Survey {
         queues.map(|queue| Surveyed { queue, log_id: self.log_id })
     }
 
-    /// Reads a queue's messages in their order.
+    /// Reads a queue's messages in their order, each with what it keeps when it is moved.
     ///
     /// # Errors
     /// When the log cannot be read, or what `each` returns, which ends the reading.
     pub fn messages<E: From<Error>>(
         &self,
         queue: Surveyed<'_>,
-        mut each: impl FnMut(Taken) -> std::result::Result<(), E>,
+        mut each: impl FnMut(Taken, Kept) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         let mut buffer = Vec::new();
         for (seq, message) in queue.queue.messages() {
             let (flags, body) = self.message(queue.queue.id, seq, message.place, &mut buffer)?;
-            each(Taken { seq, flags, body: body.into() })?;
+            let state = self.rebuild.states.get(&(queue.queue.id, seq)).copied().unwrap_or_default();
+            let kept = Kept { put_second: self.rebuild.times.of(message.place), state };
+            each(Taken { seq, flags, body: body.into() }, kept)?;
         }
         Ok(())
     }

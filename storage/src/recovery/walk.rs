@@ -55,6 +55,7 @@ impl Walk {
             frame: header.number,
             checksum: header.checksum,
             next_queue_id: self.tail.next_queue_id.max(header.next_queue_id),
+            leases: self.tail.leases,
         };
         self.first_segment = self.first_segment.max(header.first_segment);
         self.vouched = self.vouched.max(header.durable);

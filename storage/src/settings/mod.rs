@@ -106,7 +106,7 @@ impl Default for Settings {
             lease: None,
             tries: None,
             backoff: Box::default(),
-            open: 100_000,
+            open: Settings::OPEN_MAX,
             dedup: 300,
             dead: Dead::Keep,
             fanout_only: false,
@@ -115,6 +115,9 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The most messages that are open at once, where no word says another number.
+    pub const OPEN_MAX: u32 = 100_000;
+
     /// What holds for the queue with this stored name, which was told `own`.
     #[must_use]
     pub fn of(name: &[u8], own: &Words, patterns: &Patterns) -> Settings {

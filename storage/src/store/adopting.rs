@@ -3,7 +3,9 @@
 use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::log::Purpose;
-use crate::log::entry::{Entry, SETTINGS_BYTES_MAX, Seq, gone_bytes, put_bytes, record_bytes};
+use crate::log::entry::{
+    Entry, SETTINGS_BYTES_MAX, STATE_BYTES, Seq, State, TIME_BYTES, gone_bytes, put_bytes, record_bytes,
+};
 use crate::log::ranges::{RANGE_BYTES_MAX, RangesWriter};
 use crate::queue::table::Slot;
 use crate::store::Store;
@@ -21,6 +23,14 @@ pub struct Adopted<'a> {
     pub gets: u64,
     /// The number of its first message, or of its next one when there is none.
     pub head: Seq,
+}
+
+/// What a message keeps when it is moved, beside its number, flags and body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// When it was put.
+    pub(crate) put_second: Option<u32>,
+    pub(crate) state: State,
 }
 
 impl Store {
@@ -52,13 +62,21 @@ impl Store {
     ///
     /// # Panics
     /// When there is no such queue, the number is too low, or the body too large.
-    pub fn adopt_message(&mut self, name: &[u8], seq: Seq, flags: u32, body: &[u8]) -> Result<Attempt<()>> {
+    pub fn adopt_message(
+        &mut self,
+        name: &[u8],
+        seq: Seq,
+        flags: u32,
+        body: &[u8],
+        kept: &Kept,
+    ) -> Result<Attempt<()>> {
         assert!(body.len() <= self.options.body_bytes_max, "the caller checks the size");
         let slot = self.live.queues.find(name).expect("the queue was adopted");
-        if let Some(held_up) = self.skip_to(slot, seq, put_bytes(body.len())).held_up() {
+        if let Some(held_up) = self.skip_to(slot, seq, TIME_BYTES + put_bytes(body.len()) + STATE_BYTES).held_up() {
             return Ok(held_up);
         }
-        self.push(slot, flags, body);
+        self.push_at(slot, flags, body, kept.put_second);
+        self.adopt_state(slot, kept.state);
         Ok(Attempt::Done(()))
     }
 

@@ -8,11 +8,12 @@
 //!
 //! Behind a checkpoint that counts, the pages that it does not need are removed, before the next one begins.
 
-use crate::index::items::{BATCH_BYTES, push_flush, push_located};
+use crate::index::items::{BATCH_BYTES, push_flush, push_located, push_state, push_time};
 use crate::index::listing::Listings;
 use crate::index::segment_puts::SegmentPuts;
 use crate::index::{Contents, Meta, Page, PageWriter, Pages, Sum, Sweep, Written, pack};
 use crate::log::Position;
+use crate::log::entry::{QueueId, Seq};
 use crate::log::segment_notes::SegmentNotes;
 use crate::queue::table::Slot;
 use crate::store::Store;
@@ -56,16 +57,19 @@ struct UnderWay {
 
 #[derive(Debug)]
 enum Stage {
-    /// Writing the directory of this segment, from this byte on, behind a put at this offset.
+    /// Writing the directory of this segment: its puts from this byte on, behind one at this offset.
     Directory {
         segment: u32,
         from: usize,
         last_offset: u32,
+        /// How many of its times are written, which come first.
+        times: usize,
         pages: PageWriter,
     },
-    /// Writing the records from this slot on.
+    /// Writing the records from this slot on, then the states of messages from this one on.
     Records {
         next: Slot,
+        state: (QueueId, Seq),
         /// The last flush of all queues that the records so far know.
         flush: Position,
         pages: PageWriter,
@@ -160,6 +164,7 @@ impl Store {
             previous,
             needs_frame: 0,
             next_queue_id: self.log.next_queue_id,
+            leases: self.log.leases,
             first_segment: self.log.first(),
             contents: Sum::default(),
             records: Sum::default(),
@@ -186,8 +191,14 @@ impl Store {
     fn step(&mut self, under_way: &mut UnderWay) -> Option<IndexWork> {
         let meta = under_way.meta;
         match &mut under_way.stage {
-            Stage::Directory { segment, from, last_offset, pages } => {
+            Stage::Directory { segment, from, last_offset, times, pages } => {
                 let segment = *segment;
+                if let Some(left) = self.log.times.of_segment(segment).get(*times..).filter(|left| !left.is_empty()) {
+                    let left = &left[..left.len().min(STEP_ITEMS)];
+                    left.iter().for_each(|(offset, second)| push_time(pages, *offset, *second));
+                    *times += left.len();
+                    return (pages.done_bytes() >= BATCH_BYTES).then(|| IndexWork::Write(pages.take_done()));
+                }
                 // A segment without puts has an empty directory, and the index says so.
                 let empty = SegmentPuts::new(segment);
                 let directory = self.directories.iter().find(|directory| directory.segment == segment);
@@ -211,7 +222,7 @@ impl Store {
                 }
                 (pages.done_bytes() >= BATCH_BYTES).then(|| IndexWork::Write(pages.take_done()))
             }
-            Stage::Records { next, flush, pages } => {
+            Stage::Records { next, state, flush, pages } => {
                 let end = (*next + STEP_ITEMS as u32).min(self.live.queues.slots());
                 let mut looks = STEP_ITEMS;
                 if *flush != self.live.flushed_at() {
@@ -225,7 +236,15 @@ impl Store {
                     let is_done = queue.is_none_or(|queue| listings.push_queue(pages, queue, slot, &mut looks));
                     *next += u32::from(is_done);
                 }
-                if *next >= self.live.queues.slots() {
+                let is_all = *next >= self.live.queues.slots() && {
+                    let mut left = STEP_ITEMS;
+                    for (queue, seq, its) in self.live.states.from(state.0, state.1).take(STEP_ITEMS) {
+                        push_state(pages, queue, seq, its);
+                        (*state, left) = ((queue, seq + 1), left - 1);
+                    }
+                    left > 0
+                };
+                if is_all {
                     under_way.meta.needs_frame = self.changed();
                     let Stage::Records { pages, .. } = std::mem::replace(&mut under_way.stage, Stage::Waiting) else {
                         unreachable!("matched above")
@@ -289,9 +308,9 @@ impl Store {
 fn directory_stage(segment: u32, meta: &Meta) -> Stage {
     if segment <= meta.position.segment {
         let pages = PageWriter::new(Pages::Directory { segment, generation: meta.generation });
-        Stage::Directory { segment, from: 0, last_offset: 0, pages }
+        Stage::Directory { segment, from: 0, last_offset: 0, times: 0, pages }
     } else {
         let pages = PageWriter::new(Pages::Records(meta.generation));
-        Stage::Records { next: 0, flush: Position::default(), pages }
+        Stage::Records { next: 0, state: (0, 0), flush: Position::default(), pages }
     }
 }

@@ -5,7 +5,9 @@
 use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::log::Purpose;
-use crate::log::entry::{Entry, FLUSH_BYTES, put_bytes};
+use crate::log::entry::{Entry, FLUSH_BYTES, gone_bytes, put_bytes};
+use crate::log::ranges::{RANGE_BYTES_MAX, RangesWriter};
+use crate::names;
 use crate::queue::live::Given;
 use crate::queue::table::Slot;
 use crate::store::Store;
@@ -20,18 +22,30 @@ const STEP_BYTES: usize = 4 << 20;
 const AT_ONCE_ITEMS: usize = 64;
 
 impl Store {
-    /// Drops the messages of a queue, and keeps the queue and its counters.
+    /// Drops the messages of a queue, those apart that are open, and its dead letters, and keeps the queue and its counters.
     ///
     /// # Errors
     /// When the disk fails; the caller must stop.
     pub fn flush(&mut self, name: &[u8]) -> Result<Attempt<()>> {
+        if !names::is_dead(name)
+            && let Some(held_up) = self.flush_one(&names::dead(name))?.held_up()
+        {
+            return Ok(held_up);
+        }
+        self.flush_one(name)
+    }
+
+    fn flush_one(&mut self, name: &[u8]) -> Result<Attempt<()>> {
         let Some(slot) = self.live.queues.find(name) else {
             return Ok(Attempt::Done(()));
         };
         self.live.follow_flush(slot);
         let queue = self.live.queues.at(slot);
-        if queue.depth() == 0 {
+        if queue.depth() == queue.delivery().map_or(0, |delivery| delivery.open) {
             return Ok(Attempt::Done(()));
+        }
+        if queue.delivery().is_some_and(|delivery| delivery.open > 0) {
+            return Ok(self.flush_around_open(slot));
         }
         if let Some(held_up) = self.log.make_room(queue.record_bytes(), Purpose::Drop).held_up() {
             return Ok(held_up);
@@ -41,7 +55,40 @@ impl Store {
         Ok(Attempt::Done(()))
     }
 
-    /// Drops the messages of all queues, and keeps the queues and their counters. It takes the same short time however many
+    /// Drops all messages of a queue but those that are open. It takes as long as these are many.
+    fn flush_around_open(&mut self, slot: Slot) -> Attempt<()> {
+        let open = self.live.open_messages(slot);
+        let queue = self.live.queues.at(slot);
+        let mut pieces = vec![RangesWriter::default()];
+        let mut from = queue.head;
+        for seq in open.iter().copied().chain([queue.next]) {
+            if seq > from {
+                if pieces.last().is_some_and(|piece| piece.bytes().len() + RANGE_BYTES_MAX > usize::from(u16::MAX)) {
+                    pieces.push(RangesWriter::default());
+                }
+                pieces.last_mut().expect("there is one").push(from..seq);
+            }
+            from = seq + 1;
+        }
+        let bytes = pieces.iter().map(|piece| gone_bytes(piece.bytes().len())).sum();
+        if bytes > self.log.entry_bytes_max() {
+            return Attempt::NoRoom;
+        }
+        let room = self.log.make_room(bytes, Purpose::Drop);
+        if !room.is_done() {
+            return room;
+        }
+        let queue = queue.id;
+        for piece in &pieces {
+            self.log.append(&Entry::Gone { queue, begins: false, ranges: piece.bytes() });
+        }
+        self.checkpoint.listings.note_emptied(slot);
+        self.live.empty_around(slot, &open);
+        self.free_dropped(AT_ONCE_ITEMS);
+        Attempt::Done(())
+    }
+
+    /// Drops the messages of all queues, also those that are open, and keeps the queues and their counters. It takes the same short time however many
     /// queues there are.
     ///
     /// # Errors
@@ -63,16 +110,17 @@ impl Store {
     pub(crate) fn empty(&mut self, slot: Slot) {
         self.checkpoint.listings.note_emptied(slot);
         self.live.empty(slot);
-        self.give_back(AT_ONCE_ITEMS);
+        self.free_dropped(AT_ONCE_ITEMS);
     }
 
     /// Gives back a little of what was dropped. Returns whether there may be more.
     pub(crate) fn give_back_step(&mut self) -> bool {
-        self.give_back(STEP_ITEMS);
+        self.free_dropped(STEP_ITEMS);
+        self.live.forget_dropped_states(STEP_ITEMS);
         self.live.is_giving_back()
     }
 
-    fn give_back(&mut self, items: usize) {
+    fn free_dropped(&mut self, items: usize) {
         let mut bytes = 0;
         for _ in 0..items {
             if bytes >= STEP_BYTES {

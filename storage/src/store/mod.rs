@@ -3,9 +3,14 @@
 pub(crate) mod adopting;
 mod checkpoint;
 pub(crate) mod chore;
+mod due;
+pub(crate) mod figures;
 mod flush;
+mod leases;
 mod offline;
 pub(crate) mod open;
+pub(crate) mod opens;
+pub(crate) mod puts;
 mod reclaim;
 mod rewriting;
 mod settings;
@@ -13,17 +18,19 @@ mod settings;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::attempt::Attempt;
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::index::Index;
 use crate::index::segment_puts::SegmentPuts;
 use crate::log::commit::{Commit, Fsync};
-use crate::log::entry::{DROP_BYTES, Entry, QueueId, Seq, TAKE_BYTES, put_bytes, record_bytes};
+use crate::log::entry::{DROP_BYTES, Entry, QueueId, Seq, TAKE_BYTES, TIME_BYTES, put_bytes, record_bytes};
 use crate::log::frame::FrameNumber;
 use crate::log::{Log, Place, Purpose};
 use crate::memory::Memory;
-use crate::names::is_stored_name;
+use crate::names;
 use crate::options::{Durability, StoreOptions};
 use crate::queue::live::Live;
 use crate::queue::table::Slot;
@@ -31,6 +38,8 @@ use crate::queue::{Message, Queue, Taken, resident_bytes};
 use crate::recovery::Restored;
 use crate::settings::Patterns;
 use crate::store::checkpoint::Checkpoint;
+use crate::store::leases::Leases;
+use crate::store::puts::PutWith;
 use crate::store::reclaim::Copying;
 use crate::store::rewriting::Rewriting;
 
@@ -85,14 +94,27 @@ pub struct Store {
     pub(crate) copying: Option<Copying>,
     pub(crate) rewriting: Option<Rewriting>,
     pub(crate) memory: Memory,
+    pub(crate) leases: Leases,
     /// What queues are told by their names.
     pub(crate) patterns: Arc<Patterns>,
+    /// The patterns do not hold yet for the queues in slots below this one.
+    pub(crate) unruled: Slot,
+    /// What is due waits for the disk.
+    pub(crate) due_is_held_up: bool,
+    /// What time it was at the start, in milliseconds since 1970; 0 until it was said.
+    pub(crate) started_ms: u64,
 }
 
 impl Store {
     fn new(options: StoreOptions, restored: Restored) -> Store {
-        let Restored { log, queues, index, loaded, generation, contents, puts, directories_below, .. } = restored;
+        let Restored { log, queues, index, loaded, generation, contents, puts, directories_below, states, .. } =
+            restored;
         let mut store = Store {
+            leases: Leases::new(&log),
+            patterns: Arc::default(),
+            unruled: 0,
+            due_is_held_up: false,
+            started_ms: 0,
             live: Live::new(queues),
             directories: puts,
             index,
@@ -100,11 +122,13 @@ impl Store {
             copying: None,
             rewriting: None,
             memory: Memory::new(options.memory_bytes),
-            patterns: Arc::default(),
             options,
             log,
         };
         store.resume(loaded, generation, contents, directories_below);
+        store.unruled = store.live.queues.slots();
+        while store.follow_patterns() {}
+        store.restore_states(states);
         store
     }
 
@@ -126,14 +150,26 @@ impl Store {
     pub fn put(&mut self, name: &[u8], flags: u32, body: &[u8]) -> Result<Attempt<()>> {
         assert!(body.len() <= self.options.body_bytes_max, "the caller checks the size");
         let found = self.live.queues.find(name);
+        if self.has_rules_for(found) {
+            return self.put_with(name, flags, body, PutWith::default());
+        }
         let record = if found.is_none() { record_bytes(name, b"") } else { 0 };
-        if let Some(held_up) = self.log.make_room(record + put_bytes(body.len()), Purpose::Set).held_up() {
+        if let Some(held_up) = self.log.make_room(record + TIME_BYTES + put_bytes(body.len()), Purpose::Set).held_up() {
             return Ok(held_up);
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
         self.live.follow_flush(slot);
         self.push(slot, flags, body);
         Ok(Attempt::Done(()))
+    }
+
+    /// Whether a put into a queue, which may have to be made, may be more than that.
+    #[inline]
+    fn has_rules_for(&self, found: Option<Slot>) -> bool {
+        match found {
+            Some(slot) => !self.live.queues.at(slot).is_plain(),
+            None => !self.patterns.is_empty(),
+        }
     }
 
     /// Makes a queue if it does not exist.
@@ -153,7 +189,7 @@ impl Store {
     /// Makes a queue that a client asked for.
     fn create_queue(&mut self, name: &[u8]) -> Slot {
         assert!(
-            is_stored_name(name),
+            names::is_stored_name(name),
             "a queue that no command can name could never be emptied: {}",
             name.escape_ascii()
         );
@@ -166,13 +202,27 @@ impl Store {
         self.log.next_queue_id += 1;
         let mut queue = Queue::new(id, name, self.live.epoch());
         set_up(&mut queue);
+        queue.set_rules(self.rules_of(name, queue.settings()));
         append_record(&mut self.log, &mut queue, None);
         self.live.record_bytes += queue.record_bytes() as u64;
         self.live.queues.add(queue)
     }
 
     /// Appends a message to a queue that is there; there is room for it.
+    #[inline]
     pub(crate) fn push(&mut self, slot: Slot, flags: u32, body: &[u8]) {
+        self.log.put_now();
+        self.append_message(slot, flags, body);
+    }
+
+    /// Appends a message that was put elsewhere in this second, `None` if it is not known; there is room for it.
+    pub(crate) fn push_at(&mut self, slot: Slot, flags: u32, body: &[u8], second: Option<u32>) {
+        self.log.put_at(second);
+        self.append_message(slot, flags, body);
+    }
+
+    #[inline]
+    fn append_message(&mut self, slot: Slot, flags: u32, body: &[u8]) {
         let queue = self.live.queues.at_mut(slot);
         let place = append_put(
             &mut self.log,
@@ -203,8 +253,20 @@ impl Store {
         let (head, Some(message)) = (queue.head, queue.head_message()) else {
             return Ok(Attempt::Done(None));
         };
+        if queue.delivery().is_some() {
+            return self.take_available(slot);
+        }
         let in_memory = message.body.is_some();
         self.take_from(slot, head, in_memory)
+    }
+
+    /// Takes the next message of a queue in which some are out.
+    fn take_available(&mut self, slot: Slot) -> Result<Attempt<Option<Taken>>> {
+        let Some(seq) = self.live.queues.at_mut(slot).next_available() else {
+            return Ok(Attempt::Done(None));
+        };
+        let in_memory = self.live.queues.at(slot).message(seq).is_some_and(|message| message.body.is_some());
+        self.take_from(slot, seq, in_memory)
     }
 
     /// Takes the message of this number out of a queue, wherever it stands; `None` when it does not wait there. Only then
@@ -234,40 +296,55 @@ impl Store {
             // Even what is set aside for takes is used up. The message stays.
             return Ok(held_up);
         }
-        let message = self.live.queues.at_mut(slot).remove(seq).expect("the caller looked it up");
-        Ok(Attempt::Done(Some(self.taken(slot, seq, message))))
-    }
-
-    /// Notes that a message was taken out of a queue; there is room for that.
-    fn taken(&mut self, slot: Slot, seq: Seq, message: Message) -> Taken {
-        self.log.append(&Entry::Take { queue: self.live.queues.at(slot).id, seq });
-        self.checkpoint.listings.note_take(slot, seq);
+        let message = self.remove(slot, seq);
         let body = message.body.expect("read ahead before");
-        self.live.messages -= 1;
-        self.live.resident -= resident_bytes(body.len());
-        self.log.sub_live(message.place.segment, put_bytes(body.len()));
-        self.memory.keep_to_budget(&mut self.live, &self.log);
-        Taken { seq, flags: message.flags, body }
+        Ok(Attempt::Done(Some(Taken { seq, flags: message.flags, body })))
     }
 
-    /// Drops a queue with its messages and counters. `Done(false)`: it does not exist.
+    /// Takes a message out of the queue of a slot, whether its body is in memory or not; there is room to say so.
+    #[inline]
+    pub(crate) fn remove(&mut self, slot: Slot, seq: Seq) -> Message {
+        self.live.note_leaving(slot, seq);
+        let queue = self.live.queues.at_mut(slot);
+        let id = queue.id;
+        let message = queue.remove(seq).expect("the caller looked it up");
+        if queue.delivery().is_some() {
+            queue.settle_delivery();
+        }
+        self.log.append(&Entry::Take { queue: id, seq });
+        self.checkpoint.listings.note_take(slot, seq);
+        self.live.messages -= 1;
+        self.live.resident -= message.resident_bytes();
+        self.log.sub_live(message.place.segment, put_bytes(message.place.body_bytes as usize));
+        self.memory.keep_to_budget(&mut self.live, &self.log);
+        message
+    }
+
+    /// Drops a queue with its messages, its counters and its dead letters. `Done(false)`: there is neither.
     ///
     /// # Errors
     /// When the disk fails; the caller must stop.
     pub fn delete(&mut self, name: &[u8]) -> Result<Attempt<bool>> {
-        let Some(slot) = self.live.queues.find(name) else {
+        let dead = if names::is_dead(name) { None } else { self.live.queues.find(&names::dead(name)) };
+        let slots: SmallVec<[Slot; 2]> = self.live.queues.find(name).into_iter().chain(dead).collect();
+        if slots.is_empty() {
             return Ok(Attempt::Done(false));
-        };
-        if let Some(held_up) = self.log.make_room(DROP_BYTES, Purpose::Drop).held_up() {
+        }
+        if let Some(held_up) = self.log.make_room(slots.len() * DROP_BYTES, Purpose::Drop).held_up() {
             return Ok(held_up);
         }
+        slots.into_iter().for_each(|slot| self.drop_queue(slot));
+        Ok(Attempt::Done(true))
+    }
+
+    /// Drops the queue in a slot; there is room to say so.
+    fn drop_queue(&mut self, slot: Slot) {
         self.live.follow_flush(slot);
         self.empty(slot);
         let queue = self.live.queues.remove(slot);
         self.log.append(&Entry::Drop { queue: queue.id });
         self.log.sub_live(queue.record_segment, queue.record_bytes());
         self.live.record_bytes -= queue.record_bytes() as u64;
-        Ok(Attempt::Done(true))
     }
 
     /// Writes a queue's record as it is now; there is room. What says which numbers above the head are gone is in the
@@ -319,6 +396,7 @@ impl Store {
     /// made ready for a burst is given back little by little.
     pub fn tick(&mut self) {
         self.log.tick();
+        self.due_is_held_up = false;
     }
 
     // ---- committing ----

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::index::segment_puts::Located;
 use crate::log::Place;
 use crate::log::codec::Reader;
-use crate::log::entry::{Entry, Record, put_bytes};
+use crate::log::entry::{Entry, Record, STATE_BYTES, TIME_BYTES, put_bytes};
 use crate::log::frame::FRAME_HEADER_BYTES;
 use crate::log::frame_reader::FrameReader;
 use crate::log::segment::SEGMENT_HEADER_BYTES;
@@ -44,13 +44,26 @@ impl Store {
     pub fn reclaim(&mut self) -> Result<bool> {
         let giving_back = self.give_back_step();
         for _ in 0..LEAVING_MAX {
-            if !self.oldest_is_done() {
+            if !self.oldest_is_done() || !self.say_leases_elsewhere() {
                 break;
             }
             self.log.drop_oldest();
             self.memory.forget_before(self.log.first());
         }
         Ok(self.copy_forward()? || giving_back)
+    }
+
+    /// Says at the log's end how far the numbers of leases are reserved, if the oldest segment says it and no other.
+    /// `false`: there is no room for that now.
+    fn say_leases_elsewhere(&mut self) -> bool {
+        if self.log.leases == 0 || self.log.leases_said_in > self.log.first() {
+            return true;
+        }
+        let room = self.log.make_room(TIME_BYTES, Purpose::Copy);
+        if room.is_done() {
+            self.log.append_reservation();
+        }
+        room.is_done()
     }
 
     /// Whether [`reclaim`](Self::reclaim) has something to do.
@@ -190,12 +203,18 @@ impl Store {
                 if !self.is_live(&Located { queue, slot: UNKNOWN_SLOT, seq, place }) {
                     return Attempt::Done(true);
                 }
-                if let Some(held_up) = self.log.make_room(put_bytes(body.len()), self.copy_purpose()).held_up() {
+                let state = self.live.states.get(queue, seq);
+                let more = TIME_BYTES + state.map_or(0, |_| STATE_BYTES);
+                if let Some(held_up) = self.log.make_room(put_bytes(body.len()) + more, self.copy_purpose()).held_up() {
                     return held_up;
                 }
+                self.log.put_at(self.log.times.of(place));
                 let slot = self.live.queues.find_id(queue).expect("it is live");
                 let indexed = self.index.is_some();
                 let to = append_put(&mut self.log, &mut self.directories, indexed, (queue, slot), seq, flags, body);
+                if let Some(state) = state {
+                    self.log.append(&Entry::State { queue, seq, state });
+                }
                 self.log.sub_live(from, put_bytes(body.len()));
                 self.live.resident += self.live.queues.at_mut(slot).move_message(seq, to, flags, body);
                 self.memory.keep_to_budget(&mut self.live, &self.log);
@@ -203,6 +222,8 @@ impl Store {
             }
             // They outlive what they are about.
             Entry::Take { .. } | Entry::Drop { .. } | Entry::Flush | Entry::Told { .. } => Attempt::Done(true),
+            // They go with the puts that they are about.
+            Entry::Time(_) | Entry::State { .. } => Attempt::Done(true),
         }
     }
 

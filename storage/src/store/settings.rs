@@ -1,5 +1,4 @@
-//! What queues are told: bytes that the caller gives a meaning, kept with the queue through everything that keeps the
-//! queue.
+//! What queues are told, kept with the queue through everything that keeps the queue, and the rules that follow from it.
 
 use std::sync::Arc;
 
@@ -7,15 +6,14 @@ use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::log::Purpose;
 use crate::log::entry::{Entry, SETTINGS_BYTES_MAX, told_bytes};
-use crate::settings::{Patterns, Settings, Words};
+use crate::queue::table::Slot;
+use crate::settings::{BadWord, Patterns, Settings, Words};
 use crate::store::Store;
 
-impl Store {
-    /// Gives the queues the settings that patterns have for their names, below what each was told itself.
-    pub fn set_patterns(&mut self, patterns: Arc<Patterns>) {
-        self.patterns = patterns;
-    }
+/// Queues for which new patterns hold in one step.
+const PATTERN_STEP: u32 = 512;
 
+impl Store {
     /// The settings in force for a queue, whether it exists or not.
     #[must_use]
     pub fn settings_in_force(&self, name: &[u8]) -> Settings {
@@ -55,9 +53,68 @@ impl Store {
         let (segment, before) = (queue.record_segment, queue.record_bytes());
         queue.set_settings(settings);
         let bytes = queue.record_bytes();
+        self.set_rules(slot);
         self.log.sub_live(segment, before);
         self.log.add_live(segment, bytes);
         self.live.record_bytes = self.live.record_bytes - before as u64 + bytes as u64;
         Ok(Attempt::Done(true))
+    }
+
+    /// Gives a queue, which is made when it does not exist, settings in place of those it has. `Done(Err)`: a word is none.
+    ///
+    /// # Errors
+    /// When the disk fails; the caller must stop.
+    pub fn configure(&mut self, name: &[u8], words: &[u8]) -> Result<Attempt<std::result::Result<(), BadWord>>> {
+        let words = match Words::parse(words) {
+            Ok(words) => words,
+            Err(bad) => return Ok(Attempt::Done(Err(bad))),
+        };
+        if let Some(held_up) = self.create(name)?.held_up() {
+            return Ok(held_up);
+        }
+        Ok(self.set_settings(name, &words.text())?.map(|_| Ok(())))
+    }
+
+    /// All that holds for a queue and differs from the defaults, as words. Empty too when there is no such queue.
+    #[must_use]
+    pub fn config(&self, name: &[u8]) -> Vec<u8> {
+        let rules = match self.live.queues.find(name) {
+            Some(slot) => self.live.queues.at(slot).rules().cloned(),
+            None => None,
+        };
+        rules.map_or_else(Vec::new, |rules| rules.words().text())
+    }
+
+    /// Has other settings hold by the names of queues. For the queues that there are, they do [little by
+    /// little](Self::follow_patterns).
+    pub fn set_patterns(&mut self, patterns: Arc<Patterns>) {
+        self.patterns = patterns;
+        self.unruled = self.live.queues.slots();
+    }
+
+    /// Whether [`follow_patterns`](Self::follow_patterns) has something to do.
+    #[must_use]
+    pub fn wants_patterns(&self) -> bool {
+        self.unruled > 0
+    }
+
+    /// Has what was said by names hold for a few more of the queues. Returns whether there are more.
+    pub fn follow_patterns(&mut self) -> bool {
+        for _ in 0..PATTERN_STEP.min(self.unruled) {
+            self.unruled -= 1;
+            if self.live.queues.get(self.unruled).is_some() {
+                self.set_rules(self.unruled);
+            }
+        }
+        self.unruled > 0
+    }
+
+    /// Has what the queue in a slot was told hold, over what was said by names.
+    pub(crate) fn set_rules(&mut self, slot: Slot) {
+        let queue = self.live.queues.at(slot);
+        let rules = self.rules_of(&queue.name, queue.settings());
+        self.live.queues.at_mut(slot).set_rules(rules);
+        self.live.follow_flush(slot);
+        self.time_age(slot);
     }
 }

@@ -235,7 +235,7 @@ pub fn surveyed(survey: &Survey) -> Queues {
     let mut queues = BTreeMap::new();
     for queue in survey.queues().filter(|queue| queue.name().len() == 1) {
         let mut messages = VecDeque::new();
-        let read = survey.messages(queue, |taken| {
+        let read = survey.messages(queue, |taken, _| {
             messages.push_back(Message { seq: taken.seq, flags: taken.flags, body: taken.body.into_vec() });
             Ok::<(), Error>(())
         });

@@ -1,6 +1,6 @@
 //! Takes of any message, in any order, and what queues were told: through checkpoints, copying forward and crashes.
 
-use storage::{Adopted, Durability, SETTINGS_BYTES_MAX, Seq, Store, StoreOptions};
+use storage::{Adopted, Durability, Kept, SETTINGS_BYTES_MAX, Seq, Store, StoreOptions};
 use storage_testing::{CrashDisk, CrashTree, Op, Random, for_seeds};
 
 use crate::driver::{Crash, Driver, options};
@@ -210,7 +210,8 @@ fn a_queue_that_is_adopted_keeps_its_numbers_and_settings() {
     let adopted = Adopted { name: b"q", settings: b"depth=9", sets: 11, gets: 8, head: 5 };
     assert!(store.at_once(|store| store.adopt(adopted)).unwrap().is_some());
     for seq in [5u64, 6, 9] {
-        let adopted = store.at_once(|store| store.adopt_message(b"q", seq, 3, &seq.to_le_bytes())).unwrap();
+        let adopted =
+            store.at_once(|store| store.adopt_message(b"q", seq, 3, &seq.to_le_bytes(), &Kept::default())).unwrap();
         assert!(adopted.is_some());
     }
     assert!(store.at_once(|store| store.adopt_end(b"q", 12)).unwrap().is_some());
