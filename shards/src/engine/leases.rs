@@ -404,7 +404,8 @@ mod tests {
                         let until = (numbers.below(2) == 0).then(|| now.after_ms(numbers.below(100)));
                         let lease = Lease { number: next, queue, seq: numbers.below(9), until, holder };
                         let is_mine = |listed: &&Listed| (listed.0.holder, listed.0.queue) == (holder, queue);
-                        let has_others = matches!(holder, Holder::Client(_)) && list.iter().any(|listed| is_mine(&listed));
+                        let has_others =
+                            matches!(holder, Holder::Client(_)) && list.iter().any(|listed| is_mine(&listed));
                         leases.open(lease, name.as_deref(), has_others);
                         list.push((lease, name));
                     }
@@ -440,7 +441,11 @@ mod tests {
         let mut leases = Leases::new();
         for n in 0..MANY as u64 {
             let until = Some(Moment::from_ms(1_700_000_000_000 + n / 500));
-            leases.open(Lease { number: n << 8 | 1, queue: n % 100, seq: n, until, holder: Holder::Number }, None, false);
+            leases.open(
+                Lease { number: n << 8 | 1, queue: n % 100, seq: n, until, holder: Holder::Number },
+                None,
+                false,
+            );
         }
         let bytes = leases.by_number.allocated_bytes() + leases.by_deadline.allocated_bytes();
         assert!(bytes < MANY * 59, "{} bytes each", bytes as f64 / MANY as f64);
