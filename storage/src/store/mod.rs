@@ -6,6 +6,7 @@ pub(crate) mod chore;
 mod due;
 pub(crate) mod figures;
 mod flush;
+pub(crate) mod inspecting;
 mod leases;
 mod offline;
 pub(crate) mod open;
@@ -396,6 +397,7 @@ impl Store {
     /// made ready for a burst is given back little by little.
     pub fn tick(&mut self) {
         self.log.tick();
+        self.due_is_held_up = false;
     }
 
     // ---- committing ----
