@@ -127,7 +127,7 @@ impl Shard {
         frame_needed: FrameNumber,
     ) -> Result<Answer> {
         let (mut is_stalled, mut has_no_room, mut is_full) = (false, false, false);
-        let gets_in_line = until.is_some() && self.lines.waiters.has_line(queue);
+        let gets_in_line = until.is_some() && self.has_line(queue);
         if !gets_in_line {
             match self.get(now, by.client, queue, wanted)? {
                 Attempt::Done(Got::Outcome(outcome)) => return Ok(Answer::Now(outcome)),
@@ -195,6 +195,11 @@ impl Shard {
             served += 1;
         }
         Ok(served)
+    }
+
+    /// Whether a queue has a line.
+    pub(super) fn has_line(&self, queue: &[u8]) -> bool {
+        self.lines.waiters.has_line(queue)
     }
 
     /// Whether a put must look for lines: there is one, or there are queues that may have one.

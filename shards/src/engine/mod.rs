@@ -170,6 +170,7 @@ impl Engine {
     pub fn set_patterns(&mut self, patterns: Arc<Patterns>) {
         self.shard.store_mut().set_patterns(patterns);
         self.progress();
+        self.due.time |= self.shard.store().wants_patterns();
     }
 
     /// Where time goes.
@@ -368,6 +369,12 @@ impl Engine {
     #[must_use]
     pub fn late(&self) -> &[Late] {
         self.shard.late()
+    }
+
+    /// Whether messages that are to come back by themselves have to wait for the disk: for the simulator too.
+    #[must_use]
+    pub fn holds_back(&self) -> bool {
+        self.shard.holds_back()
     }
 
     /// Whether all outcomes of a connection are there; if not, `waker` is woken when they are. They may be told at once:

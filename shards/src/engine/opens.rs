@@ -1,7 +1,7 @@
 //! Messages that are out with a holder: how they are opened, and how that ends by what a client asks for. What ends by
 //! itself is in [`returns`](super::returns).
 
-use storage::{Attempt, GiveBack, Opened, Opening, Result};
+use storage::{Attempt, GiveBack, Opened, Opening, QueueId, Result};
 
 use crate::client::{Asker, Client};
 use crate::engine::leases::{Holder, Lease};
@@ -14,34 +14,71 @@ use crate::outcome::{Answer, Outcome};
 
 /// Messages of one connection that are ended in one piece. Where it has more open of a queue, the operation is tried again
 /// for the rest.
-const ENDED_AT_ONCE: u32 = 64;
+const ENDED_AT_ONCE: usize = 64;
+/// The bits of a lease's number that are the try.
+const TRY: u64 = 0xff;
 
 impl Shard {
     /// Whether a client's connection has so many messages of a queue open.
     pub(super) fn holds(&self, client: Client, queue: &[u8], count: u32) -> bool {
-        self.leases.any_of(client).is_some()
-            && self.store.id_of(queue).is_some_and(|queue| self.leases.count_of(client, queue) >= count)
+        self.held_of(client, queue).is_some_and(|queue| count == 1 || self.leases.count_of(client, queue) >= count)
     }
 
-    /// Opens a message, after what the client has open of the queue is acknowledged, if that is asked for.
+    /// The queue, if a client's connection has a message of it open.
+    fn held_of(&self, client: Client, queue: &[u8]) -> Option<QueueId> {
+        self.leases.any_of(client)?;
+        self.store.id_of(queue).filter(|queue| self.leases.first_of(client, *queue).is_some())
+    }
+
+    /// Opens a message, and acknowledges what the client has open of the queue, if that is asked for: both or neither.
     pub(super) fn open(&mut self, now: Moment, by: Asker, open: &Open<'_>) -> Result<Answer> {
         let Open { queue, holder, lease_s, close, until } = *open;
-        let mut frame_needed = 0;
-        if close {
-            match self.end_mine(now, by.client, queue, Fate::Acknowledge)? {
-                Attempt::Done(()) => frame_needed = self.store.changed(),
+        let wanted = Wanted::Open { holder, lease_s };
+        let closed = if close { self.held_of(by.client, queue) } else { None };
+        let Some(id) = closed else {
+            return self.get_or_wait(now, by, queue, wanted, until, 0);
+        };
+        // What has to wait for the disk is found out first, while nothing is done. The limit of what is open counts what is
+        // acknowledged no more, and a line has its turn before.
+        let opened = match until {
+            Some(_) if self.has_line(queue) => None,
+            _ => match self.open_unheld(now, by.client, queue, holder, lease_s)? {
+                Attempt::Done(Got::Outcome(outcome)) => Some(outcome),
+                Attempt::Done(Got::Nothing | Got::Full) => None,
                 Attempt::NoRoom => return Ok(Answer::Now(Outcome::NoRoom)),
                 Attempt::Wait => return Ok(Answer::Stalled),
-            }
+            },
+        };
+        let number = match &opened {
+            Some(Outcome::Opened { lease, .. }) => *lease,
+            _ => u64::MAX,
+        };
+        let ended = self.end_mine(now, by.client, (id, queue), Fate::Acknowledge, number)?;
+        if ended != Attempt::Done(()) {
+            self.take_back(now, queue, number)?;
+            return Ok(if ended == Attempt::NoRoom { Answer::Now(Outcome::NoRoom) } else { Answer::Stalled });
         }
-        let answer = self.get_or_wait(now, by, queue, Wanted::Open { holder, lease_s }, until, frame_needed)?;
-        Ok(match answer {
-            Answer::Now(Outcome::Opened { lease, flags, body, waits }) => {
-                Answer::Now(Outcome::Opened { lease, flags, body, waits: waits || close })
+        if let Some(Outcome::Opened { lease, flags, body, .. }) = opened {
+            return Ok(Answer::Now(Outcome::Opened { lease, flags, body, waits: true }));
+        }
+        let frame_needed = self.store.changed();
+        Ok(match self.get_or_wait(now, by, queue, wanted, until, frame_needed)? {
+            Answer::Now(Outcome::Opened { lease, flags, body, .. }) => {
+                Answer::Now(Outcome::Opened { lease, flags, body, waits: true })
             }
-            Answer::Now(Outcome::Empty) if close => Answer::Now(Outcome::Ended),
-            answer => answer,
+            // Where the next message has to be read first, there is none for now.
+            Answer::Now(_) | Answer::Stalled => Answer::Now(Outcome::Ended),
+            Answer::Later => Answer::Later,
         })
+    }
+
+    /// Has a message wait again that was opened for a client which is not told of it.
+    fn take_back(&mut self, now: Moment, queue: &[u8], number: u64) -> Result<()> {
+        if let Some(lease) = self.leases.get(number) {
+            let back = self.end_lease(now, queue, lease, Fate::Release { delay_s: None })?;
+            debug_assert!(matches!(back, Attempt::Done(true)), "nothing about it has to be written");
+        }
+        Ok(())
     }
 
     /// Opens the next message of a queue for a holder, or gives it the one again that it has.
@@ -58,14 +95,24 @@ impl Shard {
             Holding::Connection { max } if self.holds(client, queue, max.max(1)) => {
                 return Ok(Attempt::Done(Got::Outcome(Outcome::Held)));
             }
-            Holding::Name(name) => {
-                if let Some(lease) = self.named(queue, name)
-                    && let Some(again) = self.open_again(now, queue, lease, lease_s)?
-                {
-                    return Ok(again);
-                }
-            }
-            Holding::Connection { .. } | Holding::Number => {}
+            _ => self.open_unheld(now, client, queue, holder, lease_s),
+        }
+    }
+
+    /// The same, whatever the client has open of the queue.
+    fn open_unheld(
+        &mut self,
+        now: Moment,
+        client: Client,
+        queue: &[u8],
+        holder: Holding<'_>,
+        lease_s: Option<u32>,
+    ) -> Result<Attempt<Got>> {
+        if let Holding::Name(name) = holder
+            && let Some(lease) = self.named(queue, name)
+            && let Some(again) = self.open_again(now, queue, lease, lease_s)?
+        {
+            return Ok(again);
         }
         let opened = match self.store.open_next(queue)? {
             Attempt::Done(Opening::Message(opened)) => opened,
@@ -82,6 +129,8 @@ impl Shard {
         };
         let until = self.lease_end(now, queue, holder, lease_s);
         self.leases.open(Lease { number, queue: id, seq, until, holder }, name);
+        // That it was tried before is known after a power cut: so at most one try is forgotten.
+        let waits = waits || number & TRY > 1;
         Ok(Attempt::Done(Got::Outcome(Outcome::Opened { lease: number, flags, body, waits })))
     }
 
@@ -147,7 +196,10 @@ impl Shard {
     ) -> Result<Attempt<Outcome>> {
         if which == Which::Mine {
             // In one piece or in several: some of it has ended, perhaps before.
-            return Ok(self.end_mine(now, client, queue, fate)?.map(|()| Outcome::Ended));
+            return Ok(match self.held_of(client, queue) {
+                Some(id) => self.end_mine(now, client, (id, queue), fate, u64::MAX)?.map(|()| Outcome::Ended),
+                None => Attempt::Done(Outcome::Ended),
+            });
         }
         let Some(lease) = self.find(client, queue, which) else {
             return Ok(Attempt::Done(Outcome::NotFound));
@@ -158,16 +210,24 @@ impl Shard {
         }))
     }
 
-    /// Ends all that a client's connection has open of a queue, the oldest first.
-    fn end_mine(&mut self, now: Moment, client: Client, queue: &[u8], fate: Fate) -> Result<Attempt<()>> {
-        if self.leases.any_of(client).is_none() {
-            return Ok(Attempt::Done(()));
+    /// Ends all that a client's connection has open of a queue, the oldest first; of that which has a lease below this. All
+    /// or nothing, unless it is very much.
+    fn end_mine(
+        &mut self,
+        now: Moment,
+        client: Client,
+        (id, queue): (QueueId, &[u8]),
+        fate: Fate,
+        below: u64,
+    ) -> Result<Attempt<()>> {
+        let count = self.leases.count_of(client, id) as usize;
+        if count > 1
+            && self.store.make_room_for_ends(count.min(ENDED_AT_ONCE), fate == Fate::Acknowledge) == Attempt::Wait
+        {
+            return Ok(Attempt::Wait);
         }
-        let Some(id) = self.store.id_of(queue) else {
-            return Ok(Attempt::Done(()));
-        };
         let mut left = ENDED_AT_ONCE;
-        while let Some(lease) = self.leases.first_of(client, id) {
+        while let Some(lease) = self.leases.first_of(client, id).filter(|lease| lease.number < below) {
             if left == 0 {
                 self.returns.has_more_to_end = true;
                 return Ok(Attempt::Wait);

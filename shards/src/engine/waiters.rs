@@ -16,6 +16,9 @@ use crate::op::Holding;
 /// A wait's number: a wait that came later has a higher one.
 type Number = u64;
 
+/// A queue, and the name that will hold a message of it.
+type Named = (Arc<[u8]>, Arc<[u8]>);
+
 /// What a client gets when it is its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted<'a> {
@@ -61,7 +64,7 @@ impl Wait {
     }
 
     /// Its queue and the name that will hold its message, if a name will.
-    fn named(&self) -> Option<(Arc<[u8]>, Arc<[u8]>)> {
+    fn named(&self) -> Option<Named> {
         match &self.wanted {
             Kept::Name { name, .. } => Some((Arc::clone(&self.queue), Arc::clone(name))),
             _ => None,
@@ -77,8 +80,8 @@ pub(crate) struct Waiters {
     /// By queue. None is empty.
     lines: BTreeMap<Arc<[u8]>, BTreeSet<Number>>,
     by_client: BTreeSet<(Client, Number)>,
-    /// Those for a name, by queue and name.
-    by_name: BTreeMap<(Arc<[u8]>, Arc<[u8]>), Number>,
+    /// Those for a name.
+    by_name: BTreeMap<Named, Number>,
     deadlines: Deadlines<Number>,
 }
 

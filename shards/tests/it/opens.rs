@@ -77,9 +77,10 @@ fn a_connection_ends_what_it_has_open_before_it_gets_more() {
         assert_eq!(shards.tell(worker, Op::Take { queue: b"other" }), "nothing", "of another queue it has nothing");
         assert_eq!(shards.tell(other, TAKE), "three", "another client is served");
         assert_eq!(shards.tell(worker, close_open()), "four, try 1");
+        assert_eq!(shards.tell(worker, close_open()), "ended", "it has acknowledged, and there is nothing more");
         assert_eq!(shards.tell(worker, close()), "ended");
-        assert_eq!(shards.tell(worker, close_open()), "ended", "there is nothing more");
-        assert_eq!(shards.tell(worker, TAKE), "nothing", "nor is anything open");
+        assert_eq!(shards.tell(worker, close_open()), "nothing", "nothing is open, and nothing more is there");
+        assert_eq!(shards.tell(worker, TAKE), "nothing");
         shards.leave(worker);
         assert_eq!(shards.drain(), [""; 0], "what was acknowledged does not come back");
     }

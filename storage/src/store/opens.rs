@@ -5,6 +5,7 @@ use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::log::Purpose;
 use crate::log::entry::{BURIED, Entry, QueueId, STATE_BYTES, Seq, State, TAKE_BYTES};
+use crate::log::frame::FRAME_HEADER_BYTES;
 use crate::names;
 use crate::queue::Taken;
 use crate::queue::states::Out;
@@ -189,6 +190,15 @@ impl Store {
             self.come_back(slot, seq);
         }
         Ok(Attempt::Done(()))
+    }
+
+    /// Makes room for so many open messages to be acknowledged, or to come back, one after the other: none of them has to
+    /// wait for the disk.
+    pub fn make_room_for_ends(&mut self, count: usize, are_acknowledged: bool) -> Attempt<()> {
+        let (bytes, purpose) =
+            if are_acknowledged { (TAKE_BYTES, Purpose::Take) } else { (STATE_BYTES.max(TAKE_BYTES), Purpose::Set) };
+        // Each may be the first of another frame.
+        self.log.make_room(count * (bytes + FRAME_HEADER_BYTES), purpose)
     }
 
     /// How long an open of a queue lasts that names no time, in milliseconds. `is_held`: by a connection, which needs no
