@@ -1,5 +1,8 @@
 //! One shard: what it does with an operation. It is plain state, without other shards, connections or threads.
 
+use std::sync::Arc;
+
+use storage::settings::Patterns;
 use storage::{Attempt, Commit, FrameNumber, PutWith, Result, Store};
 
 use crate::client::{Asker, Client};
@@ -20,6 +23,9 @@ pub use crate::engine::lines::Late;
 const LISTED_AT_ONCE: u32 = 512;
 /// Of these, those whose figures are told.
 const FIGURES_AT_ONCE: u32 = 128;
+
+/// Holders that a listing of those looks at, a client once for each queue that it has messages of.
+const HOLDERS_AT_ONCE: usize = 512;
 
 /// A shard's state.
 #[derive(Debug)]
@@ -171,6 +177,13 @@ impl Shard {
         self.store.close()
     }
 
+    /// Gives the queues the settings that patterns have for their names, below what each was told itself: all at once, for
+    /// a shard that serves nothing yet.
+    pub fn begin_with_patterns(&mut self, patterns: Arc<Patterns>) {
+        self.store.set_patterns(patterns);
+        while self.store.follow_patterns() {}
+    }
+
     // ---- time ----
 
     /// Has what failed for now tried again, and a full disk looked at anew. To be called about once a second.
@@ -221,6 +234,11 @@ impl Shard {
                     lines.push(QueueFigures::new(stored, |queue| self.lines.in_line(queue)));
                 });
                 Outcome::QueueFigures { lines, next }
+            }
+            Op::ListHolders { from, to } => {
+                let mut counts = Vec::new();
+                let next = self.leases.holders(from, to, HOLDERS_AT_ONCE, |client, count| counts.push((client, count)));
+                Outcome::Holders { counts, next }
             }
             Op::Checkpoint => Outcome::CheckpointAsked(self.store.request_checkpoint()),
             Op::Figures => Outcome::Figures(Box::new(self.figures())),
