@@ -42,6 +42,7 @@ impl Shard {
         };
         if let Some(only) = self.leases.only_of(by.client, id)
             && !(until.is_some() && self.has_line(queue))
+            && !matches!(holder, Holding::Name(_))
         {
             return self.end_one_and_open(now, by, open, id, only);
         }
