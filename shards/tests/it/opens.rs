@@ -384,6 +384,56 @@ fn a_close_that_waits_for_the_next_message_has_acknowledged_the_last() {
     assert_eq!(shards.drain(), [""; 0]);
 }
 
+#[test]
+fn figures_tell_who_waits_and_what_is_open() {
+    let mut shards = Shards::new();
+    let (worker, waiting, other) = (shards.connect(OTHER), shards.connect(OTHER), shards.connect(OWNER));
+    shards.put_all(&["one", "two"]);
+    shards.get(worker, open(MINE));
+    shards.get(worker, open(Holding::Number));
+    shards.wait(waiting, 5000);
+    shards.wait_to_open(other, MINE, 5000);
+    let mut figures = |prefix: &str| {
+        let outcome = shards.get(worker, Op::ListFigures { cursor: 0, prefix: prefix.as_bytes() });
+        let Outcome::QueueFigures { lines, next: None } = outcome else { panic!("{outcome:?}") };
+        lines
+    };
+    assert!(figures("other").is_empty());
+    let lines = figures("q");
+    assert_eq!(lines.len(), 1);
+    let figures = &lines[0];
+    assert_eq!((&*figures.name, figures.waiters, figures.open, figures.waiting), (QUEUE, 2, 2, 0));
+    assert_eq!((figures.sets, figures.gets, figures.bytes), (2, 0, 6));
+}
+
+#[test]
+fn settings_are_taken_shown_and_dropped() {
+    let mut shards = Shards::new();
+    let client = shards.connect(OTHER);
+    let configure = |words| Op::Configure { queue: QUEUE, words };
+    assert_eq!(shards.get(client, Op::Unconfigure { queue: QUEUE }), Outcome::NotFound);
+    assert_eq!(shards.get(client, configure(b"tries=3 lease=7")), Outcome::Configured);
+    assert_eq!(shards.get(client, configure(b"tries=4 teeth=32")), Outcome::BadWord(b"teeth=32".as_slice().into()));
+    assert_eq!(shards.get(client, Op::Config { queue: QUEUE }), Outcome::Words(b"lease=7 tries=3".to_vec()));
+    assert_eq!(shards.get(client, Op::Unconfigure { queue: QUEUE }), Outcome::Deleted);
+    assert_eq!(shards.get(client, Op::Config { queue: QUEUE }), Outcome::Words(Vec::new()));
+}
+
+#[test]
+fn a_message_with_a_delay_is_put_and_waited_for() {
+    let mut shards = Shards::new();
+    let (waiting, client) = (shards.connect(OTHER), shards.connect(OTHER));
+    shards.wait(waiting, 60_000);
+    shards.run();
+    let put = Op::PutWith { queue: QUEUE, flags: 1, body: b"late", delay_s: Some(5), exptime: 0, id: b"" };
+    assert_eq!(shards.tell(client, put), "stored");
+    assert_eq!(shards.tell(client, Op::Peek { queue: QUEUE }), "nothing");
+    shards.pass(4999);
+    assert_eq!(shards.come(waiting), None);
+    shards.pass(1);
+    shards.assert_came(waiting, &["late"]);
+}
+
 /// However much one client has open, nothing is done in one piece.
 #[test]
 fn what_a_client_has_open_ends_a_piece_at_a_time() {
