@@ -6,6 +6,7 @@ pub(crate) mod chore;
 mod due;
 pub(crate) mod figures;
 mod flush;
+pub(crate) mod inspecting;
 mod leases;
 mod offline;
 pub(crate) mod open;

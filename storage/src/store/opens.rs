@@ -49,7 +49,7 @@ pub struct GiveBack {
     pub counts: bool,
     /// It is not handed out before, in milliseconds since 1970; `None`: as the queue's settings say.
     pub not_before: Option<u64>,
-    /// It goes to the dead letters, whatever its tries.
+    /// It goes to the dead letters, whatever its tries. If it is one, it goes back to its place.
     pub bury: bool,
 }
 
@@ -290,9 +290,10 @@ impl Store {
             let dies = rules.is_some_and(|rules| rules.expire == Expire::Dead) && !is_dead_letter;
             return if dies { Fate::Dies } else { Fate::Goes };
         }
-        let tries_max = rules.and_then(|rules| rules.tries).filter(|_| !is_dead_letter);
+        let tries_max = rules.and_then(|rules| rules.tries);
+        let ends = back.bury || (back.counts && tries_max.is_some_and(|max| tries >= max));
         // A dead letter is where it would go.
-        if (back.bury && !is_dead_letter) || (back.counts && tries_max.is_some_and(|max| tries >= max)) {
+        if ends && !is_dead_letter {
             let goes = rules.is_some_and(|rules| rules.dead == Dead::Drop);
             return if goes { Fate::Goes } else { Fate::Dies };
         }

@@ -7,6 +7,7 @@ mod commits;
 mod crash;
 mod damage;
 mod driver;
+mod driver_standing;
 mod failures;
 mod flush;
 mod missing;
