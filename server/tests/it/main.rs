@@ -23,6 +23,7 @@ mod folders;
 mod holders;
 mod hostile;
 mod import;
+mod import_opens;
 mod injection;
 mod keepalive;
 mod keys;
