@@ -225,6 +225,7 @@ mod tests {
             resident_bytes: MANY,
             log_bytes: MANY,
             live_bytes: MANY,
+            ..Totals::default()
         };
         let shard = Figures { counters, totals, curr_connections: 99_999, full: true, ..Figures::default() };
         // Hits and misses are as long as each other at their worst.
