@@ -10,8 +10,11 @@ use crate::session::roster::{Roster, Seen};
 /// Connections that are looked at in one piece.
 const CONNECTIONS_AT_ONCE: usize = 512;
 
+/// A figure of a queue, with its name.
+type OfQueue = (&'static str, fn(&QueueFigures) -> u64);
+
 /// The figures of a queue, in the order in which they are shown.
-const OF_QUEUE: [(&str, fn(&QueueFigures) -> u64); 15] = [
+const OF_QUEUE: [OfQueue; 15] = [
     ("waiting", |queue| queue.waiting),
     ("open", |queue| queue.open),
     ("delayed", |queue| queue.delayed),

@@ -194,24 +194,25 @@ impl Leases {
         self.by_client.first_from((client, 0, 0)).is_some_and(|first| first.client == client)
     }
 
-    /// How many the clients up to `to` hold, from a client's of a queue on: up to `limit` clients and queues of theirs.
-    /// Returns where to go on; `None` at the end.
+    /// Tells how many the clients up to `to` hold of queues, from a client's of a queue on: up to `limit` times. Returns
+    /// where to go on; `None` at the end.
     pub(crate) fn holders(
         &self,
         from: (Client, QueueId),
         to: Client,
         limit: usize,
-    ) -> (Vec<(Client, u64)>, Option<(Client, QueueId)>) {
-        let (mut counts, (mut client, mut queue)) = (Vec::new(), from);
+        mut each: impl FnMut(Client, u64),
+    ) -> Option<(Client, QueueId)> {
+        let ((mut client, mut queue), mut told) = (from, 0);
         while let Some(first) = self.by_client.first_from((client, queue, 0)).filter(|first| first.client <= to) {
-            if counts.len() == limit {
-                return (counts, Some((first.client, first.queue)));
+            if told == limit {
+                return Some((first.client, first.queue));
             }
-            (client, queue) = (first.client, first.queue);
-            counts.push((client, self.count_of(client, queue).into()));
-            queue += 1;
+            each(first.client, self.count_of(first.client, first.queue).into());
+            (client, queue) = (first.client, first.queue + 1);
+            told += 1;
         }
-        (counts, None)
+        None
     }
 
     /// One that a client holds, of any queue.
@@ -369,9 +370,7 @@ mod tests {
         });
         let (expected, mut held) = (expected.count() as u64, 0);
         while let Some(next) = from {
-            let (counts, next) = leases.holders(next, last, 1 + numbers.below(3) as usize);
-            held += counts.iter().map(|(_, count)| count).sum::<u64>();
-            from = next;
+            from = leases.holders(next, last, 1 + numbers.below(3) as usize, |_, count| held += count);
         }
         assert_eq!(held, expected);
         let first = list.iter().filter_map(|(lease, _)| Some((lease.until?, lease.number))).min();

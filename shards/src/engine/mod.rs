@@ -371,6 +371,12 @@ impl Engine {
         self.shard.late()
     }
 
+    /// Whether messages that are to come back by themselves have to wait for the disk: for the simulator too.
+    #[must_use]
+    pub fn holds_back(&self) -> bool {
+        self.shard.holds_back()
+    }
+
     /// Whether all outcomes of a connection are there; if not, `waker` is woken when they are. They may be told at once:
     /// their shards have waited until they are safe.
     pub fn is_complete(&mut self, id: GatherId, waker: &Waker) -> bool {

@@ -21,18 +21,26 @@ const TRY: u64 = 0xff;
 impl Shard {
     /// Whether a client's connection has so many messages of a queue open.
     pub(super) fn holds(&self, client: Client, queue: &[u8], count: u32) -> bool {
-        self.store.id_of(queue).is_some_and(|queue| self.leases.count_of(client, queue) >= count)
+        self.held_of(client, queue).is_some_and(|queue| count == 1 || self.leases.count_of(client, queue) >= count)
+    }
+
+    /// The queue, if a client's connection has a message of it open.
+    fn held_of(&self, client: Client, queue: &[u8]) -> Option<QueueId> {
+        if !self.leases.holds_any(client) {
+            return None;
+        }
+        self.store.id_of(queue).filter(|queue| self.leases.oldest_of(client, *queue).is_some())
     }
 
     /// Opens a message, and acknowledges what the client has open of the queue, if that is asked for: both or neither.
     pub(super) fn open(&mut self, now: Moment, by: Asker, open: &Open<'_>) -> Result<Answer> {
         let Open { queue, holder, lease_s, close, until } = *open;
         let wanted = Wanted::Open { holder, lease_s };
-        if !close || !self.leases.holds_any(by.client) {
+        let closed = if close { self.held_of(by.client, queue) } else { None };
+        let Some(id) = closed else {
             return self.get_or_wait(now, by, queue, wanted, until, 0);
-        }
-        if let Some(id) = self.store.id_of(queue)
-            && let Some(only) = self.leases.only_of(by.client, id)
+        };
+        if let Some(only) = self.leases.only_of(by.client, id)
             && !(until.is_some() && self.has_line(queue))
         {
             return self.end_one_and_open(now, by, open, id, only);
@@ -52,7 +60,7 @@ impl Shard {
             Some(Outcome::Opened { lease, .. }) => *lease,
             _ => u64::MAX,
         };
-        let ended = self.end_mine(now, by.client, queue, Fate::Acknowledge, number)?;
+        let ended = self.end_mine(now, by.client, (id, queue), Fate::Acknowledge, number)?;
         if ended != Attempt::Done(()) {
             self.take_back(now, queue, number)?;
             return Ok(if ended == Attempt::NoRoom { Answer::Now(Outcome::NoRoom) } else { Answer::Stalled });
@@ -243,7 +251,10 @@ impl Shard {
     ) -> Result<Attempt<Outcome>> {
         if which == Which::Mine {
             // In one piece or in several: some of it has ended, perhaps before.
-            return Ok(self.end_mine(now, client, queue, fate, u64::MAX)?.map(|()| Outcome::Ended));
+            return Ok(match self.held_of(client, queue) {
+                Some(id) => self.end_mine(now, client, (id, queue), fate, u64::MAX)?.map(|()| Outcome::Ended),
+                None => Attempt::Done(Outcome::Ended),
+            });
         }
         let Some(lease) = self.find(client, queue, which) else {
             return Ok(Attempt::Done(Outcome::NotFound));
@@ -256,13 +267,14 @@ impl Shard {
 
     /// Ends all that a client's connection has open of a queue, the oldest first; of that which has a lease below this. All
     /// or nothing, unless it is very much.
-    fn end_mine(&mut self, now: Moment, client: Client, queue: &[u8], fate: Fate, below: u64) -> Result<Attempt<()>> {
-        if !self.leases.holds_any(client) {
-            return Ok(Attempt::Done(()));
-        }
-        let Some(id) = self.store.id_of(queue) else {
-            return Ok(Attempt::Done(()));
-        };
+    fn end_mine(
+        &mut self,
+        now: Moment,
+        client: Client,
+        (id, queue): (QueueId, &[u8]),
+        fate: Fate,
+        below: u64,
+    ) -> Result<Attempt<()>> {
         let count = self.leases.count_of(client, id) as usize;
         if count > 1
             && self.store.make_room_for_ends(count.min(ENDED_AT_ONCE), fate == Fate::Acknowledge) == Attempt::Wait

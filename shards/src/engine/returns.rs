@@ -52,6 +52,11 @@ impl Shard {
         mem::take(&mut self.returns.has_more_to_end)
     }
 
+    /// Whether what is to come back has to wait for the disk.
+    pub(super) fn holds_back(&self) -> bool {
+        self.returns.is_stalled
+    }
+
     /// Notes that what comes back may find what it waits for on the disk.
     pub(super) fn retry_returns(&mut self) {
         self.returns.is_stalled = false;

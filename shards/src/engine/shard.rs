@@ -236,7 +236,8 @@ impl Shard {
                 Outcome::QueueFigures { lines, next }
             }
             Op::ListHolders { from, to } => {
-                let (counts, next) = self.leases.holders(from, to, HOLDERS_AT_ONCE);
+                let mut counts = Vec::new();
+                let next = self.leases.holders(from, to, HOLDERS_AT_ONCE, |client, count| counts.push((client, count)));
                 Outcome::Holders { counts, next }
             }
             Op::Checkpoint => Outcome::CheckpointAsked(self.store.request_checkpoint()),

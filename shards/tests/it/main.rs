@@ -9,6 +9,7 @@ mod counts;
 mod history;
 mod lines;
 mod opens;
+mod out;
 mod ownership;
 mod pump;
 mod setup;

@@ -6,6 +6,7 @@ pub(crate) mod chore;
 mod due;
 pub(crate) mod figures;
 mod flush;
+pub(crate) mod inspecting;
 mod leases;
 mod offline;
 pub(crate) mod open;
@@ -33,6 +34,7 @@ use crate::memory::Memory;
 use crate::names;
 use crate::options::{Durability, StoreOptions};
 use crate::queue::live::Live;
+use crate::queue::sums::Sums;
 use crate::queue::table::Slot;
 use crate::queue::{Message, Queue, Taken, resident_bytes};
 use crate::recovery::Restored;
@@ -67,6 +69,16 @@ pub struct Totals {
     pub log_bytes: u64,
     /// Bytes in it that are still needed.
     pub live_bytes: u64,
+    /// Of the messages, those that are kept back, or on their way to the dead letters.
+    pub delayed: u64,
+    /// Of the messages, those among dead letters.
+    pub dead: u64,
+    /// Open messages that were acknowledged since the start.
+    pub acked: u64,
+    /// Times that an open message was given up since the start.
+    pub returned: u64,
+    /// Messages that were too old since the start.
+    pub expired: u64,
 }
 
 impl Totals {
@@ -77,6 +89,11 @@ impl Totals {
         self.resident_bytes += other.resident_bytes;
         self.log_bytes += other.log_bytes;
         self.live_bytes += other.live_bytes;
+        self.delayed += other.delayed;
+        self.dead += other.dead;
+        self.acked += other.acked;
+        self.returned += other.returned;
+        self.expired += other.expired;
     }
 }
 
@@ -234,6 +251,7 @@ impl Store {
             body,
         );
         queue.push(Message { place, flags, body: Some(body.into()) });
+        self.live.sums.note_put(queue);
         self.live.messages += 1;
         self.live.resident += resident_bytes(body.len());
         self.memory.keep_to_budget(&mut self.live, &self.log);
@@ -313,6 +331,7 @@ impl Store {
         }
         self.log.append(&Entry::Take { queue: id, seq });
         self.checkpoint.listings.note_take(slot, seq);
+        self.live.sums.note_gone(queue);
         self.live.messages -= 1;
         self.live.resident -= message.resident_bytes();
         self.log.sub_live(message.place.segment, put_bytes(message.place.body_bytes as usize));
@@ -377,12 +396,18 @@ impl Store {
     /// Figures of the store.
     #[must_use]
     pub fn totals(&self) -> Totals {
+        let Sums { delayed, dead, counts } = self.live.sums;
         Totals {
             queues: self.live.queues.len() as u64,
             messages: self.live.messages,
             resident_bytes: self.live.resident as u64,
             log_bytes: self.log.bytes(),
             live_bytes: self.log.live_bytes(),
+            delayed,
+            dead,
+            acked: counts.acked,
+            returned: counts.returned,
+            expired: counts.expired,
         }
     }
 

@@ -49,7 +49,7 @@ pub struct GiveBack {
     pub counts: bool,
     /// It is not handed out before, in milliseconds since 1970; `None`: as the queue's settings say.
     pub not_before: Option<u64>,
-    /// It goes to the dead letters, whatever its tries.
+    /// It goes to the dead letters, whatever its tries. If it is one, it goes back to its place.
     pub bury: bool,
 }
 
@@ -105,12 +105,12 @@ impl Store {
             if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
                 return Ok(held_up);
             }
-            self.live.queues.at_mut(slot).count(|counts| counts.acked += 1);
+            self.live.count(slot, |counts| counts.acked += 1);
             self.remove(slot, seq);
         }
         let queue = self.live.queues.at_mut(slot);
         let Some(Taken { seq, flags, body }) = next else {
-            queue.count(|counts| counts.open_full += u64::from(is_full));
+            self.live.count(slot, |counts| counts.open_full += u64::from(is_full));
             return Ok(Attempt::Done(if is_full { Opening::Full } else { Opening::Empty }));
         };
         let delivery = queue.delivery_mut();
@@ -160,7 +160,7 @@ impl Store {
         if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
             return Ok(held_up);
         }
-        self.live.queues.at_mut(slot).count(|counts| counts.acked += 1);
+        self.live.count(slot, |counts| counts.acked += 1);
         self.remove(slot, seq);
         Ok(Attempt::Done(true))
     }
@@ -201,7 +201,7 @@ impl Store {
                 held_up => return Ok(held_up),
             }
         }
-        self.live.queues.at_mut(slot).count(|counts| counts.returned += 1);
+        self.live.count(slot, |counts| counts.returned += 1);
         if fate == Fate::Dies {
             self.begin_dying(slot, seq, state);
             return Ok(Attempt::Done(()));
@@ -211,6 +211,7 @@ impl Store {
         delivery.open -= 1;
         if state.not_before > 0 {
             delivery.delayed += 1;
+            self.live.sums.delayed += 1;
             self.live.states.delay(queue, seq);
         } else {
             self.come_back(slot, seq);
@@ -289,8 +290,10 @@ impl Store {
             let dies = rules.is_some_and(|rules| rules.expire == Expire::Dead) && !is_dead_letter;
             return if dies { Fate::Dies } else { Fate::Goes };
         }
-        let tries_max = rules.and_then(|rules| rules.tries).filter(|_| !is_dead_letter);
-        if back.bury || (back.counts && tries_max.is_some_and(|max| tries >= max)) {
+        let tries_max = rules.and_then(|rules| rules.tries);
+        let ends = back.bury || (back.counts && tries_max.is_some_and(|max| tries >= max));
+        // A dead letter is where it would go.
+        if ends && !is_dead_letter {
             let goes = rules.is_some_and(|rules| rules.dead == Dead::Drop);
             return if goes { Fate::Goes } else { Fate::Dies };
         }
@@ -302,7 +305,7 @@ impl Store {
     /// Counts the end of a message that was not taken.
     fn count_end(&mut self, slot: Slot, state: State) {
         let is_expired = state.expires > 0 && state.expires <= self.log.now_ms;
-        self.live.queues.at_mut(slot).count(|counts| {
+        self.live.count(slot, |counts| {
             counts.returned += 1;
             counts.expired += u64::from(is_expired);
         });
