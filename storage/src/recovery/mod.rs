@@ -25,6 +25,7 @@ use crate::log::segment::{
 use crate::log::segment_notes::SegmentNotes;
 use crate::log::{Log, Position, Preparation, Tail};
 use crate::options::StoreOptions;
+use crate::queue::ids::Ids;
 use crate::queue::table::Queues;
 use crate::recovery::rebuild::Rebuild;
 use walk::Walk;
@@ -46,6 +47,8 @@ pub(crate) struct Restored {
     pub(crate) directories_below: u32,
     /// What messages have beside their bodies.
     pub(crate) states: BTreeMap<(QueueId, Seq), State>,
+    /// What puts were called.
+    pub(crate) ids: Ids,
     /// Frames that were read from the log.
     pub(crate) frames: u64,
 }
@@ -289,27 +292,54 @@ impl LogFiles {
         }
         let segments: VecDeque<Segment> =
             self.files.into_iter().map(|(number, file)| Segment { number, file, live_bytes: 0 }).collect();
-        let Walk { mut rebuild, mut tail, frames, contents, .. } = walk;
+        let Walk { mut rebuild, mut tail, frames, contents, first_segment, .. } = walk;
         rebuild.drop_needless_states();
+        rebuild.drop_needless_ids(first_segment..=tail.position.segment);
         tail.next_queue_id = tail.next_queue_id.max(rebuild.next_queue_id());
         tail.leases = tail.leases.max(rebuild.leases);
         let mut log = Log::new(self.disk, self.log_id, self.segment_bytes, options, segments, tail);
-        let Rebuild { mut queues, directories, states, times, leases_said_in, .. } = rebuild;
+        let Rebuild { mut queues, directories, states, times, leases_said_in, ids, shared, .. } = rebuild;
         log.leases_said_in = leases_said_in;
         log.times = times;
         log.times.forget(log.first() - 1);
+        let mut holders: BTreeMap<Position, u32> = shared.keys().map(|at| (*at, 0)).collect();
         for slot in 0..queues.slots() {
             let Some(queue) = queues.get_mut(slot) else { continue };
             queue.end_recovery();
             log.add_live(queue.record_segment, queue.record_bytes());
             for (_, message) in queue.messages() {
-                log.add_live(message.place.segment, put_bytes(message.place.body_bytes as usize));
+                let holders = holders.get_mut(&message.place.position());
+                let is_first = holders.is_none_or(|holders| {
+                    *holders += 1;
+                    *holders == 1
+                });
+                if is_first {
+                    log.add_live(message.place.segment, put_bytes(message.place.body_bytes as usize));
+                }
             }
+        }
+        for (at, named) in shared {
+            log.shared.add(at, named, holders[&at]);
+        }
+        for (segment, bytes) in ids.needed() {
+            log.add_live(segment, bytes);
         }
         queues.name_all();
         let directories_below = meta.map_or(tail.position.segment, |meta| meta.position.segment);
         let puts = if index.is_some() { directories } else { VecDeque::new() };
-        Ok(Restored { log, queues, index, loaded: meta, generation, contents, puts, directories_below, states, frames })
+        Ok(Restored {
+            log,
+            queues,
+            index,
+            loaded: meta,
+            generation,
+            contents,
+            puts,
+            directories_below,
+            states,
+            ids,
+            frames,
+        })
     }
 
     /// Brings the notes in step with where the log goes on: behind the segment before, and not yet in the one behind.
