@@ -63,7 +63,8 @@ impl Log {
     /// least that much, and half of it would not be for messages of 100 bytes. What little lives in a segment that they
     /// emptied, a queue's record above all, must be copied before it comes back: takes leave room for that. While few
     /// messages wait, less is enough: takes need no more than [`TAKES_OF_A_PUT`] times what lives. A put that is the message
-    /// of several queues is taken several times, and so are all those of its segment before that comes back.
+    /// of several queues is taken several times, and only the last of these takes gives room back: the others need room
+    /// of their own, since one queue may be emptied before the next.
     ///
     /// Deletes and flushes go on when the takes have come to their end: they are how an operator makes room on a full disk.
     pub(super) fn reserve(&self, purpose: Purpose, bytes: usize) -> usize {
@@ -72,7 +73,7 @@ impl Log {
             // Advancing may lose what is left of the active segment, hence the doubled entry.
             Purpose::Set => {
                 let takes = segment.min(TAKES_OF_A_PUT * self.live_bytes as usize);
-                takes + TAKE_ROOM * self.shared.takes_beyond() as usize + segment / 8 + bytes
+                takes + TAKE_ROOM * self.shared.beyond() as usize + segment / 8 + bytes
             }
             Purpose::Take => segment / 8,
             Purpose::Drop => segment / 16,
@@ -121,9 +122,8 @@ impl Log {
 
     /// Notes that a message is gone, or elsewhere: the put at its place is no longer needed once no other is left there.
     pub(crate) fn release(&mut self, place: Place) {
-        if self.shared.release(place.position()) {
-            self.sub_live(place.segment, put_bytes(place.body_bytes as usize));
-        }
+        let bytes = self.shared.release(place.position(), put_bytes(place.body_bytes as usize));
+        self.sub_live(place.segment, bytes);
     }
 
     /// The oldest segment, unless it is the active one, or one that a sync still has to reach.

@@ -10,11 +10,8 @@ use crate::log::entry::{QueueId, Seq};
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     puts: BTreeMap<Position, SharedPut>,
-    /// Messages in excess of one for each put: of all puts, and of those of the segment that got the last one.
+    /// Messages in excess of one for each put.
     beyond: u64,
-    newest: (u32, u64),
-    /// The most messages in excess that one segment has got.
-    beyond_max: u64,
 }
 
 /// A put that several queues have.
@@ -24,20 +21,15 @@ struct SharedPut {
     named: (QueueId, Seq),
     /// Messages that have not let go of it yet.
     holders: u32,
+    /// Bytes that count as live beside the put: what a copy would say of the messages that are left.
+    also_bytes: u32,
 }
 
 impl Shared {
-    /// Notes a put of so many messages, more than one of which there once were.
-    pub(crate) fn add(&mut self, at: Position, named: (QueueId, Seq), holders: u32) {
-        if holders == 0 {
-            return;
-        }
-        self.puts.insert(at, SharedPut { named, holders });
-        let beyond = u64::from(holders - 1);
-        self.beyond += beyond;
-        let before = if self.newest.0 == at.segment { self.newest.1 } else { 0 };
-        self.newest = (at.segment, before + beyond);
-        self.beyond_max = self.beyond_max.max(self.newest.1);
+    /// Notes a put of so many messages, more than one of which there once were, with so many bytes that say which.
+    pub(crate) fn add(&mut self, at: Position, named: (QueueId, Seq), holders: u32, also_bytes: u32) {
+        self.puts.insert(at, SharedPut { named, holders, also_bytes });
+        self.beyond += u64::from(holders - 1);
     }
 
     /// The message that the put at a place names; `None`: it was never more than one.
@@ -45,35 +37,30 @@ impl Shared {
         self.puts.get(&at).map(|put| put.named)
     }
 
-    #[cfg(test)]
-    pub(crate) fn holders(&self, at: Position) -> Option<u32> {
-        self.puts.get(&at).map(|put| put.holders)
-    }
-
-    /// Notes that a message has let go of its put. Returns whether it was the last one.
+    /// Notes that a message has let go of its put, which takes so many bytes. Returns how many are no longer live.
     #[inline]
-    pub(crate) fn release(&mut self, at: Position) -> bool {
-        self.puts.is_empty() || self.release_one(at)
+    pub(crate) fn release(&mut self, at: Position, put_bytes: usize) -> usize {
+        if self.puts.is_empty() { put_bytes } else { self.release_one(at, put_bytes) }
     }
 
     #[cold]
-    fn release_one(&mut self, at: Position) -> bool {
-        let Some(put) = self.puts.get_mut(&at) else { return true };
-        put.holders -= 1;
-        if put.holders > 0 {
+    fn release_one(&mut self, at: Position, put_bytes: usize) -> usize {
+        let Some(put) = self.puts.get_mut(&at) else { return put_bytes };
+        if put.holders > 1 {
+            let its_part = put.also_bytes / put.holders;
+            put.holders -= 1;
+            put.also_bytes -= its_part;
             self.beyond -= 1;
-            return false;
+            return its_part as usize;
         }
+        let also_bytes = put.also_bytes as usize;
         self.puts.remove(&at);
-        if self.puts.is_empty() {
-            (self.newest, self.beyond_max) = ((0, 0), 0);
-        }
-        true
+        put_bytes + also_bytes
     }
 
-    /// Takes that empty one segment, in excess of one for each put in it, at most.
-    pub(crate) fn takes_beyond(&self) -> u64 {
-        self.beyond.min(self.beyond_max)
+    /// Messages in excess of one for each put: each has a take of its own, and gives no room back.
+    pub(crate) fn beyond(&self) -> u64 {
+        self.beyond
     }
 }
 
@@ -85,19 +72,17 @@ mod tests {
     fn a_put_is_held_until_its_last_message_lets_go() {
         let mut shared = Shared::default();
         let at = |segment, offset| Position { segment, offset };
-        assert!(shared.release(at(1, 112)), "one of one");
-        shared.add(at(1, 112), (7, 1), 3);
-        shared.add(at(1, 300), (7, 2), 2);
-        shared.add(at(2, 112), (7, 3), 5);
+        assert_eq!(shared.release(at(1, 112), 129), 129, "one of one");
+        shared.add(at(1, 112), (7, 1), 3, 10);
+        shared.add(at(1, 300), (7, 2), 2, 5);
+        shared.add(at(2, 112), (7, 3), 5, 11);
         assert_eq!((shared.named(at(1, 300)), shared.named(at(1, 301))), (Some((7, 2)), None));
-        assert_eq!(shared.takes_beyond(), 4, "of the segment that has the most");
-        assert!(shared.release(at(1, 500)), "one of one");
-        assert!(!shared.release(at(1, 112)) && !shared.release(at(1, 112)));
-        assert_eq!((shared.holders(at(1, 112)), shared.takes_beyond()), (Some(1), 4));
-        assert!(shared.release(at(1, 112)));
-        assert_eq!((shared.holders(at(1, 112)), shared.named(at(1, 112))), (None, None));
-        assert!(!shared.release(at(1, 300)) && shared.release(at(1, 300)));
-        assert!((1..5).all(|_| !shared.release(at(2, 112))) && shared.release(at(2, 112)));
-        assert_eq!(shared.takes_beyond(), 0);
+        assert_eq!(shared.beyond(), 2 + 1 + 4);
+        assert_eq!(shared.release(at(1, 500), 99), 99, "one of one");
+        let mut release = |segment, offset| shared.release(at(segment, offset), 100);
+        assert_eq!((release(1, 112), release(1, 112), release(1, 112), release(1, 112)), (3, 3, 104, 100));
+        assert_eq!((release(1, 300), release(1, 300)), (2, 103));
+        let last: usize = (0..5).map(|_| release(2, 112)).sum();
+        assert_eq!((last, shared.named(at(2, 112)), shared.beyond()), (111, None, 0));
     }
 }

@@ -17,8 +17,9 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::index::segment_puts::SegmentPuts;
 use crate::index::{Contents, Index, Meta};
-use crate::log::entry::{QueueId, Seq, State, put_bytes};
+use crate::log::entry::{QueueId, Seq, State, also_bytes, put_bytes};
 use crate::log::frame_reader::FrameReader;
+use crate::log::pairs::pack_pairs;
 use crate::log::segment::{
     FIRST_SEGMENT, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_trash, segment_name, segment_number,
 };
@@ -51,6 +52,26 @@ pub(crate) struct Restored {
     pub(crate) ids: Ids,
     /// Frames that were read from the log.
     pub(crate) frames: u64,
+}
+
+/// The messages that have a put that was the message of several.
+#[derive(Debug, Clone, Copy, Default)]
+struct Holding {
+    messages: u32,
+    /// Bytes that say which they are, beside the first.
+    also_bytes: u32,
+}
+
+impl Holding {
+    /// Adds a message. Returns whether it is the first.
+    fn add(&mut self, queue: QueueId, seq: Seq) -> bool {
+        if self.messages > 0 {
+            let header = if self.messages == 1 { also_bytes(0) } else { 0 };
+            self.also_bytes += (header + pack_pairs([(queue, seq)].into_iter()).len()) as u32;
+        }
+        self.messages += 1;
+        self.messages == 1
+    }
 }
 
 /// The files of a log, and what their headers agree on.
@@ -302,24 +323,24 @@ impl LogFiles {
         log.leases_said_in = leases_said_in;
         log.times = times;
         log.times.forget(log.first() - 1);
-        let mut holders: BTreeMap<Position, u32> = shared.keys().map(|at| (*at, 0)).collect();
+        let mut holders: BTreeMap<Position, Holding> = shared.keys().map(|at| (*at, Holding::default())).collect();
         for slot in 0..queues.slots() {
             let Some(queue) = queues.get_mut(slot) else { continue };
             queue.end_recovery();
             log.add_live(queue.record_segment, queue.record_bytes());
-            for (_, message) in queue.messages() {
-                let holders = holders.get_mut(&message.place.position());
-                let is_first = holders.is_none_or(|holders| {
-                    *holders += 1;
-                    *holders == 1
-                });
-                if is_first {
+            for (seq, message) in queue.messages() {
+                let holding = holders.get_mut(&message.place.position());
+                if holding.is_none_or(|holding| holding.add(queue.id, seq)) {
                     log.add_live(message.place.segment, put_bytes(message.place.body_bytes as usize));
                 }
             }
         }
         for (at, named) in shared {
-            log.shared.add(at, named, holders[&at]);
+            let Holding { messages, also_bytes } = holders[&at];
+            if messages > 0 {
+                log.shared.add(at, named, messages, also_bytes);
+                log.add_live(at.segment, also_bytes as usize);
+            }
         }
         for (segment, bytes) in ids.needed() {
             log.add_live(segment, bytes);

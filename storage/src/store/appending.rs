@@ -34,13 +34,15 @@ pub(crate) fn append_shared_put(
 ) -> Place {
     let (queue, slot, seq) = holders[0];
     let others = &holders[1..];
+    let pairs = pack_pairs(others.iter().map(|(queue, _, seq)| (*queue, *seq)));
     if !others.is_empty() {
-        let pairs = pack_pairs(others.iter().map(|(queue, _, seq)| (*queue, *seq)));
         log.append(&Entry::Also { pairs: &pairs });
     }
     let place = append_put(log, directories, indexed, (queue, slot), seq, flags, body);
     if !others.is_empty() {
-        log.shared.add(place.position(), (queue, seq), holders.len() as u32);
+        let bytes = also_bytes(pairs.len());
+        log.shared.add(place.position(), (queue, seq), holders.len() as u32, bytes as u32);
+        log.add_live(place.segment, bytes);
     }
     if indexed {
         let directory = directories.back_mut().expect("the put is in it");

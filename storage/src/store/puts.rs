@@ -56,11 +56,12 @@ impl Store {
             Lookup::None => None,
             Lookup::New(id) => Some(id),
         };
-        if !self.families.children(name).is_empty() {
-            return Ok(self.put_to_family((name, found), rules.as_deref(), flags, body, (with, id)));
-        }
         if found.is_none() && self.has_too_many_siblings(name) {
             return Ok(Attempt::NoRoom);
+        }
+        let is_for_children = rules.as_ref().is_some_and(|rules| rules.fanout_only);
+        if is_for_children || !self.families.children(name).is_empty() {
+            return Ok(self.put_to_family((name, found), rules.as_deref(), flags, body, (with, id)));
         }
         let Some(state) = self.state_of_put(rules.as_deref(), with) else {
             return Ok(Attempt::Done(()));
