@@ -1,11 +1,13 @@
 //! What a server says to a set or a get, in either protocol, and how it is asked.
 
+mod keys;
 mod memcache;
 mod redis;
 
 use crate::message::{self, Filling, Stamp};
 use crate::options::{Arguments, Protocol, Sizes};
-use crate::workload::{self, Request};
+use crate::workload::{self, Act, Request};
+use keys::Keys;
 
 /// More than any answer to a get can have. A server that sends this much without an answer in it sends nonsense.
 pub(crate) const ANSWER_BYTES_MAX: usize = 1 << 30;
@@ -21,6 +23,10 @@ pub(crate) enum Answer<'a> {
     Message { queue: Option<&'a [u8]>, body: &'a [u8] },
     /// A get brought nothing.
     Empty,
+    /// What was open is done.
+    Acknowledged,
+    /// What was to be acknowledged is not held any more.
+    NotHeld,
     /// The server's words.
     Error(&'a [u8]),
     /// What is no answer to what was asked.
@@ -31,7 +37,7 @@ pub(crate) enum Answer<'a> {
 #[derive(Debug)]
 pub(crate) struct Dialect {
     protocol: Protocol,
-    key_prefix: Vec<u8>,
+    keys: Keys,
     key_minimum: u32,
     sizes: Sizes,
     filling: Filling,
@@ -47,7 +53,7 @@ impl Dialect {
         let sizes = options.sizes();
         let mut dialect = Dialect {
             protocol: options.protocol,
-            key_prefix: options.key_prefix.clone().into_bytes(),
+            keys: Keys::new(options),
             key_minimum: options.key_minimum,
             sizes,
             filling: Filling::new(sizes.max),
@@ -68,10 +74,10 @@ impl Dialect {
         let mut digits = itoa::Buffer::new();
         let number = digits.format(self.key_minimum + request.queue).as_bytes();
         match self.protocol {
-            Protocol::Memcache => memcache::append_name(out, request.is_set, &self.key_prefix, number),
-            Protocol::Redis => redis::append_name(out, request.is_set, &self.key_prefix, number),
+            Protocol::Memcache => self.keys.append(out, request, number, producer),
+            Protocol::Redis => redis::append_name(out, request.act.is_set(), self.keys.prefix(), number),
         }
-        if !request.is_set {
+        if !request.act.is_set() {
             return 0;
         }
         if let Some(tail) = &self.tail {
@@ -91,18 +97,20 @@ impl Dialect {
         bytes
     }
 
-    /// The first answer in `input` and its length, to a set or a get; None if it is not whole yet.
-    pub(crate) fn next<'a>(&self, input: &'a [u8], is_set: bool) -> Option<(usize, Answer<'a>)> {
-        match self.protocol {
-            Protocol::Memcache if is_set => memcache::to_set(input),
-            Protocol::Memcache => memcache::to_get(input),
-            Protocol::Redis => redis::next(input, is_set),
+    /// The first answer in `input` and its length, to a request that does this; None if it is not whole yet.
+    pub(crate) fn next<'a>(&self, input: &'a [u8], act: Act) -> Option<(usize, Answer<'a>)> {
+        match (self.protocol, act) {
+            (Protocol::Memcache, Act::Set) => memcache::to_set(input),
+            (Protocol::Memcache, Act::Close | Act::Delete) => memcache::to_acknowledgement(input, act),
+            (Protocol::Memcache, Act::Get | Act::Open | Act::CloseOpen | Act::OpenNamed) => memcache::to_get(input),
+            (Protocol::Redis, _) => redis::next(input, act.is_set()),
         }
     }
 
-    /// Whether the queue at this place has this name.
-    pub(crate) fn is_name(&self, name: &[u8], queue: u32) -> bool {
-        let number = name.strip_prefix(self.key_prefix.as_slice());
+    /// Whether a key is the name of the queue at this place, with or without options behind it.
+    pub(crate) fn is_name(&self, key: &[u8], queue: u32) -> bool {
+        let number = key.strip_prefix(self.keys.prefix());
+        let number = number.map(|number| number.split(|byte| *byte == b'/').next().unwrap_or(number));
         let number = number.and_then(|number| std::str::from_utf8(number).ok()?.parse::<u32>().ok());
         number.is_some_and(|number| number.checked_sub(self.key_minimum) == Some(queue))
     }
@@ -125,8 +133,8 @@ mod tests {
     use crate::message::Reading;
     use crate::options::tests::parse;
 
-    const SET: Request = Request { is_set: true, queue: 2, number: 5 };
-    const GET: Request = Request { is_set: false, queue: 9, number: 0 };
+    const SET: Request = Request { act: Act::Set, queue: 2, number: 5 };
+    const GET: Request = Request { act: Act::Get, queue: 9, number: 0 };
 
     fn asked(line: &str, run: Option<u32>) -> String {
         let mut dialect = Dialect::new(&parse(line).unwrap(), run);
@@ -158,5 +166,6 @@ mod tests {
         let dialect = Dialect::new(&parse("--key-minimum 10").unwrap(), None);
         assert!(dialect.is_name(b"q12", 2) && !dialect.is_name(b"q13", 2) && !dialect.is_name(b"x12", 2));
         assert!(!dialect.is_name(b"q9", 0));
+        assert!(dialect.is_name(b"q12/open/t=5", 2) && !dialect.is_name(b"q12open", 2) && !dialect.is_name(b"q1/2", 2));
     }
 }

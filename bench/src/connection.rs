@@ -26,6 +26,8 @@ pub(crate) struct Asked {
     pub(crate) tick: u64,
     /// Bytes of the message.
     pub(crate) bytes: usize,
+    /// It was sent before, on a connection that was dropped.
+    pub(crate) is_repeated: bool,
 }
 
 /// Why a connection is of no more use.
@@ -111,7 +113,7 @@ impl Connection {
         let input = if was_begun == 0 { &buffer[..bytes] } else { &self.begun[..] };
         let mut used = 0;
         while let Some(asked) = self.outstanding.front() {
-            let Some((bytes, answer)) = dialect.next(&input[used..], asked.request.is_set) else {
+            let Some((bytes, answer)) = dialect.next(&input[used..], asked.request.act) else {
                 break;
             };
             take(*asked, answer).map_err(Trouble::Nonsense)?;
@@ -161,6 +163,7 @@ mod tests {
 
     use super::*;
     use crate::options::tests::parse;
+    use crate::workload::Act;
 
     fn pair() -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -170,8 +173,9 @@ mod tests {
     }
 
     fn ask(connection: &mut Connection, is_set: bool) {
-        let request = Request { is_set, queue: 1, number: 0 };
-        connection.outstanding.push_back(Asked { request, at_ns: 0, tick: 0, bytes: 0 });
+        let act = if is_set { Act::Set } else { Act::Get };
+        let request = Request { act, queue: 1, number: 0 };
+        connection.outstanding.push_back(Asked { request, at_ns: 0, tick: 0, bytes: 0, is_repeated: false });
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashSet;
@@ -11,7 +12,7 @@ use crate::answers::{Answer, Dialect};
 use crate::connection::{Asked, CONNECT_TIMEOUT, Connection, Trouble};
 use crate::options::Arguments;
 use crate::verify::Verifier;
-use crate::workload::Request;
+use crate::workload::{Act, Request};
 
 /// Gets on their way at once.
 const GETS_MAX: usize = 512;
@@ -20,6 +21,9 @@ const BYTES_MAX: usize = 16 << 20;
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 const TIME_MAX: Duration = Duration::from_secs(300);
 const WAIT_MS: u16 = 100;
+/// How long a message that was open with a connection may take to be back in its queue when that has ended.
+const COME_BACK_MAX: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// How it went.
@@ -60,6 +64,7 @@ pub(crate) fn drain(
     run: u32,
     address: &SocketAddr,
     verifier: &mut Verifier,
+    now_ns: impl Fn() -> u64,
 ) -> Result<Drained, String> {
     let start = Instant::now();
     let mut dialect = Dialect::new(options, Some(run));
@@ -70,26 +75,33 @@ pub(crate) fn drain(
     epoll.add(&connection, event).map_err(|error| error.to_string())?;
     let consumer = verifier.consumer();
     let room = (BYTES_MAX / options.sizes().max.max(1)).clamp(1, GETS_MAX);
-    let mut remaining = Remaining((0..options.queues()).map(|queue| (queue as u32, 1)).collect());
+    let mut remaining = all_of(options);
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut drained = Drained::default();
     loop {
         let batch = remaining.next(room);
         if batch.is_empty() {
-            break;
+            // What was open when a connection ended comes back at once or at the end of its lease, and not before that.
+            let patience = COME_BACK_MAX + Duration::from_secs(options.lease_s().unwrap_or(0));
+            if options.reliable.is_none() || !verifier.is_missing_any() || start.elapsed() > patience {
+                break;
+            }
+            thread::sleep(LOOK_AGAIN);
+            remaining = all_of(options);
+            continue;
         }
         if start.elapsed() > TIME_MAX {
             return Err(format!("they were not empty after {} s", TIME_MAX.as_secs()));
         }
         let tick = verifier.sending(consumer);
         for queue in batch.iter().flat_map(|(queue, gets)| std::iter::repeat_n(*queue, *gets)) {
-            let request = Request { is_set: false, queue, number: 0 };
+            let request = Request { act: Act::Get, queue, number: 0 };
             dialect.append(&mut connection.outbox, request, 0);
-            connection.outstanding.push_back(Asked { request, at_ns: 0, tick, bytes: 0 });
+            connection.outstanding.push_back(Asked { request, at_ns: 0, tick, bytes: 0, is_repeated: false });
         }
         let empty = answers(&mut connection, &epoll, &dialect, &mut buffer, |asked, body| {
             drained.messages += 1;
-            verifier.received(consumer, asked.tick, asked.request.queue, body);
+            verifier.received(consumer, asked.tick, now_ns(), asked.request.queue, body);
         })?;
         verifier.answered(consumer, None);
         for (queue, gets) in batch.into_iter().filter(|(queue, _)| !empty.contains(queue)) {
@@ -98,6 +110,10 @@ pub(crate) fn drain(
     }
     drained.took = start.elapsed();
     Ok(drained)
+}
+
+fn all_of(options: &Arguments) -> Remaining {
+    Remaining((0..options.queues()).map(|queue| (queue as u32, 1)).collect())
 }
 
 /// Sends what is in the outbox, and waits for all the answers. Queues that were empty are returned.

@@ -19,11 +19,13 @@ use argh::{ArgsInfo, FromArgs};
 use values::{number, whole};
 
 pub(crate) use load::Load;
-pub(crate) use values::{Pattern, Protocol, Ratio, Sizes};
+pub(crate) use values::{Pattern, Protocol, Ratio, Reliable, Sizes};
 
 /// How long a run may take that is limited by its requests alone.
 const REQUESTS_TIME_MAX: Duration = Duration::from_secs(600);
 const TEST_TIME_DEFAULT: Duration = Duration::from_secs(5);
+/// How long a message stays with a name whose consumer is gone.
+const KILLED_LEASE_S: u64 = 2;
 
 /// Puts load on a memcache queue server: set appends a message to a queue, get takes one. Names and meanings of the
 /// options are memtier_benchmark's where it has them; the defaults are for queues: 64 of them, as many gets as sets.
@@ -111,8 +113,23 @@ pub(crate) struct Arguments {
     #[argh(option, arg_name = "RATE", from_str_fn(number))]
     pub(crate) consumer_rate: Option<f64>,
 
-    /// stamp every message, empty the queues at the end, and fail if a message was lost, doubled, reordered, corrupted,
-    /// in the wrong queue, or not of this run: begin with empty queues, or with another --key-prefix
+    /// open messages, and acknowledge each when it is there, where gets would take them: open-close (get q/open, get
+    /// q/close), close-open (get q/close/open) or named (get q/open/as=NAME, delete q/as=NAME)
+    #[argh(option, arg_name = "WAY")]
+    pub(crate) reliable: Option<Reliable>,
+
+    /// percent of the consumers that drop their connection with messages open, again and again, and make a new one; each
+    /// has one request in flight, and opens names for 2 seconds
+    #[argh(option, arg_name = "PERCENT", from_str_fn(whole))]
+    pub(crate) kill_consumers: Option<u32>,
+
+    /// most milliseconds that a consumer's get waits in the server for a message
+    #[argh(option, arg_name = "MS", from_str_fn(whole))]
+    pub(crate) wait: Option<u32>,
+
+    /// stamp every message, empty the queues at the end, and fail if a message was lost, doubled, with two consumers at a
+    /// time, reordered, corrupted, in the wrong queue, or not of this run: begin with empty queues, or with another
+    /// --key-prefix
     #[argh(switch)]
     pub(crate) verify: bool,
 
@@ -227,6 +244,17 @@ impl Arguments {
             _ if self.rush => Some(self.requests.unwrap_or(1)),
             _ => self.requests,
         }
+    }
+
+    /// The lease that opens under a name ask for; the server's own otherwise.
+    pub(crate) fn lease_s(&self) -> Option<u64> {
+        (self.kill_consumers.is_some() && self.reliable == Some(Reliable::Named)).then_some(KILLED_LEASE_S)
+    }
+
+    /// How many of the consumers drop their connections.
+    pub(crate) fn killed_consumers(&self) -> usize {
+        let percent = self.kill_consumers.unwrap_or(0) as usize;
+        (self.consumers.unwrap_or(0) * percent).div_ceil(100)
     }
 
     /// The number of queues.

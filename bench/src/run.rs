@@ -68,6 +68,9 @@ pub(crate) fn run(options: &Arguments) -> Result<Outcome, String> {
     let began = SystemTime::now();
     let run = options.verifies().then(|| run_number(began));
     let mut verifier = run.map(|run| Verifier::new(run, Spread::new(options)));
+    if let Some(verifier) = verifier.as_mut().filter(|_| options.restart_command.is_some()) {
+        verifier.expect_restart();
+    }
     let clients = connect(options, &address, &roles, verifier.as_mut())?;
     let shared = Shared {
         options,
@@ -81,14 +84,14 @@ pub(crate) fn run(options: &Arguments) -> Result<Outcome, String> {
         gap: options.restart_command.as_ref().map(|_| Mutex::new(Gap::default())),
     };
     let mut outcome = put_load(&shared, clients, began)?;
-    let (gap, verifier) = (shared.gap, shared.verifier);
+    let (gap, verifier, start) = (shared.gap, shared.verifier, *shared.start.get_or_init(Instant::now));
     outcome.restarted = outcome.restarted.map(|(restarted, _)| {
         (restarted, gap.map(|gap| gap.into_inner().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default())
     });
     if let (Some(verifier), Some(run)) = (verifier, run) {
         let mut verifier = verifier.into_inner().unwrap_or_else(PoisonError::into_inner);
         let drained = match outcome.failure() {
-            None => drain::drain(options, run, &address, &mut verifier),
+            None => drain::drain(options, run, &address, &mut verifier, || start.elapsed().as_nanos() as u64),
             Some(_) => Err(String::from("the run failed")),
         };
         let mut verdict = verifier.finish(drained.is_ok());

@@ -1,6 +1,7 @@
 //! One thread's clients, and the loop that waits for all of them.
 
 mod client;
+mod kills;
 mod pace;
 mod taking;
 
@@ -20,6 +21,7 @@ use crate::tally::Tally;
 use crate::usage;
 use crate::verify::Verifier;
 pub(crate) use client::Client;
+use kills::Death;
 use pace::Pace;
 pub(crate) use pace::be_punctual;
 
@@ -76,6 +78,8 @@ pub(crate) struct Ended {
     /// Requests whose connection broke before they were answered.
     pub(crate) unanswered: u64,
     pub(crate) reconnects: u64,
+    /// Connections that consumers dropped with messages open.
+    pub(crate) kills: u64,
     /// When the thread had nothing more to do.
     pub(crate) took_ns: u64,
     /// When the last answer to a set came.
@@ -201,9 +205,14 @@ impl<'a> Worker<'a> {
     fn handle(&mut self, number: usize, events: EpollFlags) -> Result<(), String> {
         let outcome = if events == EpollFlags::EPOLLOUT { Ok(()) } else { self.receive(number) };
         match outcome.and_then(|()| self.send(number)) {
-            Ok(()) => self.settle(number),
-            Err(trouble) => self.lose(number, trouble),
+            Ok(()) => {}
+            Err(trouble) => return self.lose(number, trouble),
         }
+        if self.kill_at(number, Death::WithMessage)? {
+            return Ok(());
+        }
+        self.settle(number)?;
+        self.kill_at(number, Death::Asking).map(drop)
     }
 
     /// Sends what the socket takes, and listens for when it takes more.
@@ -237,17 +246,17 @@ impl<'a> Worker<'a> {
             if more {
                 self.pace.has_room(number, client, self.shared.options.pipeline);
             } else if idle {
-                self.finish(number);
+                return self.finish(number, now_ns);
             }
             return Ok(());
         }
         if !idle {
             return Ok(());
         }
-        let count = client.left.map_or(u64::MAX, |left| left).min(self.shared.options.batch() as u64);
+        let count =
+            client.left.map_or(u64::MAX, |left| left).min(client.in_flight_max(self.shared.options.batch()) as u64);
         if over || count == 0 {
-            self.finish(number);
-            return Ok(());
+            return self.finish(number, now_ns);
         }
         self.fill(number, count, now_ns);
         self.send(number).or_else(|trouble| self.lose(number, trouble))
@@ -263,13 +272,20 @@ impl<'a> Worker<'a> {
         alone || now_ns >= self.end_ns + grace_ns
     }
 
-    fn finish(&mut self, number: usize) {
+    /// A client whose requests are all answered has no more of them, but to acknowledge what it has open.
+    fn finish(&mut self, number: usize, now_ns: u64) -> Result<(), String> {
+        let last = self.clients[number].last_requests();
+        if !last.is_empty() {
+            self.ask(number, last.into_iter(), now_ns);
+            return self.send(number).or_else(|trouble| self.lose(number, trouble));
+        }
         let client = &mut self.clients[number];
         client.finished = true;
         self.active -= 1;
         if client.role == Role::Producer {
             self.shared.producers_left.fetch_sub(1, Ordering::Relaxed);
         }
+        Ok(())
     }
 
     fn turn_second(&mut self, now_ns: u64) {
@@ -285,8 +301,11 @@ impl<'a> Worker<'a> {
         if self.outstanding == 0 || !self.lost.is_empty() {
             self.heard_ns = now_ns;
         }
-        if now_ns.saturating_sub(self.heard_ns) > SILENCE_NS_MAX {
-            let (seconds, requests) = (SILENCE_NS_MAX / SECOND_NS, self.outstanding);
+        // A get that waits is answered after its time, and those behind it on its connection wait for that.
+        let waits_ms = u64::from(self.shared.options.wait.unwrap_or(0)) * self.shared.options.batch() as u64;
+        let silence_ns_max = SILENCE_NS_MAX + waits_ms * 1_000_000;
+        if now_ns.saturating_sub(self.heard_ns) > silence_ns_max {
+            let (seconds, requests) = (silence_ns_max / SECOND_NS, self.outstanding);
             return Err(format!("the server has answered nothing for {seconds} s; {requests} requests are unanswered"));
         }
         Ok(())
@@ -309,21 +328,37 @@ impl<'a> Worker<'a> {
             let words = self.tally.first_error.as_ref().map(|it| format!("; it had said {it}")).unwrap_or_default();
             return Err(format!("{reason} after {seconds:.1} s, with {unanswered} requests unanswered{words}"));
         }
+        if let Some(mut verifier) = self.shared.verifier() {
+            verifier.dropped(client.consumer, connection.outstanding.iter().map(|asked| &asked.request));
+        }
+        self.wait_for_return(number, unanswered);
+        Ok(())
+    }
+
+    /// A client has no connection any more, and with it so many requests have gone without an answer.
+    fn wait_for_return(&mut self, number: usize, unanswered: u64) {
+        let now_ns = self.shared.now_ns();
         self.outstanding -= unanswered;
         self.ended.unanswered += unanswered;
+        let client = &mut self.clients[number];
+        client.workload.take_pending();
+        client.open.clear();
+        client.waits_to_send = false;
         if let Some(mut verifier) = self.shared.verifier() {
-            for asked in connection.outstanding.iter().filter(|asked| !asked.request.is_set) {
-                verifier.unanswered_get(asked.request.queue);
-            }
-            verifier.answered(client.consumer, None);
             client.workload.become_producer(verifier.producer());
         }
-        client.waits_to_send = false;
         if self.lost.is_empty() {
             self.lost_since_ns = now_ns;
             self.retry_at_ns = now_ns + RETRY_PAUSE_NS;
         }
         self.lost.push(number);
+    }
+
+    /// Gives a client a new connection.
+    fn listen(&mut self, number: usize, connection: Connection) -> Result<(), String> {
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, number as u64);
+        self.epoll.add(&connection, event).map_err(no_epoll)?;
+        self.clients[number].connection = Some(connection);
         Ok(())
     }
 
@@ -338,9 +373,7 @@ impl<'a> Worker<'a> {
                 self.retry_at_ns = self.shared.now_ns() + RETRY_PAUSE_NS;
                 return Ok(());
             };
-            let event = EpollEvent::new(EpollFlags::EPOLLIN, number as u64);
-            self.epoll.add(&connection, event).map_err(no_epoll)?;
-            self.clients[number].connection = Some(connection);
+            self.listen(number, connection)?;
             self.ended.reconnects += 1;
             self.lost.pop();
             self.settle(number)?;

@@ -1,15 +1,61 @@
 //! What a client asks for next.
 
-use crate::options::{Arguments, Pattern, Role, Sizes};
+use crate::options::{Arguments, Pattern, Reliable, Role, Sizes};
+
+/// What tells apart what a consumer has open.
+pub(crate) type Slot = u64;
 
 /// A request, before it is bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
-    pub(crate) is_set: bool,
+    pub(crate) act: Act,
     /// The queue's place among the run's queues.
     pub(crate) queue: u32,
-    /// The producer's count of its sets.
+    /// The client's count of its sets, or of its gets.
     pub(crate) number: u64,
+}
+
+impl Request {
+    /// The queue for what a connection holds, or the number of the name.
+    pub(crate) fn slot(&self) -> Slot {
+        match self.act {
+            Act::OpenNamed | Act::Delete => self.number,
+            _ => u64::from(self.queue),
+        }
+    }
+}
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    Set,
+    /// Takes a message for good.
+    Get,
+    /// Opens a message for the connection.
+    Open,
+    /// Acknowledges what the connection has open.
+    Close,
+    /// Acknowledges, and opens the next.
+    CloseOpen,
+    /// Opens a message under a name.
+    OpenNamed,
+    /// Acknowledges what is open under a name.
+    Delete,
+}
+
+impl Act {
+    pub(crate) fn is_set(self) -> bool {
+        self == Act::Set
+    }
+
+    /// It brings a message that is to be acknowledged.
+    pub(crate) fn opens(self) -> bool {
+        matches!(self, Act::Open | Act::CloseOpen | Act::OpenNamed)
+    }
+
+    pub(crate) fn acknowledges(self) -> bool {
+        matches!(self, Act::Close | Act::CloseOpen | Act::Delete)
+    }
 }
 
 /// Which queue a producer's message goes to. It follows from the message's number, so it need not be remembered.
@@ -49,7 +95,7 @@ impl Spread {
 }
 
 /// The finalizer of splitmix64: numbers in a row become numbers with nothing in common.
-fn mixed(number: u64) -> u64 {
+pub(crate) fn mixed(number: u64) -> u64 {
     let mut bits = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -73,6 +119,9 @@ pub(crate) struct Workload {
     pub(crate) producer: u32,
     sets_made: u64,
     gets_made: u64,
+    reliable: Option<Reliable>,
+    /// The acknowledgement that follows the open before it.
+    pending: Option<Request>,
 }
 
 impl Workload {
@@ -84,10 +133,23 @@ impl Workload {
             Role::Consumer => (0, 1),
         };
         let turn = client as u64 % (sets + gets);
-        Workload { sets, gets, turn, spread: Spread::new(options), producer, sets_made: 0, gets_made: 0 }
+        Workload {
+            sets,
+            gets,
+            turn,
+            spread: Spread::new(options),
+            producer,
+            sets_made: 0,
+            gets_made: 0,
+            reliable: options.reliable,
+            pending: None,
+        }
     }
 
     pub(crate) fn next(&mut self) -> Request {
+        if let Some(acknowledgement) = self.pending.take() {
+            return acknowledgement;
+        }
         let is_set = self.turn < self.sets;
         self.turn += 1;
         if self.turn == self.sets + self.gets {
@@ -101,7 +163,25 @@ impl Workload {
         } else {
             self.spread.queue_of_get(self.producer, number)
         };
-        Request { is_set, queue, number }
+        let (act, acknowledgement) = match self.reliable {
+            _ if is_set => (Act::Set, None),
+            None => (Act::Get, None),
+            Some(Reliable::OpenClose) => (Act::Open, Some(Act::Close)),
+            Some(Reliable::CloseOpen) => (Act::CloseOpen, None),
+            Some(Reliable::Named) => (Act::OpenNamed, Some(Act::Delete)),
+        };
+        self.pending = acknowledgement.map(|act| Request { act, queue, number });
+        Request { act, queue, number }
+    }
+
+    /// The acknowledgement that is not made yet; it is made no more.
+    pub(crate) fn take_pending(&mut self) -> Option<Request> {
+        self.pending.take()
+    }
+
+    /// An open brought nothing: there is nothing to acknowledge.
+    pub(crate) fn brought_nothing(&mut self, open: &Request) {
+        self.pending = self.pending.take().filter(|it| (it.queue, it.number) != (open.queue, open.number));
     }
 
     /// Goes on as another producer, whose messages are counted from 0.
@@ -121,10 +201,10 @@ mod tests {
         let options = parse("--ratio 2:1 --key-maximum 2 --key-pattern S:S").unwrap();
         let mut workload = Workload::new(&options, Role::Mixed, 0, 7);
         let asked: Vec<Request> = (0..6).map(|_| workload.next()).collect();
-        let kinds: Vec<bool> = asked.iter().map(|request| request.is_set).collect();
+        let kinds: Vec<bool> = asked.iter().map(|request| request.act.is_set()).collect();
         assert_eq!(kinds, [true, true, false, true, true, false]);
         let first = asked[0].queue;
-        let sets: Vec<u32> = asked.iter().filter(|request| request.is_set).map(|request| request.queue).collect();
+        let sets: Vec<u32> = asked.iter().filter(|request| request.act.is_set()).map(|request| request.queue).collect();
         assert_eq!(sets, [first, (first + 1) % 3, (first + 2) % 3, first]);
         assert_eq!((asked[2].queue, asked[5].queue), (first, (first + 1) % 3));
         assert_eq!(asked[4].number, 3);
@@ -139,7 +219,7 @@ mod tests {
                 let mut workload = Workload::new(&options, role, client, client as u32);
                 for number in 0..1000 {
                     let request = workload.next();
-                    assert_eq!((request.is_set, request.number), (role == Role::Producer, number));
+                    assert_eq!((request.act.is_set(), request.number), (role == Role::Producer, number));
                     counts[request.queue as usize] += 1;
                 }
             }
@@ -148,10 +228,32 @@ mod tests {
     }
 
     #[test]
+    fn each_open_is_followed_by_its_acknowledgement() {
+        for (way, open, acknowledgement) in
+            [("open-close", Act::Open, Act::Close), ("named", Act::OpenNamed, Act::Delete)]
+        {
+            let options = parse(&format!("--reliable {way}")).unwrap();
+            let mut workload = Workload::new(&options, Role::Consumer, 0, 0);
+            for number in 0..5 {
+                let (first, second) = (workload.next(), workload.next());
+                assert_eq!((first.act, first.number), (open, number));
+                assert_eq!(second, Request { act: acknowledgement, ..first });
+            }
+            let open = workload.next();
+            workload.brought_nothing(&open);
+            assert_eq!((workload.take_pending(), workload.next().number), (None, 6));
+        }
+        let options = parse("--reliable close-open --ratio 1:2").unwrap();
+        let mut workload = Workload::new(&options, Role::Mixed, 0, 0);
+        let acts: Vec<Act> = (0..4).map(|_| workload.next().act).collect();
+        assert_eq!(acts, [Act::Set, Act::CloseOpen, Act::CloseOpen, Act::Set]);
+    }
+
+    #[test]
     fn clients_begin_in_turn() {
         let options = parse("").unwrap();
-        assert!(Workload::new(&options, Role::Mixed, 0, 0).next().is_set);
-        assert!(!Workload::new(&options, Role::Mixed, 1, 1).next().is_set);
+        assert!(Workload::new(&options, Role::Mixed, 0, 0).next().act.is_set());
+        assert!(!Workload::new(&options, Role::Mixed, 1, 1).next().act.is_set());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use shards::pump::ShardHandle;
 use crate::process::drain::Drain;
 use crate::process::permits::Limit;
 use crate::process::settings::Settings;
+use crate::session::roster::Roster;
 
 /// A shard of the server, as its connections and its figures see it.
 #[derive(Debug)]
@@ -19,5 +20,7 @@ pub(crate) struct ShardContext {
     pub(crate) drain: Arc<Drain>,
     /// The connections that the process may have.
     pub(crate) limit: Arc<Limit>,
+    /// The connections that are open, of all shards.
+    pub(crate) roster: Arc<Roster>,
     pub(crate) started: Instant,
 }

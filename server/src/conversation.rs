@@ -1,19 +1,25 @@
 //! A client's conversation with the server, on a stream or by datagrams: the one loop that has a session go through
 //! what the client sends, waits until what came of it is safe, and has the replies sent.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::mem;
+use std::os::fd::RawFd;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_lite::future::yield_now;
 use log::log_enabled;
 use shards::pump::{Gather, Turn};
-use shards::{Answer, FrameNumber, Op, ShardId};
+use shards::{Answer, FrameNumber, Moment, Op, ShardId};
 
 use crate::context::ShardContext;
 use crate::memcache::session::{Rules, Session};
 use crate::memcache::{control, trace};
+use crate::session::peer::Peer;
+use crate::session::roster::Entry;
 use crate::session::{Backend, Control, ReplySink, Step};
 
 /// A client's conversation with the server.
@@ -22,6 +28,8 @@ pub(crate) struct Conversation {
     pub(crate) session: Session,
     context: Rc<ShardContext>,
     gather: Gather,
+    /// Where an operator sees the connection, if it is one.
+    entry: Option<Entry>,
     /// Input that is not done with, from `done` on: no whole command yet, or more than one round.
     input: Vec<u8>,
     done: usize,
@@ -50,6 +58,12 @@ pub(crate) trait Carrier: ReplySink {
     /// Whether the conversation ends although there is input that is not done with.
     fn is_to_leave(&self, conversation: &Conversation) -> bool;
 
+    /// Gives back what the conversation does not need while it waits for a message.
+    fn release(&self, conversation: &mut Conversation);
+
+    /// Waits until the client is gone. Input that has come meanwhile is read later.
+    fn poll_gone(&self, context: &Context<'_>) -> Poll<()>;
+
     /// Ends the conversation of a client that may have sent more, or be sending it.
     ///
     /// # Errors
@@ -64,6 +78,7 @@ impl Conversation {
             session: Session::new(Rules::of(&context.settings)),
             context: Rc::clone(context),
             gather: context.handle.gather(),
+            entry: None,
             input: Vec::new(),
             done: 0,
             frame_needed: 0,
@@ -73,6 +88,12 @@ impl Conversation {
         }
     }
 
+    /// Has an operator see it as the connection with this socket.
+    pub(crate) fn enter(&mut self, socket: RawFd, peer: Peer) {
+        self.session.peer = peer;
+        self.entry = Some(self.context.roster.enter(self.gather.client(), socket, peer));
+    }
+
     /// Converses until the client leaves, or is to.
     ///
     /// # Errors
@@ -80,6 +101,9 @@ impl Conversation {
     pub(crate) async fn drive(&mut self, carrier: &mut impl Carrier) -> io::Result<()> {
         while let Some(mut step) = carrier.read(self).await? {
             loop {
+                if step == Step::Waiting && !self.wait(carrier).await {
+                    return Ok(());
+                }
                 let is_all = self.finish_round().await;
                 if is_all && let Step::Control(control) = step {
                     // Boxed, since it is rare and its future is large.
@@ -93,19 +117,30 @@ impl Conversation {
                 self.session.answers.out = out;
                 self.session.answers.out.clear();
                 sent?;
+                if let Some(entry) = &self.entry {
+                    // All that was sent since the last round was finished.
+                    entry.count_written(self.session.counters.bytes_written);
+                }
                 if !is_all {
                     self.others_first().await;
                     continue;
                 }
                 let commands = mem::take(&mut self.session.timed);
+                let mut active = self.read_at;
                 if commands > 0 {
-                    self.context.handle.note_answered(self.read_at, Instant::now(), commands);
+                    active = Instant::now();
+                    self.context.handle.note_answered(self.read_at, active, commands);
+                }
+                if let Some(entry) = &self.entry {
+                    entry.note_active(active);
                 }
                 match step {
                     Step::NeedInput => break,
                     Step::Close => return carrier.close(self).await,
                     _ if carrier.is_to_leave(self) => return Ok(()),
                     Step::Stalled => self.context.handle.retry_after(self.tried_at).await,
+                    // What comes behind it is done now, and not when it was read.
+                    Step::Waiting => self.read_at = Instant::now(),
                     Step::RoundFull | Step::Control(_) => self.others_first().await,
                 }
                 step = self.step(&[], self.read_at);
@@ -146,6 +181,29 @@ impl Conversation {
         step
     }
 
+    /// Waits until the outcome of a get that waits for a message is there. Returns whether it is; if not, the client is
+    /// gone, and gets nothing any more.
+    async fn wait(&mut self, carrier: &impl Carrier) -> bool {
+        carrier.release(self);
+        self.count();
+        self.note_waits(true);
+        let mut outcome = pin!(self.gather.complete());
+        let is_there = poll_fn(|context| match outcome.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending => carrier.poll_gone(context).map(|()| false),
+        })
+        .await;
+        self.note_waits(false);
+        is_there
+    }
+
+    /// Has an operator see whether the connection waits for a message.
+    fn note_waits(&self, waits: bool) {
+        if let Some(entry) = &self.entry {
+            entry.note_waits(waits);
+        }
+    }
+
     /// Waits until replies are written and may be sent. Returns whether these are all; if not, it is called again once
     /// they are sent.
     async fn finish_round(&mut self) -> bool {
@@ -169,17 +227,21 @@ impl Conversation {
     /// Adds what the session has counted to the shard's counters.
     fn count(&mut self) {
         let counted = mem::take(&mut self.session.counters);
+        if let Some(entry) = &self.entry {
+            entry.count_read(counted.commands, counted.bytes_read);
+        }
         self.context.handle.count(|counters| counters.add(&counted));
     }
 
     /// Answers a command that looks at the server.
     async fn answer(&mut self, control: Control, carrier: &mut impl Carrier) -> io::Result<()> {
-        let Session { answers, counters, .. } = &mut self.session;
+        let Session { answers, counters, prefix, .. } = &mut self.session;
         if let Some(refusal) = carrier.refusal(control) {
             answers.text(refusal);
             return Ok(());
         }
-        let mut client = control::Client { out: &mut answers.out, sink: carrier, sent: &mut counters.bytes_written };
+        let mut client =
+            control::Client { prefix, out: &mut answers.out, sink: carrier, sent: &mut counters.bytes_written };
         control::answer(control, &self.context, &self.gather, &mut client).await
     }
 
@@ -219,6 +281,10 @@ struct ShardBackend<'a> {
 impl Backend for ShardBackend<'_> {
     fn is_draining(&self) -> bool {
         self.context.drain.is_on()
+    }
+
+    fn now(&self) -> Moment {
+        self.turn.now()
     }
 
     #[inline]

@@ -22,12 +22,15 @@ use crate::process::permits::Limit;
 use crate::process::queue_config::QueueConfig;
 use crate::process::settings::Settings;
 use crate::process::stop::Stop;
+use crate::session::roster::Roster;
 
 /// Threads beside each shard's own, for: a commit, a sync, the log's files, the index, waiting for the stop, and reads of
 /// bodies, so that three slow ones hold up none of these.
 const BLOCKING_THREADS: usize = 8;
 /// How long a shard may take to start, recovery apart.
 const START_LIMIT: Duration = Duration::from_secs(10);
+/// How often a shard that drains ends waits: one that another shard sent just before is there by then.
+const DRAIN_SWEEP: Duration = Duration::from_secs(1);
 /// How often a shard that stops looks whether the others are as far.
 const STOP_POLL: Duration = Duration::from_millis(1);
 
@@ -87,6 +90,7 @@ impl Executors {
         let (started, starts) = channel();
         let (stopped, stops) = channel();
         let limit = Arc::new(Limit::new(settings.connections_max));
+        let roster = Arc::new(Roster::new(shards.len() as u16));
         let count = shards.len();
         let links = links(count as u16);
         let handovers: Arc<[Handover]> = (0..count).map(|_| Handover::default()).collect();
@@ -99,6 +103,7 @@ impl Executors {
                 settings: Arc::clone(settings),
                 queue_config: Arc::clone(queue_config),
                 limit: Arc::clone(&limit),
+                roster: Arc::clone(&roster),
                 stop: Arc::clone(stop),
                 drain: Arc::clone(drain),
                 stopped: stopped.clone(),
@@ -160,20 +165,22 @@ struct Parts {
     settings: Arc<Settings>,
     queue_config: Arc<QueueConfig>,
     limit: Arc<Limit>,
+    roster: Arc<Roster>,
     stop: Arc<Stop>,
     drain: Arc<Drain>,
     stopped: Sender<()>,
 }
 
 /// One shard's life.
-async fn run(shard: Shard, links: Links, parts: Parts, report: StartReport) {
-    let Parts { number, sockets, handovers, settings, queue_config, limit, stop, drain, stopped } = parts;
-    let handle = ShardHandle::start(shard, links, settings.pump, fault::end_at_disk).await;
+async fn run(mut shard: Shard, links: Links, parts: Parts, report: StartReport) {
+    let Parts { number, sockets, handovers, settings, queue_config, limit, roster, stop, drain, stopped } = parts;
     let (version, patterns) = queue_config.current();
-    handle.set_patterns(patterns);
+    shard.begin_with_patterns(patterns);
+    let handle = ShardHandle::start(shard, links, settings.pump, fault::end_at_disk).await;
     spawn_local(follow(queue_config, version, handle.clone())).detach();
+    spawn_local(end_waits(Arc::clone(&drain), handle.clone())).detach();
     let started = Instant::now();
-    let context = Rc::new(ShardContext { handle: handle.clone(), settings, drain, limit, started });
+    let context = Rc::new(ShardContext { handle: handle.clone(), settings, drain, limit, roster, started });
     let begun = ShardNet::new(&context).map_err(|error| format!("clients cannot be served: {error}"));
     let begun = begun.and_then(|net| Ok((start_serving(number, sockets, handovers, &net)?, net)));
     let (serving, net) = match begun {
@@ -214,6 +221,15 @@ async fn follow(queue_config: Arc<QueueConfig>, mut version: u64, handle: ShardH
         let (next, patterns) = queue_config.after(version).await;
         handle.set_patterns(patterns);
         version = next;
+    }
+}
+
+/// Has a shard end the waits of its queues with nothing while the server drains.
+async fn end_waits(drain: Arc<Drain>, handle: ShardHandle) {
+    loop {
+        drain.begun().await;
+        handle.end_waits();
+        sleep(DRAIN_SWEEP).await;
     }
 }
 

@@ -13,6 +13,7 @@ use crate::process::data_directory;
 use crate::process::drain::Drain;
 use crate::process::keeper::OwnFiles;
 use crate::process::limits;
+use crate::process::names;
 use crate::process::pid_file::PidFile;
 use crate::process::queue_config::QueueConfig;
 use crate::process::settings::Settings;
@@ -58,6 +59,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
         let (queues, messages, took) = (recovered.queues, recovered.messages, recovered.took);
         log::info!("shard {shard}: {messages} messages in {queues} queues, from {source}, in {took:.1?}");
     }
+    names::check(opened.iter().flat_map(|(shard, _)| shard.names()), &settings)?;
     let (stop, drain) = (Arc::new(Stop::default()), Arc::new(Drain::default()));
     let shards = opened.into_iter().map(|(shard, _)| shard).collect();
     let addresses = sockets.addresses().join(", ");

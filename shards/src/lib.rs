@@ -30,5 +30,8 @@ pub use owner::{ShardId, owner_of};
 pub use routing::batch::Batch;
 pub use routing::credits::{CHANNEL_BATCHES, CREDITS};
 pub use routing::router::Router;
+pub use storage::names;
 pub use storage::settings::Patterns;
-pub use storage::{Damaged, Durability, Error, FrameNumber, QueueLine, Recovered, StoreOptions, Survey, Taken, Totals};
+pub use storage::{
+    Damaged, Durability, Error, FrameNumber, QueueId, QueueLine, Recovered, StoreOptions, Survey, Taken, Totals,
+};

@@ -29,6 +29,7 @@ pub use store::adopting::{Adopted, Kept};
 pub use store::chore::Chore;
 pub use store::families::CHILDREN_MAX;
 pub use store::figures::QueueFigures;
+pub use store::inspecting::{Inspected, Standing};
 pub use store::open::Recovered;
 pub use store::opens::{GiveBack, Opened, Opening};
 pub use store::puts::PutWith;

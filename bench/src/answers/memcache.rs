@@ -3,15 +3,7 @@
 use protocol::response::{self, Response};
 
 use super::Answer;
-
-pub(super) fn append_name(out: &mut Vec<u8>, is_set: bool, prefix: &[u8], number: &[u8]) {
-    out.extend_from_slice(if is_set { b"set " } else { b"get " });
-    out.extend_from_slice(prefix);
-    out.extend_from_slice(number);
-    if !is_set {
-        out.extend_from_slice(b"\r\n");
-    }
-}
+use crate::workload::Act;
 
 pub(super) fn to_set(input: &[u8]) -> Option<(usize, Answer<'_>)> {
     const STORED: &[u8] = b"STORED\r\n";
@@ -23,6 +15,18 @@ pub(super) fn to_set(input: &[u8]) -> Option<(usize, Answer<'_>)> {
         Response::Stored => Answer::Stored,
         Response::NotStored => Answer::Refused,
         Response::Error(line) => Answer::Error(line),
+        _ => Answer::Nonsense(&input[..used]),
+    };
+    Some((used, answer))
+}
+
+/// `act`: a close, or a delete of a name.
+pub(super) fn to_acknowledgement(input: &[u8], act: Act) -> Option<(usize, Answer<'_>)> {
+    let (used, response) = response::next(input)?;
+    let answer = match (response, act) {
+        (Response::End, Act::Close) | (Response::Deleted, Act::Delete) => Answer::Acknowledged,
+        (Response::NotFound, Act::Delete) => Answer::NotHeld,
+        (Response::Error(line), _) => Answer::Error(line),
         _ => Answer::Nonsense(&input[..used]),
     };
     Some((used, answer))
@@ -73,6 +77,22 @@ mod tests {
         ] {
             assert_eq!(to_set(&[input, b"rest"].concat()), Some((input.len(), wanted)));
             assert!((0..input.len()).all(|len| to_set(&input[..len]).is_none()));
+        }
+    }
+
+    #[test]
+    fn answers_to_an_acknowledgement() {
+        for (input, act, wanted) in [
+            (&b"END\r\n"[..], Act::Close, Answer::Acknowledged),
+            (b"DELETED\r\n", Act::Delete, Answer::Acknowledged),
+            (b"NOT_FOUND\r\n", Act::Delete, Answer::NotHeld),
+            (b"END\r\n", Act::Delete, Answer::Nonsense(b"END\r\n")),
+            (b"NOT_FOUND\r\n", Act::Close, Answer::Nonsense(b"NOT_FOUND\r\n")),
+            (b"VALUE q 0 1\r\nx\r\n", Act::Close, Answer::Nonsense(b"VALUE q 0 1\r\nx\r\n")),
+            (b"SERVER_ERROR no\r\n", Act::Close, Answer::Error(b"SERVER_ERROR no")),
+        ] {
+            assert_eq!(to_acknowledgement(&[input, b"rest"].concat(), act), Some((input.len(), wanted)));
+            assert!((0..input.len()).all(|len| to_acknowledgement(&input[..len], act).is_none()));
         }
     }
 

@@ -11,6 +11,8 @@ const DATA_SIZE_MAX: usize = 16 * 1024 * 1024;
 const KEY_PREFIX_MAX: usize = protocol::QUEUE_NAME_BYTES_MAX - 10;
 const PIPELINE_MAX: usize = 10_000;
 const CONNECTIONS_MAX: usize = 100_000;
+/// What a server lets a get wait.
+const WAIT_MS_MAX: usize = 300_000;
 
 impl Arguments {
     /// Says what is wrong with the values, if anything is.
@@ -31,6 +33,9 @@ impl Arguments {
         }
         if !self.beside.is_empty() && self.protocol != Protocol::Memcache {
             return Err(String::from("--beside speaks memcache's protocol alone"));
+        }
+        if (self.reliable.is_some() || self.wait.is_some()) && self.protocol != Protocol::Memcache {
+            return Err(String::from("--reliable and --wait speak memcache's protocol alone"));
         }
         if self.restart_command.is_some() && self.restart_after.is_none() && self.test_time.is_none() {
             return Err(String::from("--restart-command needs --test-time, or --restart-after"));
@@ -62,6 +67,8 @@ impl Arguments {
         if self.requests == Some(0) {
             return Err(String::from("--requests must be at least 1"));
         }
+        within("kill-consumers", self.kill_consumers.unwrap_or(1) as usize, 1, 100)?;
+        within("wait", self.wait.unwrap_or(1) as usize, 1, WAIT_MS_MAX)?;
         if self.rush {
             within("requests", self.batch(), 1, PIPELINE_MAX)?;
         }
@@ -108,6 +115,13 @@ mod tests {
         for line in ["--restart-command x", "--restart-command x --restart-after 6", "-P telnet", "--rate 1 --rush"] {
             parse(line).unwrap_err();
         }
+        for line in ["--consumers 1 --wait 0", "--consumers 1 --wait 300001", "--consumers 1 --wait 5 -P redis"] {
+            parse(line).unwrap_err();
+        }
+        for percent in ["0", "101", "50 -P redis"] {
+            parse(&format!("--reliable named --consumers 1 --kill-consumers {percent}")).unwrap_err();
+        }
+        parse("--reliable open").unwrap_err();
         for line in ["--beside sets -c 2", "--beside nothing", "--beside all --verify", "--beside none -P redis"] {
             parse(line).unwrap_err();
         }

@@ -14,7 +14,7 @@ const COLUMNS: usize = 100;
 const INDENT: usize = 34;
 
 /// The groups, each with its options in the order in which they are shown.
-const GROUPS: [(&str, &[&str]); 7] = [
+const GROUPS: [(&str, &[&str]); 8] = [
     ("Server", &["--server", "--port", "--protocol", "--server-pid"]),
     ("Load", &["--clients", "--threads", "--requests", "--test-time", "--ratio", "--pipeline"]),
     (
@@ -22,6 +22,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
         &["--data-size", "--data-size-range", "--key-prefix", "--key-minimum", "--key-maximum", "--key-pattern"],
     ),
     ("Rates and roles", &["--rate-limiting", "--rate", "--producers", "--consumers", "--consumer-rate"]),
+    ("Opens and acknowledgements", &["--reliable", "--kill-consumers", "--wait"]),
     ("Other runs", &["--verify", "--rush", "--beside", "--restart-command", "--restart-after"]),
     ("Results", &["--hide-histogram", "--json-out-file", "--html", "--label", "--compare", "--baseline"]),
     ("Help", &["--help", "--version"]),

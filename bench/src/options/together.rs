@@ -4,11 +4,12 @@
 use super::forms::Given;
 
 /// An option, and those that mean something else or nothing beside it.
-const EXCLUDED: [(&str, &[&str]); 6] = [
+const EXCLUDED: [(&str, &[&str]); 7] = [
     ("--requests", &["--test-time"]),
     ("--rate-limiting", &["--rate", "--consumer-rate"]),
     ("--producers", &["--clients", "--ratio", "--rush"]),
     ("--consumers", &["--clients", "--ratio", "--rush"]),
+    ("--reliable", &["--rush", "--beside"]),
     ("--rush", &["--test-time", "--ratio", "--rate", "--rate-limiting", "--consumer-rate"]),
     (
         "--beside",
@@ -34,7 +35,13 @@ const EXCLUDED: [(&str, &[&str]); 6] = [
 ];
 
 /// An option, and the one without which it means nothing.
-const NEEDED: [(&str, &str); 2] = [("--restart-after", "--restart-command"), ("--baseline", "--compare")];
+const NEEDED: [(&str, &str); 5] = [
+    ("--restart-after", "--restart-command"),
+    ("--baseline", "--compare"),
+    ("--kill-consumers", "--reliable"),
+    ("--kill-consumers", "--consumers"),
+    ("--wait", "--consumers"),
+];
 
 /// # Errors
 /// When two options exclude each other, or one lacks the option that it belongs to.
@@ -77,6 +84,7 @@ mod tests {
                 let word = |name: &str| match name {
                     "--verify" | "--rush" => name.to_string(),
                     "--beside" => "--beside sets".to_string(),
+                    "--reliable" => "--reliable named".to_string(),
                     name => format!("{name} 1"),
                 };
                 let lines = [format!("{} {}", word(name), word(other)), format!("{} {}", word(other), word(name))];
@@ -93,6 +101,9 @@ mod tests {
         let error = parse("--baseline x").unwrap_err();
         assert_eq!(error, "--baseline: --compare is missing, which it belongs to");
         parse("--restart-after 1").unwrap_err();
+        for line in ["--wait 5", "--kill-consumers 5 --consumers 5", "--kill-consumers 5 --reliable named"] {
+            assert!(parse(line).unwrap_err().contains("is missing, which it belongs to"), "{line}");
+        }
         assert_eq!(parse("--restart-after 1 --restart-command x").unwrap().restart_after, Some(1.0));
     }
 }

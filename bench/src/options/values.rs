@@ -93,6 +93,36 @@ impl FromStr for Pattern {
     }
 }
 
+/// How messages are acknowledged that are opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reliable {
+    /// The connection opens one, and closes it.
+    OpenClose,
+    /// The connection closes one and opens the next in one command.
+    CloseOpen,
+    /// Under a fresh name, which any connection may acknowledge.
+    Named,
+}
+
+impl Reliable {
+    const ALL: [(Reliable, &str); 3] =
+        [(Reliable::OpenClose, "open-close"), (Reliable::CloseOpen, "close-open"), (Reliable::Named, "named")];
+
+    /// The word on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        Reliable::ALL.iter().find(|(way, _)| *way == self).map_or("", |(_, word)| word)
+    }
+}
+
+impl FromStr for Reliable {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Reliable, String> {
+        let found = Reliable::ALL.iter().find(|(_, word)| *word == text);
+        found.map(|(way, _)| *way).ok_or_else(|| format!("it is {}", Reliable::ALL.map(|(_, word)| word).join(", ")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +137,8 @@ mod tests {
         for text in ["5", "6-5", "-5", "1-x"] {
             text.parse::<Sizes>().unwrap_err();
         }
+        assert_eq!("named".parse(), Ok(Reliable::Named));
+        assert_eq!("open".parse::<Reliable>(), Err(String::from("it is open-close, close-open, named")));
         assert_eq!("R:R".parse(), Ok(Pattern::Random));
         "G:G".parse::<Pattern>().unwrap_err();
     }

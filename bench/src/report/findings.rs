@@ -64,6 +64,8 @@ pub(super) fn verdict(options: &Arguments, outcome: &Outcome) -> Option<Value> {
         "clean": verdict.is_clean(),
         "stored": verdict.stored,
         "received": verdict.received,
+        "acknowledged": verdict.acknowledged,
+        "redelivered": verdict.redelivered,
         "drained": drained.messages,
         "drain_seconds": drained.took.as_secs_f64(),
         "excused": verdict.excused,

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::findings;
-use crate::options::{Arguments, Pattern, Protocol};
+use crate::options::{Arguments, Pattern, Protocol, Reliable};
 use crate::run::Outcome;
 use crate::tally::{Second, Side};
 
@@ -18,7 +18,7 @@ const TICKS_PER_HALF: u32 = 5;
 pub(super) fn document(options: &Arguments, outcome: &Outcome) -> Value {
     let seconds = outcome.took.as_secs_f64().max(1e-9);
     let tally = &outcome.tally;
-    let both = tally.latency_of_both();
+    let all = tally.latency_of_all();
     let ended = |of: fn(&crate::worker::Ended) -> u64| outcome.sum(of);
     let mut document = head(options, outcome.began);
     let run = json!({
@@ -31,14 +31,16 @@ pub(super) fn document(options: &Arguments, outcome: &Outcome) -> Value {
             "ops_per_second": tally.ops() as f64 / seconds,
             "kb_per_second": (tally.sets.bytes + tally.gets.bytes) as f64 / 1000.0 / seconds,
             "errors": tally.errors(),
-            "latency_ms": latency(&both),
+            "latency_ms": latency(&all),
         },
         "sets": side(&tally.sets, seconds, &[("refused", tally.refused)]),
         "gets": side(&tally.gets, seconds, &[("hits", tally.hits), ("misses", tally.misses())]),
+        "acks": side(&tally.acks, seconds, &[("not_held", tally.not_held)]),
         "first_error": tally.first_error,
         "unsent": ended(|it| it.unsent),
         "unanswered": ended(|it| it.unanswered),
         "reconnects": ended(|it| it.reconnects),
+        "kills": ended(|it| it.kills),
         "load_generator_cores": outcome.threads.iter().map(|it| it.cpu_share).collect::<Vec<f64>>(),
         "server_cpu": outcome.server_cpu.map(|cpu| json!({
             "seconds": cpu.as_secs_f64(),
@@ -53,6 +55,7 @@ pub(super) fn document(options: &Arguments, outcome: &Outcome) -> Value {
         "distribution_ms": {
             "sets": distribution(&tally.sets.latency_ns),
             "gets": distribution(&tally.gets.latency_ns),
+            "acks": distribution(&tally.acks.latency_ns),
         },
     });
     extend(&mut document, run);
@@ -99,6 +102,9 @@ fn configuration(options: &Arguments) -> Value {
         "rate": options.rate,
         "rate_limiting": options.rate_limiting,
         "consumer_rate": options.consumer_rate,
+        "reliable": options.reliable.map(Reliable::name),
+        "kill_consumers": options.kill_consumers,
+        "wait_ms": options.wait,
         "verify": options.verifies(),
         "rush": options.rush,
     })
@@ -180,6 +186,7 @@ pub(super) mod tests {
     use crate::options::tests::parse;
     use crate::tally::Tally;
     use crate::worker::Ended;
+    use crate::workload::Act;
 
     /// A run of two seconds with a few of everything.
     pub(in crate::report) fn example(line: &str) -> Value {
@@ -190,7 +197,8 @@ pub(super) mod tests {
             tally.sets.latency_ns.saturating_record(ms * 1_000_000);
         }
         tally.gets.latency_ns.saturating_record_n(5_000_000, 10);
-        tally.error(true, b"SERVER_ERROR <no>");
+        (tally.acks.done, tally.not_held) = (if line.contains("--reliable") { 4 } else { 0 }, 0);
+        tally.error(Act::Set, b"SERVER_ERROR <no>");
         let seconds = vec![Second::new(0, &tally), Second::new(1, &tally)];
         let outcome = Outcome {
             began: UNIX_EPOCH + Duration::from_secs(7),

@@ -19,7 +19,7 @@ pub(super) fn of(document: &Value, with_histogram: bool) -> String {
 
 fn write_all(out: &mut String, document: &Value, with_histogram: bool) -> std::fmt::Result {
     write_figures(out, document)?;
-    for (name, title) in [("sets", "Set"), ("gets", "Get")] {
+    for (name, title) in [("sets", "Set"), ("gets", "Get"), ("acks", "Acknowledgement")] {
         if with_histogram && number(document, &format!("/{name}/count")) > 0.0 {
             write_distribution(out, title, &document["distribution_ms"][name])?;
         }
@@ -27,6 +27,7 @@ fn write_all(out: &mut String, document: &Value, with_histogram: bool) -> std::f
     writeln!(out)?;
     write_rush(out, &document["rush"])?;
     write_restart(out, document)?;
+    write_kills(out, document)?;
     write_verdict(out, &document["verify"])?;
     write_usage(out, document)?;
     if let Some(error) = document["first_error"].as_str() {
@@ -58,15 +59,23 @@ fn write_figures(out: &mut String, document: &Value) -> std::fmt::Result {
         write!(out, "{:>11}", format!("{name} ms"))?;
     }
     writeln!(out, "{:>12}", "KB/s")?;
-    for (title, name) in [("Sets", "sets"), ("Gets", "gets"), ("Totals", "totals")] {
+    for (title, name) in [("Sets", "sets"), ("Gets", "gets"), ("Acks", "acks"), ("Totals", "totals")] {
         let row = &document[name];
+        if name == "acks" && number(row, "/count") + number(row, "/errors") + number(row, "/not_held") == 0.0 {
+            continue;
+        }
         let messages = match name {
-            "sets" => "per_second",
+            "sets" | "acks" => "per_second",
             "gets" => "hits_per_second",
             _ => "messages_per_second",
         };
-        let from_gets = |figure: &str| if name == "sets" { 0.0 } else { number(document, &format!("/gets/{figure}")) };
-        let refused = if name == "gets" { 0.0 } else { number(document, "/sets/refused") };
+        let has_gets = ["gets", "totals"].contains(&name);
+        let from_gets = |figure: &str| if has_gets { number(document, &format!("/gets/{figure}")) } else { 0.0 };
+        let refused = match name {
+            "gets" => 0.0,
+            "acks" => number(row, "/not_held"),
+            _ => number(document, "/sets/refused"),
+        };
         write!(out, "{title:<7}{:>12.0}", number(row, &format!("/{messages}")))?;
         write!(out, "{:>12.0}{:>12.0}", from_gets("hits_per_second"), from_gets("misses_per_second"))?;
         write!(out, "{refused:>10.0}{:>8.0}", number(row, "/errors"))?;
@@ -125,11 +134,21 @@ fn write_restart(out: &mut String, document: &Value) -> std::fmt::Result {
     }
 }
 
+fn write_kills(out: &mut String, document: &Value) -> std::fmt::Result {
+    match number(document, "/kills") {
+        0.0 => Ok(()),
+        _ => writeln!(out, "kills: {} connections were dropped with messages open", document["kills"]),
+    }
+}
+
 fn write_verdict(out: &mut String, verdict: &Value) -> std::fmt::Result {
     if verdict.is_null() {
         return Ok(());
     }
     write!(out, "verify: {} stored, {} received", verdict["stored"], verdict["received"])?;
+    if number(verdict, "/acknowledged") > 0.0 {
+        write!(out, ", {} acknowledged, {} redelivered", verdict["acknowledged"], verdict["redelivered"])?;
+    }
     for fault in Fault::ALL {
         write!(out, ", {} {}", verdict[fault.name()], fault.name())?;
     }
@@ -180,6 +199,8 @@ mod tests {
         assert_eq!(row("Sets")[1..6], ["10", "0", "0", "3", "1"]);
         assert_eq!(row("Gets")[1..6], ["3", "3", "2", "0", "0"]);
         assert_eq!(row("Totals")[1..6], ["13", "3", "2", "3", "1"]);
+        assert!(rows.iter().all(|row| row.first() != Some(&"Acks")), "{report}");
+        assert!(of(&example("--reliable open-close"), false).contains("\nAcks              2 "), "{report}");
         assert!(report.contains("used 62 % of a core") && report.contains("1000.000 us"), "{report}");
         assert!(report.contains("first error: SERVER_ERROR <no>"), "{report}");
         assert!(report.contains("WARNING: the server fell behind: 4 requests"), "{report}");

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 pub(crate) enum Fault {
     /// Stored, and never received.
     Lost,
-    /// Received more than once.
+    /// Received again after it was taken or acknowledged.
     Doubled,
+    /// With two holders at a time.
+    Shared,
     /// Received behind a later one of the same producer and queue.
     Reordered,
     /// Not as it was sent, or never sent.
@@ -19,13 +21,21 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 6] =
-        [Fault::Lost, Fault::Doubled, Fault::Reordered, Fault::Corrupted, Fault::Misplaced, Fault::Foreign];
+    pub(crate) const ALL: [Fault; 7] = [
+        Fault::Lost,
+        Fault::Doubled,
+        Fault::Shared,
+        Fault::Reordered,
+        Fault::Corrupted,
+        Fault::Misplaced,
+        Fault::Foreign,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Fault::Lost => "lost",
             Fault::Doubled => "doubled",
+            Fault::Shared => "shared",
             Fault::Reordered => "reordered",
             Fault::Corrupted => "corrupted",
             Fault::Misplaced => "misplaced",
@@ -67,8 +77,11 @@ impl Example {
 pub(crate) struct Verdict {
     /// Messages that the server said it had stored.
     pub(crate) stored: u64,
-    /// Messages that gets brought.
+    /// Messages that gets and opens brought, each time that they came.
     pub(crate) received: u64,
+    pub(crate) acknowledged: u64,
+    /// Messages that came again as promised, since their consumer was gone or too slow.
+    pub(crate) redelivered: u64,
     /// Messages that are missing, but may have been taken by gets whose connection broke before they were answered.
     pub(crate) excused: u64,
     /// Why the queues could not be emptied, if they could not: what is lost is not known then.

@@ -1,9 +1,12 @@
 //! One client: its work, and the connection that it does it on.
 
+use hashbrown::HashSet;
+
+use super::kills::Fate;
 use crate::connection::Connection;
 use crate::options::{Arguments, Role};
 use crate::schedule::Schedule;
-use crate::workload::Workload;
+use crate::workload::{Act, Request, Workload};
 
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -13,6 +16,10 @@ pub(crate) struct Client {
     pub(super) left: Option<u64>,
     /// None while the server is being restarted.
     pub(super) connection: Option<Connection>,
+    /// Queues of which a message is open that the next close acknowledges; only where no close of its own follows.
+    pub(super) open: HashSet<u32>,
+    /// When its connection is dropped, if it is one of those.
+    pub(super) fate: Option<Fate>,
     /// The verifier's name for the connection.
     pub(super) consumer: usize,
     /// The socket's buffer is full.
@@ -43,6 +50,8 @@ impl Client {
             left: options.requests_of(role),
             connection: Some(connection),
             consumer,
+            open: HashSet::new(),
+            fate: Fate::of(options, role, number),
             waits_to_send: false,
             finished: false,
             schedule,
@@ -50,9 +59,23 @@ impl Client {
         }
     }
 
+    /// What is left to acknowledge before the client may end. It is asked for once.
+    pub(super) fn last_requests(&mut self) -> Vec<Request> {
+        let pending = self.workload.take_pending();
+        let close = |queue: u32| Request { act: Act::Close, queue, number: 0 };
+        pending.into_iter().chain(self.open.drain().map(close)).collect()
+    }
+
+    /// How many requests may be on their way, of `most` that the load has. A consumer that drops its connection has one:
+    /// it acknowledges what it has seen.
+    pub(super) fn in_flight_max(&self, most: usize) -> usize {
+        if self.fate.is_some() { 1 } else { most }
+    }
+
     /// One more request may be on its way.
     pub(super) fn has_room(&self, pipeline: usize) -> bool {
-        let has_room = |connection: &Connection| connection.outstanding.len() < pipeline;
+        let most = self.in_flight_max(pipeline);
+        let has_room = |connection: &Connection| connection.outstanding.len() < most;
         !self.finished && self.left != Some(0) && self.connection.as_ref().is_some_and(has_room)
     }
 }

@@ -2,11 +2,18 @@
 
 use std::sync::PoisonError;
 
-use super::Worker;
+use hashbrown::HashSet;
+
+use super::kills::Fate;
+use super::{SECOND_NS, Worker};
 use crate::answers::{Answer, Dialect};
 use crate::connection::{Asked, Trouble};
 use crate::tally::{Run, Tally};
-use crate::verify::Verifier;
+use crate::verify::{NEVER_NS, Opening, Verifier};
+use crate::workload::{Act, Request, Workload};
+
+/// The lease of a name that asks for none.
+const SERVERS_LEASE_S: u64 = 60;
 
 impl Worker<'_> {
     /// Puts `count` of a client's requests into its outbox. Their time counts from `at_ns`.
@@ -21,15 +28,29 @@ impl Worker<'_> {
             let request = client.workload.next();
             let producer = client.workload.producer;
             let bytes = self.dialect.append(&mut connection.outbox, request, producer);
-            connection.outstanding.push_back(Asked { request, at_ns, tick, bytes });
+            connection.outstanding.push_back(Asked { request, at_ns, tick, bytes, is_repeated: false });
             if let Some(verifier) = &mut verifier
-                && request.is_set
+                && request.act.is_set()
             {
                 verifier.sent(producer, request.number);
             }
         }
         client.left = client.left.map(|left| left - count);
         self.outstanding += count;
+    }
+
+    /// Puts these requests into a client's outbox, beyond those that its load consists of.
+    pub(super) fn ask(&mut self, number: usize, requests: impl Iterator<Item = Request>, at_ns: u64) {
+        let client = &mut self.clients[number];
+        let Some(connection) = &mut client.connection else {
+            return;
+        };
+        let tick = self.shared.verifier().map_or(0, |mut it| it.sending(client.consumer));
+        for request in requests {
+            let bytes = self.dialect.append(&mut connection.outbox, request, client.workload.producer);
+            connection.outstanding.push_back(Asked { request, at_ns, tick, bytes, is_repeated: false });
+            self.outstanding += 1;
+        }
     }
 
     /// Takes in what has come.
@@ -39,7 +60,10 @@ impl Worker<'_> {
             return Ok(());
         };
         let (shared, dialect, tally) = (self.shared, &self.dialect, &mut *self.tally);
-        let (producer, consumer) = (client.workload.producer, client.consumer);
+        let producer = client.workload.producer;
+        let (workload, open, fate, consumer) =
+            (&mut client.workload, &mut client.open, &mut client.fate, client.consumer);
+        let lease_ns = shared.options.lease_s().unwrap_or(SERVERS_LEASE_S) * SECOND_NS;
         let mut verifier = None;
         let mut run = Run::default();
         let mut heard_ns = None;
@@ -52,12 +76,16 @@ impl Worker<'_> {
                 verifier = shared.verifier();
             }
             count(tally, dialect, &asked, answer)?;
-            run.add(tally, asked.request.is_set, now_ns.saturating_sub(asked.at_ns));
+            let act = asked.request.act;
+            run.add(tally, act, now_ns.saturating_sub(asked.at_ns));
             if let Some(verifier) = &mut verifier {
-                account(verifier, (producer, consumer), &asked, answer);
+                account(verifier, (producer, consumer), &asked, answer, (now_ns, lease_ns));
+            }
+            if act.opens() {
+                note(workload, open, fate, &asked.request, answer);
             }
             answers += 1;
-            sets |= asked.request.is_set;
+            sets |= act.is_set();
             Ok(())
         });
         run.finish(tally);
@@ -97,9 +125,15 @@ fn count(tally: &mut Tally, dialect: &Dialect, asked: &Asked, answer: Answer<'_>
             tally.hits += 1;
         }
         Answer::Empty => tally.gets.done += 1,
-        Answer::Error(line) => tally.error(asked.request.is_set, line),
+        Answer::Acknowledged => tally.acks.done += 1,
+        Answer::NotHeld => tally.not_held += 1,
+        Answer::Error(line) => tally.error(asked.request.act, line),
         Answer::Nonsense(line) => {
-            let what = if asked.request.is_set { "set" } else { "get" };
+            let what = match asked.request.act {
+                Act::Set => "set",
+                Act::Delete => "delete",
+                Act::Get | Act::Open | Act::Close | Act::CloseOpen | Act::OpenNamed => "get",
+            };
             let line = line.escape_ascii().to_string();
             return Err(format!("the server answers nonsense to a {what}: {line:.80}"));
         }
@@ -107,11 +141,53 @@ fn count(tally: &mut Tally, dialect: &Dialect, asked: &Asked, answer: Answer<'_>
     Ok(())
 }
 
-fn account(verifier: &mut Verifier, (producer, consumer): (u32, usize), asked: &Asked, answer: Answer<'_>) {
+/// `now_ns` and `lease_ns`: when the answer is here, and the lease of what is opened under a name.
+fn account(
+    verifier: &mut Verifier,
+    (producer, consumer): (u32, usize),
+    asked: &Asked,
+    answer: Answer<'_>,
+    (now_ns, lease_ns): (u64, u64),
+) {
+    let Asked { request, at_ns, tick: sent, .. } = *asked;
+    let (act, queue, slot) = (request.act, request.queue, request.slot());
+    let is_done = matches!(answer, Answer::Acknowledged | Answer::Message { .. } | Answer::Empty);
+    if act.acknowledges() && is_done {
+        verifier.acknowledged(consumer, slot);
+    }
     match answer {
-        Answer::Stored => verifier.stored(producer, asked.request.number),
-        Answer::Message { body, .. } => verifier.received(consumer, asked.tick, asked.request.queue, body),
+        Answer::Stored => verifier.stored(producer, request.number),
+        Answer::Message { body, .. } if act.opens() => {
+            // The lease begins when the server handles the open, which is no earlier than it was sent.
+            let until_ns = if act == Act::OpenNamed { at_ns + lease_ns } else { NEVER_NS };
+            verifier.opened(Opening { consumer, slot, sent, until_ns, now_ns }, queue, body);
+        }
+        Answer::Message { body, .. } => verifier.received(consumer, sent, now_ns, queue, body),
+        Answer::NotHeld => verifier.not_held(consumer, slot, asked.is_repeated),
         _ => {}
+    }
+}
+
+/// What the answer to an open means for what the client does next.
+fn note(
+    workload: &mut Workload,
+    open: &mut HashSet<u32>,
+    fate: &mut Option<Fate>,
+    request: &Request,
+    answer: Answer<'_>,
+) {
+    match answer {
+        Answer::Message { .. } => {
+            if request.act == Act::CloseOpen {
+                open.insert(request.queue);
+            }
+            if let Some(fate) = fate {
+                fate.live();
+            }
+        }
+        Answer::Empty if request.act == Act::CloseOpen => _ = open.remove(&request.queue),
+        // An open that failed has nothing to acknowledge either.
+        _ => workload.brought_nothing(request),
     }
 }
 
@@ -119,11 +195,11 @@ fn account(verifier: &mut Verifier, (producer, consumer): (u32, usize), asked: &
 mod tests {
     use super::*;
     use crate::options::tests::parse;
-    use crate::workload::Request;
 
-    fn counted(is_set: bool, answer: Answer<'_>) -> Result<Tally, String> {
+    fn counted(act: Act, answer: Answer<'_>) -> Result<Tally, String> {
         let dialect = Dialect::new(&parse("").unwrap(), None);
-        let asked = Asked { request: Request { is_set, queue: 7, number: 0 }, at_ns: 0, tick: 0, bytes: 5 };
+        let asked =
+            Asked { request: Request { act, queue: 7, number: 0 }, at_ns: 0, tick: 0, bytes: 5, is_repeated: false };
         let mut tally = Tally::new();
         count(&mut tally, &dialect, &asked, answer).map(|()| tally)
     }
@@ -132,17 +208,21 @@ mod tests {
     fn answers_are_told_apart() {
         let message = Answer::Message { queue: Some(b"q7"), body: b"abc" };
         let figures = |tally: Tally| (tally.sets.done, tally.gets.done, tally.hits, tally.refused, tally.errors());
-        assert_eq!(figures(counted(true, Answer::Stored).unwrap()), (1, 0, 0, 0, 0));
-        assert_eq!(figures(counted(true, Answer::Refused).unwrap()), (0, 0, 0, 1, 0));
-        assert_eq!(figures(counted(false, message).unwrap()), (0, 1, 1, 0, 0));
-        assert_eq!(figures(counted(false, Answer::Empty).unwrap()), (0, 1, 0, 0, 0));
-        assert_eq!(figures(counted(false, Answer::Error(b"ERROR")).unwrap()), (0, 0, 0, 0, 1));
+        assert_eq!(figures(counted(Act::Set, Answer::Stored).unwrap()), (1, 0, 0, 0, 0));
+        assert_eq!(figures(counted(Act::Set, Answer::Refused).unwrap()), (0, 0, 0, 1, 0));
+        assert_eq!(figures(counted(Act::Get, message).unwrap()), (0, 1, 1, 0, 0));
+        assert_eq!(figures(counted(Act::Get, Answer::Empty).unwrap()), (0, 1, 0, 0, 0));
+        assert_eq!(figures(counted(Act::Get, Answer::Error(b"ERROR")).unwrap()), (0, 0, 0, 0, 1));
+        let acks = |tally: Tally| (tally.acks.done, tally.not_held, tally.errors());
+        assert_eq!(acks(counted(Act::Close, Answer::Acknowledged).unwrap()), (1, 0, 0));
+        assert_eq!(acks(counted(Act::Delete, Answer::NotHeld).unwrap()), (0, 1, 0));
+        assert_eq!(acks(counted(Act::Delete, Answer::Error(b"ERROR")).unwrap()), (0, 0, 1));
     }
 
     #[test]
     fn nonsense_is_the_end() {
         let other = Answer::Message { queue: Some(b"q8"), body: b"abc" };
-        assert!(counted(false, other).unwrap_err().contains("q8"));
-        assert!(counted(true, Answer::Nonsense(b"HTTP/1.1 400")).unwrap_err().contains("HTTP"));
+        assert!(counted(Act::Get, other).unwrap_err().contains("q8"));
+        assert!(counted(Act::Set, Answer::Nonsense(b"HTTP/1.1 400")).unwrap_err().contains("HTTP"));
     }
 }

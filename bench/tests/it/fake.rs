@@ -1,6 +1,6 @@
 //! A queue server in memory that commits one fault, if it is told to.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -9,6 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use memchr::memchr;
+
+use crate::fake_opens::{Connection, Holder, Lapse, Opens, Queues};
 
 /// What the server does wrong. Numbers count the sets.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,7 +38,8 @@ pub(crate) enum Mischief {
 
 #[derive(Debug, Default)]
 struct Store {
-    queues: HashMap<Vec<u8>, VecDeque<Box<[u8]>>>,
+    queues: Queues,
+    opens: Opens,
     sets: u64,
     mischief: Mischief,
     done: bool,
@@ -51,8 +54,16 @@ pub(crate) struct Fake {
 
 impl Fake {
     pub(crate) fn start(mischief: Mischief) -> Fake {
+        Fake::start_with(Store { mischief, ..Store::default() })
+    }
+
+    /// A server that does this wrong with what is open.
+    pub(crate) fn start_lapsing(lapse: Lapse) -> Fake {
+        Fake::start_with(Store { opens: Opens::new(lapse), ..Store::default() })
+    }
+
+    fn start_with(store: Store) -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let store = Store { mischief, ..Store::default() };
         let fake = Fake { address: listener.local_addr().unwrap(), store: Arc::new(Mutex::new(store)) };
         fake.listen(listener);
         fake
@@ -62,14 +73,16 @@ impl Fake {
         self.address.port()
     }
 
-    /// The messages in all queues.
+    /// The messages in all queues, and those that are open.
     pub(crate) fn len(&self) -> usize {
-        self.store().queues.values().map(VecDeque::len).sum()
+        let store = self.store();
+        store.queues.values().map(VecDeque::len).sum::<usize>() + store.opens.len()
     }
 
     /// The fault was committed.
     pub(crate) fn is_done(&self) -> bool {
-        self.store().done
+        let store = self.store();
+        store.done || store.opens.done
     }
 
     /// Puts a message into a queue.
@@ -106,17 +119,22 @@ impl Fake {
     fn listen(&self, listener: TcpListener) {
         let fake = self.clone();
         thread::spawn(move || {
-            for socket in listener.incoming() {
+            for (socket, connection) in listener.incoming().zip(0..) {
                 let (socket, fake) = (socket.unwrap(), fake.clone());
                 socket.set_nodelay(true).unwrap();
                 fake.store().connections.push(socket.try_clone().unwrap());
-                thread::spawn(move || fake.serve(socket));
+                thread::spawn(move || {
+                    fake.serve(socket, connection);
+                    let mut store = fake.store();
+                    let Store { opens, queues, .. } = &mut *store;
+                    opens.end(queues, connection);
+                });
             }
         });
     }
 
     /// Until the client or the server hangs up.
-    fn serve(&self, mut socket: TcpStream) {
+    fn serve(&self, mut socket: TcpStream, connection: Connection) {
         let mut input = Vec::new();
         let mut buffer = vec![0; 128 * 1024];
         let mut output = Vec::new();
@@ -124,7 +142,7 @@ impl Fake {
             input.extend_from_slice(&buffer[..bytes]);
             let mut used = 0;
             let mut store = self.store();
-            while let Some(bytes) = store.command(&input[used..], &mut output) {
+            while let Some(bytes) = store.command(&input[used..], connection, &mut output) {
                 used += bytes;
             }
             let hangs_up = matches!(store.mischief, Mischief::HangUp(after) if store.sets > after);
@@ -141,7 +159,7 @@ impl Fake {
 
 impl Store {
     /// Handles the first command, if it is whole, and returns its length.
-    fn command(&mut self, input: &[u8], output: &mut Vec<u8>) -> Option<usize> {
+    fn command(&mut self, input: &[u8], connection: Connection, output: &mut Vec<u8>) -> Option<usize> {
         let newline = memchr(b'\n', input)?;
         let mut words = input[..newline - 1].split(|byte| *byte == b' ');
         let verb = words.next()?;
@@ -155,18 +173,19 @@ impl Store {
             return Some(newline + 1);
         }
         let queue = words.next()?;
+        if queue.contains(&b'/') {
+            self.with_options(verb, queue, connection, output);
+            return Some(newline + 1);
+        }
         if verb == b"delete" {
             self.queues.remove(queue);
             output.extend_from_slice(b"DELETED\r\n");
             return Some(newline + 1);
         }
         if verb == b"get" {
-            if let Some(body) = self.queues.get_mut(queue).and_then(VecDeque::pop_front) {
-                write!(output, "VALUE {} 0 {}\r\n", str::from_utf8(queue).unwrap(), body.len()).unwrap();
-                output.extend_from_slice(&body);
-                output.extend_from_slice(b"\r\n");
-            }
-            output.extend_from_slice(b"END\r\n");
+            self.opens.end_leases(&mut self.queues);
+            let body = self.queues.get_mut(queue).and_then(VecDeque::pop_front);
+            append_value(output, queue, body.as_deref());
             return Some(newline + 1);
         }
         let bytes: usize = str::from_utf8(words.nth(2)?).unwrap().parse().unwrap();
@@ -187,6 +206,33 @@ impl Store {
             }
         });
         Some(start + bytes + 2)
+    }
+
+    /// A get or a delete of a key with options. It never waits, as a server may do whose queue is empty.
+    fn with_options(&mut self, verb: &[u8], key: &[u8], connection: Connection, output: &mut Vec<u8>) {
+        let mut parts = key.split(|byte| *byte == b'/');
+        let queue = parts.next().unwrap();
+        let options: Vec<&[u8]> = parts.collect();
+        let value = |name: &[u8]| options.iter().find_map(|option| option.strip_prefix(name));
+        let holder = value(b"as=").map_or(Holder::Connection(connection), |name| Holder::Name(name.to_vec()));
+        let Store { queues, opens, .. } = self;
+        opens.end_leases(queues);
+        if verb == b"delete" {
+            let is_held = opens.acknowledge(queues, queue, &holder);
+            output.extend_from_slice(if is_held { b"DELETED\r\n" } else { b"NOT_FOUND\r\n" });
+            return;
+        }
+        if options.contains(&&b"close"[..]) {
+            opens.acknowledge(queues, queue, &holder);
+        }
+        let seconds = value(b"for=").map(|digits| str::from_utf8(digits).unwrap().parse().unwrap());
+        if !options.contains(&&b"open"[..]) {
+            return append_value(output, key, None);
+        }
+        match opens.open(queues, queue, holder, seconds.map(Duration::from_secs)) {
+            Ok(body) => append_value(output, key, body.as_deref()),
+            Err(()) => output.extend_from_slice(b"CLIENT_ERROR close current item first\r\n"),
+        }
     }
 
     fn set(&mut self, queue: &[u8], body: &[u8]) {
@@ -227,4 +273,13 @@ impl Store {
             _ => false,
         };
     }
+}
+
+fn append_value(output: &mut Vec<u8>, key: &[u8], body: Option<&[u8]>) {
+    if let Some(body) = body {
+        write!(output, "VALUE {} 0 {}\r\n", str::from_utf8(key).unwrap(), body.len()).unwrap();
+        output.extend_from_slice(body);
+        output.extend_from_slice(b"\r\n");
+    }
+    output.extend_from_slice(b"END\r\n");
 }

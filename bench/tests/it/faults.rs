@@ -3,7 +3,7 @@
 use crate::fake::{Fake, Mischief};
 use crate::program::{Run, bench};
 
-const FAULTS: [&str; 6] = ["lost", "doubled", "reordered", "corrupted", "misplaced", "foreign"];
+pub(crate) const FAULTS: [&str; 7] = ["lost", "doubled", "shared", "reordered", "corrupted", "misplaced", "foreign"];
 const MIDDLE: u64 = 654_321;
 
 /// A million messages through a server that does this.
@@ -16,7 +16,7 @@ fn million(mischief: Mischief, line: &str) -> Run {
 }
 
 /// Exactly this fault is reported, exactly once, with an example.
-fn check(run: &Run, fault: &str) {
+pub(crate) fn check(run: &Run, fault: &str) {
     for name in FAULTS {
         let wanted = if name == fault { 1.0 } else { 0.0 };
         assert_eq!(run.number(&format!("/verify/{name}")), wanted, "{name} in {run:#?}");

@@ -105,6 +105,17 @@ pub fn queue_stat(out: &mut Vec<u8>, queue: &[u8], sets: u64, gets: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends one line of `stats queues`: a figure of a queue.
+pub fn queue_figure(out: &mut Vec<u8>, queue: &[u8], figure: &str, value: u64) {
+    out.extend_from_slice(b"STAT ");
+    out.extend_from_slice(queue);
+    out.push(b':');
+    out.extend_from_slice(figure.as_bytes());
+    out.push(b' ');
+    number::append(out, value);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Appends the answer to settings of which a word is none.
 pub fn bad_config(out: &mut Vec<u8>, word: &[u8]) {
     out.extend_from_slice(b"CLIENT_ERROR bad config ");

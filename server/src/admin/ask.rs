@@ -1,11 +1,12 @@
 //! Asking all shards, and waiting for them.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use glommio::timer::sleep;
 use shards::pump::{Gather, ShardHandle};
-use shards::{Answer, Counters, Figures, Op, Outcome, QueueLine, ShardId, StageTimes};
+use shards::{Answer, Client, Counters, Figures, Op, Outcome, QueueFigures, QueueLine, ShardId, StageTimes};
 
 use crate::admin::report;
 use crate::context::ShardContext;
@@ -87,13 +88,57 @@ impl Listing {
         }
         match ask(handle, gather, ShardId(self.shard), Op::List { cursor: self.cursor }).await {
             Outcome::Queues { lines, next } => {
-                self.cursor = next.unwrap_or(0);
-                self.shard += u16::from(next.is_none());
+                self.go_on(next);
                 Some(lines)
             }
             other => unreachable!("a listing was asked for, and {other:?} came"),
         }
     }
+
+    /// The figures of the next queues whose names begin so, a few at a time and at times none. `None`: there are no more.
+    pub(crate) async fn next_figures(
+        &mut self,
+        handle: &ShardHandle,
+        gather: &Gather,
+        prefix: &[u8],
+    ) -> Option<Vec<QueueFigures>> {
+        if self.shard >= handle.shards() {
+            return None;
+        }
+        match ask(handle, gather, ShardId(self.shard), Op::ListFigures { cursor: self.cursor, prefix }).await {
+            Outcome::QueueFigures { lines, next } => {
+                self.go_on(next);
+                Some(lines)
+            }
+            other => unreachable!("figures of queues were asked for, and {other:?} came"),
+        }
+    }
+
+    /// Goes on behind what a shard has listed: at this cursor, or with the next shard.
+    fn go_on(&mut self, next: Option<u32>) {
+        self.cursor = next.unwrap_or(0);
+        self.shard += u16::from(next.is_none());
+    }
+}
+
+/// How many messages the connections of some clients, in their order, have open on all shards.
+pub(crate) async fn opens(handle: &ShardHandle, gather: &Gather, clients: &[Client]) -> BTreeMap<Client, u64> {
+    let mut opens = BTreeMap::new();
+    let (Some(first), Some(last)) = (clients.first(), clients.last()) else { return opens };
+    for shard in 0..handle.shards() {
+        let mut next = Some((*first, 0));
+        while let Some(from) = next {
+            match ask(handle, gather, ShardId(shard), Op::ListHolders { from, to: *last }).await {
+                Outcome::Holders { counts, next: behind } => {
+                    counts.into_iter().for_each(|(client, count)| *opens.entry(client).or_default() += count);
+                    next = behind;
+                }
+                other => unreachable!("holders were asked for, and {other:?} came"),
+            }
+            handle.pass().await;
+        }
+    }
+    opens
 }
 
 /// Has every shard write a checkpoint, after which it lets segments go that are no longer needed, and waits for that.

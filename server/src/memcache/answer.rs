@@ -11,10 +11,27 @@ pub(crate) enum Reply {
     Set {
         noreply: bool,
     },
+    /// One name of a get.
     Value {
         with_number: bool,
     },
+    /// The end of a get.
+    Got,
+    /// All of a get whose key has options.
+    Consumed {
+        with_number: bool,
+    },
     Delete {
+        noreply: bool,
+    },
+    /// Of something else than a queue.
+    Deleted {
+        noreply: bool,
+    },
+    Touched {
+        noreply: bool,
+    },
+    Configured {
         noreply: bool,
     },
     End,
@@ -32,6 +49,10 @@ pub(crate) struct Answers {
     pub(crate) out: Vec<u8>,
     /// A shard had no room to do its part of the command that is being done.
     had_no_room: bool,
+    /// Of the get that is being done, a queue has something open for the connection.
+    was_held: bool,
+    /// The get that is being done has given a message.
+    has_value: bool,
 }
 
 impl Answers {
@@ -50,14 +71,21 @@ impl Answers {
             (Reply::Set { noreply }, Outcome::NotStored) => (!noreply).then_some(reply::NOT_STORED),
             (Reply::Value { with_number }, Outcome::Message(taken)) => {
                 counters.get_hits += 1;
-                if with_number {
-                    reply::value_with_number(&mut self.out, queue, taken.flags, taken.seq, &taken.body);
-                } else {
-                    reply::value(&mut self.out, queue, taken.flags, &taken.body);
-                }
+                self.has_value = true;
+                self.value(queue, taken.flags, &taken.body, with_number.then_some(taken.seq));
                 None
             }
-            (Reply::Value { .. }, Outcome::Empty) => None,
+            (Reply::Value { .. }, Outcome::Empty | Outcome::Made) => None,
+            (Reply::Value { .. }, Outcome::Held) => {
+                self.was_held = true;
+                None
+            }
+            (Reply::Got, _) => {
+                // A client that gets an error may throw away what came with it.
+                let refused = mem::take(&mut self.was_held) & !mem::take(&mut self.has_value);
+                Some(if refused { reply::CLOSE_CURRENT_ITEM_FIRST } else { reply::END })
+            }
+            (Reply::Consumed { with_number }, outcome) => Some(self.consumed(counters, queue, with_number, outcome)),
             (Reply::Delete { noreply }, Outcome::Deleted) => {
                 counters.delete_hits += 1;
                 (!noreply).then_some(reply::DELETED)
@@ -67,6 +95,24 @@ impl Answers {
                 (!noreply).then_some(reply::NOT_FOUND)
             }
             (Reply::Delete { noreply }, Outcome::NoRoom) => (!noreply).then_some(reply::NO_ROOM),
+            (Reply::Deleted { noreply }, Outcome::Ended | Outcome::Deleted) => (!noreply).then_some(reply::DELETED),
+            (Reply::Deleted { noreply }, Outcome::NotFound) => (!noreply).then_some(reply::NOT_FOUND),
+            (Reply::Touched { noreply }, Outcome::Touched) => {
+                counters.touch_hits += 1;
+                (!noreply).then_some(reply::TOUCHED)
+            }
+            (Reply::Touched { noreply }, Outcome::NotFound) => (!noreply).then_some(reply::NOT_FOUND),
+            (Reply::Configured { noreply }, Outcome::Configured) => (!noreply).then_some(reply::STORED),
+            (Reply::Configured { noreply }, Outcome::NotStored) => (!noreply).then_some(reply::NOT_STORED),
+            (Reply::Configured { noreply }, Outcome::BadWord(word)) => {
+                if !noreply {
+                    reply::bad_config(&mut self.out, &word);
+                }
+                None
+            }
+            (Reply::Deleted { noreply } | Reply::Touched { noreply }, Outcome::NoRoom) => {
+                (!noreply).then_some(reply::NO_ROOM)
+            }
             (Reply::End, Outcome::NoRoom) => Some(reply::NO_ROOM),
             (Reply::End, Outcome::Done) => Some(reply::END),
             // One reply for all shards: the command is done when all of them have done it.
@@ -81,5 +127,37 @@ impl Answers {
             (reply, outcome) => unreachable!("{reply:?} cannot answer {outcome:?}"),
         };
         text.into_iter().for_each(|text| self.out.extend_from_slice(text));
+    }
+
+    /// Writes what came of a get whose key has options, and returns how the reply ends.
+    fn consumed(&mut self, counters: &mut Counters, key: &[u8], with_number: bool, outcome: Outcome) -> &'static [u8] {
+        let number = |number| with_number.then_some(number);
+        match outcome {
+            Outcome::Message(taken) => {
+                counters.get_hits += 1;
+                self.value(key, taken.flags, &taken.body, number(taken.seq));
+            }
+            Outcome::Opened { lease, flags, body, .. } => {
+                counters.get_hits += 1;
+                self.value(key, flags, &body, number(lease));
+            }
+            Outcome::Peeked(taken) => self.value(key, taken.flags, &taken.body, number(taken.seq)),
+            Outcome::Kicked(count) => self.value(key, 0, count.to_string().as_bytes(), number(0)),
+            Outcome::Words(words) if words.is_empty() => {}
+            Outcome::Words(words) => self.value(key, 0, &words, number(0)),
+            Outcome::Empty | Outcome::Made | Outcome::Ended | Outcome::NotFound => {}
+            Outcome::Held => return reply::CLOSE_CURRENT_ITEM_FIRST,
+            Outcome::NoRoom => return reply::NO_ROOM,
+            outcome => unreachable!("a get cannot answer {outcome:?}"),
+        }
+        reply::END
+    }
+
+    #[inline]
+    fn value(&mut self, key: &[u8], flags: u32, body: &[u8], number: Option<u64>) {
+        match number {
+            Some(number) => reply::value_with_number(&mut self.out, key, flags, number, body),
+            None => reply::value(&mut self.out, key, flags, body),
+        }
     }
 }

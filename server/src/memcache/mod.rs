@@ -4,4 +4,5 @@ pub(crate) mod answer;
 pub(crate) mod control;
 pub(crate) mod greeting;
 pub(crate) mod session;
+mod stored;
 pub(crate) mod trace;

@@ -1,18 +1,23 @@
 //! A memcache session: one client's commands turned into operations, and outcomes into replies, in the order of the
 //! commands.
 
+mod keyed;
+mod rules;
+
 use log::log_enabled;
-use protocol::{Command, KeyRules, Parse, Parser, Queues, reply};
+use protocol::{Command, Key, Parse, Parser, Queues, reply};
 use shards::{Answer, Counters, Op, Outcome, ShardId, Taken, owner_of};
 
 use crate::memcache::answer::{Answers, Reply};
 use crate::memcache::greeting::{self, Greetings};
+use crate::memcache::stored;
 use crate::memcache::trace;
 use crate::process::logging;
-use crate::process::settings::Settings;
 use crate::session::peer::Peer;
 use crate::session::pending::{Pending, Ready, Waiting};
 use crate::session::{Backend, Control, Step};
+
+pub(crate) use rules::Rules;
 
 /// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
 /// can make the server hold in replies.
@@ -27,45 +32,25 @@ const _: () = assert!(
 /// A round of replies ends when it has grown beyond this.
 const ROUND_BYTES_MAX: usize = 256 << 10;
 
-/// What the server's options allow a session.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Rules {
-    /// Bytes of the largest body.
-    pub(crate) body_bytes_max: usize,
-    /// Whether `flush_all` is done.
-    pub(crate) flush_all: bool,
-    /// Whether a set that is Zend_Queue's greeting is no message.
-    pub(crate) zend_greeting: bool,
-    /// How many shards there are.
-    pub(crate) shards: u16,
-}
-
-impl Rules {
-    pub(crate) fn of(settings: &Settings) -> Rules {
-        Rules {
-            body_bytes_max: settings.storage.body_bytes_max,
-            flush_all: settings.flush_all,
-            zend_greeting: settings.zend_greeting,
-            shards: settings.shards,
-        }
-    }
-}
-
 /// One client's state.
 #[derive(Debug)]
 pub(crate) struct Session {
     /// Named in the log.
     pub(crate) peer: Peer,
+    /// There is no connection that could hold a message, or wait for one.
+    pub(crate) is_by_datagram: bool,
     parser: Parser,
     rules: Rules,
     greetings: Greetings,
     /// Replies that await outcomes of other shards, and all that are behind such a one.
     pending: Pending<Reply>,
     pub(crate) answers: Answers,
+    /// What the names of the queues begin with whose figures were asked for last.
+    pub(crate) prefix: Vec<u8>,
     /// What was counted since the conversation took it last.
     pub(crate) counters: Counters,
-    /// Commands since the conversation took this last, without those that look at the server: how long their answers
-    /// took is for `stats latency`.
+    /// Commands since the conversation took this last, without those that look at the server and those that wait: how
+    /// long their answers took is for `stats latency`.
     pub(crate) timed: u64,
     round_ops: usize,
     /// What is left of a command that takes several rounds.
@@ -76,7 +61,7 @@ pub(crate) struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unfinished {
     /// The input begins with the names that are left of a get's line, which has so many bytes left.
-    Get { with_number: bool, rest_bytes: usize },
+    Get { with_number: bool, has_children: bool, rest_bytes: usize },
     /// The shards from this one on have not got the `flush_all`.
     FlushAll { noreply: bool, next: u16 },
 }
@@ -85,11 +70,13 @@ impl Session {
     pub(crate) fn new(rules: Rules) -> Session {
         Session {
             peer: Peer::Unknown,
-            parser: Parser::with_rules(rules.body_bytes_max, KeyRules { options: false, fanout: false }),
+            is_by_datagram: false,
+            parser: Parser::with_rules(rules.body_bytes_max, rules.keys),
             rules,
             greetings: Greetings::default(),
             pending: Pending::default(),
             answers: Answers::default(),
+            prefix: Vec::new(),
             counters: Counters::default(),
             timed: 0,
             round_ops: 0,
@@ -117,12 +104,12 @@ impl Session {
             let step = match parsed {
                 Parse::Command(command) => {
                     let step = self.command(command, backend);
-                    if step == Some(Step::Stalled) {
+                    if let Some(step @ (Step::Stalled | Step::RoundFull)) = step {
                         // The same command again, when it can be done.
-                        return (done, Step::Stalled);
+                        return (done, step);
                     }
                     self.counters.commands += 1;
-                    self.timed += u64::from(!matches!(step, Some(Step::Control(_))));
+                    self.timed += u64::from(!matches!(step, Some(Step::Control(_) | Step::Waiting)));
                     step
                 }
                 Parse::Incomplete => Some(Step::NeedInput),
@@ -163,14 +150,14 @@ impl Session {
     /// has.
     fn go_on(&mut self, command: Unfinished, input: &[u8], backend: &mut impl Backend) -> (usize, Option<Step>) {
         match command {
-            Unfinished::Get { with_number, rest_bytes } => {
-                let mut queues = Queues::resume(&input[..rest_bytes], false);
+            Unfinished::Get { with_number, has_children, rest_bytes } => {
+                let mut queues = Queues::resume(&input[..rest_bytes], has_children);
                 let step = self.get(&mut queues, with_number, backend);
                 let left = match step {
                     None => 0,
                     Some(_) => queues.rest_bytes(),
                 };
-                self.unfinished = (left > 0).then_some(Unfinished::Get { with_number, rest_bytes: left });
+                self.unfinished = (left > 0).then_some(Unfinished::Get { with_number, has_children, rest_bytes: left });
                 (rest_bytes - left, step)
             }
             Unfinished::FlushAll { noreply, next } => (0, self.flush_all(next, noreply, backend)),
@@ -187,7 +174,11 @@ impl Session {
                 }
                 let greets =
                     self.rules.zend_greeting && exptime == greeting::EXPTIME && self.greetings.is_greeting(flags, body);
-                let op = if greets { Op::Create { queue } } else { Op::Put { queue, flags, body } };
+                let op = match (greets, exptime) {
+                    (true, _) => Op::Create { queue },
+                    (false, 0) => Op::Put { queue, flags, body },
+                    (false, exptime) => Op::PutWith { queue, flags, body, delay_s: None, exptime, id: b"" },
+                };
                 let step = self.submit(backend, owner_of(queue, self.rules.shards), op, Reply::Set { noreply }, b"");
                 self.counters.sets += u64::from(step.is_none());
                 if greets && step.is_none() {
@@ -197,17 +188,11 @@ impl Session {
             }
             // Its names may take several rounds. They are gone through as a command that was begun.
             Command::Get { queues, with_number } => {
-                self.unfinished = Some(Unfinished::Get { with_number, rest_bytes: queues.rest_bytes() });
-            }
-            Command::Delete { key, noreply } => {
-                let queue = key.asked();
-                let to = owner_of(queue, self.rules.shards);
-                return self.submit(backend, to, Op::Delete { queue }, Reply::Delete { noreply }, b"");
+                let (has_children, rest_bytes) = (queues.has_children(), queues.rest_bytes());
+                self.unfinished = Some(Unfinished::Get { with_number, has_children, rest_bytes });
             }
             Command::Flush { key } => {
-                let queue = key.asked();
-                let to = owner_of(queue, self.rules.shards);
-                let step = self.submit(backend, to, Op::Flush { queue }, Reply::End, b"");
+                let step = self.submit_for(&key, backend, Op::Flush { queue: &stored::name(&key) }, Reply::End);
                 self.counters.flushes += u64::from(step.is_none());
                 return step;
             }
@@ -221,15 +206,13 @@ impl Session {
                 // The input is done with; what is left goes on as a command that was begun.
                 self.unfinished = Some(Unfinished::FlushAll { noreply, next: 0 });
             }
-            // With the rules for keys off, these are `gat`, `gats` and the statistics that no shard has yet.
             Command::SetWith { .. }
             | Command::Configure { .. }
             | Command::Consume { .. }
+            | Command::Delete { .. }
             | Command::Acknowledge { .. }
             | Command::Unconfigure { .. }
-            | Command::Touch { .. }
-            | Command::StatsQueues { .. }
-            | Command::StatsConns => self.text(reply::ERROR),
+            | Command::Touch { .. } => return self.keyed(command, backend),
             Command::StatsOfCache => self.text(reply::END),
             Command::Version => {
                 let mut text = Vec::new();
@@ -244,6 +227,11 @@ impl Session {
             }
             Command::Stats => return Some(Step::Control(Control::Stats)),
             Command::StatsQueue => return Some(Step::Control(Control::StatsQueue)),
+            Command::StatsQueues { prefix } => {
+                self.prefix = prefix.to_vec();
+                return Some(Step::Control(Control::StatsQueues));
+            }
+            Command::StatsConns => return Some(Step::Control(Control::StatsConns)),
             Command::StatsCores => return Some(Step::Control(Control::StatsCores)),
             Command::StatsLatency => return Some(Step::Control(Control::StatsLatency)),
             Command::StatsReset => return Some(Step::Control(Control::StatsReset)),
@@ -267,8 +255,13 @@ impl Session {
                 let greeting = Taken { seq: 0, flags: 0, body: greeting::BODY.into() };
                 self.outcome(Reply::Value { with_number }, queue, Outcome::Message(greeting));
             } else {
-                let to = owner_of(queue, self.rules.shards);
-                let step = self.submit(backend, to, Op::Take { queue }, Reply::Value { with_number }, queue);
+                let reply = Reply::Value { with_number };
+                let step = if queues.has_children() {
+                    let key = Key::of_name(queue);
+                    self.submit_for(&key, backend, Op::Take { queue: &stored::name(&key) }, reply)
+                } else {
+                    self.submit(backend, owner_of(queue, self.rules.shards), Op::Take { queue }, reply, queue)
+                };
                 if step.is_some() {
                     *queues = before;
                     return step;
@@ -276,7 +269,7 @@ impl Session {
             }
             self.counters.gets += 1;
         }
-        self.text(reply::END);
+        self.outcome(Reply::Got, b"", Outcome::Done);
         None
     }
 
@@ -311,7 +304,7 @@ impl Session {
         match backend.submit(to, op) {
             Answer::Now(outcome) => self.outcome(reply, name, outcome),
             Answer::Later => {
-                if matches!(reply, Reply::Value { .. }) {
+                if matches!(reply, Reply::Value { .. } | Reply::Consumed { .. }) {
                     self.round_ops += ROUND_OPS_MAX / ROUND_FOREIGN_TAKES_MAX - 1;
                 }
                 self.pending.push(Waiting::ForOutcome(reply), name);

@@ -6,11 +6,10 @@ use std::mem;
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use glommio::timer::sleep;
-use log::log_enabled;
 use socket2::Socket;
 
 use crate::conversation::{Carrier, Conversation};
@@ -55,6 +54,8 @@ pub(super) fn serve(socket: Socket, permit: Permit, net: &Rc<ShardNet>) {
         }
     };
     net.context.handle.note_connection_opened();
+    let mut conversation = Conversation::new(&net.context, Instant::now());
+    conversation.enter(socket.as_raw_fd(), Peer::of(&socket));
     let connection = Connection {
         net: Rc::clone(net),
         seat: net.connections.seat(socket.as_raw_fd()),
@@ -65,7 +66,7 @@ pub(super) fn serve(socket: Socket, permit: Permit, net: &Rc<ShardNet>) {
         _open: net.connections.open(),
         _permit: permit,
     };
-    net.tasks.spawn(connection.run(Conversation::new(&net.context, Instant::now())));
+    net.tasks.spawn(connection.run(conversation));
 }
 
 impl Connection {
@@ -98,13 +99,6 @@ impl Connection {
             sleep(STOP_LOOK).await;
         }
         self.socket.discard_input(&mut self.net.read_buffer.borrow_mut());
-    }
-
-    /// Looks up the client's address for the log. Once the client has gone the kernel does not have it any more.
-    fn note_peer(&self, peer: &mut Peer) {
-        if matches!(peer, Peer::Unknown) {
-            *peer = Peer::of(&self.socket);
-        }
     }
 
     /// A client that is idle costs no buffers.
@@ -147,9 +141,6 @@ impl Carrier for Connection {
             if self.is_timed {
                 self.net.connections.note_busy(self.seat);
             }
-            if log_enabled!(log::Level::Debug) {
-                self.note_peer(&mut conversation.session.peer);
-            }
             conversation.session.answers.out = self.net.spare_replies.borrow_mut().pop().unwrap_or_default();
             Poll::Ready(Ok(Some(conversation.step(&buffer[..n], self.net.poller.looked_at()))))
         })
@@ -165,6 +156,14 @@ impl Carrier for Connection {
     fn is_to_leave(&self, conversation: &Conversation) -> bool {
         let stops = self.net.connections.stops();
         stops.is_some_and(|left| self.send_waited || left.is_zero()) && !conversation.session.is_amid_get()
+    }
+
+    fn release(&self, conversation: &mut Conversation) {
+        self.release_buffers(conversation);
+    }
+
+    fn poll_gone(&self, context: &Context<'_>) -> Poll<()> {
+        self.socket.poll_ending(context)
     }
 
     async fn close(&mut self, conversation: &mut Conversation) -> io::Result<()> {

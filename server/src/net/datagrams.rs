@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, IntoRawFd};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use glommio::net::UdpSocket;
@@ -56,15 +57,25 @@ impl Carrier for Exchange<'_> {
     /// those of plain `stats` are bounded.
     fn refusal(&self, control: Control) -> Option<&'static [u8]> {
         match control {
-            Control::StatsQueue | Control::StatsCores | Control::StatsLatency | Control::StatsSettings => {
-                Some(reply::NOT_BY_UDP)
-            }
+            Control::StatsQueue
+            | Control::StatsQueues
+            | Control::StatsConns
+            | Control::StatsCores
+            | Control::StatsLatency
+            | Control::StatsSettings => Some(reply::NOT_BY_UDP),
             Control::Stats | Control::StatsReset | Control::Checkpoint => None,
         }
     }
 
     fn is_to_leave(&self, _: &Conversation) -> bool {
         false
+    }
+
+    fn release(&self, _: &mut Conversation) {}
+
+    /// A datagram has no connection, so nothing waits for one.
+    fn poll_gone(&self, _: &Context<'_>) -> Poll<()> {
+        Poll::Pending
     }
 
     async fn close(&mut self, _: &mut Conversation) -> io::Result<()> {
@@ -136,6 +147,7 @@ async fn answer(net: &ShardNet, peer: Peer, request: &[u8]) -> Vec<u8> {
     let read_at = Instant::now();
     let mut conversation = Conversation::new(&net.context, read_at);
     conversation.session.peer = peer;
+    conversation.session.is_by_datagram = true;
     let mut exchange = Exchange { request: Some(request), read_at, answer: Vec::new() };
     match conversation.drive(&mut exchange).await {
         Ok(()) => exchange.answer,

@@ -51,6 +51,16 @@ impl WatchedSocket {
         poll_fn(|context| self.poll_input(context, || self.socket.accept()).map_ok(|(socket, _)| socket)).await
     }
 
+    /// Waits until the other side has ended its part, or the connection is broken. Input stays where it is.
+    pub(super) fn poll_ending(&self, context: &Context<'_>) -> Poll<()> {
+        let mut readiness = self.poller.socket(self.slot);
+        if readiness.ending {
+            return Poll::Ready(());
+        }
+        readiness.wait_for_input(context.waker());
+        Poll::Pending
+    }
+
     fn poll_input<T>(&self, context: &Context<'_>, mut input: impl FnMut() -> io::Result<T>) -> Poll<io::Result<T>> {
         let mut readiness = self.poller.socket(self.slot);
         while readiness.readable {

@@ -12,6 +12,7 @@ pub(crate) mod keeper;
 pub(crate) mod limits;
 pub(crate) mod logging;
 mod machine;
+pub(crate) mod names;
 pub(crate) mod options;
 mod path_text;
 pub(crate) mod paths;

@@ -98,7 +98,7 @@ pub(crate) struct Arguments {
     #[argh(switch)]
     pub(crate) no_zend_greeting: bool,
 
-    /// answer a get with the bare name of the queue in VALUE, without a child and options, as kestrel does
+    /// have VALUE name a key without its options, as kestrel does
     #[argh(switch)]
     pub(crate) kestrel_keys: bool,
 

@@ -51,7 +51,7 @@ pub(crate) struct Settings {
     pub(crate) stop_timeout: Duration,
     pub(crate) flush_all: bool,
     pub(crate) zend_greeting: bool,
-    /// Whether VALUE has the bare name of the queue.
+    /// Whether VALUE has a key without its options.
     pub(crate) kestrel_keys: bool,
     /// Whether a `/` begins an option of a key.
     pub(crate) options: bool,

@@ -3,15 +3,19 @@
 
 pub(crate) mod peer;
 pub(crate) mod pending;
+pub(crate) mod roster;
 
 use std::io;
 
-use shards::{Answer, Op, ShardId};
+use shards::{Answer, Moment, Op, ShardId};
 
 /// Where a session's operations go.
 pub(crate) trait Backend {
     /// Whether sets are refused because the server is to be emptied.
     fn is_draining(&self) -> bool;
+
+    /// What time it is.
+    fn now(&self) -> Moment;
 
     /// Has an operation done. An outcome that comes [later](Answer::Later) is delivered to the session, in the order of the
     /// operations.
@@ -27,6 +31,9 @@ pub(crate) enum Step {
     RoundFull,
     /// The next operation waits for the disk. It is tried again when the session goes on.
     Stalled,
+    /// A get waits for a message, and all that is behind it for the get. It ends when its outcome is there, or when its
+    /// client is gone.
+    Waiting,
     /// A command that concerns all shards: the conversation asks them, and answers it.
     Control(Control),
     /// The connection ends.
@@ -38,6 +45,9 @@ pub(crate) enum Step {
 pub(crate) enum Control {
     Stats,
     StatsQueue,
+    /// Of the queues whose names begin as [`Session::prefix`](crate::memcache::session::Session::prefix) says.
+    StatsQueues,
+    StatsConns,
     StatsCores,
     StatsLatency,
     StatsReset,

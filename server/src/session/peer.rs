@@ -10,7 +10,7 @@ use socket2::SockRef;
 /// The other end of a connection, or the sender of a datagram.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) enum Peer {
-    /// It was not looked up: the log does not show it.
+    /// It has gone before it was looked up.
     #[default]
     Unknown,
     Tcp(SocketAddr),

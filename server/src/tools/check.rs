@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
+use shards::names::shown;
 use shards::{DataDirectory, Inventory};
 
 use crate::process::data_directory;
@@ -63,7 +64,7 @@ fn print(inventory: &Inventory, out: &mut impl Write) -> io::Result<()> {
             let (sets, gets, stored, lost, bytes) =
                 (queue.sets(), queue.gets(), queue.stored(), queue.lost(), queue.bytes());
             let sums = Sums { queues: 1, sets, gets, stored, lost, bytes };
-            writeln!(out, "queue {}: {}", String::from_utf8_lossy(&name), sums.balance())?;
+            writeln!(out, "queue {}: {}", String::from_utf8_lossy(&shown(&name)), sums.balance())?;
             all.add(&sums);
         }
         for damaged in survey.damaged() {

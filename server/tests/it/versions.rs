@@ -78,7 +78,7 @@ fn start(version: &str, shards: u32) -> Server {
 
 #[test]
 fn every_earlier_build_s_data_directory_opens_as_it_was() {
-    let versions = ["00d8c68", "36bfcc5"];
+    let versions = ["00d8c68", "36bfcc5", "28cffc0"];
     let kept = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")).unwrap();
     let kept = kept.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|it| it == "gz")).count();
     assert_eq!(kept, versions.len(), "each is tested");
@@ -89,7 +89,7 @@ fn every_earlier_build_s_data_directory_opens_as_it_was() {
         // And from what this build has made of it.
         let mut server = start(version, 2);
         let layout = fs::read_to_string(server.directory().join("layout")).unwrap();
-        assert!(layout.starts_with("rushq 3\n"), "{layout}");
+        assert!(layout.starts_with("rushq 4\n"), "{layout}");
         assert_eq!(server.connect().command("db_checkpoint"), "OK");
         server.kill_9();
         server.start();
@@ -102,13 +102,13 @@ fn every_earlier_build_s_data_directory_opens_as_it_was() {
 fn a_newer_build_s_data_directory_is_refused() {
     let launch = Launch::new().with(&["-B", "4096"]).segment_bytes(16_384);
     let directory = launch.scratch().join("data");
-    unpack("36bfcc5", &directory);
+    unpack("28cffc0", &directory);
     let layout = fs::read_to_string(directory.join("layout")).unwrap();
-    let newer = layout.replacen("rushq 2", "rushq 4", 1);
+    let newer = layout.replacen("rushq 3", "rushq 5", 1);
     fs::write(directory.join("layout"), &newer).unwrap();
     for arguments in [&["-B", "4096"][..], &["-B", "4096", "--repair"]] {
         let refusal = launch.clone().with(arguments).refused();
-        refusal.assert_one_line(&["layout", "version 4", "start the newer rushq"]);
+        refusal.assert_one_line(&["layout", "version 5", "start the newer rushq"]);
         assert_eq!(fs::read_to_string(directory.join("layout")).unwrap(), newer);
     }
 }

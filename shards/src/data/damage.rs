@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use storage::{Damaged, Survey};
+use storage::{Damaged, Survey, names};
 
 use crate::data::error::{DirectoryError, Remedy};
 use crate::data::inventory::Missing;
@@ -14,7 +14,7 @@ use crate::data::inventory::Missing;
 pub(crate) fn damage_report(path: &Path, survey: &Survey) -> DirectoryError {
     let parts = survey.damaged().iter().map(describe);
     let queues = survey.queues().filter(|queue| !queue.is_whole()).map(|queue| {
-        let name = String::from_utf8_lossy(&queue.name()).into_owned();
+        let name = String::from_utf8_lossy(&names::shown(&queue.name())).into_owned();
         format!("queue {name} misses {} messages", queue.lost())
     });
     let found: Vec<String> = parts.chain(queues).collect();

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use storage::FrameNumber;
 
-use crate::client::{Asker, GatherId};
+use crate::client::{Asker, Client, GatherId};
 use crate::op::Op;
 use crate::outcome::Answer;
 use crate::owner::ShardId;
@@ -65,9 +65,9 @@ impl Applying {
         self.run.as_ref().is_some_and(|run| run.gather == gather && run.is_stalled)
     }
 
-    /// Whether any operation before it waits for the disk.
-    pub(crate) fn has_stalled(&self) -> bool {
-        !self.stalled.is_empty()
+    /// Whether any operation of a client before it waits for the disk.
+    pub(crate) fn has_stalled_of(&self, client: Client) -> bool {
+        self.stalled.asks(client)
     }
 
     /// Notes how the next operation is answered, and the frame that holds what it changed.
@@ -111,7 +111,7 @@ impl Applying {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Address, Client};
+    use crate::client::Address;
     use crate::outcome::Outcome;
 
     const FROM: ShardId = ShardId(1);

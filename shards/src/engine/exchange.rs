@@ -6,7 +6,7 @@ use storage::{FrameNumber, Result};
 
 use crate::client::{Asker, Client};
 use crate::engine::applying::Applying;
-use crate::engine::shard::Late;
+use crate::engine::lines::Late;
 use crate::engine::{Engine, Packet};
 use crate::moment::Moment;
 use crate::op::Op;
@@ -145,7 +145,7 @@ impl Engine {
         frame_needed: &mut FrameNumber,
     ) -> Result<Answer> {
         match op {
-            Op::Leave => Ok(self.leave(by.client, applying.has_stalled())),
+            Op::Leave => Ok(self.leave(by.client, applying.has_stalled_of(by.client))),
             _ if applying.is_stalled(by.address.gather) => Ok(Answer::Stalled),
             _ if op.stays_open() && self.gone.contains(&by.client) => Ok(Answer::Now(op.refused())),
             _ => self.apply(now, by, op, frame_needed),
@@ -153,14 +153,18 @@ impl Engine {
     }
 
     /// Ends what a client of another shard has open. What it has sent before may be stalled, `is_behind_stalled` or in
-    /// a batch that came earlier: so long it is known to be gone, and nothing opens for it.
+    /// a batch that came earlier: so long it is known to be gone, and nothing opens for it; what it holds comes back after
+    /// that, since it may have acknowledged it.
     fn leave(&mut self, client: Client, is_behind_stalled: bool) -> Answer {
-        self.shard.leave(client);
-        self.due.send |= !self.shard.late().is_empty();
-        if is_behind_stalled || !self.stalled.is_empty() {
+        if is_behind_stalled || self.stalled.iter().any(|(_, batch)| batch.asks(client)) {
+            self.shard.leave_lines(client);
+            self.due.send |= !self.shard.late().is_empty();
             self.gone.insert(client);
             return Answer::Stalled;
         }
+        self.shard.leave(client);
+        self.due.send |= !self.shard.late().is_empty();
+        self.due.time |= self.shard.has_returns();
         self.gone.remove(&client);
         Answer::Now(Op::Leave.refused())
     }

@@ -14,6 +14,9 @@ mod chunks;
 mod deadlines;
 mod exchange;
 mod leases;
+mod lines;
+mod opens;
+mod returns;
 pub(crate) mod shard;
 mod timers;
 mod waiters;
@@ -108,6 +111,8 @@ pub struct Engine {
     /// Clients of other shards that are gone, and may have operations among those that are stalled.
     gone: BTreeSet<Client>,
     timers: Deadlines<Timer>,
+    /// When what was due by then was done the last time.
+    passed: Moment,
     /// Batches of other shards that were applied, each with the frame that must be safe before it goes back. The frames
     /// ascend.
     deferred: VecDeque<(FrameNumber, ShardId, Batch)>,
@@ -129,6 +134,7 @@ impl Engine {
             refuses_to_wait: false,
             gone: BTreeSet::new(),
             timers: Deadlines::new(),
+            passed: now,
             deferred: VecDeque::new(),
             outgoing: VecDeque::new(),
             due: Due::default(),
@@ -160,10 +166,11 @@ impl Engine {
         self.shard.curr_connections -= 1;
     }
 
-    /// Gives the queues the settings that patterns have for their names, below what each was told itself.
+    /// Gives the queues the settings that patterns have for their names, below what each was told itself: new queues at
+    /// once, those that there are little by little.
     pub fn set_patterns(&mut self, patterns: Arc<Patterns>) {
         self.shard.store_mut().set_patterns(patterns);
-        self.progress();
+        self.due.time |= self.shard.store().wants_patterns();
     }
 
     /// Where time goes.
@@ -234,6 +241,7 @@ impl Engine {
         self.shard.leave(self.client_of(id));
         self.router.close(id);
         self.due.send = true;
+        self.due.time |= self.shard.has_returns();
     }
 
     /// Has an operation done for a connection: by this shard at once, by another one later. `read_at`: when it was read
@@ -275,7 +283,12 @@ impl Engine {
                     *frame_needed = self.shard.last_changed_frame();
                     self.due.commit = true;
                 }
-                self.due.index |= matches!(outcome, Outcome::CheckpointAsked(_));
+                match outcome {
+                    Outcome::CheckpointAsked(_) => self.due.index = true,
+                    // What came back may be on its way to the dead letters, and a lease may have ended.
+                    Outcome::Ended | Outcome::Touched => self.note_deadline(),
+                    _ => {}
+                }
                 if self.shard.has_waits() {
                     self.note_waits();
                 }
@@ -283,6 +296,7 @@ impl Engine {
             Ok(Answer::Later) => self.note_line(by),
             Ok(Answer::Stalled) => {
                 self.note_work();
+                self.due.time |= self.shard.has_more_to_end();
                 if self.refuses_to_wait {
                     answer = Ok(Answer::Now(op.refused()));
                 }
@@ -301,11 +315,20 @@ impl Engine {
         self.note_waits();
         // Its deadline may be the first.
         self.due.time = true;
+        // What was acknowledged before it got in line.
+        self.due.commit |= self.shard.store().wants_commit();
+    }
+
+    /// Notes that something may be due sooner than the pump has been told. That is worth a wake-up only if it is due now:
+    /// what is asked for comes due after whole seconds, and the pump wakes up each second.
+    fn note_deadline(&mut self) {
+        self.due.time |= self.shard.next_deadline().is_some_and(|next| next <= self.passed);
     }
 
     /// Notes what follows from it that waits have ended, or that a line has found out that it must wait for the disk.
     fn note_waits(&mut self) {
         self.due.send |= !self.shard.late().is_empty();
+        self.due.time |= self.shard.has_waits_to_answer();
         self.note_work();
     }
 
@@ -335,9 +358,10 @@ impl Engine {
         for (from, batch) in self.stalled.drain(..).rev() {
             self.inbox.push_front(Applying::new(from, batch));
         }
-        self.shard.retry_lines();
+        self.shard.retry();
         self.due.apply |= !self.inbox.is_empty();
-        self.due.time |= self.shard.has_waits_to_answer();
+        self.due.time |= self.shard.has_waits_to_answer() || self.shard.has_returns();
+        self.note_deadline();
     }
 
     /// The outcomes of waits that have ended, and that [`send_batches`](Self::send_batches) has not sent: for the
@@ -345,6 +369,12 @@ impl Engine {
     #[must_use]
     pub fn late(&self) -> &[Late] {
         self.shard.late()
+    }
+
+    /// Whether messages that are to come back by themselves have to wait for the disk: for the simulator too.
+    #[must_use]
+    pub fn holds_back(&self) -> bool {
+        self.shard.holds_back()
     }
 
     /// Whether all outcomes of a connection are there; if not, `waker` is woken when they are. They may be told at once:

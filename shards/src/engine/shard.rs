@@ -1,56 +1,48 @@
 //! One shard: what it does with an operation. It is plain state, without other shards, connections or threads.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::mem;
 use std::sync::Arc;
 
-use storage::{Attempt, Commit, FrameNumber, Result, Store};
+use storage::settings::Patterns;
+use storage::{Attempt, Commit, FrameNumber, PutWith, Result, Store};
 
 use crate::client::{Asker, Client};
-use crate::engine::waiters::Waiters;
+use crate::engine::leases::Leases;
+use crate::engine::lines::Lines;
+use crate::engine::returns::Returns;
+use crate::engine::waiters::Wanted;
 use crate::figures::counters::{Counters, Figures};
 use crate::figures::latency::{Latency, Stage};
+use crate::figures::queues::QueueFigures;
 use crate::moment::Moment;
 use crate::op::Op;
 use crate::outcome::{Answer, Outcome};
 
+pub use crate::engine::lines::Late;
+
 /// Queues that a listing looks at in one operation.
 const LISTED_AT_ONCE: u32 = 512;
-/// Waits that one client may have in lines of a shard, which all end in one piece when it goes. One more finds nothing.
-pub(super) const WAITS_PER_CLIENT_MAX: usize = 64;
+/// Of these, those whose figures are told.
+const FIGURES_AT_ONCE: u32 = 128;
 
-/// The outcome of an operation that was not answered at once.
-#[derive(Debug)]
-pub struct Late {
-    /// Who has asked, and where the outcome goes.
-    pub by: Asker,
-    /// What came of it.
-    pub outcome: Outcome,
-    /// The frame that must be safe before it may be told; 0: at once.
-    pub(crate) frame_needed: FrameNumber,
-}
+/// Holders that a listing of those looks at, a client once for each queue that it has messages of.
+const HOLDERS_AT_ONCE: usize = 512;
 
 /// A shard's state.
 #[derive(Debug)]
 pub struct Shard {
-    store: Store,
+    pub(super) store: Store,
     /// What it counts; connections count here too.
     pub(crate) counters: Counters,
     /// Connections that are open.
     pub(crate) curr_connections: u64,
     /// Where time goes. The pump and the server report the times.
     pub(crate) latency: Latency,
-    waiters: Waiters,
-    /// Waits that came before this mark end with nothing.
-    waits_ended: u64,
-    /// No operation gets in line any more.
-    refuses_to_wait: bool,
-    /// Queues with a line and a message, for which the disk has to be waited.
-    stalled_lines: BTreeSet<Arc<[u8]>>,
-    /// Of them, those for which it is worth another try.
-    retried_lines: VecDeque<Arc<[u8]>>,
-    /// Outcomes of waits that have ended, in their order.
-    late: Vec<Late>,
+    /// Who waits for a message.
+    pub(super) lines: Lines,
+    /// Who has a message open.
+    pub(super) leases: Leases,
+    /// What of that comes back by itself.
+    pub(super) returns: Returns,
 }
 
 impl Shard {
@@ -64,12 +56,9 @@ impl Shard {
             counters: Counters::default(),
             curr_connections: 0,
             latency: Latency::default(),
-            waiters: Waiters::new(),
-            waits_ended: 0,
-            refuses_to_wait: false,
-            stalled_lines: BTreeSet::new(),
-            retried_lines: VecDeque::new(),
-            late: Vec::new(),
+            lines: Lines::new(),
+            leases: Leases::new(),
+            returns: Returns::default(),
         }
     }
 
@@ -81,47 +70,92 @@ impl Shard {
     /// # Errors
     /// When the disk has failed. The process must stop, and acknowledge nothing more.
     pub fn apply(&mut self, now: Moment, by: Asker, op: &Op<'_>) -> Result<Answer> {
+        self.store.set_time(now.ms());
         let attempt = match *op {
             Op::Put { queue, flags, body } => {
                 let attempt = self.store.put(queue, flags, body)?.map(|()| Outcome::Stored);
-                if !self.waiters.is_empty() && matches!(attempt, Attempt::Done(_)) {
-                    self.serve_line(now, queue, 1)?;
+                if self.has_lines_to_look_at() {
+                    self.serve_after_put(now, queue, &attempt)?;
                 }
                 attempt
             }
-            Op::Create { queue } => self.store.create(queue)?.map(|()| Outcome::Stored),
-            Op::Take { queue } => self.store.take(queue)?.map(|taken| taken.map_or(Outcome::Empty, Outcome::Message)),
-            Op::TakeWait { queue, until } => return self.take_or_wait(now, by, queue, until),
-            // The store cannot do these yet.
-            Op::PutWith { .. }
-            | Op::Peek { .. }
-            | Op::Open(_)
-            | Op::End { .. }
-            | Op::Touch { .. }
-            | Op::Kick { .. }
-            | Op::Configure { .. }
-            | Op::Unconfigure { .. } => Attempt::Done(op.refused()),
-            Op::Config { .. } => Attempt::Done(Outcome::Words(Vec::new())),
-            Op::ListFigures { .. } => Attempt::Done(Outcome::QueueFigures { lines: Vec::new(), next: None }),
-            Op::Leave => {
-                self.leave(by.client);
-                Attempt::Done(Outcome::Empty)
+            Op::Take { queue } => self.take(by.client, queue)?,
+            Op::TakeWait { queue, until } => {
+                return self.get_or_wait(now, by, queue, Wanted::Take, Some(until), 0);
             }
-            Op::Delete { queue } => self.store.delete(queue)?.map(|there| match there {
-                true => Outcome::Deleted,
-                false => Outcome::NotFound,
-            }),
-            Op::Flush { queue } => self.store.flush(queue)?.map(|()| Outcome::Done),
-            Op::FlushAll => self.store.flush_all()?.map(|()| Outcome::Done),
-            Op::List { .. } | Op::Checkpoint | Op::Figures | Op::Latency | Op::ResetFigures => {
-                Attempt::Done(self.look(*op))
-            }
+            Op::Open(ref open) => return self.open(now, by, open),
+            Op::End { queue, which, fate } => self.end(now, by.client, queue, which, fate)?,
+            Op::Touch { queue, which, lease_s } => self.touch(now, by.client, queue, which, lease_s)?,
+            _ => self.apply_rarer(now, by.client, op)?,
         };
         Ok(match attempt {
             Attempt::Done(outcome) => Answer::Now(outcome),
             Attempt::NoRoom => Answer::Now(op.refused()),
             Attempt::Wait => Answer::Stalled,
         })
+    }
+
+    #[cold]
+    fn apply_rarer(&mut self, now: Moment, client: Client, op: &Op<'_>) -> Result<Attempt<Outcome>> {
+        Ok(match *op {
+            Op::PutWith { queue, flags, body, delay_s, exptime, id: _ } => {
+                let with = PutWith { delay_s, exptime };
+                let attempt = self.store.put_with(queue, flags, body, with)?.map(|()| Outcome::Stored);
+                if self.has_lines_to_look_at() {
+                    self.serve_after_put(now, queue, &attempt)?;
+                }
+                attempt
+            }
+            Op::Create { queue } => self.store.create(queue)?.map(|()| Outcome::Stored),
+            Op::Peek { queue } => self.store.peek(queue)?.map(|taken| taken.map_or(Outcome::Empty, Outcome::Peeked)),
+            Op::Kick { queue, count } => {
+                let attempt = self.store.kick(queue, count)?.map(Outcome::Kicked);
+                self.wake_lines();
+                attempt
+            }
+            Op::Configure { queue, words } => {
+                let attempt = self.store.configure(queue, words)?.map(|configured| match configured {
+                    Ok(()) => Outcome::Configured,
+                    Err(bad) => Outcome::BadWord(bad.shown().as_bytes().into()),
+                });
+                // More of its messages may be open now.
+                self.lines.note_freed(queue);
+                attempt
+            }
+            Op::Config { queue } => Attempt::Done(Outcome::Words(self.store.config(queue))),
+            Op::Unconfigure { queue } => {
+                let attempt = self.store.set_settings(queue, b"")?.map(|there| match there {
+                    true => Outcome::Deleted,
+                    false => Outcome::NotFound,
+                });
+                self.lines.note_freed(queue);
+                attempt
+            }
+            Op::Leave => {
+                self.leave(client);
+                Attempt::Done(Outcome::Empty)
+            }
+            Op::Delete { queue } => {
+                let attempt = self.store.delete(queue)?.map(|there| match there {
+                    true => Outcome::Deleted,
+                    false => Outcome::NotFound,
+                });
+                self.note_deleted();
+                attempt
+            }
+            Op::Flush { queue } => self.store.flush(queue)?.map(|()| Outcome::Done),
+            Op::FlushAll => self.store.flush_all()?.map(|()| Outcome::Done),
+            _ => Attempt::Done(self.look(op)),
+        })
+    }
+
+    /// Takes a message, unless the client has to end first what it has open of the queue.
+    #[inline]
+    pub(super) fn take(&mut self, client: Client, queue: &[u8]) -> Result<Attempt<Outcome>> {
+        if !self.leases.is_empty() && self.holds(client, queue, 1) {
+            return Ok(Attempt::Done(Outcome::Held));
+        }
+        Ok(self.store.take(queue)?.map(|taken| taken.map_or(Outcome::Empty, Outcome::Message)))
     }
 
     /// Appends a message and makes it durable, in each mode of durability: for a program that drives no engine.
@@ -143,142 +177,68 @@ impl Shard {
         self.store.close()
     }
 
-    /// Has what failed for now tried again, and a full disk looked at anew.
+    /// Gives the queues the settings that patterns have for their names, below what each was told itself: all at once, for
+    /// a shard that serves nothing yet.
+    pub fn begin_with_patterns(&mut self, patterns: Arc<Patterns>) {
+        self.store.set_patterns(patterns);
+        while self.store.follow_patterns() {}
+    }
+
+    // ---- time ----
+
+    /// Has what failed for now tried again, and a full disk looked at anew. To be called about once a second.
     pub fn tick(&mut self) {
         self.store.tick();
+        self.forget_deleted();
     }
 
-    // ---- waits ----
-
-    /// Takes a message, or gets in line. Between the two nothing else is done, so no message comes unseen.
-    #[cold]
-    fn take_or_wait(&mut self, now: Moment, by: Asker, queue: &[u8], until: Moment) -> Result<Answer> {
-        let mut is_stalled = false;
-        if !self.waiters.has_line(queue) {
-            match self.apply(now, by, &Op::Take { queue })? {
-                Answer::Now(Outcome::Empty) => {}
-                answer @ Answer::Now(_) => return Ok(answer),
-                Answer::Later | Answer::Stalled => is_stalled = true,
-            }
-        }
-        if self.refuses_to_wait || until <= now || self.waiters.waits_of(by.client) >= WAITS_PER_CLIENT_MAX {
-            return Ok(if is_stalled { Answer::Stalled } else { Answer::Now(Outcome::Empty) });
-        }
-        self.waiters.line_up(by, queue, until);
-        if is_stalled {
-            self.stalled_lines.insert(queue.into());
-        }
-        Ok(Answer::Later)
-    }
-
-    /// Gives the messages of a queue to the clients in its line, up to `limit` of them. Returns how many.
-    #[cold]
-    fn serve_line(&mut self, now: Moment, queue: &[u8], limit: usize) -> Result<usize> {
-        let mut served = 0;
-        while served < limit
-            && let Some(by) = self.waiters.first(queue)
-        {
-            match self.apply(now, by, &Op::Take { queue })? {
-                // What a full disk does not let go is taken later, and looks like nothing until then.
-                Answer::Now(Outcome::Empty) if !self.store.is_full() => break,
-                Answer::Now(Outcome::Empty) | Answer::Later | Answer::Stalled => {
-                    self.stalled_lines.insert(queue.into());
-                    break;
-                }
-                Answer::Now(outcome) => {
-                    self.waiters.pop_first(queue);
-                    self.late.push(Late { by, outcome, frame_needed: self.store.changed() });
-                    served += 1;
-                }
-            }
-        }
-        Ok(served)
-    }
-
-    fn end_wait(&mut self, by: Asker) {
-        self.late.push(Late { by, outcome: Outcome::Empty, frame_needed: 0 });
-    }
-
-    /// Ends what a client has open. From now on nothing is taken for it.
-    pub(crate) fn leave(&mut self, client: Client) {
-        self.waiters.pop_client(client).into_iter().for_each(|by| self.end_wait(by));
-    }
-
-    /// Has all waits end that are in line, with nothing.
-    pub(crate) fn end_waits(&mut self) {
-        self.waits_ended = self.waiters.mark();
-    }
-
-    /// From now on what would have to get in line finds nothing.
-    pub(crate) fn refuse_to_wait(&mut self) {
-        self.refuses_to_wait = true;
-        self.end_waits();
-    }
-
-    /// Notes that what the lines wait for on the disk may be there.
-    pub(crate) fn retry_lines(&mut self) {
-        self.retried_lines.extend(mem::take(&mut self.stalled_lines));
-    }
-
-    /// Whether [`answer_waits`](Self::answer_waits) has something to do, at any time.
-    pub(crate) fn has_waits_to_answer(&self) -> bool {
-        !self.retried_lines.is_empty() || self.waiters.has_any_before(self.waits_ended)
-    }
-
-    /// Answers up to `limit` waits that have ended, or for which the disk has to be waited no more. Returns whether
-    /// there is more to do now.
+    /// Does up to `limit` things of each kind that are due `now`. Returns whether there is more to do now.
     ///
     /// # Errors
     /// When the disk has failed.
-    pub(crate) fn answer_waits(&mut self, now: Moment, limit: usize) -> Result<bool> {
-        let mut left = limit;
-        while left > 0
-            && let Some(by) = self.waiters.pop_before(self.waits_ended).or_else(|| self.waiters.pop_due(now))
-        {
-            self.end_wait(by);
-            left -= 1;
-        }
-        while left > 0
-            && let Some(queue) = self.retried_lines.pop_front()
-        {
-            let served = self.serve_line(now, &queue, left)?;
-            if served == left {
-                self.retried_lines.push_back(queue);
-            }
-            // A line for which there was no message counts too.
-            left = left.saturating_sub(served.max(1));
-        }
-        Ok(self.has_waits_to_answer() || self.next_deadline().is_some_and(|next| next <= now))
+    pub(crate) fn pass_time(&mut self, now: Moment, limit: usize) -> Result<bool> {
+        self.store.set_time(now.ms());
+        let of_store = self.store.pass_time(limit)?;
+        let of_patterns = self.store.wants_patterns() && self.store.follow_patterns();
+        let of_leases = self.bring_back(now, limit)?;
+        self.wake_lines();
+        let of_lines = self.answer_waits(now, limit)?;
+        Ok(of_store || of_patterns || of_leases || of_lines)
     }
 
-    /// The first deadline of a wait.
+    /// Notes that what has to wait for the disk may be there.
+    pub(crate) fn retry(&mut self) {
+        self.retry_lines();
+        self.retry_returns();
+    }
+
+    /// When [`pass_time`](Self::pass_time) has something to do at the latest, if nothing is asked for before.
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
-        self.waiters.next_deadline()
-    }
-
-    /// Whether any wait is in line, or has ended and was not sent.
-    pub(crate) fn has_waits(&self) -> bool {
-        !self.waiters.is_empty() || !self.late.is_empty()
-    }
-
-    /// The outcomes of waits that have ended since they were [taken](Self::take_late).
-    pub(crate) fn late(&self) -> &[Late] {
-        &self.late
-    }
-
-    pub(crate) fn take_late(&mut self) -> Vec<Late> {
-        mem::take(&mut self.late)
+        let of_store = self.store.next_due().map(Moment::from_ms);
+        [self.lines.next_deadline(), self.next_return(), of_store].into_iter().flatten().min()
     }
 
     // ---- the shard as a whole ----
 
-    /// Does what concerns the shard as a whole, and never waits.
-    fn look(&mut self, op: Op<'_>) -> Outcome {
-        match op {
+    /// Does what changes nothing, and never waits.
+    fn look(&mut self, op: &Op<'_>) -> Outcome {
+        match *op {
             Op::List { cursor } => {
                 let mut lines = Vec::new();
                 let next = self.store.list(cursor, LISTED_AT_ONCE, |line| lines.push(line));
                 Outcome::Queues { lines, next }
+            }
+            Op::ListFigures { cursor, prefix } => {
+                let mut lines = Vec::new();
+                let next = self.store.figures(cursor, FIGURES_AT_ONCE, prefix, |stored| {
+                    lines.push(QueueFigures::new(stored, |queue| self.lines.in_line(queue)));
+                });
+                Outcome::QueueFigures { lines, next }
+            }
+            Op::ListHolders { from, to } => {
+                let mut counts = Vec::new();
+                let next = self.leases.holders(from, to, HOLDERS_AT_ONCE, |client, count| counts.push((client, count)));
+                Outcome::Holders { counts, next }
             }
             Op::Checkpoint => Outcome::CheckpointAsked(self.store.request_checkpoint()),
             Op::Figures => Outcome::Figures(Box::new(self.figures())),
@@ -288,7 +248,7 @@ impl Shard {
                 self.latency.reset();
                 Outcome::Figures(Box::new(self.figures()))
             }
-            _ => unreachable!("{op:?} is about queues, or clients"),
+            _ => unreachable!("{op:?} changes something"),
         }
     }
 
@@ -323,6 +283,11 @@ impl Shard {
         self.counters.log_bytes_written += commit.bytes() as u64;
         self.latency.note_commit(commit.times());
         self.store.finish_commit(commit);
+    }
+
+    /// The names of all its queues.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.store.names()
     }
 
     pub(crate) fn store(&self) -> &Store {

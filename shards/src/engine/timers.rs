@@ -4,7 +4,7 @@ use storage::Result;
 
 use crate::engine::Engine;
 use crate::engine::exchange::PIECE_OPS;
-use crate::engine::shard::WAITS_PER_CLIENT_MAX;
+use crate::engine::lines::WAITS_PER_CLIENT_MAX;
 use crate::moment::Moment;
 
 /// What the engine does again and again.
@@ -19,10 +19,10 @@ pub(super) enum Timer {
 /// How often each of them comes. So long a written frame waits for its fdatasync at most, in the mode that acknowledges
 /// after the write.
 const PERIOD_MS: u64 = 1000;
-/// Waits that are answered in one piece.
-const PIECE_WAITS: usize = PIECE_OPS;
+/// Things of each kind that are done in one piece: waits that end, leases that do, delays.
+const PIECE_TIMED: usize = PIECE_OPS;
 // The waits of a client that is gone end in one piece.
-const _: () = assert!(WAITS_PER_CLIENT_MAX <= PIECE_WAITS);
+const _: () = assert!(WAITS_PER_CLIENT_MAX <= PIECE_TIMED);
 
 impl Engine {
     pub(super) fn start_timers(&mut self, now: Moment) {
@@ -36,7 +36,8 @@ impl Engine {
         [self.timers.next(), self.shard.next_deadline()].into_iter().flatten().min()
     }
 
-    /// Does a piece of what is due `now`: timers, and waits that have ended. Returns whether there is more to do.
+    /// Does a piece of what is due `now`: timers, waits and leases that have ended, delays that have run out, messages that
+    /// are too old. Returns whether there is more to do.
     ///
     /// # Errors
     /// When the disk has failed. The process must stop, and acknowledge nothing more.
@@ -53,8 +54,12 @@ impl Engine {
                 Timer::Sync => self.due.sync = true,
             }
         }
-        let more = self.shard.answer_waits(now, PIECE_WAITS)?;
-        self.due.commit |= self.shard.late().iter().any(|late| late.outcome.waits_for_commit());
+        if self.shard.take_more_to_end() {
+            self.retry();
+        }
+        self.passed = now;
+        let more = self.shard.pass_time(now, PIECE_TIMED)?;
+        self.due.commit |= self.shard.store().wants_commit();
         self.note_waits();
         self.due.time = more;
         Ok(more)

@@ -6,17 +6,70 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use storage::FrameNumber;
+
 use crate::client::{Asker, Client};
 use crate::engine::deadlines::Deadlines;
 use crate::moment::Moment;
+use crate::op::Holding;
 
 /// A wait's number: a wait that came later has a higher one.
 type Number = u64;
 
-#[derive(Debug)]
-struct Wait {
-    by: Asker,
+/// A queue, and the name that will hold a message of it.
+type Named = (Arc<[u8]>, Arc<[u8]>);
+
+/// What a client gets when it is its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted<'a> {
+    /// A message, for good.
+    Take,
+    /// A message, to be held.
+    Open {
+        holder: Holding<'a>,
+        /// As an [`Open`](crate::Open) has it.
+        lease_s: Option<u32>,
+    },
+}
+
+/// A wait.
+#[derive(Debug, Clone)]
+pub(crate) struct Wait {
+    pub(crate) by: Asker,
     queue: Arc<[u8]>,
+    wanted: Kept,
+    /// The frame that must be safe before its outcome may be told, whatever that is: with it something was changed
+    /// already.
+    pub(crate) frame_needed: FrameNumber,
+}
+
+/// What is wanted, for as long as the wait.
+#[derive(Debug, Clone)]
+enum Kept {
+    Take,
+    Connection { max: u32, lease_s: Option<u32> },
+    Name { name: Arc<[u8]>, lease_s: Option<u32> },
+    Number { lease_s: Option<u32> },
+}
+
+impl Wait {
+    pub(crate) fn wanted(&self) -> Wanted<'_> {
+        let (holder, lease_s) = match &self.wanted {
+            Kept::Take => return Wanted::Take,
+            Kept::Connection { max, lease_s } => (Holding::Connection { max: *max }, *lease_s),
+            Kept::Name { name, lease_s } => (Holding::Name(name), *lease_s),
+            Kept::Number { lease_s } => (Holding::Number, *lease_s),
+        };
+        Wanted::Open { holder, lease_s }
+    }
+
+    /// Its queue and the name that will hold its message, if a name will.
+    fn named(&self) -> Option<Named> {
+        match &self.wanted {
+            Kept::Name { name, .. } => Some((Arc::clone(&self.queue), Arc::clone(name))),
+            _ => None,
+        }
+    }
 }
 
 /// All waits of a shard.
@@ -27,6 +80,8 @@ pub(crate) struct Waiters {
     /// By queue. None is empty.
     lines: BTreeMap<Arc<[u8]>, BTreeSet<Number>>,
     by_client: BTreeSet<(Client, Number)>,
+    /// Those for a name.
+    by_name: BTreeMap<Named, Number>,
     deadlines: Deadlines<Number>,
 }
 
@@ -37,6 +92,7 @@ impl Waiters {
             waits: BTreeMap::new(),
             lines: BTreeMap::new(),
             by_client: BTreeSet::new(),
+            by_name: BTreeMap::new(),
             deadlines: Deadlines::new(),
         }
     }
@@ -55,41 +111,67 @@ impl Waiters {
         self.by_client.range((client, 0)..=(client, Number::MAX)).count()
     }
 
-    /// Puts a wait at the end of its queue's line.
-    pub(crate) fn line_up(&mut self, by: Asker, queue: &[u8], until: Moment) {
+    /// How many waits there are in a queue's line.
+    pub(crate) fn in_line(&self, queue: &[u8]) -> u64 {
+        self.lines.get(queue).map_or(0, |line| line.len() as u64)
+    }
+
+    /// Puts a wait at the end of its queue's line. `frame_needed`: as [`Wait`] has it. Returns the wait that stood in the
+    /// line for the same name, in whose place this one is: its client has asked again, over another connection perhaps,
+    /// and looks here for the message.
+    pub(crate) fn line_up(
+        &mut self,
+        by: Asker,
+        queue: &[u8],
+        wanted: Wanted<'_>,
+        frame_needed: FrameNumber,
+        until: Moment,
+    ) -> Option<Wait> {
         let number = self.next;
         self.next += 1;
         let queue = match self.lines.get_key_value(queue) {
             Some((queue, _)) => Arc::clone(queue),
             None => queue.into(),
         };
-        self.lines.entry(Arc::clone(&queue)).or_default().insert(number);
+        let wanted = match wanted {
+            Wanted::Take => Kept::Take,
+            Wanted::Open { holder: Holding::Connection { max }, lease_s } => Kept::Connection { max, lease_s },
+            Wanted::Open { holder: Holding::Name(name), lease_s } => Kept::Name { name: name.into(), lease_s },
+            Wanted::Open { holder: Holding::Number, lease_s } => Kept::Number { lease_s },
+        };
+        let wait = Wait { by, queue, wanted, frame_needed };
+        let before = wait.named().and_then(|key| self.by_name.get(&key).copied()).map(|before| self.remove(before));
+        if let Some(key) = wait.named() {
+            self.by_name.insert(key, number);
+        }
+        self.lines.entry(Arc::clone(&wait.queue)).or_default().insert(number);
         self.by_client.insert((by.client, number));
         self.deadlines.set(number, until);
-        self.waits.insert(number, Wait { by, queue });
+        self.waits.insert(number, wait);
+        before
     }
 
     /// The first in a queue's line.
-    pub(crate) fn first(&self, queue: &[u8]) -> Option<Asker> {
+    pub(crate) fn first(&self, queue: &[u8]) -> Option<&Wait> {
         let first = self.lines.get(queue)?.first()?;
-        Some(self.waits[first].by)
+        Some(&self.waits[first])
     }
 
     /// Takes the first wait out of a queue's line.
-    pub(crate) fn pop_first(&mut self, queue: &[u8]) -> Option<Asker> {
+    pub(crate) fn pop_first(&mut self, queue: &[u8]) -> Option<Wait> {
         let first = *self.lines.get(queue)?.first()?;
         Some(self.remove(first))
     }
 
     /// Takes all waits of a client out of their lines.
-    pub(crate) fn pop_client(&mut self, client: Client) -> Vec<Asker> {
+    pub(crate) fn pop_client(&mut self, client: Client) -> Vec<Wait> {
         let numbers: Vec<(Client, Number)> =
             self.by_client.range((client, 0)..=(client, Number::MAX)).copied().collect();
         numbers.into_iter().map(|(_, number)| self.remove(number)).collect()
     }
 
     /// Takes a wait whose deadline is `now` or before out of its line.
-    pub(crate) fn pop_due(&mut self, now: Moment) -> Option<Asker> {
+    pub(crate) fn pop_due(&mut self, now: Moment) -> Option<Wait> {
         let number = self.deadlines.pop_due(now)?;
         Some(self.remove(number))
     }
@@ -100,7 +182,7 @@ impl Waiters {
     }
 
     /// Takes the wait that came first, of those that came before this [mark](Self::mark), out of its line.
-    pub(crate) fn pop_before(&mut self, mark: Number) -> Option<Asker> {
+    pub(crate) fn pop_before(&mut self, mark: Number) -> Option<Wait> {
         let (number, _) = self.waits.first_key_value().filter(|(number, _)| **number < mark)?;
         let number = *number;
         Some(self.remove(number))
@@ -116,16 +198,19 @@ impl Waiters {
         self.deadlines.next()
     }
 
-    fn remove(&mut self, number: Number) -> Asker {
-        let Wait { by, queue } = self.waits.remove(&number).expect("a wait is taken out once");
-        let line = self.lines.get_mut(&queue).expect("a wait stands in a line");
+    fn remove(&mut self, number: Number) -> Wait {
+        let wait = self.waits.remove(&number).expect("a wait is taken out once");
+        let line = self.lines.get_mut(&wait.queue).expect("a wait stands in a line");
         line.remove(&number);
         if line.is_empty() {
-            self.lines.remove(&queue);
+            self.lines.remove(&wait.queue);
         }
-        self.by_client.remove(&(by.client, number));
+        if let Some(key) = wait.named() {
+            self.by_name.remove(&key);
+        }
+        self.by_client.remove(&(wait.by.client, number));
         self.deadlines.cancel(number);
-        by
+        wait
     }
 }
 
@@ -143,23 +228,32 @@ mod tests {
         Moment::from_ms(ms)
     }
 
+    fn line_up(waiters: &mut Waiters, by: Asker, queue: &str, until: u64) {
+        assert!(waiters.line_up(by, queue.as_bytes(), Wanted::Take, 0, ms(until)).is_none());
+    }
+
+    fn asker(wait: Option<Wait>) -> Option<Asker> {
+        wait.map(|wait| wait.by)
+    }
+
     #[track_caller]
     fn assert_nothing_is_left(waiters: &mut Waiters) {
         assert!(waiters.is_empty() && waiters.lines.is_empty() && waiters.by_client.is_empty());
-        assert_eq!((waiters.next_deadline(), waiters.pop_due(ms(u64::MAX))), (None, None));
+        assert!(waiters.by_name.is_empty());
+        assert_eq!((waiters.next_deadline(), asker(waiters.pop_due(ms(u64::MAX)))), (None, None));
     }
 
     #[test]
     fn a_line_is_first_come_first_served() {
         let mut waiters = Waiters::new();
         for (client, queue) in [(1, "a"), (2, "b"), (3, "a"), (1, "a")] {
-            waiters.line_up(by(client, 0), queue.as_bytes(), ms(9));
+            line_up(&mut waiters, by(client, 0), queue, 9);
         }
         assert!(waiters.has_line(b"a") && waiters.has_line(b"b") && !waiters.has_line(b"c"));
-        let line: Vec<Asker> = std::iter::from_fn(|| waiters.pop_first(b"a")).collect();
+        let line: Vec<Asker> = std::iter::from_fn(|| asker(waiters.pop_first(b"a"))).collect();
         assert_eq!(line, [by(1, 0), by(3, 0), by(1, 0)]);
         assert!(!waiters.has_line(b"a"));
-        assert_eq!(waiters.pop_first(b"b"), Some(by(2, 0)));
+        assert_eq!(asker(waiters.pop_first(b"b")), Some(by(2, 0)));
         assert_nothing_is_left(&mut waiters);
     }
 
@@ -167,12 +261,12 @@ mod tests {
     fn a_deadline_takes_a_wait_out_of_the_middle() {
         let mut waiters = Waiters::new();
         for (client, until) in [(1, 30), (2, 10), (3, 20)] {
-            waiters.line_up(by(client, 0), b"a", ms(until));
+            line_up(&mut waiters, by(client, 0), "a", until);
         }
-        assert_eq!((waiters.next_deadline(), waiters.pop_due(ms(9))), (Some(ms(10)), None));
-        assert_eq!(waiters.pop_due(ms(10)), Some(by(2, 0)));
-        assert_eq!(waiters.pop_first(b"a"), Some(by(1, 0)));
-        assert_eq!((waiters.pop_due(ms(25)), waiters.pop_due(ms(99))), (Some(by(3, 0)), None));
+        assert_eq!((waiters.next_deadline(), asker(waiters.pop_due(ms(9)))), (Some(ms(10)), None));
+        assert_eq!(asker(waiters.pop_due(ms(10))), Some(by(2, 0)));
+        assert_eq!(asker(waiters.pop_first(b"a")), Some(by(1, 0)));
+        assert_eq!((asker(waiters.pop_due(ms(25))), asker(waiters.pop_due(ms(99)))), (Some(by(3, 0)), None));
         assert_nothing_is_left(&mut waiters);
     }
 
@@ -180,25 +274,64 @@ mod tests {
     fn a_client_leaves_all_lines_and_no_other_does() {
         let mut waiters = Waiters::new();
         for (client, slot, queue) in [(1, 0, "a"), (2, 0, "a"), (1, 1, "b"), (3, 0, "b")] {
-            waiters.line_up(by(client, slot), queue.as_bytes(), ms(9));
+            line_up(&mut waiters, by(client, slot), queue, 9);
         }
         assert_eq!(waiters.waits_of(by(1, 0).client), 2);
-        assert_eq!(waiters.pop_client(by(1, 0).client), [by(1, 0), by(1, 1)]);
-        assert_eq!(waiters.pop_client(by(1, 0).client), []);
-        assert_eq!((waiters.pop_first(b"a"), waiters.pop_first(b"b")), (Some(by(2, 0)), Some(by(3, 0))));
+        let gone: Vec<Asker> = waiters.pop_client(by(1, 0).client).into_iter().map(|wait| wait.by).collect();
+        assert_eq!(gone, [by(1, 0), by(1, 1)]);
+        assert!(waiters.pop_client(by(1, 0).client).is_empty());
+        assert_eq!((asker(waiters.pop_first(b"a")), asker(waiters.pop_first(b"b"))), (Some(by(2, 0)), Some(by(3, 0))));
         assert_nothing_is_left(&mut waiters);
     }
 
     #[test]
     fn a_mark_tells_those_that_came_before_it() {
         let mut waiters = Waiters::new();
-        waiters.line_up(by(1, 0), b"a", ms(9));
-        waiters.line_up(by(2, 0), b"b", ms(9));
+        line_up(&mut waiters, by(1, 0), "a", 9);
+        line_up(&mut waiters, by(2, 0), "b", 9);
         let mark = waiters.mark();
-        waiters.line_up(by(3, 0), b"a", ms(9));
-        let before: Vec<Asker> = std::iter::from_fn(|| waiters.pop_before(mark)).collect();
+        line_up(&mut waiters, by(3, 0), "a", 9);
+        let before: Vec<Asker> = std::iter::from_fn(|| asker(waiters.pop_before(mark))).collect();
         assert_eq!(before, [by(1, 0), by(2, 0)]);
-        assert_eq!(waiters.pop_first(b"a"), Some(by(3, 0)));
+        assert_eq!(asker(waiters.pop_first(b"a")), Some(by(3, 0)));
+        assert_nothing_is_left(&mut waiters);
+    }
+
+    #[test]
+    fn what_is_wanted_is_kept() {
+        let mut waiters = Waiters::new();
+        let open = |holder, lease_s| Wanted::Open { holder, lease_s };
+        let all = [
+            Wanted::Take,
+            open(Holding::Connection { max: 3 }, None),
+            open(Holding::Name(b"worker"), Some(5)),
+            open(Holding::Number, Some(0)),
+        ];
+        for (frame, wanted) in (10..).zip(all) {
+            waiters.line_up(by(1, 0), b"a", wanted, frame, ms(9));
+        }
+        assert_eq!((waiters.in_line(b"a"), waiters.in_line(b"b")), (4, 0));
+        for (frame, wanted) in (10..).zip(all) {
+            assert_eq!(waiters.first(b"a").map(Wait::wanted), Some(wanted));
+            assert_eq!(waiters.pop_first(b"a").map(|wait| wait.frame_needed), Some(frame));
+        }
+        assert_nothing_is_left(&mut waiters);
+    }
+
+    /// The client has lost its connection, perhaps, and the one that is in line would get the message.
+    #[test]
+    fn a_name_stands_in_a_line_once() {
+        let mut waiters = Waiters::new();
+        let named = |name| Wanted::Open { holder: Holding::Name(name), lease_s: None };
+        let mut line_up =
+            |client, queue: &str, name| asker(waiters.line_up(by(client, 0), queue.as_bytes(), named(name), 0, ms(9)));
+        assert_eq!(line_up(1, "a", b"one"), None);
+        assert_eq!(line_up(2, "a", b"two"), None);
+        assert_eq!(line_up(3, "b", b"one"), None);
+        assert_eq!(line_up(4, "a", b"one"), Some(by(1, 0)));
+        let line: Vec<Asker> = std::iter::from_fn(|| asker(waiters.pop_first(b"a"))).collect();
+        assert_eq!(line, [by(2, 0), by(4, 0)]);
+        assert_eq!(asker(waiters.pop_first(b"b")), Some(by(3, 0)));
         assert_nothing_is_left(&mut waiters);
     }
 }

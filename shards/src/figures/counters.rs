@@ -17,7 +17,7 @@ pub struct Counters {
     pub forwarded: u64,
     /// Operations that came from other shards.
     pub served: u64,
-    /// Names that were asked for by get and gets.
+    /// Names that were asked for by get, gets, gat and gats, to take or open a message.
     pub gets: u64,
     /// Messages that were handed out.
     pub get_hits: u64,
@@ -29,6 +29,10 @@ pub struct Counters {
     pub delete_hits: u64,
     /// Deletes of queues that were not there.
     pub delete_misses: u64,
+    /// Leases that were to end at another time.
+    pub touches: u64,
+    /// Of them, those that do now.
+    pub touch_hits: u64,
     /// Flushes, of one queue and of all.
     pub flushes: u64,
     /// Bytes read from clients.
@@ -58,6 +62,8 @@ impl Counters {
         self.set_hits += other.set_hits;
         self.delete_hits += other.delete_hits;
         self.delete_misses += other.delete_misses;
+        self.touches += other.touches;
+        self.touch_hits += other.touch_hits;
         self.flushes += other.flushes;
         self.bytes_read += other.bytes_read;
         self.bytes_written += other.bytes_written;

@@ -1,6 +1,6 @@
 //! What is told of a single queue.
 
-/// A queue's figures.
+/// A queue's figures. What is counted is counted since the start, sets and gets apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueFigures {
     /// The name, as it is stored.
@@ -9,28 +9,54 @@ pub struct QueueFigures {
     pub waiting: u64,
     /// Messages that are out with a worker.
     pub open: u64,
-    /// Messages that are not available before some time.
+    /// Messages that are not available before some time, or that are on their way to the dead letters.
     pub delayed: u64,
     /// Messages among its dead letters.
     pub dead: u64,
     /// Seconds since the oldest message was put; 0 without one.
     pub oldest_age_s: u64,
-    /// Bytes of the bodies of all of them, without the dead letters.
+    /// Bytes of all bodies, without the dead letters.
     pub bytes: u64,
     /// Messages put since the queue was made.
     pub sets: u64,
-    /// Messages taken for good since the queue was made, by a get or by an acknowledgement.
+    /// Messages that have left it since it was made.
     pub gets: u64,
-    /// Of these, those that were acknowledged.
+    /// Open messages that were acknowledged.
     pub acked: u64,
     /// Times that an open message came back.
     pub returned: u64,
-    /// Messages that were dropped since they were too old.
+    /// Messages that were too old.
     pub expired: u64,
-    /// Messages that were refused, or dropped to make room, because of a limit.
+    /// Puts that were refused because of a limit, and messages that were dropped to make room for another.
     pub refused: u64,
+    /// Opens that found as many open as may be.
+    pub open_full: u64,
     /// Clients that wait for a message.
     pub waiters: u64,
-    /// Failed tries of the message at the head.
+    /// Failed tries of the message that is handed out next.
     pub head_tries: u64,
+}
+
+impl QueueFigures {
+    /// The figures of a store, and how many clients wait for a message of the queue.
+    pub(crate) fn new(stored: storage::QueueFigures, waiters: impl FnOnce(&[u8]) -> u64) -> QueueFigures {
+        QueueFigures {
+            waiters: waiters(&stored.name),
+            name: stored.name,
+            waiting: stored.waiting,
+            open: stored.open,
+            delayed: stored.delayed,
+            dead: stored.dead,
+            oldest_age_s: stored.oldest_s,
+            bytes: stored.bytes,
+            sets: stored.sets,
+            gets: stored.gets,
+            acked: stored.acked,
+            returned: stored.returned,
+            expired: stored.expired,
+            refused: stored.refused,
+            open_full: stored.open_full,
+            head_tries: stored.tries,
+        }
+    }
 }

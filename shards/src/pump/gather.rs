@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::Pump;
-use crate::client::GatherId;
+use crate::client::{Client, GatherId};
 use crate::outcome::Outcome;
 
 /// The outcomes that one connection gets later: those of other shards, and of its waits. Its client begins with it, and is
@@ -25,6 +25,12 @@ impl Gather {
             false => Poll::Pending,
         })
         .await;
+    }
+
+    /// The ticket of the connection's client.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.pump.engine.borrow().client_of(self.id)
     }
 
     /// Takes the first outcome, in the order in which the operations were pushed. `None`: there is no more.

@@ -78,6 +78,11 @@ impl Batch {
         self.ops.is_empty()
     }
 
+    /// Whether a client asks for any of its operations.
+    pub(crate) fn asks(&self, client: Client) -> bool {
+        self.runs.iter().any(|run| run.client == client)
+    }
+
     /// The first operation that is not answered, who asks for it, and where its outcome goes.
     #[inline]
     #[must_use]
@@ -194,6 +199,7 @@ mod tests {
             Op::List { cursor: 9 },
             Op::ListFigures { cursor: 11, prefix: b"jobs" },
             Op::ListFigures { cursor: 0, prefix: b"" },
+            Op::ListHolders { from: (by(7, 1).client, u64::MAX), to: by(9, 1).client },
             Op::Checkpoint,
             Op::Figures,
             Op::Latency,

@@ -15,11 +15,25 @@ use crate::asked::Asked;
 pub(crate) struct Pending {
     pub(crate) owner: usize,
     pub(crate) asked: Asked,
-    /// Its number in the history of its shard and what must come of it, once it was applied. A wait that has ended with
-    /// nothing has no number.
-    pub(crate) applied: Option<(Option<usize>, Outcome)>,
+    /// What must come of it, once it was applied.
+    pub(crate) applied: Option<Applied>,
     /// What the shards say. `None`: it comes later.
     pub(crate) outcome: Option<Outcome>,
+}
+
+/// What must come of an operation.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Applied {
+    /// So much of the history of its shard must survive once it is told; `None`: it promises nothing.
+    pub(crate) promise: Option<usize>,
+    pub(crate) outcome: Outcome,
+}
+
+impl Applied {
+    /// What promises nothing.
+    pub(crate) fn nothing(outcome: Outcome) -> Applied {
+        Applied { promise: None, outcome }
+    }
 }
 
 /// Names an operation of a client.

@@ -15,6 +15,9 @@ pub(crate) struct Counts {
     pub(crate) waits: u64,
     pub(crate) waits_served: u64,
     pub(crate) waits_over: u64,
+    /// Messages that were opened, and ended by a client.
+    pub(crate) opened: u64,
+    pub(crate) ended: u64,
 }
 
 impl Counts {
@@ -28,15 +31,18 @@ impl Counts {
         self.waits += other.waits;
         self.waits_served += other.waits_served;
         self.waits_over += other.waits_over;
+        self.opened += other.opened;
+        self.ended += other.ended;
     }
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { operations, forwarded, packets, replies, stalled, crashes, waits, waits_served, waits_over } =
-            self;
+        let Counts { operations, forwarded, packets, replies, stalled, crashes, .. } = self;
+        let Counts { waits, waits_served, waits_over, opened, ended, .. } = self;
         write!(f, "{operations} operations, {forwarded} of them for other shards, in {packets} packets; ")?;
         write!(f, "{replies} replies; {stalled} stalled; {crashes} crashes; ")?;
-        write!(f, "{waits} waits, of which {waits_served} got a message and {waits_over} nothing")
+        write!(f, "{waits} waits, of which {waits_served} got a message and {waits_over} nothing; ")?;
+        write!(f, "{opened} messages opened, {ended} ended by clients")
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use shards::{Asker, Client, Moment};
 
+use crate::asked::{Holding, Open, Wanted};
 use crate::client::Address;
 
 /// A wait.
@@ -12,7 +13,21 @@ pub(crate) struct Wait {
     pub(crate) by: Asker,
     /// What the client of the simulation knows it by.
     pub(crate) address: Address,
+    pub(crate) wanted: Wanted,
     pub(crate) until: Moment,
+    /// So much of the history must survive once it is told how it ended, whatever that is.
+    pub(crate) promise: Option<usize>,
+    /// Its name has asked again, and the line has that wait in its place.
+    pub(crate) is_replaced: bool,
+}
+
+impl Wait {
+    fn named(&self) -> Option<u8> {
+        match self.wanted {
+            Wanted::Open(Open { holder: Holding::Name(name), .. }) => Some(name),
+            _ => None,
+        }
+    }
 }
 
 /// A shard's lines, by queue.
@@ -38,7 +53,13 @@ impl Lines {
     pub(crate) fn line_up(&mut self, name: u8, wait: Wait, now: Moment) {
         assert!(wait.until > now, "{wait:?} is over");
         assert!(!self.gone.contains(&wait.by.client), "{wait:?}, and its client is gone");
-        self.lines.entry(name).or_default().push_back(wait);
+        let line = self.lines.entry(name).or_default();
+        if let Some(by) = wait.named()
+            && let Some(before) = line.iter_mut().find(|before| before.named() == Some(by) && !before.is_replaced)
+        {
+            before.is_replaced = true;
+        }
+        line.push_back(wait);
     }
 
     /// A wait ends with a message: it is the first of its line. Returns the queue.
@@ -56,7 +77,8 @@ impl Lines {
             self.lines.iter().find_map(|(name, line)| Some((*name, line.iter().position(|wait| wait.by == by)?)));
         let (name, at) = place.unwrap_or_else(|| panic!("{by:?} stands in no line: {:?}", self.lines));
         let wait = self.remove(name, at);
-        assert!(wait.until <= now || self.gone.contains(&by.client), "{wait:?} has ended at {now:?}");
+        let is_over = wait.until <= now || wait.is_replaced || self.gone.contains(&by.client);
+        assert!(is_over, "{wait:?} has ended at {now:?}");
         wait
     }
 
@@ -67,6 +89,11 @@ impl Lines {
             self.lines.remove(&name);
         }
         wait
+    }
+
+    /// Whether a client is known to be gone.
+    pub(crate) fn is_gone(&self, client: Client) -> bool {
+        self.gone.contains(&client)
     }
 
     /// The shard is told that a client is gone.

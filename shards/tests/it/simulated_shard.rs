@@ -1,7 +1,7 @@
 //! A shard of the simulation: its engine, its disk, and its tasks. They do what the pump's tasks do, one step at a time,
 //! and only when the engine says that they are due: a task that is not woken when it should be is a deadlock here too.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::iter;
 use std::mem;
 use std::path::PathBuf;
@@ -11,9 +11,22 @@ use shards::{Due, Engine, FrameNumber, Moment, Shard, ShardId, StoreOptions};
 use storage::{Chore, Commit, Fsync, Result, Store};
 use storage_testing::{CrashDisk, Slow, drain};
 
-use crate::history::History;
+use crate::history::{History, MessageId};
 use crate::lines::Lines;
+use crate::out::Out;
 use crate::setup::{BODY_BYTES_MAX, Step};
+
+/// What a life leaves to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    pub(crate) disk: CrashDisk,
+    pub(crate) history: History,
+    /// So many changes of the history must be there.
+    pub(crate) safe: usize,
+    pub(crate) out: Out,
+    /// Messages that may have come back, and were not seen since.
+    pub(crate) coming_back: BTreeSet<MessageId>,
+}
 
 #[derive(Debug)]
 pub(crate) struct SimulatedShard {
@@ -21,6 +34,7 @@ pub(crate) struct SimulatedShard {
     pub(crate) disk: CrashDisk,
     pub(crate) history: History,
     pub(crate) lines: Lines,
+    pub(crate) out: Out,
     /// How many of the engine's late outcomes were looked at.
     pub(crate) late_seen: usize,
     pub(crate) due: Due,
@@ -38,26 +52,32 @@ pub(crate) struct SimulatedShard {
 }
 
 impl SimulatedShard {
-    /// Starts a shard with what is on its disk. `safe` operations of its history must be there.
+    /// Starts a shard with what is on its disk. Whatever was kept back is not any more.
     pub(crate) fn start(
         me: ShardId,
         shards: u16,
-        (disk, history, safe): (CrashDisk, History, usize),
+        Left { disk, history, safe, out, coming_back }: Left,
         index: Option<PathBuf>,
         options: StoreOptions,
         now: Moment,
-    ) -> SimulatedShard {
+    ) -> Result<SimulatedShard> {
         // On a copy of the disk, so that nothing is changed here.
-        let found = drain(&mut Store::open(Arc::new(disk.fork()), None, options).unwrap().0);
-        let history = history.survive(safe, &found);
+        let (mut forked, _) = Store::open(Arc::new(disk.fork()), None, options).unwrap();
+        forked.set_time(now.ms());
+        while forked.pass_time(1000)? {}
+        let found = drain(&mut forked);
+        let history = history.survive(safe, &found, &coming_back);
         let (store, _) = Store::open(Arc::new(disk.clone()), index, options).unwrap();
         // A disk that is slow to read, in the lives in which most bodies are on it.
         disk.set_reads_wait(options.memory_bytes < BODY_BYTES_MAX);
         history.now().check(&store);
-        SimulatedShard {
-            engine: Engine::new(me, shards, Shard::new(store), now),
+        let mut engine = Engine::new(me, shards, Shard::new(store), now);
+        while engine.pass_time(now)? {}
+        Ok(SimulatedShard {
+            engine,
             disk,
             history,
+            out: out.after_crash(),
             lines: Lines::default(),
             late_seen: 0,
             due: Due::default(),
@@ -69,7 +89,7 @@ impl SimulatedShard {
             index_chore: Slow::default(),
             index_is_looked_at: false,
             reclaiming: None,
-        }
+        })
     }
 
     /// Has one of its tasks go on for a step.

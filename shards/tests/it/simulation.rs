@@ -7,22 +7,25 @@ use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::path::PathBuf;
 
-use shards::{Answer, Asker, CHANNEL_BATCHES, Durability, Moment, Packet, ShardId, owner_of};
+use shards::{Answer, Asker, CHANNEL_BATCHES, Durability, Fate, Moment, Outcome, Packet, ShardId, owner_of};
 use storage::Result;
-use storage_testing::{CrashDisk, Op, Random};
+use storage_testing::{Op, Random};
 
-use crate::asked::Asked;
+use crate::asked::{Asked, Holding, Open, Which};
 use crate::client::{Address, Client, Pending};
 use crate::counts::Counts;
-use crate::history::History;
 use crate::setup::{BODY_BYTES_MAX, Setup, Step};
-use crate::simulated_shard::SimulatedShard;
+use crate::simulated_shard::{Left, SimulatedShard};
 use account::{Seen, SeenAnswer};
 
 /// All queues there are. Their names are single letters.
 const QUEUES: &[u8] = b"abcdefgh";
 /// Milliseconds that a client may wait for a message.
 const WAITS_MS: &[u64] = &[0, 1, 20, 500, 3000];
+/// What is kept back is handed out after this at the latest.
+const DELAY_MS_MAX: u64 = 3000;
+/// Names that hold messages. All clients have them in common.
+const HOLDERS: &[u8] = b"xyz";
 /// Milliseconds that pass at once.
 const STEPS_MS: &[u64] = &[0, 1, 5, 50, 600];
 
@@ -40,7 +43,9 @@ pub(crate) struct Simulation<'a> {
     under_way: HashMap<(usize, shards::Address), Address>,
     clients: Vec<Client>,
     rounds: u64,
-    bodies: u64,
+    bodies: u32,
+    /// Leases of some queue that there are, or were, in this life or one before, and whether a connection holds them.
+    leases: Vec<(u8, u64, bool)>,
     now: Moment,
     pub(crate) counts: Counts,
 }
@@ -57,22 +62,22 @@ impl<'a> Simulation<'a> {
             clients: Vec::new(),
             rounds: 0,
             bodies: 0,
-            now: Moment::EPOCH,
+            leases: Vec::new(),
+            now: Moment::from_ms(1_700_000_000_000),
             counts: Counts::default(),
         };
-        let new = |_| (CrashDisk::default(), History::default(), 0);
-        simulation.start((0..simulation.setup.shards).map(new).collect());
+        simulation.start((0..simulation.setup.shards).map(|_| Left::default()).collect());
         simulation
     }
 
     /// Starts all shards, each with a disk and what must be on it, and lets clients connect.
-    fn start(&mut self, left: Vec<(CrashDisk, History, usize)>) {
+    fn start(&mut self, left: Vec<Left>) {
         let shards = self.setup.shards;
         let options = self.setup.options(&mut self.random);
         self.shards.clear();
         for (me, left) in (0..shards).zip(left) {
             let index = (self.indexes)(me);
-            self.shards.push(SimulatedShard::start(ShardId(me), shards, left, index, options, self.now));
+            self.shards.push(SimulatedShard::start(ShardId(me), shards, left, index, options, self.now).unwrap());
         }
         let none = |_| (0..shards).map(|_| VecDeque::new()).collect();
         self.channels = (0..shards).map(none).collect();
@@ -121,13 +126,16 @@ impl<'a> Simulation<'a> {
         let mut left = Vec::new();
         for shard in std::mem::take(&mut self.shards) {
             let (disk, safe) = (shard.disk, shard.history.safe(only_what_was_synced));
+            shard.out.check(&shard.history);
+            let coming_back = shard.out.coming_back(self.now);
             if power_cut {
                 disk.cut_power(&mut self.random);
             } else {
                 disk.kill(&mut self.random);
             }
-            left.push((disk, shard.history, safe));
+            left.push(Left { disk, history: shard.history, safe, out: shard.out, coming_back });
         }
+        self.now = self.now.after_ms(DELAY_MS_MAX);
         self.start(left);
     }
 
@@ -179,7 +187,11 @@ impl<'a> Simulation<'a> {
     fn pass(&mut self, at: usize) -> Result<()> {
         self.step_shard(at, Step::Pass)?;
         self.note_ended(at);
-        self.shards[at].lines.check_deadlines(self.now);
+        let shard = &mut self.shards[at];
+        shard.lines.check_deadlines(self.now);
+        if !shard.due.time && !shard.engine.holds_back() {
+            shard.out.all_is_back(&mut shard.history, self.now);
+        }
         Ok(())
     }
 
@@ -245,6 +257,7 @@ impl<'a> Simulation<'a> {
         let client = self.clients.swap_remove(client);
         let ticket = self.shards[client.shard].engine.client_of(client.gather);
         self.shards[client.shard].lines.leave(ticket);
+        self.shards[client.shard].out.leave(ticket);
         self.with_shard(client.shard, |shard| shard.engine.close(client.gather));
         self.note_ended(client.shard);
         self.shards[client.shard].lines.check_gone();
@@ -253,35 +266,84 @@ impl<'a> Simulation<'a> {
     /// A client sends a few commands at once, and perhaps takes behind them that wait.
     fn send(&mut self, client: usize) -> Result<()> {
         let commands = 1 + self.random.below(self.setup.burst);
-        let ops = (0..commands).flat_map(|_| self.command());
-        let mut asked: Vec<_> = ops.map(|(owner, op)| (owner, Asked::Now(op))).collect();
+        let mut asked: Vec<_> = (0..commands).flat_map(|_| self.command()).collect();
         if self.setup.waits > 0 && self.random.chance(self.setup.waits) {
             for _ in 0..1 + self.random.below(3) {
                 let name = self.random.pick(&QUEUES[..self.setup.waited_for]);
                 let until = self.now.after_ms(self.random.pick(WAITS_MS));
-                asked.push((owner(name, self.setup.shards), Asked::TakeWait { name, until }));
+                let wait = match self.random.below(100) < self.setup.opens {
+                    true => Asked::Open(Open { until: Some(until), ..self.open(name) }),
+                    false => Asked::TakeWait { name, until },
+                };
+                asked.push((owner(name, self.setup.shards), wait));
             }
         }
         self.submit(client, asked)
     }
 
     /// The operations of a command. Those for all shards name the shard by themselves.
-    fn command(&mut self) -> Vec<(usize, Op)> {
+    fn command(&mut self) -> Vec<(usize, Asked)> {
         let shards = self.setup.shards;
         let name = self.random.pick(QUEUES);
+        if self.random.below(100) < self.setup.opens {
+            return vec![(owner(name, shards), self.about_open(name))];
+        }
         let op = match self.random.below(100) {
             0..2 => Op::Create { name },
             2..4 => Op::Delete { name },
-            4 => Op::Flush { name },
-            5 if self.random.chance(4) => return (0..usize::from(shards)).map(|at| (at, Op::FlushAll)).collect(),
+            // Whether a message is flushed that may be back, would be as uncertain as that.
+            4 if self.setup.opens == 0 => Op::Flush { name },
+            5 if self.setup.opens == 0 && self.random.chance(4) => {
+                return (0..usize::from(shards)).map(|at| (at, Asked::Now(Op::FlushAll))).collect();
+            }
             n if n < 6 + self.setup.sets => self.put(name),
             _ => {
                 let names = 1 + self.random.below(4);
                 let names = (0..names).map(|_| self.random.pick(QUEUES)).collect::<Vec<_>>();
-                return names.into_iter().map(|name| (owner(name, shards), Op::Take { name })).collect();
+                return names.into_iter().map(|name| (owner(name, shards), Asked::Now(Op::Take { name }))).collect();
             }
         };
-        vec![(owner(name, shards), op)]
+        vec![(owner(name, shards), Asked::Now(op))]
+    }
+
+    /// Something about open messages of a queue.
+    fn about_open(&mut self, name: u8) -> Asked {
+        let mut is_of_connection = false;
+        let which = match self.random.below(3) {
+            0 => Which::Mine,
+            1 => Which::Name(self.random.pick(HOLDERS)),
+            _ => {
+                // One of the last: it may be open still.
+                let back = self.random.below(4) as usize;
+                let lease = self.leases.iter().rev().filter(|(of, _, _)| *of == name).nth(back);
+                let (_, lease, by_connection) = lease.copied().unwrap_or((name, 1, false));
+                is_of_connection = by_connection;
+                Which::Lease(lease)
+            }
+        };
+        let delay_s = self.random.pick(&[None, Some(0), Some(1), Some(3)]);
+        match self.random.below(12) {
+            0 => Asked::Peek { name },
+            1 if which != Which::Mine => {
+                // What a connection holds has no end here: whether it acknowledges what may be back, would be uncertain.
+                let lease_s = self.random.pick(if is_of_connection { &[-1, 0] } else { &[-1, 0, 1, 1, 2] });
+                Asked::Touch { name, which, lease_s }
+            }
+            1 | 2 => Asked::End { name, which, fate: Fate::Abort { delay_s } },
+            3 => Asked::End { name, which, fate: Fate::Release { delay_s } },
+            4..7 => Asked::End { name, which, fate: Fate::Acknowledge },
+            _ => Asked::Open(self.open(name)),
+        }
+    }
+
+    fn open(&mut self, name: u8) -> Open {
+        let (holder, lease_s) = match self.random.below(4) {
+            0 => (Holding::Name(self.random.pick(HOLDERS)), self.random.pick(&[Some(1), Some(2), None])),
+            1 => (Holding::Number, self.random.pick(&[Some(1), Some(2), None])),
+            _ => (Holding::Connection { max: self.random.pick(&[1, 1, 3]) }, None),
+        };
+        let close = matches!(holder, Holding::Connection { .. }) && self.random.chance(2);
+        Open { name, holder, lease_s, close, until: None }
     }
 
     fn put(&mut self, name: u8) -> Op {
@@ -293,7 +355,8 @@ impl<'a> Simulation<'a> {
         };
         let mut body = self.bodies.to_le_bytes().to_vec();
         body.resize(bytes as usize, name);
-        Op::Put { name, flags: self.random.next() as u32, body }
+        // A message is known by its flags, which no other has.
+        Op::Put { name, flags: self.bodies.wrapping_mul(0x9e37_79b1), body }
     }
 
     /// Has operations done for a client: its own shard's at once, those of others by them.
@@ -369,10 +432,14 @@ impl<'a> Simulation<'a> {
         let client = &mut self.clients[number];
         let Some(replies) = client.settle(&mut self.shards[client.shard].engine) else { return Ok(()) };
         for reply in replies {
-            let (number, expected) = reply.applied.expect("no reply without an operation");
-            assert_eq!(reply.outcome.as_ref(), Some(&expected), "the reply to {:?}", reply.asked);
-            if let Some(number) = number {
-                self.shards[reply.owner].history.tell(number, &expected);
+            let applied = reply.applied.expect("no reply without an operation");
+            assert_eq!(reply.outcome.as_ref(), Some(&applied.outcome), "the reply to {:?}", reply.asked);
+            let shard = &mut self.shards[reply.owner];
+            if let Some(promise) = applied.promise {
+                shard.history.tell(promise);
+            }
+            if let Outcome::Opened { lease, .. } = applied.outcome {
+                shard.out.tell(lease);
             }
             self.counts.replies += 1;
         }

@@ -1,128 +1,8 @@
 //! Takes that wait for a message, step by step: who gets what when, and what they do not hold up.
 
-use std::sync::Arc;
-use std::task::Waker;
+use shards::{Answer, CREDITS, Op, Outcome, ShardId};
 
-use shards::{Answer, CREDITS, Engine, GatherId, Moment, Op, Outcome, Packet, Shard, ShardId};
-use storage::Store;
-
-use storage_testing::CrashDisk;
-
-use crate::setup::small_store;
-
-/// The shard that all queues here belong to, and one that has clients only.
-const OWNER: ShardId = ShardId(0);
-const OTHER: ShardId = ShardId(1);
-const QUEUE: &[u8] = b"q";
-
-/// Two shards, whose tasks run when the test says so.
-struct Shards {
-    engines: Vec<Engine>,
-    now: Moment,
-}
-
-/// A client of one of them.
-#[derive(Clone, Copy)]
-struct Client {
-    shard: ShardId,
-    gather: GatherId,
-}
-
-impl Shards {
-    fn new() -> Shards {
-        let now = Moment::EPOCH;
-        let engine = |me| {
-            let (store, _) = Store::open(Arc::new(CrashDisk::default()), None, small_store()).unwrap();
-            Engine::new(ShardId(me), 2, Shard::new(store), now)
-        };
-        Shards { engines: (0..2).map(engine).collect(), now }
-    }
-
-    fn engine(&mut self, shard: ShardId) -> &mut Engine {
-        &mut self.engines[shard.index()]
-    }
-
-    fn connect(&mut self, shard: ShardId) -> Client {
-        Client { shard, gather: self.engine(shard).open() }
-    }
-
-    /// A client asks for something, and nothing else happens.
-    fn ask(&mut self, client: Client, op: Op<'_>) -> Answer {
-        let now = self.now;
-        self.engine(client.shard).submit(now, client.gather, OWNER, op, None, &mut 0).unwrap()
-    }
-
-    fn wait(&mut self, client: Client, ms: u64) {
-        let until = self.now.after_ms(ms);
-        assert_eq!(self.ask(client, Op::TakeWait { queue: QUEUE, until }), Answer::Later);
-    }
-
-    fn put(&mut self, client: Client, body: &[u8]) -> Answer {
-        self.ask(client, Op::Put { queue: QUEUE, flags: 0, body })
-    }
-
-    /// All tasks of all shards run, at this time, until nothing is left to do.
-    fn run(&mut self) {
-        for _ in 0..20 {
-            self.carry();
-            for engine in &mut self.engines {
-                while engine.apply_step(self.now, |_, _, _, _| {}).unwrap() {}
-                while engine.pass_time(self.now).unwrap() {}
-                while let Some(mut chore) = engine.segment_chore().or_else(|| engine.read_chore()) {
-                    chore.run();
-                    engine.finish_chore(chore).unwrap();
-                }
-                while let Some(mut commit) = engine.begin_commit() {
-                    commit.run().unwrap();
-                    engine.finish_commit(commit, true);
-                }
-            }
-        }
-        assert!(self.engines.iter().all(Engine::is_idle), "waits count as nothing that is under way");
-    }
-
-    /// Sends what is to be sent; returns how many requests were.
-    fn carry(&mut self) -> usize {
-        let mut requests = 0;
-        for from in [OWNER, OTHER] {
-            self.engine(from).send_batches();
-            while let Some((to, packet)) = self.engine(from).next_packet() {
-                requests += usize::from(matches!(packet, Packet::Request(_)));
-                self.engine(to).receive(from, packet);
-            }
-        }
-        requests
-    }
-
-    fn pass(&mut self, ms: u64) {
-        self.now = self.now.after_ms(ms);
-        self.run();
-    }
-
-    /// The outcomes that have come for a client: a body, or nothing. `None`: some are missing.
-    fn come(&mut self, client: Client) -> Option<Vec<String>> {
-        let engine = self.engine(client.shard);
-        if !engine.is_complete(client.gather, Waker::noop()) {
-            return None;
-        }
-        let text = |outcome| match outcome {
-            Outcome::Message(taken) => String::from_utf8(taken.body.into_vec()).unwrap(),
-            Outcome::Empty => "nothing".to_string(),
-            Outcome::Stored => "stored".to_string(),
-            other => panic!("{other:?} was not asked for"),
-        };
-        Some(std::iter::from_fn(|| engine.next_outcome(client.gather)).map(text).collect())
-    }
-
-    #[track_caller]
-    fn assert_came(&mut self, client: Client, expected: &[&str]) {
-        let come = self.come(client);
-        assert_eq!(
-            come.as_deref(),
-            Some(expected.iter().map(|text| (*text).to_string()).collect::<Vec<_>>().as_slice())
-        );
-    }
-}
+use crate::two_shards::{Client, OTHER, OWNER, QUEUE, Shards, message};
 
 #[test]
 fn a_message_goes_to_the_client_that_has_waited_longest() {
@@ -145,10 +25,6 @@ fn a_message_goes_to_the_client_that_has_waited_longest() {
     shards.run();
     let late = shards.connect(OWNER);
     assert_eq!(shards.ask(late, Op::Take { queue: QUEUE }), message(4, b"four"), "no client waits any more");
-}
-
-fn message(seq: u64, body: &[u8]) -> Answer {
-    Answer::Now(Outcome::Message(shards::Taken { seq, flags: 0, body: body.into() }))
 }
 
 /// The put and the take that it is for are told together: neither before their frame is safe.
@@ -195,7 +71,7 @@ fn a_wait_ends_with_nothing_at_its_deadline() {
     shards.wait(short, 50);
     shards.run();
     let deadline = shards.engine(OWNER).next_deadline();
-    assert_eq!(deadline, Some(Moment::from_ms(50)), "so the pump's timer goes off in time");
+    assert_eq!(deadline, Some(shards.now.after_ms(50)), "so the pump's timer goes off in time");
     shards.pass(49);
     assert_eq!((shards.come(short), shards.come(long)), (None, None));
     shards.pass(1);

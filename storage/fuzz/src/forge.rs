@@ -3,8 +3,9 @@
 //! The script's letters: `S` goes to a segment, which is made; `[` begins a frame and `]` ends it. In a frame, `R` is a
 //! record with queue, head, next, sets, gets and a name; `P` a put with queue, number and size; `T` a take, `G` a list
 //! of gone numbers with queue, whether it begins one, and pairs of distance and length up to a distance of 0, `N`
-//! settings with queue and size, `D` a drop, `F` a flush of all queues, `B` raw bytes, `X` changes a byte of what was
-//! there last. `#`, `<`, `v`, `=`, `^` and `q` set the header's number, predecessor, durable frame, segment, first
+//! settings with queue and size, `C` a time with second and leases, `E` what a message has beside its body, with queue,
+//! number, tries, when it may be handed out and when it ends, `D` a drop, `F` a flush of all queues, `B` raw bytes, `X`
+//! changes a byte of what was there last. `#`, `<`, `v`, `=`, `^` and `q` set the header's number, predecessor, durable frame, segment, first
 //! segment and next queue id, and `!` makes its checksum wrong.
 
 use storage_testing::Images;
@@ -123,6 +124,11 @@ fn entry(letter: u8, script: &mut Script<'_>, body: &mut Vec<u8>) {
         b'N' => {
             let (queue, bytes) = (number(), number() % 256);
             Entry::Told { queue, settings: &vec![b's'; bytes as usize] }.encode(body);
+        }
+        b'C' => Entry::Time { second: number() as u32, leases: number() }.encode(body),
+        b'E' => {
+            let [queue, seq, tries, not_before, expires] = [(); 5].map(|()| number());
+            Entry::State { queue, seq, tries: tries as u8, not_before, expires }.encode(body);
         }
         b'B' => {
             let many = script.number() as usize % 64;

@@ -4,7 +4,7 @@ use crc32fast::Hasher;
 
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 pub(crate) const FRAME_HEADER_BYTES: usize = 48;
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// The oldest that is still read.
 const VERSION_MIN: u32 = 2;
 pub(crate) const FRAME_MAGIC: &[u8; 4] = b"rqF1";
@@ -200,6 +200,19 @@ pub(crate) enum Entry<'a> {
         queue: u64,
         settings: &'a [u8],
     },
+    /// The second in which the puts behind it were made, and below which number deliveries may have been numbered.
+    Time {
+        second: u32,
+        leases: u64,
+    },
+    /// What a message has beside its body.
+    State {
+        queue: u64,
+        seq: u64,
+        tries: u8,
+        not_before: u64,
+        expires: u64,
+    },
 }
 
 /// Appends a number, seven bits a byte.
@@ -263,6 +276,17 @@ impl<'a> Entry<'a> {
                 put(7, &[queue]);
                 out.extend((settings.len() as u16).to_le_bytes());
                 out.extend(settings);
+            }
+            Entry::Time { second, leases } => {
+                put(8, &[]);
+                out.extend(second.to_le_bytes());
+                out.extend(leases.to_le_bytes());
+            }
+            Entry::State { queue, seq, tries, not_before, expires } => {
+                put(9, &[queue, seq]);
+                out.push(tries);
+                out.extend(not_before.to_le_bytes());
+                out.extend(expires.to_le_bytes());
             }
             Entry::Put { queue, seq, flags, body } => {
                 put(2, &[queue, seq]);
@@ -328,6 +352,17 @@ impl<'a> Entry<'a> {
                 let (queue, bytes_of) = (u64_at(header, 1), usize::from(u16::from_le_bytes([header[9], header[10]])));
                 let settings = bytes.get(11..11 + bytes_of)?;
                 (queue < NUMBER_END).then_some((Entry::Told { queue, settings }, 11 + bytes_of))?
+            }
+            8 => {
+                let header = fixed(13)?;
+                let (second, leases) = (u32_at(header, 1), u64_at(header, 5));
+                (leases < NUMBER_END).then_some((Entry::Time { second, leases }, 13))?
+            }
+            9 => {
+                let header = fixed(34)?;
+                let [queue, seq, not_before, expires] = [1, 9, 18, 26].map(|at| u64_at(header, at));
+                let good = [queue, seq, not_before, expires].iter().all(|number| *number < NUMBER_END);
+                good.then_some((Entry::State { queue, seq, tries: header[17], not_before, expires }, 34))?
             }
             _ => return None,
         };

@@ -13,7 +13,7 @@ use super::script::Script;
 
 const PAGE_HEADER_BYTES: usize = 12;
 /// Where the sums of the list and of the records stand in a checkpoint's value.
-const SUMS_AT: usize = 4 + 5 * 8 + 4 * 4;
+const SUMS_AT: usize = 4 + 6 * 8 + 4 * 4;
 
 /// Does what the script says to the last of the indexes.
 pub(crate) fn damage(indexes: &[Pairs], mut script: Script<'_>) -> (Pairs, Damaged) {

@@ -63,9 +63,9 @@ pub fn recovery_holds(data: &[u8]) {
 /// A log that is whole, with an index that is damaged or forged behind a `!`.
 pub fn index_holds(data: &[u8]) {
     let (script, damages) = Script(data).split(b'!');
-    let (images, indexes) = life::live_indexed(script);
+    let (images, indexes, now_ms) = life::live_indexed(script);
     let (pairs, damaged) = index_damage::damage(&indexes, damages);
-    opening::holds_with_index(&images, &pairs, damaged);
+    opening::holds_with_index(&images, &pairs, damaged, now_ms);
 }
 
 /// A log that is forged, and perhaps damaged behind a `~`.

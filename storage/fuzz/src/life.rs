@@ -5,12 +5,18 @@
 //! many bytes, `k` makes a queue, `x` deletes it, `f` flushes it, each with a queue; `F` flushes all of them; `c`
 //! commits, `b` writes a commit that only the next `c` finishes, `s` syncs; `r` reclaims, `g` does what segments need,
 //! `o` opens the log anew. With an index, `j` asks for a checkpoint, `i` does a piece of it, and `J` asks for one and
-//! does all of it. A `W` in front acknowledges after the write.
+//! does all of it. `O` opens a message, `A` acknowledges an open one, `B` has one come back, each with a queue, the
+//! latter two with which, and `B` with how; `d` puts a message that is kept back, with a queue and seconds; `e` gives a
+//! queue words, `K` puts a dead letter back, `z` lets so many half seconds pass. A `W` in front acknowledges after the
+//! write.
 
 use std::sync::Arc;
 
-use storage::{Attempt, Commit, Durability, FrameNumber, SETTINGS_BYTES_MAX, Store, StoreOptions};
-use storage_testing::{CrashDisk, CrashTree, Expected, Images, Message, Pairs};
+use storage::{
+    Attempt, Commit, Durability, FrameNumber, GiveBack, Opening, PutWith, SETTINGS_BYTES_MAX, Standing, Store,
+    StoreOptions,
+};
+use storage_testing::{AllKept, CrashDisk, CrashTree, Expected, Images, Message, Name, Opens, Pairs, kept, kept_at};
 
 use super::format::{self, SegmentHeader};
 use super::script::Script;
@@ -22,10 +28,24 @@ const STEPS_MAX: usize = 400;
 type Op = storage_testing::Op<Vec<u8>>;
 type Model = Expected<Vec<u8>>;
 
+/// What a queue is told by words: one of these.
+const WORDS: [&[u8]; 8] = [
+    b"tries=1",
+    b"tries=2 backoff=1",
+    b"depth=2 full=drop",
+    b"age=2",
+    b"age=1 expire=dead",
+    b"delay=1",
+    b"ttl=client dead=drop tries=1",
+    b"open=1",
+];
+
 /// The changes of a log, each with its frame.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     ops: Vec<(Op, FrameNumber)>,
+    /// What time it is at the end, in milliseconds since 1970.
+    pub(crate) now_ms: u64,
 }
 
 #[derive(Debug)]
@@ -43,17 +63,19 @@ struct Life {
 }
 
 impl History {
-    /// The last frame of which this is the state.
-    pub(crate) fn frame_of(&self, state: &State) -> Option<FrameNumber> {
+    /// The last frame of which this is the state, and this is what its messages have beside their bodies.
+    pub(crate) fn frame_of(&self, state: &State, kept: &AllKept<Vec<u8>>) -> Option<FrameNumber> {
+        let kept = kept_at(kept, self.now_ms);
+        let is_it = |model: &Model| model.queues == *state && kept_at(&model.kept, self.now_ms) == kept;
         let (mut model, mut found) = (Model::default(), None);
         let mut ops = self.ops.iter().peekable();
-        if model.queues == *state {
+        if is_it(&model) {
             found = Some(0);
         }
         while let Some((op, frame)) = ops.next() {
             model.apply(op);
             let ends_frame = ops.peek().is_none_or(|(_, next)| next != frame);
-            if ends_frame && model.queues == *state {
+            if ends_frame && is_it(&model) {
                 found = Some(*frame);
             }
         }
@@ -79,11 +101,11 @@ pub(crate) fn live(script: Script<'_>) -> (Images, History) {
 }
 
 /// Lives through a script with an index. Returns what is on the disk then, and what the index had at some moments, the last
-/// of which is the end.
-pub(crate) fn live_indexed(script: Script<'_>) -> (Images, Vec<Pairs>) {
+/// of which is the end, and what time it is then.
+pub(crate) fn live_indexed(script: Script<'_>) -> (Images, Vec<Pairs>, u64) {
     let mut life = Life::through(script, true);
     life.note_index();
-    (life.disk.images(), life.indexes)
+    (life.disk.images(), life.indexes, life.history.now_ms)
 }
 
 fn open(disk: &CrashDisk, tree: Option<&CrashTree>, options: StoreOptions) -> Store {
@@ -150,6 +172,33 @@ impl Life {
             b'x' => self.apply(Op::Delete { name: name(script.byte()) }),
             b'f' => self.apply(Op::Flush { name: name(script.byte()) }),
             b'F' => self.apply(Op::FlushAll),
+            b'O' => self.open_next(name(script.byte())),
+            b'A' | b'B' => {
+                let (name, which) = (name(script.byte()), script.number() as usize);
+                let open = self.now.numbers(&name, Standing::Open);
+                let how = if letter == b'B' { script.number() } else { 0 };
+                let Some(seq) = open.get(which % open.len().max(1)).copied() else { return };
+                let delay_ms = [None, Some(0), Some(1500), Some(1 << 40)][how as usize % 4];
+                let not_before = delay_ms.map(|delay_ms| self.history.now_ms + delay_ms);
+                let back = GiveBack { counts: how % 8 < 4, not_before, bury: how % 16 == 9 };
+                self.apply(if letter == b'A' {
+                    Op::Acknowledge { name, seq }
+                } else {
+                    Op::GiveBack { name, seq, back }
+                });
+            }
+            b'd' => {
+                let (name, delay_s) = (name(script.byte()), Some((script.number() % (1 << 31)) as u32));
+                self.puts += 1;
+                let body = format!("delayed {}", self.puts).into_bytes();
+                self.apply(Op::PutWith { name, flags: self.puts, body, delay_s, exptime: 3 });
+            }
+            b'e' => {
+                let (name, words) = (name(script.byte()), WORDS[script.number() as usize % WORDS.len()].to_vec());
+                self.apply(Op::Configure { name, words });
+            }
+            b'K' => self.apply(Op::Kick { name: name(script.byte()), count: 1 }),
+            b'z' => self.pass_time(script.number() % 16 * 500),
             b'b' => self.begin_commit(),
             b'c' => {
                 self.begin_commit();
@@ -220,7 +269,25 @@ impl Life {
     fn apply(&mut self, op: Op) {
         let expected = self.now.apply(&op);
         match &op {
-            Op::Put { name, flags, body } => self.at_once(|s| s.put(name, *flags, body)),
+            // By the limits of the queue, it may be refused.
+            Op::Put { name, flags, body } => {
+                self.store.at_once(|s| s.put(name, *flags, body)).expect("the disk is good").unwrap_or_default()
+            }
+            Op::PutWith { name, flags, body, delay_s, exptime } => {
+                let with = PutWith { delay_s: *delay_s, exptime: *exptime, id: b"" };
+                let put = self.store.at_once(|s| s.put_with(name, *flags, body, with));
+                put.expect("the disk is good").unwrap_or_default();
+            }
+            Op::Configure { name, words } => self.at_once(|s| s.configure(name, words)).expect("good words"),
+            Op::Acknowledge { name, seq } => {
+                let queue = self.store.id_of(name).expect("a message is open");
+                assert!(self.at_once(|s| s.acknowledge(queue, *seq)));
+            }
+            Op::GiveBack { name, seq, back } => {
+                let queue = self.store.id_of(name).expect("a message is open");
+                self.at_once(|s| s.give_back(queue, *seq, *back));
+            }
+            Op::Kick { name, count } => drop(self.at_once(|s| s.kick(name, *count))),
             Op::Create { name } => self.at_once(|s| s.create(name)),
             Op::Delete { name } => drop(self.at_once(|s| s.delete(name))),
             Op::Flush { name } => self.at_once(|s| s.flush(name)),
@@ -234,8 +301,50 @@ impl Life {
                 let taken = taken.map(|taken| Message { seq: taken.seq, flags: taken.flags, body: taken.body.into() });
                 assert_eq!(taken, expected, "a take of {}", name.escape_ascii());
             }
+            _ => unreachable!("others are done elsewhere"),
         }
         self.history.ops.push((op, self.store.changed()));
+    }
+
+    fn open_next(&mut self, name: Vec<u8>) {
+        let expected = self.now.opened_by(&name);
+        match (self.at_once(|s| s.open_next(name.bytes())), expected) {
+            (Opening::Message(opened), Opens::Message(message, _)) => {
+                assert_eq!((opened.seq, opened.flags, &*opened.body), (message.seq, message.flags, &*message.body));
+                self.note(Op::Open { name });
+            }
+            (Opening::Empty, Opens::Empty) | (Opening::Full, Opens::Full) => {}
+            (found, expected) => panic!("{found:?}, and not {expected:?}"),
+        }
+    }
+
+    /// Notes what the store has done.
+    fn note(&mut self, op: Op) {
+        self.now.apply(&op);
+        self.history.ops.push((op, self.store.changed()));
+    }
+
+    /// Lets some time pass, and happen what is due.
+    fn pass_time(&mut self, passes_ms: u64) {
+        self.set_time(self.history.now_ms + passes_ms);
+        for _ in 0..STEPS_MAX {
+            let has_more = self.store.pass_time(1).expect("the disk is good");
+            if let Some(op) = self.now.passed(&mut self.store) {
+                self.note(op);
+            } else if !has_more && !self.now.is_something_due() {
+                return;
+            } else if !has_more {
+                self.store.settle().expect("the disk is good");
+                self.store.tick();
+            }
+        }
+        panic!("it is never done: {:?}", self.now);
+    }
+
+    fn set_time(&mut self, now_ms: u64) {
+        self.history.now_ms = now_ms;
+        self.store.set_time(now_ms);
+        self.note(Op::SetTime { unix_ms: now_ms });
     }
 
     /// Has something done that there is room for.
@@ -273,5 +382,9 @@ impl Life {
             self.now.apply(op);
         }
         self.store = open(&self.disk, self.tree.as_ref(), self.options);
+        let kept = kept(&mut self.store);
+        assert_eq!(kept_at(&kept, self.history.now_ms), kept_at(&self.now.kept, self.history.now_ms));
+        self.note(Op::Restart { kept });
+        self.set_time(self.history.now_ms);
     }
 }

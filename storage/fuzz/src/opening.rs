@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use storage::{Error, Recovered, Result, Store, StoreOptions};
-use storage_testing::{CrashDisk, CrashTree, Images, Message, Pairs, try_drain};
+use storage::settings::Words;
+use storage::{Error, Opening, Recovered, Result, Store, StoreOptions};
+use storage_testing::{AllKept, CrashDisk, CrashTree, Images, Kept, Message, Pairs, Queue, kept, kept_at, try_drain};
 
 use super::damage::Damaged;
 use super::life::History;
@@ -57,8 +58,9 @@ pub(crate) fn holds(images: &Images, damaged: Damaged, history: Option<&History>
     let totals = store.totals();
     assert_eq!((recovered.queues, recovered.messages), (state.len() as u64, messages));
     assert_eq!((totals.queues, totals.messages), (state.len() as u64, messages));
+    assert_eq!(kept(&mut store), found.kept, "what messages have beside their bodies");
     if let Some(history) = history.filter(|_| damaged != Damaged::Knowingly) {
-        let frame = history.frame_of(&state).unwrap_or_else(|| panic!("nobody ever put this: {state:?}"));
+        let frame = history.frame_of(&state, &found.kept).unwrap_or_else(|| panic!("nobody ever put this: {state:?}"));
         let lost = frame < history.last_frame();
         assert!(damaged != Damaged::Not || !lost, "undamaged, and older than it was: {frame}");
     }
@@ -67,29 +69,40 @@ pub(crate) fn holds(images: &Images, damaged: Damaged, history: Option<&History>
     let left = reference::read(&disk.images(), &options());
     if damaged != Damaged::Knowingly {
         assert!(!found.is_impossible, "no store writes what is there");
-        assert_eq!(left.as_ref().map(|left| &left.state), Ok(&state), "what is left");
+        assert_eq!(left.as_ref().map(|left| (&left.state, &left.kept)), Ok((&state, &found.kept)), "what is left");
     }
     if let Some(left) = left.ok().filter(|left| !found.is_impossible && !left.is_impossible) {
-        goes_on(&disk, left.state);
+        goes_on(&disk, left.state, left.kept, left.leases);
     }
     assert_eq!(try_drain(&mut store).expect("it was whole when it was opened"), state);
 }
 
 /// Opens a log that is whole with an index of which nothing is known: it is believed or not, and what is opened is what
 /// the log says. An index that is forged may say otherwise, and still nothing panics.
-pub(crate) fn holds_with_index(images: &Images, pairs: &Pairs, damaged: Damaged) {
-    let wanted = reference::read(images, &options()).expect("the log is whole").state;
+pub(crate) fn holds_with_index(images: &Images, pairs: &Pairs, damaged: Damaged, now_ms: u64) {
+    let reference::Found { state: wanted, kept: wanted_kept, .. } =
+        reference::read(images, &options()).expect("the log is whole");
     let disk = CrashDisk::with(images);
     let tree = CrashTree::with(&disk, pairs);
     let opened = Store::open_with_tree(Arc::new(disk.clone()), Arc::new(tree.clone()), options());
     let (mut store, recovered) = opened.expect("the log is whole");
+    let found_kept = kept(&mut store);
     let drained = try_drain::<Vec<u8>>(&mut store);
     if damaged == Damaged::Knowingly {
+        let again = Store::open_with_tree(
+            Arc::new(CrashDisk::with(images)),
+            Arc::new(CrashTree::with(&disk, pairs)),
+            options(),
+        );
+        let mut again = again.expect("the log is whole").0;
+        passes(&mut again);
         // What copying forward reads may be damaged, by what the index says of it.
         drop(store.at_once(|store| store.put(b"a", 7, b"put into what was forged")).and_then(|_| store.close()));
         return;
     }
     assert_eq!(drained.expect("the log is whole"), wanted, "from index: {}", recovered.from_index);
+    // A delay that was over may be forgotten by the one, and not by the other.
+    assert_eq!(kept_at(&found_kept, now_ms), kept_at(&wanted_kept, now_ms), "from index: {}", recovered.from_index);
     if damaged == Damaged::Not {
         assert_eq!(recovered.from_index, pairs.contains_key(b"c".as_slice()), "the index is of use");
     }
@@ -115,25 +128,65 @@ fn names_its_file(error: &Error, images: &Images) {
     }
 }
 
+/// When a message is put into what was forged.
+const PUT_MS: u64 = 1_700_000_000_000;
+
+/// Time passes, and whatever is forged, what is due comes to an end.
+fn passes(store: &mut Store) {
+    for now_ms in [PUT_MS, 1 << 50, (1 << 63) - 2] {
+        store.set_time(now_ms);
+        for _ in 0..1000 {
+            match store.pass_time(7) {
+                Ok(true) => {}
+                Ok(false) if store.next_due().is_none_or(|at_ms| at_ms > now_ms) => break,
+                // Held up, or damaged by what the index says of it.
+                Ok(false) => drop(store.settle()),
+                Err(_) => return,
+            }
+        }
+        assert!(store.next_due().is_none_or(|at_ms| at_ms > now_ms), "it is never done");
+    }
+}
+
 /// A log that was opened can be opened again, and be added to.
-fn goes_on(disk: &CrashDisk, mut expected: State) {
+fn goes_on(disk: &CrashDisk, mut expected: State, mut expected_kept: AllKept<Vec<u8>>, leases: u64) {
     // The store that was opened first is not to notice.
     let disk = CrashDisk::with(&disk.images());
     let (mut store, _) = open(&disk, options()).expect("it was opened before");
+    store.set_time(PUT_MS);
     let new: Vec<u8> = b"not-there-before".to_vec();
-    let names: Vec<Vec<u8>> = expected.keys().take(1).cloned().chain([new]).collect();
+    // Not one that may refuse it, or keep it back.
+    let has_no_words = |queue: &Queue| queue.settings.is_empty() || Words::parse(&queue.settings).is_err();
+    let there = expected.iter().find(|(_, queue)| has_no_words(queue)).map(|(name, _)| name.clone());
+    let names: Vec<Vec<u8>> = there.into_iter().chain([new]).collect();
     for name in names {
         let body = [b"put into ", name.as_slice()].concat();
         let room = store.at_once(|s| s.put(&name, 7, &body)).expect("the disk is good");
         assert!(room.is_some(), "there is room");
-        let queue = expected.entry(name).or_default();
+        let queue = expected.entry(name.clone()).or_default();
         queue.sets += 1;
+        expected_kept.entry(name).or_default();
         let seq = queue.messages.back().map_or(0, |last| last.seq);
         queue.messages.push_back(Message { seq, flags: 7, body });
     }
+    let opened = store.at_once(|s| s.open_next(b"not-there-before")).expect("the disk is good").expect("there is room");
+    let Opening::Message(opened) = opened else { panic!("{opened:?}, although a message was put") };
+    // Far out, the numbers begin anew.
+    assert!(opened.lease >> 8 >= leases || leases > 1 << 44, "the number of a delivery comes again");
     store.settle().expect("the disk is good");
     drop(store);
     let (mut store, _) = open(&disk, options()).expect("the store itself wrote it");
+    let mut found_kept = kept::<Vec<u8>>(&mut store);
+    for (name, messages) in &mut found_kept {
+        let new = Kept { put_s: (PUT_MS / 1000) as u32, ..Kept::default() };
+        if expected.contains_key(name) && expected_kept.contains_key(name) && messages.len() > expected_kept[name].len()
+        {
+            assert_eq!(messages.pop_last().map(|(_, kept)| kept), Some(new), "what was put");
+        }
+    }
+    assert_eq!(found_kept, expected_kept, "what messages have beside their bodies");
+    let again = CrashDisk::with(&disk.images());
+    passes(&mut open(&again, options()).expect("the store itself wrote it").0);
     let mut found = try_drain::<Vec<u8>>(&mut store).expect("the store itself wrote it");
     for (name, queue) in &mut found {
         // What number a message gets in a queue that was empty, is known to the log only.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use storage::StoreOptions;
-use storage_testing::{Images, Message, Queue};
+use storage_testing::{AllKept, Images, Kept, Message, Queue};
 
 use super::State;
 use super::format::{
@@ -16,6 +16,10 @@ use super::format::{
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) state: State,
+    /// What the messages have beside their bodies.
+    pub(crate) kept: AllKept<Vec<u8>>,
+    /// Deliveries may have been numbered up to here.
+    pub(crate) leases: u64,
     pub(crate) frames: u64,
     /// Two queues have the same name. No store writes that, and what comes of it is not said here.
     pub(crate) ambiguous: bool,
@@ -42,8 +46,28 @@ struct Told<'a> {
     listed_in: Option<u32>,
     /// Numbers that are gone: ranges in any order.
     gone: Vec<(u64, u64)>,
-    /// With the segment that the newest copy is in.
-    messages: BTreeMap<u64, (u32, u32, &'a [u8])>,
+    messages: BTreeMap<u64, Put<'a>>,
+}
+
+/// The newest copy of a message.
+#[derive(Debug)]
+struct Put<'a> {
+    segment: u32,
+    /// The second in which it was put; 0 when the segment says none before it.
+    second: u32,
+    flags: u32,
+    body: &'a [u8],
+}
+
+/// What the frames so far tell.
+#[derive(Debug, Default)]
+struct Tale<'a> {
+    queues: BTreeMap<u64, Told<'a>>,
+    /// What messages have beside their bodies, by queue and number: the last that was said of each.
+    states: BTreeMap<(u64, u64), Kept>,
+    /// The segment that the last time is in, and its second.
+    time: (u32, u32),
+    leases: u64,
 }
 
 /// The files whose headers agree.
@@ -85,7 +109,8 @@ pub(crate) fn read(images: &Images, options: &StoreOptions) -> Result<Found, Why
         if unfinished.iter().any(|(number, _)| *number != 1) {
             return Err("the segments before one that was being prepared are missing".into());
         }
-        return Ok(Found { state: State::new(), frames: 0, ambiguous: false, is_impossible: false });
+        let (state, kept) = (State::new(), AllKept::new());
+        return Ok(Found { state, kept, leases: 0, frames: 0, ambiguous: false, is_impossible: false });
     };
     if segment_bytes < StoreOptions::segment_bytes_min(options.body_bytes_max) as u64 {
         return Err("segments too small".into());
@@ -123,14 +148,14 @@ impl<'a> Files<'a> {
         };
         let start = if last.is_some() { run.start } else { *self.segments.keys().next().expect("one at least") };
         let (mut at, mut offset) = (start, SEGMENT_HEADER_BYTES);
-        let (mut frames, mut needed, mut told) = (Vec::<Frame<'a>>::new(), 0, BTreeMap::new());
+        let (mut frames, mut needed, mut tale) = (Vec::<Frame<'a>>::new(), 0, Tale::default());
         loop {
             let continues = |frame: &Frame<'_>| match frames.last() {
                 Some(before) => frame.number == before.number + 1 && frame.previous == before.checksum,
                 None => true,
             };
             if let Some(frame) = self.frame(at, offset).filter(continues) {
-                apply(&mut told, &frame, at)?;
+                apply(&mut tale, &frame, at)?;
                 offset += frame.bytes();
                 needed = needed.max(frame.first_segment);
                 frames.push(frame);
@@ -156,10 +181,13 @@ impl<'a> Files<'a> {
         if last.is_some() && needed < run.start {
             return Err(format!("segment {needed} is missing"));
         }
+        let Tale { queues: told, states, leases, .. } = tale;
         complete(&told, needed)?;
         let names: BTreeSet<&[u8]> = told.values().map(|queue| queue.name).collect();
         let ambiguous = names.len() < told.len();
         let state = told.values().map(|queue| (queue.name.to_vec(), queue.state())).collect();
+        let kept = told.iter().map(|(id, queue)| (queue.name.to_vec(), queue.kept(*id, &states)));
+        let kept = kept.filter(|(_, kept)| !kept.is_empty()).collect();
         let in_frames = frames.iter().flat_map(|frame| [frame.number, frame.next_queue_id]);
         let in_queues = told.iter().flat_map(|(id, queue)| [*id, queue.next, queue.sets, queue.gets]);
         let is_at_its_end = in_frames.chain(in_queues).any(|number| number > NUMBER_END / 2);
@@ -167,7 +195,7 @@ impl<'a> Files<'a> {
         // what is gone above a head may have been in a segment that went when a later copy of it was there.
         let has_too_many = |queue: &Told<'_>| queue.sets < queue.gets.saturating_add(queue.waiting());
         let is_impossible = is_at_its_end || told.values().any(|queue| queue.contradicts || has_too_many(queue));
-        Ok(Found { state, frames: frames.len() as u64, ambiguous, is_impossible })
+        Ok(Found { state, kept, leases, frames: frames.len() as u64, ambiguous, is_impossible })
     }
 
     /// Nothing may say that there was more than the frames up to one, which is in segment `at`.
@@ -201,11 +229,25 @@ impl<'a> Files<'a> {
 }
 
 /// Applies a frame's entries in their order.
-fn apply<'a>(told: &mut BTreeMap<u64, Told<'a>>, frame: &Frame<'a>, segment: u32) -> Result<(), Why> {
+fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(), Why> {
     let mut rest = frame.body;
     while !rest.is_empty() {
         let (entry, bytes) = Entry::read(rest).ok_or("a frame is whole, and its entries are not")?;
         rest = &rest[bytes..];
+        let told = &mut tale.queues;
+        match entry {
+            Entry::Time { second, leases } => {
+                tale.time = (segment, second);
+                tale.leases = tale.leases.max(leases);
+                continue;
+            }
+            Entry::State { queue, seq, tries, not_before, expires } => {
+                tale.states.insert((queue, seq), Kept { put_s: 0, tries, not_before, expires });
+                continue;
+            }
+            Entry::Take { queue, seq } => drop(tale.states.remove(&(queue, seq))),
+            _ => {}
+        }
         let (Entry::Record { queue, .. }
         | Entry::Put { queue, .. }
         | Entry::Take { queue, .. }
@@ -243,7 +285,8 @@ fn apply<'a>(told: &mut BTreeMap<u64, Told<'a>>, frame: &Frame<'a>, segment: u32
                     queue.next = seq + 1;
                     queue.sets += 1;
                 }
-                queue.messages.insert(seq, (segment, flags, body));
+                let second = if tale.time.0 == segment { tale.time.1 } else { 0 };
+                queue.messages.insert(seq, Put { segment, second, flags, body });
             }
             Entry::Take { seq, .. } => {
                 queue.contradicts |= queue.is_gone(seq) || (seq >= queue.next && !queue.name.is_empty());
@@ -262,7 +305,7 @@ fn apply<'a>(told: &mut BTreeMap<u64, Told<'a>>, frame: &Frame<'a>, segment: u32
                 }
             }
             Entry::Told { settings, .. } => queue.settings = settings,
-            Entry::Drop { .. } | Entry::Flush => unreachable!("seen above"),
+            Entry::Drop { .. } | Entry::Flush | Entry::Time { .. } | Entry::State { .. } => unreachable!("seen above"),
         }
     }
     Ok(())
@@ -274,7 +317,7 @@ fn complete(told: &BTreeMap<u64, Told<'_>>, needed: u32) -> Result<(), Why> {
         if queue.name.is_empty() || queue.record_segment < needed {
             return Err(format!("queue {id} has no record"));
         }
-        let oldest = queue.waiting_messages().map(|(_, (segment, ..))| *segment).min();
+        let oldest = queue.waiting_messages().map(|(_, put)| put.segment).min();
         let missing = queue.waiting_messages().count() as u64 != queue.waiting();
         if missing || oldest.is_some_and(|oldest| oldest < needed) {
             return Err(format!("queue {id} lacks messages"));
@@ -314,17 +357,22 @@ impl<'a> Told<'a> {
         self.next - self.head - self.gone_above_head()
     }
 
-    fn waiting_messages(&self) -> impl Iterator<Item = (&u64, &(u32, u32, &'a [u8]))> {
+    fn waiting_messages(&self) -> impl Iterator<Item = (&u64, &Put<'a>)> {
         self.messages.range(self.head..).filter(|(seq, _)| !self.is_gone(**seq))
     }
 
     fn state(&self) -> Queue {
-        let message = |(seq, (_, flags, body)): (&u64, &(u32, u32, &[u8]))| Message {
-            seq: *seq,
-            flags: *flags,
-            body: (*body).into(),
-        };
+        let message = |(seq, put): (&u64, &Put<'_>)| Message { seq: *seq, flags: put.flags, body: put.body.into() };
         let messages = self.waiting_messages().map(message).collect();
         Queue { sets: self.sets, gets: self.gets, settings: self.settings.to_vec(), messages }
+    }
+
+    /// What the messages of the queue with this id have beside their bodies.
+    fn kept(&self, id: u64, states: &BTreeMap<(u64, u64), Kept>) -> BTreeMap<u64, Kept> {
+        let kept = |(seq, put): (&u64, &Put<'_>)| {
+            let state = states.get(&(id, *seq)).copied().unwrap_or_default();
+            (*seq, Kept { put_s: put.second, ..state })
+        };
+        self.waiting_messages().map(kept).collect()
     }
 }

@@ -34,6 +34,8 @@ pub struct Commit {
     pub(crate) frames: Vec<SealedFrame>,
     pub(crate) last: FrameNumber,
     pub(crate) sync: bool,
+    /// Files that are to be synced first, since they were only written to so far.
+    pub(crate) unsynced: Vec<(u32, Arc<dyn DiskFile>)>,
     pub(crate) times: CommitTimes,
 }
 
@@ -54,6 +56,9 @@ impl Commit {
     /// When a frame cannot be written or synced. The caller must stop the process: what is on the disk is unknown.
     pub fn run(&mut self) -> Result<()> {
         let mut before = Instant::now();
+        for (segment, file) in &self.unsynced {
+            file.sync_data().map_err(|e| Error::io("fdatasync", segment_name(*segment))(e))?;
+        }
         if let Some(notes) = self.frames.first().and_then(|frame| frame.begins_behind.as_ref()) {
             notes.note_continued(true)?;
             if self.sync {

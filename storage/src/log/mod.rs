@@ -33,9 +33,10 @@ mod times;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::mem;
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
 use crate::log::commit::{Commit, CommitTimes, Fsync, SealedFrame};
 use crate::log::entry::{Entry, QueueId, Time};
 use crate::log::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameNumber};
@@ -98,6 +99,8 @@ pub(crate) struct Log {
     pub(crate) leases: u64,
     /// The segment of the last entry that says how far they are reserved; 0: there is none.
     pub(crate) leases_said_in: u32,
+    /// The commit that writes this frame syncs it, whatever the durability; 0: none has to.
+    synced_anyway: FrameNumber,
     filling_number: FrameNumber,
     /// An empty frame is due, for what its header says.
     frame_wanted: bool,
@@ -145,6 +148,7 @@ impl Log {
             shared: Shared::default(),
             leases: tail.leases,
             leases_said_in: 0,
+            synced_anyway: 0,
             filling_number: tail.frame + 1,
             frame_wanted: false,
             sealed: Vec::new(),
@@ -225,6 +229,11 @@ impl Log {
         self.append_time(self.now_second);
     }
 
+    /// Has the commit that writes the filling frame sync it, and all before it, also where commits do not.
+    pub(crate) fn sync_anyway(&mut self) {
+        self.synced_anyway = self.filling_number;
+    }
+
     #[cold]
     fn append_time(&mut self, second: u32) {
         let at = self.append(&Entry::Time(Time { second, leases: self.leases }));
@@ -301,10 +310,15 @@ impl Log {
         }
         let later = self.sealed.split_off(fits);
         self.committing = true;
+        let last = self.filling_number - 1 - later.len() as u64;
+        let syncs_anyway = !self.durable_commits && self.durable < self.synced_anyway && self.synced_anyway <= last;
+        let first = self.sealed[0].segment;
+        let unsynced = if syncs_anyway { self.files_in(self.unsynced..first) } else { Vec::new() };
         Some(Commit {
-            last: self.filling_number - 1 - later.len() as u64,
+            last,
             frames: mem::replace(&mut self.sealed, later),
-            sync: self.durable_commits,
+            sync: self.durable_commits || syncs_anyway,
+            unsynced,
             times: CommitTimes::default(),
         })
     }
@@ -336,10 +350,12 @@ impl Log {
         if self.durable == self.written {
             return None;
         }
-        let files = (self.unsynced..=self.written_position.segment)
-            .filter_map(|number| Some((number, Arc::clone(&self.segment(number)?.file))))
-            .collect();
-        Some(Fsync { files, last: self.written })
+        Some(Fsync { files: self.files_in(self.unsynced..self.written_position.segment + 1), last: self.written })
+    }
+
+    /// The files of those of these segments that are in the ring.
+    fn files_in(&self, segments: Range<u32>) -> Vec<(u32, Arc<dyn DiskFile>)> {
+        segments.filter_map(|number| Some((number, Arc::clone(&self.segment(number)?.file)))).collect()
     }
 
     /// Notes that a sync has run without an error.

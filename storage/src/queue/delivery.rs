@@ -63,6 +63,16 @@ impl Delivery {
         Delivery { open, states, ..Delivery::new(next) }
     }
 
+    /// What came back.
+    pub(crate) fn returned(&self) -> impl Iterator<Item = Seq> {
+        self.returned.iter().copied()
+    }
+
+    /// From here on no message was handed out.
+    pub(crate) fn cursor(&self) -> Seq {
+        self.cursor
+    }
+
     /// Whether a message that waits in the queue may be handed out.
     pub(crate) fn is_available(&self, seq: Seq) -> bool {
         self.returned.contains(&seq) || (seq >= self.cursor && !self.out_ahead.contains(seq))

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Queue;
 use super::delivery::Delivery;
+use super::{Message, Queue};
 use crate::log::entry::Seq;
 use crate::queue::table::Slot;
 use crate::settings::Settings;
@@ -64,14 +64,14 @@ impl Queue {
         count(self.beyond.get_or_insert_default().counts.get_or_insert_default());
     }
 
-    /// Whether a time is set at which the age of the messages is looked at.
-    pub(crate) fn is_age_timed(&self) -> bool {
-        self.beyond.as_ref().is_some_and(|beyond| beyond.is_age_timed)
+    /// When the age of the messages is looked at, in milliseconds since 1970; `None`: no time is set.
+    pub(crate) fn age_timed_at(&self) -> Option<u64> {
+        self.beyond.as_ref()?.age_timed_at
     }
 
-    pub(crate) fn set_age_timed(&mut self, is_timed: bool) {
-        if is_timed != self.is_age_timed() {
-            self.beyond.get_or_insert_default().is_age_timed = is_timed;
+    pub(crate) fn set_age_timed_at(&mut self, at_ms: Option<u64>) {
+        if at_ms != self.age_timed_at() {
+            self.beyond.get_or_insert_default().age_timed_at = at_ms;
             self.forget_needless();
         }
     }
@@ -107,6 +107,27 @@ impl Queue {
         let next = delivery.next(|from| first(self, from));
         self.beyond.get_or_insert_default().delivery = Some(delivery);
         next
+    }
+
+    /// The messages that may be handed out, in their order.
+    pub(crate) fn available(&self) -> impl Iterator<Item = (Seq, &Message)> {
+        let (returned, cursor) = match self.delivery() {
+            Some(delivery) => (Some(delivery.returned()), delivery.cursor()),
+            None => (None, self.head),
+        };
+        let message = |seq: Seq| (seq, self.message(seq).expect("what came back is there"));
+        let mut returned = returned.into_iter().flatten().map(message).peekable();
+        let is_out = |seq| self.delivery().is_some_and(|delivery| !delivery.is_available(seq));
+        let mut ahead = self.messages_from(cursor).filter(move |(seq, _)| !is_out(*seq)).peekable();
+        std::iter::from_fn(move || match (returned.peek(), ahead.peek()) {
+            (Some((back, _)), Some((next, _))) if back == next => {
+                returned.next();
+                ahead.next()
+            }
+            (Some((back, _)), Some((next, _))) if back < next => returned.next(),
+            (Some(_), None) => returned.next(),
+            _ => ahead.next(),
+        })
     }
 
     /// Messages that may be handed out.

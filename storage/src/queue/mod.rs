@@ -10,6 +10,7 @@ mod recovering;
 pub(crate) mod run;
 pub(crate) mod slots;
 pub(crate) mod states;
+pub(crate) mod sums;
 pub(crate) mod table;
 
 use std::collections::VecDeque;
@@ -95,15 +96,15 @@ struct Beyond {
     children: Vec<Slot>,
     delivery: Option<Box<Delivery>>,
     counts: Option<Box<Counts>>,
-    /// A time is set at which the age of its messages is looked at.
-    is_age_timed: bool,
+    /// When the age of its messages is looked at, in milliseconds since 1970.
+    age_timed_at: Option<u64>,
     recovering: Option<Box<Recovering>>,
 }
 
 impl Beyond {
     fn is_needless(&self) -> bool {
         let has_rules = self.rules.is_some() || !self.settings.is_empty() || !self.children.is_empty();
-        let has_extras = self.delivery.is_some() || self.counts.is_some() || self.is_age_timed;
+        let has_extras = self.delivery.is_some() || self.counts.is_some() || self.age_timed_at.is_some();
         self.rest.is_empty() && self.gaps == 0 && !has_rules && !has_extras && self.recovering.is_none()
     }
 }

@@ -87,9 +87,17 @@ impl States {
         }
     }
 
-    /// Has the age of a queue's oldest message looked at.
-    pub(crate) fn time_age(&mut self, queue: QueueId, at_ms: u64) {
+    /// Has the age of a queue's oldest message looked at, and not when it was to be before.
+    pub(crate) fn time_age(&mut self, queue: QueueId, before_ms: Option<u64>, at_ms: u64) {
+        if let Some(before_ms) = before_ms {
+            self.due.remove(&(before_ms, Due::Age(queue)));
+        }
         self.due.insert((at_ms, Due::Age(queue)));
+    }
+
+    /// How many messages have one.
+    pub(crate) fn len(&self) -> usize {
+        self.states.len()
     }
 
     /// The first that is due, and when.

@@ -122,6 +122,8 @@ impl Store {
     /// # Errors
     /// When the disk failed; the caller must stop.
     pub fn finish_chore(&mut self, chore: Chore) -> Result<bool> {
+        // What is due and was held up may find its room or its body now.
+        self.due_is_held_up = false;
         match chore.0 {
             Kind::Prepare(preparation, _, failed) => {
                 self.log.finish_preparation(preparation, failed)?;

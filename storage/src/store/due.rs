@@ -52,7 +52,7 @@ impl Store {
         while left > 0
             && let Some((at_ms, due)) = self.live.states.next_due().filter(|(at_ms, _)| *at_ms <= self.log.now_ms)
         {
-            left -= 1;
+            let before = left;
             let done = match due {
                 Due::Delay(queue, seq) => {
                     self.end_delay(queue, seq);
@@ -61,6 +61,7 @@ impl Store {
                 Due::Expiry(queue, seq) => self.end_worth(queue, seq),
                 Due::Age(queue) => self.end_ages(queue, at_ms, &mut left),
             };
+            left = left.min(before - 1);
             if !done.is_done() {
                 self.due_is_held_up = true;
                 return Ok(false);
@@ -95,6 +96,7 @@ impl Store {
             && self.live.why_out(slot, seq) == Some(Out::Delayed)
         {
             self.live.queues.at_mut(slot).delivery_mut().delayed -= 1;
+            self.live.sums.delayed -= 1;
             self.live.states.pop_due();
             self.come_back(slot, seq);
         } else {
@@ -149,7 +151,7 @@ impl Store {
                         Some((at_ms, Due::Age(self.live.queues.at(slot).id)))
                     );
                     self.live.states.pop_due();
-                    self.live.queues.at_mut(slot).set_age_timed(false);
+                    self.live.queues.at_mut(slot).set_age_timed_at(None);
                     if end_ms.is_some() {
                         self.time_age(slot);
                     }
@@ -172,17 +174,21 @@ impl Store {
         self.log.times.of(place).filter(|second| *second > 0).unwrap_or(Times::whole_seconds(self.started_ms))
     }
 
-    /// Has the age of a queue's messages looked at when the first of them is too old, if it is not timed yet.
+    /// Has the age of a queue's messages looked at when the first of them is too old, unless it is looked at before. That
+    /// may be sooner than it was to be: an old message has come back, or the queue was told another age.
     pub(super) fn time_age(&mut self, slot: Slot) {
         let queue = self.live.queues.at_mut(slot);
-        if queue.is_age_timed() || queue.rules().is_none_or(|rules| rules.age.is_none()) {
+        if queue.rules().is_none_or(|rules| rules.age.is_none()) {
             return;
         }
         let Some(seq) = queue.next_available() else { return };
         let at_ms = self.too_old_at_ms(slot, seq).expect("the queue has an age");
         let queue = self.live.queues.at_mut(slot);
-        queue.set_age_timed(true);
-        self.live.states.time_age(queue.id, at_ms);
+        let before_ms = queue.age_timed_at();
+        if before_ms.is_none_or(|before_ms| at_ms < before_ms) {
+            queue.set_age_timed_at(Some(at_ms));
+            self.live.states.time_age(queue.id, before_ms, at_ms);
+        }
     }
 
     /// Ends a message that waits or is delayed: it goes, or is put on its way to the dead letters.
@@ -206,7 +212,7 @@ impl Store {
             }
             self.remove(slot, seq);
         }
-        self.live.queues.at_mut(slot).count(|counts| counts.expired += 1);
+        self.live.count(slot, |counts| counts.expired += 1);
         Attempt::Done(())
     }
 
@@ -216,13 +222,17 @@ impl Store {
         let queue = self.live.queues.at_mut(slot);
         let id = queue.id;
         match out {
-            Some(out) => *queue.delivery_mut().count_mut(out) -= 1,
+            Some(out) => {
+                *queue.delivery_mut().count_mut(out) -= 1;
+                self.live.sums.delayed -= u64::from(out != Out::Open);
+            }
             None => {
                 let next = queue.next_available();
                 queue.delivery_mut().leave(seq, next);
             }
         }
         queue.delivery_mut().dying += 1;
+        self.live.sums.delayed += 1;
         self.set_state(slot, seq, state);
         self.live.states.bury(id, seq);
     }
@@ -252,14 +262,15 @@ impl Store {
             return Ok(Attempt::Done(()));
         };
         let queue = self.live.queues.at(slot);
-        if queue.rules().is_some_and(|rules| rules.dead == Dead::Drop) {
+        let name = names::dead(&queue.name);
+        // Of a queue whose name no client can say, dead letters could never be read.
+        if queue.rules().is_some_and(|rules| rules.dead == Dead::Drop) || !names::is_stored_name(&name) {
             let room = self.log.make_room(TAKE_BYTES, Purpose::Take);
             if room.is_done() {
                 self.remove(slot, seq);
             }
             return Ok(room);
         }
-        let name = names::dead(&queue.name);
         self.move_message(slot, seq, &name)
     }
 
@@ -284,6 +295,7 @@ impl Store {
         let target = found.unwrap_or_else(|| self.create_queue(to));
         self.live.follow_flush(target);
         self.push(target, message.flags, &body);
+        self.time_age(target);
         self.live.wake(target);
         Ok(Attempt::Done(()))
     }

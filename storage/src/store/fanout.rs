@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use crate::attempt::Attempt;
 use crate::log::Purpose;
-use crate::log::entry::{STATE_BYTES, State, TIME_BYTES, id_bytes, record_bytes};
+use crate::log::entry::{STATE_BYTES, Seq, State, TAKE_BYTES, TIME_BYTES, id_bytes, record_bytes};
 use crate::queue::table::Slot;
 use crate::queue::{Message, resident_bytes};
 use crate::settings::Settings;
@@ -37,38 +37,34 @@ impl Store {
             let state = self.state_of_put(self.live.queues.at(child).rules().map(|rules| &**rules), with);
             children.extend(state.map(|state| (child, state)));
         }
-        // Nothing is dropped anywhere for a put that another queue refuses.
-        let limited = || children.iter().map(|(child, _)| Some(*child)).chain(own.map(|_| found));
-        let refuses = limited().find(|slot| !self.can_take(*slot, rules, body.len()));
-        if let Some(refuses) = refuses {
-            self.count_refused(refuses);
-            return Attempt::NoRoom;
-        }
         let record = if found.is_none() { record_bytes(name, b"") } else { 0 };
         let messages = children.len() + usize::from(own.is_some());
         let put = TIME_BYTES + shared_put_bytes(messages, body.len()) + messages * STATE_BYTES;
-        let bytes = record + id.map_or(0, |_| id_bytes(with.id.len())) + put;
+        let mut bytes = record + id.map_or(0, |_| id_bytes(with.id.len())) + put;
         if bytes > self.log.entry_bytes_max() {
             return Attempt::NoRoom;
+        }
+        // Nothing is dropped anywhere for a put that another queue refuses.
+        let mut in_the_way: Vec<(Slot, Seq)> = Vec::new();
+        let limited = children.iter().map(|(child, _)| Some(*child)).chain(own.map(|_| found));
+        for limited in limited {
+            let its_rules = match limited {
+                Some(slot) => self.live.queues.at(slot).rules().map(|rules| &**rules),
+                None => rules,
+            };
+            let Some(oldest) = self.in_its_way(limited, its_rules, body.len(), bytes) else {
+                self.count_refused(limited);
+                return Attempt::NoRoom;
+            };
+            bytes += oldest.len() * TAKE_BYTES;
+            in_the_way.extend(limited.into_iter().flat_map(|slot| oldest.iter().map(move |seq| (slot, *seq))));
         }
         if let Some(held_up) = self.log.make_room(bytes, Purpose::Set).held_up() {
             return held_up;
         }
-        for slot in limited().collect::<SmallVec<[Option<Slot>; 8]>>() {
-            let rules = match slot {
-                Some(slot) => self.live.queues.at(slot).rules().cloned(),
-                None => None,
-            };
-            if let Some(rules) = rules
-                && let Some(held_up) = self.keep_to_limits(slot, &rules, body.len()).held_up()
-            {
-                return held_up;
-            }
-        }
-        // What was dropped has taken some of it.
-        let room = self.log.make_room(bytes, Purpose::Set);
-        if !room.is_done() {
-            return room;
+        for (slot, seq) in in_the_way {
+            self.live.count(slot, |counts| counts.dropped += 1);
+            self.remove(slot, seq);
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
         self.remember(slot, with.id, id);

@@ -2,11 +2,14 @@
 //!
 //! A flush of all queues is one entry in the log and one number in memory, see [`Live`](crate::queue::live::Live).
 
+use smallvec::SmallVec;
+
 use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::log::Purpose;
-use crate::log::entry::{Entry, FLUSH_BYTES, gone_bytes};
+use crate::log::entry::{Entry, FLUSH_BYTES, Seq, gone_bytes};
 use crate::log::ranges::{RANGE_BYTES_MAX, RangesWriter};
+use crate::names;
 use crate::queue::live::Given;
 use crate::queue::table::Slot;
 use crate::store::Store;
@@ -20,33 +23,52 @@ const STEP_BYTES: usize = 4 << 20;
 /// client that deletes one queue after the other does as much work as it makes.
 const AT_ONCE_ITEMS: usize = 64;
 
+/// A flush of one queue that is to be.
+struct Flush {
+    /// The messages that stay, since they are open.
+    open: Vec<Seq>,
+    /// The numbers that go, when some stay.
+    pieces: Vec<RangesWriter>,
+    /// Bytes that it takes in the log.
+    bytes: usize,
+}
+
 impl Store {
-    /// Drops the messages of a queue, those apart that are open, and keeps the queue and its counters.
+    /// Drops the messages of a queue, those apart that are open, and its dead letters, and keeps the queue and its counters.
     ///
     /// # Errors
     /// When the disk fails; the caller must stop.
     pub fn flush(&mut self, name: &[u8]) -> Result<Attempt<()>> {
-        let Some(slot) = self.live.queues.find(name) else {
-            return Ok(Attempt::Done(()));
-        };
-        self.live.follow_flush(slot);
-        let queue = self.live.queues.at(slot);
-        if queue.depth() == queue.delivery().map_or(0, |delivery| delivery.open) {
-            return Ok(Attempt::Done(()));
+        let dead = if names::is_dead(name) { None } else { self.live.queues.find(&names::dead(name)) };
+        let slots: SmallVec<[Slot; 2]> = self.live.queues.find(name).into_iter().chain(dead).collect();
+        let flushes: SmallVec<[(Slot, Flush); 2]> =
+            slots.into_iter().filter_map(|slot| Some((slot, self.prepare_flush(slot)?))).collect();
+        let bytes = flushes.iter().map(|(_, flush)| flush.bytes).sum();
+        if bytes > self.log.entry_bytes_max() {
+            return Ok(Attempt::NoRoom);
         }
-        if queue.delivery().is_some_and(|delivery| delivery.open > 0) {
-            return Ok(self.flush_around_open(slot));
-        }
-        if let Some(held_up) = self.log.make_room(queue.record_bytes(), Purpose::Drop).held_up() {
+        if bytes > 0
+            && let Some(held_up) = self.log.make_room(bytes, Purpose::Drop).held_up()
+        {
             return Ok(held_up);
         }
-        self.empty(slot);
-        self.rewrite_record(slot, None);
+        for (slot, flush) in flushes {
+            self.flush_one(slot, &flush);
+        }
         Ok(Attempt::Done(()))
     }
 
-    /// Drops all messages of a queue but those that are open. It takes as long as these are many.
-    fn flush_around_open(&mut self, slot: Slot) -> Attempt<()> {
+    /// What the flush of a queue takes; `None`: it changes nothing. It takes as long as open messages are many.
+    fn prepare_flush(&mut self, slot: Slot) -> Option<Flush> {
+        self.live.follow_flush(slot);
+        let queue = self.live.queues.at(slot);
+        let open = queue.delivery().map_or(0, |delivery| delivery.open);
+        if queue.depth() == open {
+            return None;
+        }
+        if open == 0 {
+            return Some(Flush { open: Vec::new(), pieces: Vec::new(), bytes: queue.record_bytes() });
+        }
         let open = self.live.open_messages(slot);
         let queue = self.live.queues.at(slot);
         let mut pieces = vec![RangesWriter::default()];
@@ -61,21 +83,23 @@ impl Store {
             from = seq + 1;
         }
         let bytes = pieces.iter().map(|piece| gone_bytes(piece.bytes().len())).sum();
-        if bytes > self.log.entry_bytes_max() {
-            return Attempt::NoRoom;
+        Some(Flush { open, pieces, bytes })
+    }
+
+    /// Drops all messages of a queue but those that are open; there is room to say so.
+    fn flush_one(&mut self, slot: Slot, flush: &Flush) {
+        if flush.open.is_empty() {
+            self.empty(slot);
+            self.rewrite_record(slot, None);
+            return;
         }
-        let room = self.log.make_room(bytes, Purpose::Drop);
-        if !room.is_done() {
-            return room;
-        }
-        let queue = queue.id;
-        for piece in &pieces {
+        let queue = self.live.queues.at(slot).id;
+        for piece in &flush.pieces {
             self.log.append(&Entry::Gone { queue, begins: false, ranges: piece.bytes() });
         }
         self.checkpoint.listings.note_emptied(slot);
-        self.live.empty_around(slot, &open);
+        self.live.empty_around(slot, &flush.open);
         self.free_dropped(AT_ONCE_ITEMS);
-        Attempt::Done(())
     }
 
     /// Drops the messages of all queues, also those that are open, and keeps the queues and their counters. It takes the same short time however many

@@ -1,7 +1,9 @@
 //! Numbers of deliveries, which are given once, over restarts and power cuts too.
 //!
-//! Each frame says below which number leases may have been given, and that is far ahead of those that were. So a start goes
-//! on behind it, and giving a number writes nothing, apart from one small entry in millions.
+//! The log says below which number leases may have been given, and that is far ahead of those that were. So a start goes
+//! on behind it, and giving a number writes nothing, apart from one small entry in millions. What it says first after a
+//! start is synced before a client is told a number, also where commits are not: else a power cut could lose it, and the
+//! next start would give the same numbers again.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -30,11 +32,9 @@ pub(crate) struct Leases {
 
 impl Leases {
     pub(crate) fn new(log: &Log) -> Leases {
-        // A new log begins anywhere, since other shards' numbers should be others. A reservation that was written and not
-        // synced may be lost in a power cut, together with a second of leases of which clients know: they are passed over
-        // by chance.
-        let passed_over = by_chance(if log.leases == 0 { NUMBER_END / 2 } else { RESERVED / 2 });
-        Leases { next: log.leases + passed_over, reserved_in: 0 }
+        // A new log begins anywhere, since other shards' numbers should be others.
+        let next = if log.leases == 0 { by_chance(NUMBER_END / 2) } else { log.leases };
+        Leases { next, reserved_in: 0 }
     }
 }
 
@@ -44,11 +44,19 @@ fn by_chance(below: u64) -> u64 {
 }
 
 impl Store {
-    /// Has leases begin behind those that were given elsewhere, in the logs that this one takes over.
+    /// Has leases begin behind those that were given elsewhere, in the logs that this one takes over. This one is new.
+    ///
+    /// # Panics
+    /// When it is not, and has no room left to say so.
     pub fn begin_leases_behind(&mut self, leases: u64) {
         if leases > 0 {
-            self.log.leases = leases.max(self.log.leases);
-            self.leases.next = self.log.leases + by_chance(MOVED_APART);
+            let room = self.log.make_room(TIME_BYTES, Purpose::Copy);
+            assert!(room.is_done(), "a new log has room");
+            // Below the numbers that are begun with, as they are passed over.
+            let next = leases.max(self.log.leases) + by_chance(MOVED_APART);
+            (self.leases.next, self.log.leases) = (next, next);
+            // It may take over no message, and be opened again before a number was given.
+            self.log.append_reservation();
         }
     }
 
@@ -74,6 +82,7 @@ impl Store {
             self.log.append_reservation();
             if self.leases.reserved_in == 0 {
                 self.leases.reserved_in = self.log.filling_number();
+                self.log.sync_anyway();
             }
         }
         room

@@ -11,6 +11,7 @@ pub(crate) mod families;
 mod fanout;
 pub(crate) mod figures;
 mod flush;
+pub(crate) mod inspecting;
 mod leases;
 mod offline;
 pub(crate) mod open;
@@ -23,6 +24,8 @@ mod settings;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::attempt::Attempt;
 use crate::disk::Disk;
 use crate::error::Result;
@@ -33,10 +36,11 @@ use crate::log::entry::{DROP_BYTES, Entry, Seq, TAKE_BYTES, TIME_BYTES, put_byte
 use crate::log::frame::FrameNumber;
 use crate::log::{Log, Purpose};
 use crate::memory::Memory;
-use crate::names::is_stored_name;
+use crate::names;
 use crate::options::{Durability, StoreOptions};
 use crate::queue::ids::Ids;
 use crate::queue::live::Live;
+use crate::queue::sums::Sums;
 use crate::queue::table::Slot;
 use crate::queue::{Message, Queue, Taken, resident_bytes};
 use crate::recovery::Restored;
@@ -74,6 +78,16 @@ pub struct Totals {
     pub log_bytes: u64,
     /// Bytes in it that are still needed.
     pub live_bytes: u64,
+    /// Of the messages, those that are kept back, or on their way to the dead letters.
+    pub delayed: u64,
+    /// Of the messages, those among dead letters.
+    pub dead: u64,
+    /// Open messages that were acknowledged since the start.
+    pub acked: u64,
+    /// Times that an open message was given up since the start.
+    pub returned: u64,
+    /// Messages that were too old since the start.
+    pub expired: u64,
 }
 
 impl Totals {
@@ -84,6 +98,11 @@ impl Totals {
         self.resident_bytes += other.resident_bytes;
         self.log_bytes += other.log_bytes;
         self.live_bytes += other.live_bytes;
+        self.delayed += other.delayed;
+        self.dead += other.dead;
+        self.acked += other.acked;
+        self.returned += other.returned;
+        self.expired += other.expired;
     }
 }
 
@@ -208,7 +227,7 @@ impl Store {
     /// Makes a queue that a client asked for.
     fn create_queue(&mut self, name: &[u8]) -> Slot {
         assert!(
-            is_stored_name(name),
+            names::is_stored_name(name),
             "a queue that no command can name could never be emptied: {}",
             name.escape_ascii()
         );
@@ -255,6 +274,7 @@ impl Store {
             body,
         );
         queue.push(Message { place, flags, body: Some(body.into()) });
+        self.live.sums.note_put(queue);
         self.live.messages += 1;
         self.live.resident += resident_bytes(body.len());
         self.memory.keep_to_budget(&mut self.live, &self.log);
@@ -334,6 +354,7 @@ impl Store {
         }
         self.log.append(&Entry::Take { queue: id, seq });
         self.checkpoint.listings.note_take(slot, seq);
+        self.live.sums.note_gone(queue);
         self.live.messages -= 1;
         self.live.resident -= message.resident_bytes();
         self.log.release(message.place);
@@ -341,17 +362,25 @@ impl Store {
         message
     }
 
-    /// Drops a queue with its messages and counters. `Done(false)`: it does not exist.
+    /// Drops a queue with its messages, its counters and its dead letters. `Done(false)`: there is neither.
     ///
     /// # Errors
     /// When the disk fails; the caller must stop.
     pub fn delete(&mut self, name: &[u8]) -> Result<Attempt<bool>> {
-        let Some(slot) = self.live.queues.find(name) else {
+        let dead = if names::is_dead(name) { None } else { self.live.queues.find(&names::dead(name)) };
+        let slots: SmallVec<[Slot; 2]> = self.live.queues.find(name).into_iter().chain(dead).collect();
+        if slots.is_empty() {
             return Ok(Attempt::Done(false));
-        };
-        if let Some(held_up) = self.log.make_room(DROP_BYTES, Purpose::Drop).held_up() {
+        }
+        if let Some(held_up) = self.log.make_room(slots.len() * DROP_BYTES, Purpose::Drop).held_up() {
             return Ok(held_up);
         }
+        slots.into_iter().for_each(|slot| self.drop_queue(slot));
+        Ok(Attempt::Done(true))
+    }
+
+    /// Drops the queue in a slot; there is room to say so.
+    fn drop_queue(&mut self, slot: Slot) {
         self.live.follow_flush(slot);
         self.empty(slot);
         self.leave_family(slot);
@@ -360,7 +389,6 @@ impl Store {
         self.log.append(&Entry::Drop { queue: queue.id });
         self.log.sub_live(queue.record_segment, queue.record_bytes());
         self.live.record_bytes -= queue.record_bytes() as u64;
-        Ok(Attempt::Done(true))
     }
 
     /// Writes a queue's record as it is now; there is room. What says which numbers above the head are gone is in the
@@ -385,15 +413,26 @@ impl Store {
         (end < self.live.queues.slots()).then_some(end)
     }
 
+    /// The names of all queues.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.live.queues.slots()).filter_map(|slot| self.live.queues.get(slot)).map(|queue| &*queue.name)
+    }
+
     /// Figures of the store.
     #[must_use]
     pub fn totals(&self) -> Totals {
+        let Sums { delayed, dead, counts } = self.live.sums;
         Totals {
             queues: self.live.queues.len() as u64,
             messages: self.live.messages,
             resident_bytes: self.live.resident as u64,
             log_bytes: self.log.bytes(),
             live_bytes: self.log.live_bytes(),
+            delayed,
+            dead,
+            acked: counts.acked,
+            returned: counts.returned,
+            expired: counts.expired,
         }
     }
 
@@ -407,6 +446,7 @@ impl Store {
     /// made ready for a burst is given back little by little.
     pub fn tick(&mut self) {
         self.log.tick();
+        self.due_is_held_up = false;
     }
 
     // ---- committing ----

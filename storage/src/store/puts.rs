@@ -6,8 +6,9 @@ use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::log::Purpose;
 use crate::log::entry::{
-    BURIED, Entry, ID_BYTES_MAX, STATE_BYTES, State, TAKE_BYTES, TIME_BYTES, id_bytes, put_bytes, record_bytes,
+    BURIED, Entry, ID_BYTES_MAX, STATE_BYTES, Seq, State, TAKE_BYTES, TIME_BYTES, id_bytes, put_bytes, record_bytes,
 };
+use crate::queue::Queue;
 use crate::queue::table::Slot;
 use crate::settings::{Full, Settings, Ttl};
 use crate::store::Store;
@@ -66,16 +67,22 @@ impl Store {
         let Some(state) = self.state_of_put(rules.as_deref(), with) else {
             return Ok(Attempt::Done(()));
         };
-        if let Some(rules) = &rules
-            && let Some(held_up) = self.keep_to_limits(found, rules, body.len()).held_up()
-        {
+        let record = if found.is_none() { record_bytes(name, b"") } else { 0 };
+        let id_bytes = id.map_or(0, |_| id_bytes(with.id.len()));
+        let bytes = record + id_bytes + TIME_BYTES + put_bytes(body.len()) + STATE_BYTES;
+        let Some(oldest) = self.in_its_way(found, rules.as_deref(), body.len(), bytes) else {
+            self.count_refused(found);
+            return Ok(Attempt::NoRoom);
+        };
+        // All in one frame: no message goes for one that does not come.
+        if let Some(held_up) = self.log.make_room(bytes + oldest.len() * TAKE_BYTES, Purpose::Set).held_up() {
             return Ok(held_up);
         }
-        let record = if found.is_none() { record_bytes(name, b"") } else { 0 };
-        let bytes =
-            record + id.map_or(0, |_| id_bytes(with.id.len())) + TIME_BYTES + put_bytes(body.len()) + STATE_BYTES;
-        if let Some(held_up) = self.log.make_room(bytes, Purpose::Set).held_up() {
-            return Ok(held_up);
+        if let Some(slot) = found {
+            for seq in &oldest {
+                self.live.count(slot, |counts| counts.dropped += 1);
+                self.remove(slot, *seq);
+            }
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
         self.remember(slot, with.id, id);
@@ -134,60 +141,43 @@ impl Store {
         let delivery = queue.delivery_mut();
         delivery.leave(seq, next);
         delivery.delayed += 1;
+        self.live.sums.delayed += 1;
         self.set_state(slot, seq, state);
         self.live.states.delay(id, seq);
     }
 
-    /// Sees to it that a queue is within its limits with one more message: drops the oldest that wait, where its settings
-    /// say so. `NoRoom`: it would not be.
-    pub(super) fn keep_to_limits(&mut self, found: Option<Slot>, rules: &Settings, body_bytes: usize) -> Attempt<()> {
-        let body_bytes = body_bytes as u64;
-        for _ in 0..=DROPPED_AT_ONCE {
-            let (depth, bytes) = found.map_or((0, 0), |slot| {
-                let queue = self.live.queues.at(slot);
-                (queue.depth(), queue.bytes)
-            });
-            let fits =
-                rules.depth.is_none_or(|max| depth < max) && rules.bytes.is_none_or(|max| bytes + body_bytes <= max);
-            if fits {
-                return Attempt::Done(());
-            }
-            let oldest = found.filter(|_| rules.full == Full::Drop && rules.bytes.is_none_or(|max| body_bytes <= max));
-            let Some((slot, seq)) =
-                oldest.and_then(|slot| Some((slot, self.live.queues.at_mut(slot).next_available()?)))
-            else {
-                break;
-            };
-            let room = self.log.make_room(TAKE_BYTES, Purpose::Set);
-            if !room.is_done() {
-                return room;
-            }
-            self.live.queues.at_mut(slot).count(|counts| counts.dropped += 1);
-            self.remove(slot, seq);
-        }
-        self.count_refused(found);
-        Attempt::NoRoom
-    }
-
-    /// Whether a queue would be within its limits with one more message, or can get there by dropping some; `None`: one that
-    /// is yet to be made, by its rules.
-    pub(super) fn can_take(&self, found: Option<Slot>, rules: Option<&Settings>, body_bytes: usize) -> bool {
+    /// The oldest messages of a queue that have to go so that it is within its limits with one more message, which takes so
+    /// many bytes in the log. `None`: it is not to be put.
+    pub(super) fn in_its_way(
+        &self,
+        found: Option<Slot>,
+        rules: Option<&Settings>,
+        body_bytes: usize,
+        log_bytes: usize,
+    ) -> Option<Vec<Seq>> {
+        let Some(rules) = rules else { return Some(Vec::new()) };
         let queue = found.map(|slot| self.live.queues.at(slot));
-        let Some(rules) = queue.map_or(rules, |queue| queue.rules().map(|rules| &**rules)) else { return true };
-        let (depth, bytes) = queue.map_or((0, 0), |queue| (queue.depth(), queue.bytes));
-        let bytes_after = |bytes: u64| bytes + body_bytes as u64;
-        if rules.depth.is_none_or(|max| depth < max) && rules.bytes.is_none_or(|max| bytes_after(bytes) <= max) {
-            return true;
+        let (mut depth, mut bytes) =
+            queue.map_or((0, body_bytes as u64), |it| (it.depth(), it.bytes + body_bytes as u64));
+        let fits = |depth: u64, bytes: u64| {
+            rules.depth.is_none_or(|max| depth < max) && rules.bytes.is_none_or(|max| bytes <= max)
+        };
+        let dropped_max = DROPPED_AT_ONCE.min(self.log.entry_bytes_max().saturating_sub(log_bytes) / TAKE_BYTES);
+        let may_drop = rules.full == Full::Drop && rules.bytes.is_none_or(|max| body_bytes as u64 <= max);
+        let mut oldest = Vec::new();
+        let mut available = queue.filter(|_| may_drop).into_iter().flat_map(Queue::available).take(dropped_max);
+        while !fits(depth, bytes) {
+            let (seq, message) = available.next()?;
+            oldest.push(seq);
+            (depth, bytes) = (depth - 1, bytes - u64::from(message.place.body_bytes));
         }
-        // Some have to go, and can unless they are open.
-        let has_waiting = queue.is_some_and(|queue| queue.waiting() > 0);
-        rules.full == Full::Drop && has_waiting && rules.bytes.is_none_or(|max| bytes_after(0) <= max)
+        Some(oldest)
     }
 
     /// Counts a put that a queue refused.
     pub(super) fn count_refused(&mut self, found: Option<Slot>) {
         if let Some(slot) = found {
-            self.live.queues.at_mut(slot).count(|counts| counts.refused += 1);
+            self.live.count(slot, |counts| counts.refused += 1);
         }
     }
 

@@ -107,7 +107,10 @@ impl Store {
         if self.log.is_full() {
             2 * oldest.live_bytes + FRAME_HEADER_BYTES as u64 <= segment_bytes.min(self.log.room() as u64)
         } else {
-            self.log.bytes() > 2 * self.log.live_bytes() + segment_bytes
+            // What messages have beside their bodies goes with them, and counts in no segment: without it, the log of short
+            // messages that all have something would never be small enough, and be copied for ever.
+            let lives = self.log.live_bytes() + (self.live.states.len() * STATE_BYTES) as u64;
+            self.log.bytes() > 2 * lives + segment_bytes
         }
     }
 

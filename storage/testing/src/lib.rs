@@ -9,10 +9,12 @@ mod disk;
 mod model;
 mod random;
 mod slow;
+mod standing;
 mod tree;
 
 pub use disk::{CrashDisk, Fault, Images};
-pub use model::{Expected, Message, Name, Op, Queue, Queues, drain, lines, surveyed, try_drain};
+pub use model::{Expected, Message, Name, Op, Passed, Queue, Queues, drain, lines, surveyed, try_drain};
 pub use random::{Random, for_seeds};
 pub use slow::{Run, Slow};
+pub use standing::{AllKept, BURIED, Kept, Opens, inspected, kept, kept_at};
 pub use tree::{CrashTree, Pairs};

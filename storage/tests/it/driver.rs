@@ -5,15 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::collections::BTreeMap;
+
 use storage::{
-    Attempt, Chore, Commit, Durability, Error, FrameNumber, Fsync, Recovered, Result, SETTINGS_BYTES_MAX, Store,
-    StoreOptions, Survey, Totals,
+    Attempt, Chore, Commit, Durability, Error, FrameNumber, Fsync, PutWith, Recovered, Result, SETTINGS_BYTES_MAX,
+    Store, StoreOptions, Survey, Totals,
 };
-use storage_testing::{CrashDisk, CrashTree, Expected, Op, Random, Slow, drain, surveyed};
+use storage_testing::{CrashDisk, CrashTree, Expected, Name, Op, Random, Slow, drain, kept, kept_at, surveyed};
+
+use crate::driver_standing::is_moved;
 
 pub(crate) const BODY_BYTES_MAX: usize = 3000;
 /// Small, so that what was changed often takes more than one commit.
 pub(crate) const COMMIT_BYTES_MAX: usize = 6000;
+
+/// What time it is at first, in milliseconds since 1970.
+const BEGINS_MS: u64 = 1_700_000_000_000;
 
 pub(crate) fn options(durability: Durability, memory_bytes: usize) -> StoreOptions {
     StoreOptions {
@@ -61,6 +68,10 @@ pub(crate) struct Driver {
     pub(crate) out_of_order: bool,
     /// Refused sets are no mistake.
     pub(crate) may_be_full: bool,
+    /// Some of the random changes are of messages that come back, and time passes.
+    pub(crate) comes_back: bool,
+    /// Numbers of deliveries, and the frame that each waited for; 0: none.
+    pub(crate) leases: BTreeMap<u64, FrameNumber>,
 }
 
 impl Driver {
@@ -87,6 +98,9 @@ impl Driver {
         options: StoreOptions,
     ) -> (Driver, Recovered) {
         store.let_reads_wait();
+        let mut now = Expected::default();
+        now.now_ms = BEGINS_MS;
+        store.set_time(BEGINS_MS);
         let driver = Driver {
             disk: disk.clone(),
             options,
@@ -95,8 +109,8 @@ impl Driver {
             acknowledged: store.acknowledged(),
             synced: store.acknowledged(),
             store,
-            now: Expected::default(),
-            base: Expected::default(),
+            now: now.clone(),
+            base: now,
             ops: Vec::new(),
             commit: Slow::default(),
             sync: Slow::default(),
@@ -107,6 +121,8 @@ impl Driver {
             takes_give_up: false,
             out_of_order: true,
             may_be_full: false,
+            comes_back: true,
+            leases: BTreeMap::new(),
         };
         (driver, recovered)
     }
@@ -116,24 +132,40 @@ impl Driver {
     pub(crate) fn apply(&mut self, op: Op) -> Result<bool> {
         let before = self.store.totals();
         let done = match &op {
-            Op::Put { name, flags, body } => self.ask(|s| s.put(&[*name], *flags, body))?.is_some(),
-            Op::Create { name } => self.ask(|s| s.create(&[*name]))?.is_some(),
-            Op::Delete { name } => {
-                let there = self.ask(|s| s.delete(&[*name]))?;
-                assert_eq!(there, Some(self.now.queues.contains_key(name)), "a delete is never refused");
-                there == Some(true)
+            Op::Put { name, body, .. } | Op::PutWith { name, body, .. } => {
+                let is_refused = self.now.make_room(name, body.len()).is_none();
+                let done = self.ask(|s| match &op {
+                    Op::PutWith { name, flags, body, delay_s, exptime } => {
+                        let with = PutWith { delay_s: *delay_s, exptime: *exptime, id: b"" };
+                        s.put_with(name.bytes(), *flags, body, with)
+                    }
+                    Op::Put { flags, .. } => s.put(name.bytes(), *flags, body),
+                    _ => unreachable!("matched above"),
+                })?;
+                if is_refused {
+                    // A message that is worth nothing is none, also where there is no room for it.
+                    return Ok(done.is_some());
+                }
+                done.is_some()
             }
-            Op::Flush { name } => self.ask(|s| s.flush(&[*name]))?.is_some(),
+            Op::Create { name } => self.ask(|s| s.create(name.bytes()))?.is_some(),
+            Op::Delete { name } => {
+                let there = self.ask(|s| s.delete(name.bytes()))?;
+                let expected = [*name, name.to_ascii_uppercase()].iter().any(|it| self.now.queues.contains_key(it));
+                assert_eq!(there, Some(expected), "a delete is never refused");
+                expected
+            }
+            Op::Flush { name } => self.ask(|s| s.flush(name.bytes()))?.is_some(),
             Op::FlushAll => self.ask(Store::flush_all)?.is_some(),
             Op::Tell { name, settings } => {
-                let told = self.ask(|s| s.set_settings(&[*name], settings))?;
+                let told = self.ask(|s| s.set_settings(name.bytes(), settings))?;
                 assert!(told.is_none() || told == Some(self.now.queues.contains_key(name)));
                 told == Some(true)
             }
             Op::Take { .. } | Op::TakeMessage { .. } => {
                 let take = |store: &mut Store| match &op {
-                    Op::TakeMessage { name, seq } => store.take_message(&[*name], *seq),
-                    Op::Take { name } => store.take(&[*name]),
+                    Op::TakeMessage { name, seq } => store.take_message(name.bytes(), *seq),
+                    Op::Take { name } => store.take(name.bytes()),
                     _ => unreachable!("matched above"),
                 };
                 let taken = match take(&mut self.store)? {
@@ -156,13 +188,13 @@ impl Driver {
                 assert_eq!(taken.as_ref().map(|taken| (taken.seq, taken.flags, &*taken.body)), expected, "{op:?}");
                 true
             }
+            _ => self.apply_standing(&op)?,
         };
         if done {
-            self.now.apply(&op);
-            self.ops.push((op, self.store.changed()));
+            self.apply_done(op);
         } else if matches!(op, Op::Flush { .. } | Op::FlushAll) {
             panic!("{op:?} is refused: {:?}", self.store.totals());
-        } else if matches!(op, Op::Put { .. } | Op::Create { .. }) {
+        } else if matches!(op, Op::Put { .. } | Op::PutWith { .. } | Op::Configure { .. } | Op::Create { .. }) {
             assert!(self.may_be_full && self.store.is_full(), "refused with room to spare");
             assert_eq!(self.store.totals().messages, before.messages, "refused, and yet there");
             assert_eq!(self.store.totals().queues, before.queues);
@@ -170,9 +202,15 @@ impl Driver {
         Ok(done)
     }
 
+    /// Notes a change that the store has done.
+    pub(crate) fn apply_done(&mut self, op: Op) {
+        self.now.apply(&op);
+        self.ops.push((op, self.store.changed()));
+    }
+
     /// Asks until the answer is no longer that it must wait; a wait is for the segment chore that is at work or due.
     /// `None`: there is no room.
-    fn ask<T>(&mut self, mut ask: impl FnMut(&mut Store) -> Result<Attempt<T>>) -> Result<Option<T>> {
+    pub(crate) fn ask<T>(&mut self, mut ask: impl FnMut(&mut Store) -> Result<Attempt<T>>) -> Result<Option<T>> {
         loop {
             let seen = |store: &Store| (store.changed(), Totals { resident_bytes: 0, ..store.totals() });
             let before = seen(&self.store);
@@ -340,6 +378,7 @@ impl Driver {
     /// One random step: a change, or a part of what is slow.
     pub(crate) fn random_step(&mut self, random: &mut Random, growth: u64) -> Result<()> {
         match random.below(100) {
+            0..55 if self.comes_back && random.chance(3) => self.random_standing(random)?,
             0..55 => {
                 let op = self.random_op(random, growth);
                 self.apply(op)?;
@@ -391,7 +430,12 @@ impl Driver {
     }
 
     fn into_history(self) -> History {
-        History { options: self.options, base: self.base, ops: self.ops.into_iter().map(|(op, _)| op).collect() }
+        // What waited for a frame that was not safe yet was never told.
+        let (mut leases, acknowledged) = (self.leases, self.acknowledged);
+        leases.retain(|_, frame| *frame <= acknowledged);
+        leases.values_mut().for_each(|frame| *frame = 0);
+        let ops = self.ops.into_iter().map(|(op, _)| op).collect();
+        History { options: self.options, base: self.base, ops, leases, now_ms: self.now.now_ms }
     }
 }
 
@@ -437,6 +481,9 @@ struct History {
     options: StoreOptions,
     base: Expected,
     ops: Vec<Op>,
+    leases: BTreeMap<u64, FrameNumber>,
+    /// What time it was.
+    now_ms: u64,
 }
 
 impl History {
@@ -470,11 +517,16 @@ impl History {
         let files = disk.files();
         // On a copy of the disk, so that nothing is changed here: without the index, and with it.
         let mut copy = Store::open(Arc::new(disk.fork()), None, options)?.0;
+        let found_kept = kept_at(&kept(&mut copy), self.now_ms);
+        if random.chance(8) {
+            is_moved(&survey, options, &mut copy, self.now_ms);
+        }
         let found = drain(&mut copy);
         if let Some(tree) = &tree {
             let disk = disk.fork();
-            let opened = Store::open_with_tree(Arc::new(disk.clone()), Arc::new(tree.fork(&disk)), options);
-            assert_eq!(drain(&mut opened?.0), found, "the index says what the log says");
+            let mut opened = Store::open_with_tree(Arc::new(disk.clone()), Arc::new(tree.fork(&disk)), options)?.0;
+            assert_eq!(kept_at(&kept(&mut opened), self.now_ms), found_kept, "the index says what the log says");
+            assert_eq!(drain(&mut opened), found, "the index says what the log says");
         }
         let (mut driver, recovered) = match tree {
             Some(tree) => Driver::open_with_tree(disk, tree, options)?,
@@ -484,24 +536,32 @@ impl History {
         assert_eq!(surveyed(&survey), found, "a survey finds what a start does");
         let sets: u64 = found.values().map(|queue| queue.sets + (queue.gets << 32)).sum();
         let mut now = self.base;
+        driver.store.set_time(self.now_ms);
         let mut refused = Vec::new();
         for (done, op) in self.ops.iter().map(Some).chain([None]).enumerate() {
             let now_sets: u64 = now.queues.values().map(|queue| queue.sets + (queue.gets << 32)).sum();
-            if done >= safe && sets == now_sets && now.queues == found {
+            let is_it = done >= safe && sets == now_sets && now.queues == found;
+            if is_it && kept_at(&now.kept, self.now_ms) == found_kept {
                 now.check(&driver.store);
+                // As the log has it: a delay that is over may be there still.
+                now.kept = kept(&mut driver.store);
+                now.restart();
+                now.check_standing(&mut driver.store);
                 driver.base = now.clone();
                 driver.now = now;
+                driver.leases = self.leases;
+                driver.apply(Op::SetTime { unix_ms: self.now_ms + random.below(2) * random.below(3000) })?;
                 return Ok((driver, recovered));
             }
             if done >= safe && refused.len() < 3 {
-                refused.push(now.queues.clone());
+                refused.push((now.queues.clone(), kept_at(&now.kept, self.now_ms)));
             }
             if let Some(op) = op {
                 now.apply(op);
             }
         }
         panic!(
-            "found is the state after none of the changes {safe}..={}:\n{found:?}\nbut not\n{refused:?}",
+            "found is the state after none of the changes {safe}..={}:\n{found:?}\n{found_kept:?}\nbut not\n{refused:?}",
             self.ops.len()
         );
     }

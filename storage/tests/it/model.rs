@@ -22,6 +22,7 @@ fn check_bounds(driver: &mut Driver) {
     assert_eq!(driver.disk.bytes() as u64, files * SEGMENT_BYTES, "all segments have their size");
     // Everything is written, so the budget holds, give or take what the next changes bring.
     let changes = 20;
+    driver.apply(Op::Configure { name: b'a', words: Vec::new() }).unwrap();
     for _ in 0..changes {
         driver.put(b'a', b"x").unwrap();
     }
@@ -31,8 +32,13 @@ fn check_bounds(driver: &mut Driver) {
 }
 
 fn check_drained(driver: &mut Driver) {
-    for name in *b"abcd" {
+    for name in *b"abcdABCD" {
         while driver.take(name).unwrap() {}
+        // What is open, kept back, or on its way to the dead letters.
+        let left = driver.now.queues.get(&name).map(|queue| queue.messages.clone()).unwrap_or_default();
+        for seq in left.iter().map(|message| message.seq) {
+            assert!(driver.apply(Op::TakeMessage { name, seq }).unwrap());
+        }
     }
     driver.now.check(&driver.store);
     assert_eq!(driver.store.totals().resident_bytes, 0);

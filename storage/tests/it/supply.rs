@@ -181,6 +181,7 @@ fn what_may_pass_is_tried_again() {
             let disk = CrashDisk::default();
             let (mut driver, _) = Driver::open(&disk, None, options(Durability::Synced, 1000)).unwrap();
             driver.may_be_full = true;
+            driver.comes_back = false;
             disk.fail(after, Fault::Name { errno });
             for step in 0..1000 {
                 driver.random_step(&mut random, 50).unwrap();
@@ -206,6 +207,7 @@ fn a_store_without_descriptors_goes_on() {
     let disk = CrashDisk::default();
     let (mut driver, _) = Driver::open(&disk, None, options(Durability::Synced, 1 << 20)).unwrap();
     driver.may_be_full = true;
+    driver.comes_back = false;
     let mut refused = 0;
     for _ in 0..5 {
         disk.fail_always(Some(Fault::Name { errno: 24 }));

@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+use protocol::KeyRules;
+use shards::Moment;
+
 use super::*;
 
 /// Two shards: the queues `far` and `f` are the other's, and its outcomes come when the test delivers them.
@@ -20,6 +23,10 @@ impl Backend for Fake {
         self.draining
     }
 
+    fn now(&self) -> Moment {
+        Moment::EPOCH
+    }
+
     fn submit(&mut self, to: ShardId, op: Op<'_>) -> Answer {
         if to == ShardId(0) && self.stalls > 0 {
             self.stalls -= 1;
@@ -29,7 +36,7 @@ impl Backend for Fake {
             self.flushed.push(to.0);
         }
         let outcome = match op {
-            Op::Put { queue, body, .. } => {
+            Op::Put { queue, body, .. } | Op::PutWith { queue, body, .. } => {
                 self.queues.entry(queue.to_vec()).or_default().push_back(body.to_vec());
                 Outcome::Stored
             }
@@ -49,7 +56,17 @@ impl Backend for Fake {
     }
 }
 
-const RULES: Rules = Rules { body_bytes_max: 1024, flush_all: true, zend_greeting: true, shards: 2 };
+const RULES: Rules = Rules {
+    body_bytes_max: 1024,
+    flush_all: true,
+    zend_greeting: true,
+    keys: KeyRules { options: true, fanout: true },
+    bare_keys: false,
+    open_max: 1,
+    wait_ms_max: 300_000,
+    config: true,
+    shards: 2,
+};
 
 fn replies(input: &str) -> String {
     replies_under(RULES, input)

@@ -26,8 +26,8 @@ impl Simulation<'_> {
                 assert!(clients.any(|client| client.round == wait.address.round), "{wait:?}, and its client is gone");
             }
             for name in shard.lines.queues() {
-                let queue = shard.history.now().queues.get(&name);
-                assert!(queue.is_none_or(|queue| queue.messages.is_empty()), "a client waits, and there are messages");
+                let first = shard.out.first_free(&shard.history, name);
+                assert!(first.is_none(), "a client waits for {}, and {first:?} is there", char::from(name));
             }
         }
         self.run_until(|simulation| {
