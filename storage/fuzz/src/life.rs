@@ -277,7 +277,7 @@ impl Life {
                 self.store.at_once(|s| s.put(name, *flags, body)).expect("the disk is good").unwrap_or_default()
             }
             Op::PutWith { name, flags, body, delay_s, exptime } => {
-                let with = PutWith { delay_s: *delay_s, exptime: *exptime };
+                let with = PutWith { delay_s: *delay_s, exptime: *exptime, id: b"" };
                 let put = self.store.at_once(|s| s.put_with(name, *flags, body, with));
                 put.expect("the disk is good").unwrap_or_default();
             }
