@@ -13,6 +13,7 @@ mod chores;
 mod chunks;
 mod deadlines;
 mod exchange;
+mod lease;
 mod leases;
 mod lines;
 mod opens;

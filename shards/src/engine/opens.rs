@@ -4,7 +4,7 @@
 use storage::{Attempt, GiveBack, Opened, Opening, QueueId, Result, Seq};
 
 use crate::client::{Asker, Client};
-use crate::engine::leases::{Holder, Lease};
+use crate::engine::lease::{Holder, Lease};
 use crate::engine::lines::Got;
 use crate::engine::shard::Shard;
 use crate::engine::waiters::Wanted;
@@ -156,7 +156,7 @@ impl Shard {
         match holder {
             // Whatever is allowed, one is.
             Holding::Connection { max } if self.holds(client, queue, max.max(1)) => {
-                return Ok(Attempt::Done(Got::Outcome(Outcome::Held)));
+                Ok(Attempt::Done(Got::Outcome(Outcome::Held)))
             }
             _ => self.open_unheld(now, client, queue, holder, lease_s),
         }
