@@ -3,9 +3,7 @@
 use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::log::Purpose;
-use crate::log::entry::{
-    Entry, SETTINGS_BYTES_MAX, STATE_BYTES, Seq, State, TIME_BYTES, gone_bytes, put_bytes, record_bytes,
-};
+use crate::log::entry::{Entry, SETTINGS_BYTES_MAX, STATE_BYTES, Seq, TIME_BYTES, gone_bytes, put_bytes, record_bytes};
 use crate::log::ranges::{RANGE_BYTES_MAX, RangesWriter};
 use crate::queue::Kept;
 use crate::queue::table::Slot;
