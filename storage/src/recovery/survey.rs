@@ -26,9 +26,8 @@ use crate::queue::Taken;
 use crate::recovery::evidence::End;
 use crate::recovery::is_zero;
 use crate::recovery::rebuild::Rebuild;
-use crate::store::adopting::Kept;
 
-pub use surveyed::Surveyed;
+pub use surveyed::{Kept, Surveyed};
 
 /// A part of the log that is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
