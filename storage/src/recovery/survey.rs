@@ -22,12 +22,12 @@ use crate::log::frame_reader::FrameReader;
 use crate::log::segment::{FIRST_SEGMENT, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number};
 use crate::log::{Position, damage_at};
 use crate::queue::Queue;
-use crate::queue::Taken;
+use crate::queue::{Kept, Taken};
 use crate::recovery::evidence::End;
 use crate::recovery::is_zero;
 use crate::recovery::rebuild::Rebuild;
 
-pub use surveyed::{Kept, Surveyed};
+pub use surveyed::Surveyed;
 
 /// A part of the log that is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::log::Purpose;
 use crate::log::entry::{Entry, SETTINGS_BYTES_MAX, STATE_BYTES, Seq, TIME_BYTES, gone_bytes, put_bytes, record_bytes};
 use crate::log::ranges::{RANGE_BYTES_MAX, RangesWriter};
+use crate::queue::Kept;
 use crate::queue::table::Slot;
-use crate::recovery::survey::Kept;
 use crate::store::Store;
 
 /// What a queue is that comes from elsewhere, without its messages.

@@ -1,15 +1,7 @@
 //! What a survey found of one queue.
 
-use crate::log::entry::{Seq, State};
+use crate::log::entry::Seq;
 use crate::queue::Queue;
-
-/// What a message keeps when it is moved, beside its number, flags and body.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Kept {
-    /// When it was put.
-    pub(crate) put_second: Option<u32>,
-    pub(crate) state: State,
-}
 
 /// A queue of a survey.
 #[derive(Debug, Clone, Copy)]
