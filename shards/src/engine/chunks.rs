@@ -38,6 +38,10 @@ impl<E: Keyed> Chunks<E> {
         Chunks { lower: BTreeMap::new(), last: Vec::new(), bound: None, spare: Vec::new(), len: 0 }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

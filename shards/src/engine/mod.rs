@@ -360,8 +360,8 @@ impl Engine {
         }
         self.shard.retry();
         self.due.apply |= !self.inbox.is_empty();
-        self.due.time |= self.shard.has_waits_to_answer() || self.shard.has_returns();
-        self.note_deadline();
+        // What was held up had no deadline.
+        self.due.time = true;
     }
 
     /// The outcomes of waits that have ended, and that [`send_batches`](Self::send_batches) has not sent: for the

@@ -79,7 +79,10 @@ impl Shard {
                 }
                 attempt
             }
-            Op::Take { queue } => self.take(by.client, queue)?,
+            Op::Take { queue } => {
+                let taken = self.take(by.client, queue)?;
+                self.or_make_child(queue, taken)?
+            }
             Op::TakeWait { queue, until } => {
                 return self.get_or_wait(now, by, queue, Wanted::Take, Some(until), 0);
             }
@@ -98,8 +101,8 @@ impl Shard {
     #[cold]
     fn apply_rarer(&mut self, now: Moment, client: Client, op: &Op<'_>) -> Result<Attempt<Outcome>> {
         Ok(match *op {
-            Op::PutWith { queue, flags, body, delay_s, exptime, id: _ } => {
-                let with = PutWith { delay_s, exptime };
+            Op::PutWith { queue, flags, body, delay_s, exptime, id } => {
+                let with = PutWith { delay_s, exptime, id };
                 let attempt = self.store.put_with(queue, flags, body, with)?.map(|()| Outcome::Stored);
                 if self.has_lines_to_look_at() {
                     self.serve_after_put(now, queue, &attempt)?;
@@ -107,7 +110,10 @@ impl Shard {
                 attempt
             }
             Op::Create { queue } => self.store.create(queue)?.map(|()| Outcome::Stored),
-            Op::Peek { queue } => self.store.peek(queue)?.map(|taken| taken.map_or(Outcome::Empty, Outcome::Peeked)),
+            Op::Peek { queue } => {
+                let peeked = self.store.peek(queue)?.map(|taken| taken.map_or(Outcome::Empty, Outcome::Peeked));
+                self.or_make_child(queue, peeked)?
+            }
             Op::Kick { queue, count } => {
                 let attempt = self.store.kick(queue, count)?.map(Outcome::Kicked);
                 self.wake_lines();
@@ -156,6 +162,20 @@ impl Shard {
             return Ok(Attempt::Done(Outcome::Held));
         }
         Ok(self.store.take(queue)?.map(|taken| taken.map_or(Outcome::Empty, Outcome::Message)))
+    }
+
+    /// Makes the child of a queue in which a client has found nothing, if it does not exist: from now on it has all that is
+    /// put into the queue. Where it cannot be made now, there is nothing all the same.
+    #[inline]
+    fn or_make_child(&mut self, queue: &[u8], found: Attempt<Outcome>) -> Result<Attempt<Outcome>> {
+        if !matches!(found, Attempt::Done(Outcome::Empty)) {
+            return Ok(found);
+        }
+        Ok(match self.store.make_child(queue)? {
+            Attempt::Done(true) => Attempt::Done(Outcome::Made),
+            Attempt::Done(false) | Attempt::NoRoom => found,
+            Attempt::Wait => Attempt::Wait,
+        })
     }
 
     /// Appends a message and makes it durable, in each mode of durability: for a program that drives no engine.
@@ -256,6 +276,8 @@ impl Shard {
         Figures {
             counters: self.counters,
             curr_connections: self.curr_connections,
+            open: self.leases.len() as u64,
+            waiters: self.lines.len() as u64,
             fsync_p50_us: self.latency.times().quantile_us(Stage::Fsync, 0.5),
             fsync_p99_us: self.latency.times().quantile_us(Stage::Fsync, 0.99),
             totals: self.store.totals(),

@@ -3,6 +3,7 @@
 mod delivery;
 mod extras;
 pub(crate) mod gone;
+pub(crate) mod ids;
 pub(crate) mod live;
 pub(crate) mod message;
 mod recovering;

@@ -33,7 +33,8 @@ impl Store {
             return None;
         }
         let now = self.live.states.has_dying().then_some(0);
-        now.or_else(|| self.live.states.next_due().map(|(at_ms, _)| at_ms))
+        let message_ms = self.live.states.next_due().map(|(at_ms, _)| at_ms);
+        now.or_else(|| message_ms.into_iter().chain(self.next_id_end_ms()).min())
     }
 
     /// Does what is due by now, up to so many messages. Returns whether there is more to do at once.
@@ -45,6 +46,9 @@ impl Store {
             return Ok(false);
         }
         let mut left = limit;
+        while left > 0 && self.forget_ended_id() {
+            left -= 1;
+        }
         while left > 0
             && let Some((at_ms, due)) = self.live.states.next_due().filter(|(at_ms, _)| *at_ms <= self.log.now_ms)
         {
@@ -275,8 +279,11 @@ impl Store {
         if !self.bring_in(slot, seq)? {
             return Ok(Attempt::Wait);
         }
-        let message = self.live.queues.at(slot).message(seq).expect("the caller looked it up");
         let found = self.live.queues.find(to);
+        if found.is_none() && self.has_too_many_siblings(to) {
+            return Ok(Attempt::NoRoom);
+        }
+        let message = self.live.queues.at(slot).message(seq).expect("the caller looked it up");
         let record = if found.is_none() { record_bytes(to, b"") } else { 0 };
         let bytes = record + TIME_BYTES + put_bytes(message.place.body_bytes as usize) + TAKE_BYTES;
         let room = self.log.make_room(bytes, Purpose::Set);

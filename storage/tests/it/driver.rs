@@ -136,7 +136,7 @@ impl Driver {
                 let is_refused = self.now.make_room(name, body.len()).is_none();
                 let done = self.ask(|s| match &op {
                     Op::PutWith { name, flags, body, delay_s, exptime } => {
-                        let with = PutWith { delay_s: *delay_s, exptime: *exptime };
+                        let with = PutWith { delay_s: *delay_s, exptime: *exptime, id: b"" };
                         s.put_with(name.bytes(), *flags, body, with)
                     }
                     Op::Put { flags, .. } => s.put(name.bytes(), *flags, body),
