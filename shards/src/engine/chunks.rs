@@ -208,10 +208,6 @@ fn insert_into<E: Keyed>(chunk: &mut Vec<E>, entry: E) {
 
 #[cfg(test)]
 impl<E: Keyed> Chunks<E> {
-    fn len(&self) -> usize {
-        self.len
-    }
-
     /// Bytes that are allocated, with what the allocator and the tree add to each chunk at most.
     pub(crate) fn allocated_bytes(&self) -> usize {
         let chunks = self.lower.values().chain([&self.last, &self.spare]);
