@@ -22,8 +22,8 @@
 //!
 //! A time is the second since 1970 in which the puts behind it in its segment were made, up to the next time: it is said
 //! when it changes, so that a put has no bytes for it, and copies of old puts have theirs in front. `leases`: numbers of
-//! deliveries below this one may have been given. A state is what a message has beside its body, and replaces the one before; it stands behind the
-//! message's put, and goes forward with it.
+//! deliveries below this one may have been given. A state is what a message has beside its body, and replaces the one
+//! before; it stands behind the message's put, and goes forward with it.
 //!
 //! A flush drops the messages of all queues that there are so far: one byte, however many queues those are. The records
 //! that the queues have in the log stay as they were, and are right together with the flush behind them: segments leave

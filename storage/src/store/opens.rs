@@ -7,9 +7,9 @@ use crate::log::Purpose;
 use crate::log::entry::{BURIED, Entry, QueueId, STATE_BYTES, Seq, State, TAKE_BYTES};
 use crate::log::frame::FRAME_HEADER_BYTES;
 use crate::names;
-use crate::queue::Taken;
 use crate::queue::states::Out;
 use crate::queue::table::Slot;
+use crate::queue::{Taken, resident_bytes};
 use crate::settings::{Dead, Expire, Settings};
 use crate::store::Store;
 
@@ -87,7 +87,7 @@ impl Store {
         let id = queue.id;
         let state = if has_states { self.live.states.get(id, seq) } else { None };
         let (lease, waits) = self.next_lease(state.unwrap_or_default().tries);
-        let Taken { flags, body, .. } = self.copy_of(slot, seq);
+        let Taken { flags, body, .. } = self.hand_out(slot, seq);
         Ok(Attempt::Done(Opening::Message(Opened { queue: id, seq, lease, waits, flags, body })))
     }
 
@@ -102,7 +102,9 @@ impl Store {
         if !self.bring_in(slot, seq)? {
             return Ok(Attempt::Wait);
         }
-        Ok(Attempt::Done(Some(self.copy_of(slot, seq))))
+        let copy = self.copy_of(slot, seq);
+        self.memory.keep_to_budget(&mut self.live, &self.log);
+        Ok(Attempt::Done(Some(copy)))
     }
 
     /// Looks at the message of a queue that is to be handed out next, and changes nothing.
@@ -120,7 +122,9 @@ impl Store {
         if !self.bring_in(slot, seq)? {
             return Ok(Attempt::Wait);
         }
-        Ok(Attempt::Done(Some(self.copy_of(slot, seq))))
+        let copy = self.copy_of(slot, seq);
+        self.memory.keep_to_budget(&mut self.live, &self.log);
+        Ok(Attempt::Done(Some(copy)))
     }
 
     /// Acknowledges an open message: it is taken. `Done(false)`: it is not there any more.
@@ -302,6 +306,24 @@ impl Store {
     pub(super) fn bring_in(&mut self, slot: Slot, seq: Seq) -> Result<bool> {
         let message = self.live.queues.at(slot).message(seq).expect("the caller looked it up");
         Ok(message.body.is_some() || self.memory.read_ahead(&mut self.live, &self.log, slot, seq)?)
+    }
+
+    /// A message that is opened now, whose body is in memory. It stays there as long as there is much room: it is needed
+    /// again when the message comes back only, and those that wait are needed sooner.
+    fn hand_out(&mut self, slot: Slot, seq: Seq) -> Taken {
+        let message = self.live.queues.at(slot).message(seq).expect("the caller looked it up");
+        let goes = self.memory.is_half_full(&self.live) && self.log.is_written(message.place);
+        let taken = match goes {
+            true => {
+                let flags = message.flags;
+                let body = self.live.queues.at_mut(slot).let_body_go(seq).expect("brought in before");
+                self.live.resident -= resident_bytes(body.len());
+                Taken { seq, flags, body }
+            }
+            false => self.copy_of(slot, seq),
+        };
+        self.memory.keep_to_budget(&mut self.live, &self.log);
+        taken
     }
 
     /// A message whose body is in memory.
