@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)] // a test may panic, and says what it is by its name
 
 mod asked;
+mod children;
 mod client;
 mod counts;
 mod history;
