@@ -371,13 +371,11 @@ fn open_store(disk: &CrashDisk, tree: Option<&CrashTree>, options: StoreOptions)
     opened.map(|(store, _)| store)
 }
 
-/// What a start finds on a copy of a disk: queues, and which ids are remembered.
-fn seen(
-    disk: &CrashDisk,
-    tree: Option<&CrashTree>,
-    options: StoreOptions,
-    now_ms: u64,
-) -> Result<(Queues<Name>, Vec<(Name, Vec<u8>)>)> {
+/// Queues, and which ids are remembered.
+type Seen = (Queues<Name>, Vec<(Name, Vec<u8>)>);
+
+/// What a start finds on a copy of a disk.
+fn seen(disk: &CrashDisk, tree: Option<&CrashTree>, options: StoreOptions, now_ms: u64) -> Result<Seen> {
     let open = || {
         let disk = disk.fork();
         let tree = tree.map(|tree| tree.fork(&disk));
