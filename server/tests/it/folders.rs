@@ -19,7 +19,7 @@ const STORAGE: &[(&str, &str)] = &[
     ("names", ""),
     ("settings", "names"),
     ("log", "attempt disk error names options"),
-    ("queue", "log settings"),
+    ("queue", "log names settings"),
     ("memory", "disk error log queue"),
     ("index", "log names queue"),
     ("recovery", "disk error index log options queue"),

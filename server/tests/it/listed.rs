@@ -168,7 +168,14 @@ fn stats_queues_shows_what_is_in_each_queue() {
         }
         assert_eq!((&*all[&format!("{queue}/dead")]["waiting"]), "1");
     }
-    assert!(by_name(client.stats("queues")).contains_key("other"));
+    let all = by_name(client.stats("queues"));
+    assert!(all.contains_key("other"));
+    // The sums, over both shards.
+    for (figure, value) in
+        [("open", 6), ("delayed", 6), ("dead", 6), ("waiters", 0), ("acked", 6), ("returned", 12), ("curr_items", 31)]
+    {
+        assert_eq!(client.figure(figure), value, "{figure}: {all:#?}");
+    }
     assert!(client.stats("queues nothing").is_empty());
     for queue in queues("idle") {
         waiter.send(format!("get {queue}/t=20000\r\n"));
@@ -176,6 +183,7 @@ fn stats_queues_shows_what_is_in_each_queue() {
         wait_until("the wait", EVENT_TIMEOUT, || {
             by_name(client.stats("queues idle")).get(&queue).is_some_and(|figures| figures["waiters"] == "1")
         });
+        assert_eq!(client.figure("waiters"), 1);
         assert_eq!(client.set(&queue, b"x"), "STORED");
         assert_eq!(waiter.try_values().unwrap().len(), 1);
     }

@@ -64,6 +64,10 @@ impl Leases {
         self.by_number.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.by_number.len()
+    }
+
     /// Adds a lease. `name`: what holds it, if it is a name. `has_others`: it is a client that does, and that holds others of
     /// the same queue.
     ///

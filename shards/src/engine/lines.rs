@@ -60,6 +60,11 @@ impl Lines {
         }
     }
 
+    /// How many wait, for messages of all queues.
+    pub(super) fn len(&self) -> usize {
+        self.waiters.len()
+    }
+
     /// How many wait for a message of a queue.
     pub(super) fn in_line(&self, queue: &[u8]) -> u64 {
         self.waiters.in_line(queue)

@@ -155,7 +155,7 @@ impl Shard {
         match holder {
             // Whatever is allowed, one is.
             Holding::Connection { max } if self.holds(client, queue, max.max(1)) => {
-                return Ok(Attempt::Done(Got::Outcome(Outcome::Held)));
+                Ok(Attempt::Done(Got::Outcome(Outcome::Held)))
             }
             _ => self.open_unheld(now, client, queue, holder, lease_s),
         }

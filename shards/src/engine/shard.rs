@@ -276,6 +276,8 @@ impl Shard {
         Figures {
             counters: self.counters,
             curr_connections: self.curr_connections,
+            open: self.leases.len() as u64,
+            waiters: self.lines.len() as u64,
             fsync_p50_us: self.latency.times().quantile_us(Stage::Fsync, 0.5),
             fsync_p99_us: self.latency.times().quantile_us(Stage::Fsync, 0.99),
             totals: self.store.totals(),

@@ -22,6 +22,8 @@ use super::format::{self, SegmentHeader};
 use super::script::Script;
 use super::{State, options};
 
+/// What time it is at first, in milliseconds since 1970.
+const BEGINS_MS: u64 = 1_700_000_000_000;
 /// A script that would take longer than this is cut.
 const STEPS_MAX: usize = 400;
 
@@ -131,6 +133,7 @@ impl Life {
         let store = open(&disk, tree.as_ref(), options);
         let (history, now, indexes) = (History::default(), Model::default(), Vec::new());
         let mut life = Life { disk, tree, indexes, options, store, history, now, commit: None, puts: 0 };
+        life.set_time(BEGINS_MS);
         for _ in 0..STEPS_MAX {
             let Some(letter) = script.next() else { break };
             life.step(letter, &mut script);

@@ -196,7 +196,15 @@ impl<'a> Files<'a> {
         // Every message was put, those that were taken and those that wait. That may be so only at the end: the list of
         // what is gone above a head may have been in a segment that went when a later copy of it was there.
         let has_too_many = |queue: &Told<'_>| queue.sets < queue.gets.saturating_add(queue.waiting());
-        let is_impossible = is_at_its_end || told.values().any(|queue| queue.contradicts || has_too_many(queue));
+        // Of a message to come.
+        let next_id = frames.iter().map(|frame| frame.next_queue_id).chain(told.keys().map(|id| id + 1)).max();
+        let is_early = |(id, seq): &(u64, u64)| match told.get(id) {
+            Some(queue) => *seq >= queue.next,
+            None => Some(*id) >= next_id,
+        };
+        let is_impossible = states.keys().any(is_early)
+            || is_at_its_end
+            || told.values().any(|queue| queue.contradicts || has_too_many(queue));
         Ok(Found { state, kept, leases, frames: frames.len() as u64, ambiguous, is_impossible })
     }
 
@@ -312,7 +320,6 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
                     queue.listed_in = Some(segment);
                 }
                 for (start, end) in format::ranges(ranges).ok_or("ranges that are none")? {
-                    queue.contradicts |= queue.messages.range(start..end).any(|(seq, _)| !queue.is_gone(*seq));
                     queue.lose(start, end);
                 }
             }

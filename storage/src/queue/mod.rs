@@ -26,7 +26,7 @@ use crate::settings::Settings;
 
 use delivery::Delivery;
 pub(crate) use extras::Counts;
-pub use message::Taken;
+pub use message::{Kept, Taken};
 pub(crate) use message::{Message, resident_bytes};
 use recovering::Recovering;
 use run::{Eviction, RUN_MESSAGES_MAX, Run};

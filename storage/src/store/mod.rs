@@ -225,7 +225,7 @@ impl Store {
     }
 
     /// Makes a queue that a client asked for.
-    fn create_queue(&mut self, name: &[u8]) -> Slot {
+    pub(super) fn create_queue(&mut self, name: &[u8]) -> Slot {
         assert!(
             names::is_stored_name(name),
             "a queue that no command can name could never be emptied: {}",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::log::Purpose;
-use crate::log::entry::{Entry, SETTINGS_BYTES_MAX, told_bytes};
+use crate::log::entry::{Entry, SETTINGS_BYTES_MAX, record_bytes, told_bytes};
 use crate::queue::table::Slot;
 use crate::settings::{BadWord, Patterns, Settings, Words};
 use crate::store::Store;
@@ -46,6 +46,12 @@ impl Store {
         if let Some(held_up) = self.log.make_room(told_bytes(settings.len()), Purpose::Set).held_up() {
             return Ok(held_up);
         }
+        self.tell(slot, settings);
+        Ok(Attempt::Done(true))
+    }
+
+    /// Gives the queue in a slot other settings; there is room to say so.
+    fn tell(&mut self, slot: Slot, settings: &[u8]) {
         let queue = self.live.queues.at_mut(slot);
         self.log.append(&Entry::Told { queue: queue.id, settings });
         // They are in the record from its next copy on, and count where that is until then: what is behind it stays as
@@ -57,7 +63,6 @@ impl Store {
         self.log.sub_live(segment, before);
         self.log.add_live(segment, bytes);
         self.live.record_bytes = self.live.record_bytes - before as u64 + bytes as u64;
-        Ok(Attempt::Done(true))
     }
 
     /// Gives a queue, which is made when it does not exist, settings in place of those it has. `Done(Err)`: a word is none.
@@ -69,10 +74,20 @@ impl Store {
             Ok(words) => words,
             Err(bad) => return Ok(Attempt::Done(Err(bad))),
         };
-        if let Some(held_up) = self.create(name)?.held_up() {
+        let words = words.text();
+        if self.live.queues.find(name).is_some() {
+            return Ok(self.set_settings(name, &words)?.map(|_| Ok(())));
+        }
+        // In one frame, so that no crash leaves the queue without them.
+        let bytes = record_bytes(name, b"") + told_bytes(words.len());
+        if let Some(held_up) = self.log.make_room(bytes, Purpose::Set).held_up() {
             return Ok(held_up);
         }
-        Ok(self.set_settings(name, &words.text())?.map(|_| Ok(())))
+        let slot = self.create_queue(name);
+        if !words.is_empty() {
+            self.tell(slot, &words);
+        }
+        Ok(Attempt::Done(Ok(())))
     }
 
     /// All that holds for a queue and differs from the defaults, as words. Empty too when there is no such queue.
