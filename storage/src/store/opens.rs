@@ -113,6 +113,7 @@ impl Store {
             self.live.count(slot, |counts| counts.open_full += u64::from(is_full));
             return Ok(Attempt::Done(if is_full { Opening::Full } else { Opening::Empty }));
         };
+        let queue = self.live.queues.at_mut(slot);
         let delivery = queue.delivery_mut();
         delivery.leave(seq, Some(seq));
         delivery.open += 1;
