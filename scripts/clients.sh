@@ -56,7 +56,17 @@ command -v memccp >/dev/null && command -v memccapable >/dev/null || missing+=(l
 /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
 php_has memcache && php_has memcached || missing+=(php-cli php-memcache php-memcached)
 command -v npm >/dev/null || missing+=(nodejs npm ca-certificates)
+perl -MCache::Memcached -MCache::Memcached::Fast -e 1 2>/dev/null ||
+    missing+=(libcache-memcached-perl libcache-memcached-fast-perl)
 [ "${#missing[@]}" -eq 0 ] || apt_install "${missing[@]}"
+nginx="$(command -v nginx || true)"
+if [ -z "$nginx" ]; then
+    # Taken out of its package and not installed, since that would start it.
+    [ "${#missing[@]}" -gt 0 ] || apt-get update -qq
+    mkdir "$scratch/nginx-package"
+    (cd "$scratch/nginx-package" && apt-get download -qq -o APT::Sandbox::User=root nginx >/dev/null && dpkg -x nginx_*.deb .)
+    nginx="$scratch/nginx-package/usr/sbin/nginx"
+fi
 
 /usr/bin/python3 -m venv "$scratch/venv"
 pip() {
@@ -94,6 +104,11 @@ for client in memcache memcached tutorials zend_queue; do
     timeout 60 php "$here/php_$client.php" "$port"
 done
 timeout 60 node "$here/node_memcached.js" "$port"
+
+# Workers that are killed with a message open.
+timeout 120 "$python" "$here/workers.py" "$port"
+mkdir "$scratch/nginx"
+timeout 60 "$python" "$here/nginx.py" "$nginx" "$port" "$scratch/nginx"
 
 # The README's examples, as they are written but for the port.
 example() {

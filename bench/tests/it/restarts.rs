@@ -51,6 +51,18 @@ fn what_is_lost_after_a_restart_is_not_excused_by_it() {
     assert_eq!((run.code, run.number("/verify/lost")), (Some(1), 1.0), "{run:#?}");
 }
 
+/// What connections had open comes again, perhaps before all of them have seen that the server was gone.
+#[test]
+fn what_is_open_at_a_restart_comes_again() {
+    for way in ["open-close", "close-open"] {
+        let run = restarted_with(&format!("--key-maximum 3 --reliable {way}"), 0, None);
+        let count = |fault: &str| run.number(&format!("/verify/{fault}"));
+        let faults = ["lost", "doubled", "shared", "reordered"].map(count);
+        assert_eq!((run.code, faults, run.number("/reconnects")), (Some(0), [0.0; 4], 4.0), "{way}: {run:#?}");
+        assert!(count("acknowledged") > 0.0, "{way}: {run:#?}");
+    }
+}
+
 #[test]
 fn a_restart_command_that_fails_fails_the_run() {
     let fake = Fake::start(Mischief::None);

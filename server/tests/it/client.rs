@@ -18,6 +18,8 @@ pub(crate) struct Client {
 pub(crate) struct Value {
     pub(crate) queue: String,
     pub(crate) body: Vec<u8>,
+    /// What a gets has behind the bytes.
+    pub(crate) number: Option<u64>,
 }
 
 impl Client {
@@ -126,12 +128,15 @@ impl Client {
                 return Ok(values);
             }
             let words: Vec<&str> = line.split(' ').collect();
-            let ["VALUE", queue, _flags, length] = words[..] else { panic!("{line:?} in the reply to a get") };
+            let (["VALUE", queue, _, length], number) = words.split_at(words.len().min(4)) else {
+                panic!("{line:?} in the reply to a get")
+            };
+            let number = number.first().map(|digits| digits.parse().unwrap());
             let mut body = vec![0; length.parse::<usize>().unwrap() + 2];
             self.stream.read_exact(&mut body)?;
             assert!(body.ends_with(b"\r\n"), "no line end behind the body of {line:?}");
             body.truncate(body.len() - 2);
-            values.push(Value { queue: String::from(queue), body });
+            values.push(Value { queue: String::from(*queue), body, number });
         }
     }
 

@@ -233,7 +233,7 @@ pub(crate) fn drain_queue(client: &mut Client, name: &str) -> Vec<Stamp> {
 
 /// Each round another way to commit, with and without waiting for the disk, with much and with hardly any memory, and a
 /// checkpoint every second.
-fn arguments_of(round: usize) -> Vec<&'static str> {
+pub(crate) fn arguments_of(round: usize) -> Vec<&'static str> {
     let commit = ["inline", "thread", "auto"][round % 3];
     let memory = ["1", "64"][round / 2 % 2];
     let mut arguments = vec!["-C", "1", "--commit", commit, "-m", memory];

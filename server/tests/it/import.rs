@@ -89,7 +89,7 @@ fn a_data_directory_in_use_is_left_alone() {
     assert_eq!(old.connect().figure("curr_items"), 1);
 }
 
-/// It goes back to where it came from, behind what waits there: that server knows no opens.
+/// It goes back to where it came from, behind what waits there: that server has no opens.
 #[test]
 fn a_message_that_is_too_large_is_given_back() {
     let old = Launch::new().with(&["--no-options"]).start();
@@ -118,8 +118,8 @@ fn scripted(script: Script) -> (SocketAddr, JoinHandle<()>) {
     scripted_connections(vec![script])
 }
 
-/// What a server says that knows no opens, before its script.
-const KNOWS_NO_OPENS: (&str, &str) = ("stats settings", "ERROR\r\n");
+/// What a server says that has no opens, before its script.
+const HAS_NO_OPENS: (&str, &str) = ("stats settings", "ERROR\r\n");
 
 /// The same with a script for each connection, all of which are open until the end.
 fn scripted_connections(scripts: Vec<Script>) -> (SocketAddr, JoinHandle<()>) {
@@ -130,8 +130,8 @@ fn scripted_connections(scripts: Vec<Script>) -> (SocketAddr, JoinHandle<()>) {
         for (number, script) in scripts.into_iter().enumerate() {
             let (stream, _) = listener.accept().unwrap();
             let mut stream = BufReader::new(stream);
-            let is_first = number == 0 && script.first().is_none_or(|(line, _)| *line != KNOWS_NO_OPENS.0);
-            for (expected, answer) in is_first.then_some(KNOWS_NO_OPENS).into_iter().chain(script) {
+            let is_first = number == 0 && script.first().is_none_or(|(line, _)| *line != HAS_NO_OPENS.0);
+            for (expected, answer) in is_first.then_some(HAS_NO_OPENS).into_iter().chain(script) {
                 let mut line = String::new();
                 stream.read_line(&mut line).unwrap();
                 assert_eq!(line, format!("{expected}\r\n"));

@@ -1,4 +1,4 @@
-//! Moving over from a server that knows opens: nothing is lost, whatever is killed.
+//! Moving over from a server that has opens: nothing is lost, whatever is killed.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};

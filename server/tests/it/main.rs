@@ -37,6 +37,8 @@ mod model;
 mod monitors;
 mod names;
 mod numbers;
+mod open_kills;
+mod open_model;
 mod opens;
 mod option_numbers;
 mod options;

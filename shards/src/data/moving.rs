@@ -106,3 +106,57 @@ pub(crate) fn move_all(sources: &[Survey], targets: &mut [Store]) -> Result<Move
     assert_eq!(there, moved, "what was moved is there");
     Ok(moved)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use storage::{Durability, PutWith};
+    use storage_testing::CrashDisk;
+
+    use super::*;
+
+    fn open() -> (CrashDisk, Store) {
+        let disk = CrashDisk::default();
+        let options = StoreOptions {
+            durability: Durability::Synced,
+            segment_bytes: 64 << 10,
+            memory_bytes: 1 << 20,
+            body_bytes_max: 1000,
+            commit_bytes_max: 1 << 20,
+        };
+        let mut store = Store::open(Arc::new(disk.clone()), None, options).unwrap().0;
+        store.set_time(1_800_000_000_000);
+        (disk, store)
+    }
+
+    #[test]
+    fn children_and_ids_go_to_the_shard_of_their_queue() {
+        const NAMES: [&[u8]; 3] = [b"orders", b"orders +bill", b"orders +ship"];
+        let with = PutWith { id: b"17", ..PutWith::default() };
+        let (disk, mut source) = open();
+        for child in &NAMES[1..] {
+            assert_eq!(source.at_once(|store| store.make_child(child)).unwrap(), Some(true));
+        }
+        source.at_once(|store| store.put_with(NAMES[0], 0, b"an order", with)).unwrap().unwrap();
+        source.at_once(|store| store.put(NAMES[0], 0, b"another")).unwrap().unwrap();
+        source.settle().unwrap();
+        let survey = [Survey::read(&disk).unwrap()];
+        let mut targets: Vec<Store> = (0..3).map(|_| open().1).collect();
+        assert_eq!(move_all(&survey, &mut targets).unwrap(), Moved { queues: 3, messages: 6 });
+        let owner = owner_of(NAMES[0], 3).index();
+        let target = &mut targets[owner];
+        assert_eq!((target.totals().queues, target.totals().messages), (3, 6));
+        target.at_once(|store| store.put_with(NAMES[0], 0, b"an order", with)).unwrap().unwrap();
+        assert_eq!(target.totals().messages, 6, "it was put before");
+        target.at_once(|store| store.put(NAMES[0], 0, b"a third")).unwrap().unwrap();
+        assert_eq!(target.totals().messages, 9, "they are its children still");
+        for name in NAMES {
+            let mut bodies = Vec::new();
+            while let Some(taken) = target.at_once(|store| store.take(name)).unwrap().flatten() {
+                bodies.push(taken.body.into_vec());
+            }
+            assert_eq!(bodies, [&b"an order"[..], b"another", b"a third"]);
+        }
+    }
+}

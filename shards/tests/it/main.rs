@@ -5,6 +5,7 @@
 
 mod asked;
 mod asking;
+mod children;
 mod client;
 mod counts;
 mod history;

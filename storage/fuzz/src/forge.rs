@@ -4,9 +4,10 @@
 //! record with queue, head, next, sets, gets and a name; `P` a put with queue, number and size; `T` a take, `G` a list
 //! of gone numbers with queue, whether it begins one, and pairs of distance and length up to a distance of 0, `N`
 //! settings with queue and size, `C` a time with second and leases, `E` what a message has beside its body, with queue,
-//! number, tries, when it may be handed out and when it ends, `D` a drop, `F` a flush of all queues, `B` raw bytes, `X`
-//! changes a byte of what was there last. `#`, `<`, `v`, `=`, `^` and `q` set the header's number, predecessor, durable frame, segment, first
-//! segment and next queue id, and `!` makes its checksum wrong.
+//! number, tries, when it may be handed out and when it ends, `I` what a put was called, with queue, until when and size,
+//! `A` the messages that the next put is, too, as pairs of queue and number up to a queue 0, `D` a drop, `F` a flush of
+//! all queues, `B` raw bytes, `X` changes a byte of what was there last. `#`, `<`, `v`, `=`, `^` and `q` set the header's
+//! number, predecessor, durable frame, segment, first segment and next queue id, and `!` makes its checksum wrong.
 
 use storage_testing::Images;
 
@@ -129,6 +130,22 @@ fn entry(letter: u8, script: &mut Script<'_>, body: &mut Vec<u8>) {
         b'E' => {
             let [queue, seq, tries, not_before, expires] = [(); 5].map(|()| number());
             Entry::State { queue, seq, tries: tries as u8, not_before, expires }.encode(body);
+        }
+        b'I' => {
+            let (queue, until, bytes) = (number(), number() as u32, number() % 256);
+            Entry::Id { queue, until, token: &vec![b't'; bytes as usize] }.encode(body);
+        }
+        b'A' => {
+            let mut pairs = Vec::new();
+            for _ in 0..8 {
+                let queue = number();
+                if queue == 0 {
+                    break;
+                }
+                put_varint(&mut pairs, queue);
+                put_varint(&mut pairs, number());
+            }
+            Entry::Also { pairs: &pairs }.encode(body);
         }
         b'B' => {
             let many = script.number() as usize % 64;

@@ -213,6 +213,16 @@ pub(crate) enum Entry<'a> {
         not_before: u64,
         expires: u64,
     },
+    /// What a put of the queue was called, and the second until which that is remembered.
+    Id {
+        queue: u64,
+        until: u32,
+        token: &'a [u8],
+    },
+    /// The put behind it is these messages too.
+    Also {
+        pairs: &'a [u8],
+    },
 }
 
 /// Appends a number, seven bits a byte.
@@ -251,6 +261,19 @@ pub(crate) fn ranges(mut bytes: &[u8]) -> Option<Vec<(u64, u64)>> {
     (!ranges.is_empty()).then_some(ranges)
 }
 
+/// The messages that these bytes are: queues and numbers.
+pub(crate) fn pairs(mut bytes: &[u8]) -> Option<Vec<(u64, u64)>> {
+    let mut pairs = Vec::new();
+    while !bytes.is_empty() {
+        let (queue, seq) = (varint(&mut bytes)?, varint(&mut bytes)?);
+        if queue == 0 || seq == 0 || queue.max(seq) >= NUMBER_END {
+            return None;
+        }
+        pairs.push((queue, seq));
+    }
+    (!pairs.is_empty()).then_some(pairs)
+}
+
 impl<'a> Entry<'a> {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
@@ -287,6 +310,17 @@ impl<'a> Entry<'a> {
                 out.push(tries);
                 out.extend(not_before.to_le_bytes());
                 out.extend(expires.to_le_bytes());
+            }
+            Entry::Id { queue, until, token } => {
+                put(10, &[queue]);
+                out.extend(until.to_le_bytes());
+                out.push(token.len() as u8);
+                out.extend(token);
+            }
+            Entry::Also { pairs } => {
+                put(11, &[]);
+                out.extend((pairs.len() as u16).to_le_bytes());
+                out.extend(pairs);
             }
             Entry::Put { queue, seq, flags, body } => {
                 put(2, &[queue, seq]);
@@ -363,6 +397,20 @@ impl<'a> Entry<'a> {
                 let [queue, seq, not_before, expires] = [1, 9, 18, 26].map(|at| u64_at(header, at));
                 let good = [queue, seq, not_before, expires].iter().all(|number| *number < NUMBER_END);
                 good.then_some((Entry::State { queue, seq, tries: header[17], not_before, expires }, 34))?
+            }
+            10 => {
+                let header = fixed(14)?;
+                let (queue, until, token_bytes) = (u64_at(header, 1), u32_at(header, 9), usize::from(header[13]));
+                let token = bytes.get(14..14 + token_bytes)?;
+                let good = queue < NUMBER_END && !token.is_empty();
+                good.then_some((Entry::Id { queue, until, token }, 14 + token_bytes))?
+            }
+            11 => {
+                let header = fixed(3)?;
+                let size = 3 + usize::from(u16::from_le_bytes([header[1], header[2]]));
+                let packed = bytes.get(3..size)?;
+                pairs(packed)?;
+                (Entry::Also { pairs: packed }, size)
             }
             _ => return None,
         };

@@ -65,6 +65,8 @@ struct Tale<'a> {
     queues: BTreeMap<u64, Told<'a>>,
     /// What messages have beside their bodies, by queue and number: the last that was said of each.
     states: BTreeMap<(u64, u64), Kept>,
+    /// What puts were called, by queue, and until which second that is remembered: the last that was said of each.
+    ids: BTreeMap<(u64, &'a [u8]), u32>,
     /// The segment that the last time is in, and its second.
     time: (u32, u32),
     leases: u64,
@@ -238,10 +240,13 @@ impl<'a> Files<'a> {
 
 /// Applies a frame's entries in their order.
 fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(), Why> {
-    let mut rest = frame.body;
+    let (mut rest, mut also) = (frame.body, Vec::new());
     while !rest.is_empty() {
         let (entry, bytes) = Entry::read(rest).ok_or("a frame is whole, and its entries are not")?;
         rest = &rest[bytes..];
+        if !also.is_empty() && !matches!(entry, Entry::Put { .. }) {
+            return Err("a list of messages has no put behind it".into());
+        }
         let told = &mut tale.queues;
         match entry {
             Entry::Time { second, leases } => {
@@ -251,6 +256,14 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
             }
             Entry::State { queue, seq, tries, not_before, expires } => {
                 tale.states.insert((queue, seq), Kept { put_s: 0, tries, not_before, expires });
+                continue;
+            }
+            Entry::Also { pairs } => {
+                also = format::pairs(pairs).ok_or("messages that are none")?;
+                continue;
+            }
+            Entry::Id { queue, until, token } => {
+                tale.ids.insert((queue, token), until);
                 continue;
             }
             Entry::Take { queue, seq } => drop(tale.states.remove(&(queue, seq))),
@@ -268,6 +281,7 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
         };
         if let Entry::Drop { .. } = entry {
             told.remove(&queue);
+            tale.ids.retain(|(of, _), _| *of != queue);
             continue;
         }
         let queue = told.entry(queue).or_insert_with(|| Told { head: 1, next: 1, ..Told::default() });
@@ -287,14 +301,12 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
                 queue.record_segment = listed_in.unwrap_or(segment);
             }
             Entry::Put { seq, flags, body, .. } => {
-                // A number that was there before is a copy.
-                queue.contradicts |= queue.is_gone(seq) || (seq > queue.next && !queue.name.is_empty());
-                if seq >= queue.next {
-                    queue.next = seq + 1;
-                    queue.sets += 1;
-                }
                 let second = if tale.time.0 == segment { tale.time.1 } else { 0 };
-                queue.messages.insert(seq, Put { segment, second, flags, body });
+                queue.put(seq, Put { segment, second, flags, body });
+                for (queue, seq) in std::mem::take(&mut also) {
+                    let queue = told.entry(queue).or_insert_with(|| Told { head: 1, next: 1, ..Told::default() });
+                    queue.put(seq, Put { segment, second, flags, body });
+                }
             }
             Entry::Take { seq, .. } => {
                 queue.contradicts |= queue.is_gone(seq) || (seq >= queue.next && !queue.name.is_empty());
@@ -312,10 +324,18 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
                 }
             }
             Entry::Told { settings, .. } => queue.settings = settings,
-            Entry::Drop { .. } | Entry::Flush | Entry::Time { .. } | Entry::State { .. } => unreachable!("seen above"),
+            Entry::Drop { .. }
+            | Entry::Flush
+            | Entry::Time { .. }
+            | Entry::State { .. }
+            | Entry::Id { .. }
+            | Entry::Also { .. } => unreachable!("seen above"),
         }
     }
-    Ok(())
+    match also.is_empty() {
+        true => Ok(()),
+        false => Err("a list of messages has no put behind it".into()),
+    }
 }
 
 /// Nothing that waits by the records may be missing, or be in segments that are gone.
@@ -334,6 +354,17 @@ fn complete(told: &BTreeMap<u64, Told<'_>>, needed: u32) -> Result<(), Why> {
 }
 
 impl<'a> Told<'a> {
+    /// Notes a message, or a copy of one.
+    fn put(&mut self, seq: u64, put: Put<'a>) {
+        // A number that was there before is a copy.
+        self.contradicts |= self.is_gone(seq) || (seq > self.next && !self.name.is_empty());
+        if seq >= self.next {
+            self.next = seq + 1;
+            self.sets += 1;
+        }
+        self.messages.insert(seq, put);
+    }
+
     /// Notes that these numbers are gone. The head is never among them.
     fn lose(&mut self, start: u64, end: u64) {
         self.next = self.next.max(end);

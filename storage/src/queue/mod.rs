@@ -370,6 +370,18 @@ impl Queue {
         self.change(seq, |run| run.fill(seq, flags, body))
     }
 
+    /// Takes the body of a message out of memory; `None`: it is not there.
+    pub(crate) fn let_body_go(&mut self, seq: Seq) -> Option<Box<[u8]>> {
+        if !self.front.is_empty() && seq < self.front.end() {
+            return self.front.let_body_go(seq);
+        }
+        let beyond = self.beyond.as_mut()?;
+        let at = beyond.rest.partition_point(|run| run.end() <= seq);
+        let body = beyond.rest.get_mut(at)?.let_body_go(seq)?;
+        beyond.resident_bytes -= resident_bytes(body.len());
+        Some(body)
+    }
+
     /// Drops bodies from memory, those farthest from the head first, until at most `keep` resident bytes are left or
     /// `bytes_to_free` are freed. Only bodies whose place is in this part of the log; the search ends at one that is
     /// before it. Returns how many bytes went.

@@ -105,3 +105,42 @@ impl Store {
         Ok(room)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{Durability, Files, PutWith, StoreOptions};
+
+    #[test]
+    fn a_put_with_one_id_too_many_is_refused() {
+        let directory = std::env::temp_dir().join(format!("storage-ids-{}", std::process::id()));
+        let options = StoreOptions {
+            durability: Durability::Written,
+            segment_bytes: 1 << 16,
+            memory_bytes: 1 << 16,
+            body_bytes_max: 100,
+            commit_bytes_max: 1 << 16,
+        };
+        let disk = Arc::new(Files::open(&directory).expect("a directory for temporary files"));
+        let mut store = Store::open(disk, None, options).expect("a new log").0;
+        store.ids.max = 3;
+        store.set_time(1_000_000);
+        let put = |store: &mut Store, id: &[u8]| {
+            let with = PutWith { id, ..PutWith::default() };
+            let done = store.at_once(|store| store.put_with(b"q", 0, b"", with)).expect("the disk is well");
+            (done.is_some(), store.totals().messages)
+        };
+        assert_eq!((put(&mut store, b"1"), put(&mut store, b"2")), ((true, 1), (true, 2)));
+        store.set_time(1_001_000);
+        assert_eq!((put(&mut store, b"3"), put(&mut store, b"4")), ((true, 3), (false, 3)));
+        assert_eq!((put(&mut store, b"2"), put(&mut store, b"")), ((true, 3), (true, 4)), "known, and none");
+        store.set_time(1_300_000);
+        while store.pass_time(1).expect("the disk is well") {}
+        assert_eq!((put(&mut store, b"4"), put(&mut store, b"5")), ((true, 5), (true, 6)), "two are over");
+        assert_eq!(put(&mut store, b"6"), (false, 6));
+        drop(store);
+        std::fs::remove_dir_all(&directory).expect("it was made above");
+    }
+}

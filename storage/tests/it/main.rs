@@ -11,6 +11,7 @@ mod driver;
 mod driver_standing;
 mod failures;
 mod family;
+mod family_found;
 mod fanout;
 mod flush;
 mod leases;

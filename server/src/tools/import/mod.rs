@@ -1,6 +1,6 @@
 //! Moving over: takes all messages out of a running server that speaks the protocol, and puts them into the data
 //! directory. A message is durable here before the next is taken there, so one message at most is between the two: a server
-//! that knows opens has it until then, and from any other it is out for good.
+//! that has opens keeps it until then, and from any other it is out for good.
 
 mod listing;
 mod naming;
@@ -157,7 +157,7 @@ impl Import {
 
     /// Makes a message durable here.
     fn keep(&mut self, queue: &[u8], flags: u32, body: &[u8]) -> Result<(), String> {
-        let stored = naming::stored(queue, self.source.knows_keys(), self.rules);
+        let stored = naming::stored(queue, self.source.reads_keys(), self.rules);
         let owner = owner_of(&stored, self.shards.len() as u16).index();
         let mut has_warned = false;
         loop {

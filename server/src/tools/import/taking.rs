@@ -1,5 +1,5 @@
-//! How messages leave the server that is drained. One that knows opens keeps each until it is told that the message is safe
-//! here, so that nothing is lost whatever is killed; others hand it out for good.
+//! How messages leave the server that is drained. One that has opens keeps each until the message is
+//! acknowledged, which is when it is safe here, so that nothing is lost whatever is killed; others hand it out for good.
 
 use protocol::QUEUE_NAME_BYTES_MAX;
 
@@ -11,15 +11,15 @@ const CLOSE_OPEN: &[u8] = b"/close/open";
 
 #[derive(Debug, Default)]
 pub(super) struct Taking {
-    /// The server knows opens.
+    /// The server has opens.
     opens: bool,
     /// A message is open there that is safe here.
     has_open: bool,
 }
 
 /// Whether a line of the answer to `stats settings` shows that keys may have options. kestrel takes that for `stats`, where
-/// it counts its peeks; memcacheQ knows neither, and says `ERROR`.
-fn knows_opens(line: &[u8]) -> bool {
+/// it counts its peeks; memcacheQ has neither, and says `ERROR`.
+fn shows_opens(line: &[u8]) -> bool {
     line == b"STAT no_options off" || line.starts_with(b"STAT cmd_peek ")
 }
 
@@ -41,12 +41,12 @@ impl Taking {
 }
 
 impl Source {
-    /// Finds out whether the server knows opens.
+    /// Finds out whether the server has opens.
     pub(super) fn learn(&mut self) -> Result<(), String> {
         self.send(b"stats settings\r\n")?;
         loop {
             let line = self.line()?;
-            self.taking.opens |= knows_opens(&line);
+            self.taking.opens |= shows_opens(&line);
             if !line.starts_with(b"STAT ") {
                 return Ok(());
             }
@@ -54,7 +54,7 @@ impl Source {
     }
 
     /// The server reads a `+` and a `/` in keys as this one does.
-    pub(super) fn knows_keys(&self) -> bool {
+    pub(super) fn reads_keys(&self) -> bool {
         self.taking.opens
     }
 
@@ -110,10 +110,10 @@ mod tests {
     #[test]
     fn servers_are_told_apart_by_their_figures() {
         for line in [&b"STAT no_options off"[..], b"STAT cmd_peek 0", b"STAT cmd_peek 17"] {
-            assert!(knows_opens(line), "{}", line.escape_ascii());
+            assert!(shows_opens(line), "{}", line.escape_ascii());
         }
         for line in [&b"STAT no_options on"[..], b"STAT cmd_get 5", b"STAT cmd_peeks 1", b"ERROR", b"END"] {
-            assert!(!knows_opens(line), "{}", line.escape_ascii());
+            assert!(!shows_opens(line), "{}", line.escape_ascii());
         }
     }
 
