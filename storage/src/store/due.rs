@@ -253,6 +253,8 @@ impl Store {
             if let Some(out) = out {
                 delivery.leave(*seq, next);
                 *delivery.count_mut(out) += 1;
+                // None is open after a start.
+                self.live.sums.delayed += 1;
             }
         }
         self.live.states.restore(states);
