@@ -67,7 +67,8 @@ pub(crate) fn drain(
     now_ns: impl Fn() -> u64,
 ) -> Result<Drained, String> {
     let start = Instant::now();
-    let mut dialect = Dialect::new(options, Some(run));
+    // An empty queue is to say so at once.
+    let mut dialect = Dialect::new(&options.without_waits(), Some(run));
     let connection = Connection::new(address, CONNECT_TIMEOUT);
     let mut connection = connection.map_err(|error| format!("cannot connect: {error}"))?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|error| error.to_string())?;

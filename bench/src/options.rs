@@ -251,6 +251,11 @@ impl Arguments {
         (self.kill_consumers.is_some() && self.reliable == Some(Reliable::Named)).then_some(KILLED_LEASE_S)
     }
 
+    /// The same, with gets that are answered at once.
+    pub(crate) fn without_waits(&self) -> Arguments {
+        Arguments { wait: None, ..self.clone() }
+    }
+
     /// How many of the consumers drop their connections.
     pub(crate) fn killed_consumers(&self) -> usize {
         let percent = self.kill_consumers.unwrap_or(0) as usize;

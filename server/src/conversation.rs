@@ -185,12 +185,23 @@ impl Conversation {
     /// gone, and gets nothing any more.
     async fn wait(&mut self, carrier: &impl Carrier) -> bool {
         carrier.release(self);
+        self.count();
+        self.note_waits(true);
         let mut outcome = pin!(self.gather.complete());
-        poll_fn(|context| match outcome.as_mut().poll(context) {
+        let is_there = poll_fn(|context| match outcome.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(true),
             Poll::Pending => carrier.poll_gone(context).map(|()| false),
         })
-        .await
+        .await;
+        self.note_waits(false);
+        is_there
+    }
+
+    /// Has an operator see whether the connection waits for a message.
+    fn note_waits(&self, waits: bool) {
+        if let Some(entry) = &self.entry {
+            entry.note_waits(waits);
+        }
     }
 
     /// Waits until replies are written and may be sent. Returns whether these are all; if not, it is called again once

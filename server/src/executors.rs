@@ -172,11 +172,11 @@ struct Parts {
 }
 
 /// One shard's life.
-async fn run(shard: Shard, links: Links, parts: Parts, report: StartReport) {
+async fn run(mut shard: Shard, links: Links, parts: Parts, report: StartReport) {
     let Parts { number, sockets, handovers, settings, queue_config, limit, roster, stop, drain, stopped } = parts;
-    let handle = ShardHandle::start(shard, links, settings.pump, fault::end_at_disk).await;
     let (version, patterns) = queue_config.current();
-    handle.set_patterns(patterns);
+    shard.begin_with_patterns(patterns);
+    let handle = ShardHandle::start(shard, links, settings.pump, fault::end_at_disk).await;
     spawn_local(follow(queue_config, version, handle.clone())).detach();
     spawn_local(end_waits(Arc::clone(&drain), handle.clone())).detach();
     let started = Instant::now();

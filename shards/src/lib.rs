@@ -32,4 +32,6 @@ pub use routing::credits::{CHANNEL_BATCHES, CREDITS};
 pub use routing::router::Router;
 pub use storage::names;
 pub use storage::settings::Patterns;
-pub use storage::{Damaged, Durability, Error, FrameNumber, QueueLine, Recovered, StoreOptions, Survey, Taken, Totals};
+pub use storage::{
+    Damaged, Durability, Error, FrameNumber, QueueId, QueueLine, Recovered, StoreOptions, Survey, Taken, Totals,
+};

@@ -1,5 +1,8 @@
 //! What a shard can be asked to do.
 
+use storage::QueueId;
+
+use crate::client::Client;
 use crate::moment::Moment;
 use crate::outcome::Outcome;
 
@@ -126,6 +129,13 @@ pub enum Op<'a> {
         /// Of queues whose names begin so.
         prefix: &'a [u8],
     },
+    /// Counts what the connections of some clients have open on the shard.
+    ListHolders {
+        /// Where it begins: this client's messages of this queue, or what the listing before said.
+        from: (Client, QueueId),
+        /// The last client.
+        to: Client,
+    },
     /// Asks for a checkpoint.
     Checkpoint,
     /// Asks for the shard's figures.
@@ -236,6 +246,7 @@ impl Op<'_> {
             Op::Config { .. }
             | Op::List { .. }
             | Op::ListFigures { .. }
+            | Op::ListHolders { .. }
             | Op::Checkpoint
             | Op::Figures
             | Op::Latency

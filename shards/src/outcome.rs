@@ -1,7 +1,8 @@
 //! What comes of an operation.
 
-use storage::{QueueLine, Taken};
+use storage::{QueueId, QueueLine, Taken};
 
+use crate::client::Client;
 use crate::figures::counters::Figures;
 use crate::figures::latency::StageTimes;
 use crate::figures::queues::QueueFigures;
@@ -69,6 +70,13 @@ pub enum Outcome {
         /// Where the listing goes on; `None` at its end.
         next: Option<u32>,
     },
+    /// How many messages connections have open.
+    Holders {
+        /// Clients that have some, and how many: a client more than once where it has some of several queues.
+        counts: Vec<(Client, u64)>,
+        /// Where the listing goes on; `None` at its end.
+        next: Option<(Client, QueueId)>,
+    },
     /// A checkpoint will be written; it is when [`Figures::checkpoints`] has reached this.
     CheckpointAsked(u64),
     /// The shard's figures.
@@ -112,6 +120,7 @@ impl Outcome {
             | Outcome::Words(_)
             | Outcome::Queues { .. }
             | Outcome::QueueFigures { .. }
+            | Outcome::Holders { .. }
             | Outcome::CheckpointAsked(_)
             | Outcome::Figures(_)
             | Outcome::Latency(_) => false,

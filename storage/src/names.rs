@@ -46,6 +46,12 @@ pub fn parent_of(name: &[u8]) -> Option<&[u8]> {
     (base.len() < name.len()).then_some(base)
 }
 
+/// The queue whose child this is; `None`: it is no child, but a queue that a client named, or dead letters.
+#[must_use]
+pub fn queue_of(name: &[u8]) -> Option<&[u8]> {
+    if is_dead(name) { None } else { parent_of(name) }
+}
+
 /// A stored name as a client says it: `q+child/dead`. An old queue's `a+b` is shown as it is called.
 #[must_use]
 pub fn shown(name: &[u8]) -> Vec<u8> {
@@ -95,6 +101,7 @@ mod tests {
             assert_eq!(base_of(name), base.as_bytes(), "{stored}");
             assert_eq!(parent_of(name), parent.map(str::as_bytes), "{stored}");
             assert_eq!(is_dead(name), is_dead_letters, "{stored}");
+            assert_eq!(queue_of(name), parent.map(str::as_bytes).filter(|_| !is_dead_letters), "{stored}");
             assert_eq!(shown(name), is_shown.as_bytes(), "{stored}");
             assert!(is_stored_name(name), "{stored}");
         }

@@ -40,6 +40,8 @@ pub(crate) enum Mischief {
 struct Store {
     queues: Queues,
     opens: Opens,
+    /// How long the last get waits in vain.
+    pause: Duration,
     sets: u64,
     mischief: Mischief,
     done: bool,
@@ -146,7 +148,9 @@ impl Fake {
                 used += bytes;
             }
             let hangs_up = matches!(store.mischief, Mischief::HangUp(after) if store.sets > after);
+            let pause = std::mem::take(&mut store.pause);
             drop(store);
+            thread::sleep(pause);
             input.drain(..used);
             if hangs_up || socket.write_all(&output).is_err() {
                 let _ = socket.shutdown(Shutdown::Both);
@@ -208,7 +212,7 @@ impl Store {
         Some(start + bytes + 2)
     }
 
-    /// A get or a delete of a key with options. It never waits, as a server may do whose queue is empty.
+    /// A get or a delete of a key with options. One that waits does so to the end.
     fn with_options(&mut self, verb: &[u8], key: &[u8], connection: Connection, output: &mut Vec<u8>) {
         let mut parts = key.split(|byte| *byte == b'/');
         let queue = parts.next().unwrap();
@@ -226,8 +230,13 @@ impl Store {
             opens.acknowledge(queues, queue, &holder);
         }
         let seconds = value(b"for=").map(|digits| str::from_utf8(digits).unwrap().parse().unwrap());
+        let wait_ms = value(b"t=").map_or(0, |digits| str::from_utf8(digits).unwrap().parse().unwrap());
+        if queues.get(queue).is_none_or(VecDeque::is_empty) {
+            self.pause += Duration::from_millis(wait_ms);
+        }
         if !options.contains(&&b"open"[..]) {
-            return append_value(output, key, None);
+            let body = queues.get_mut(queue).filter(|_| wait_ms > 0).and_then(VecDeque::pop_front);
+            return append_value(output, key, body.as_deref());
         }
         match opens.open(queues, queue, holder, seconds.map(Duration::from_secs)) {
             Ok(body) => append_value(output, key, body.as_deref()),

@@ -70,6 +70,18 @@ fn what_was_asked_under_a_name_is_asked_again() {
 }
 
 #[test]
+fn consumers_wait_and_the_gets_that_empty_the_queues_do_not() {
+    for way in ["", "--reliable open-close"] {
+        let fake = Fake::start(Mischief::None);
+        let run =
+            bench(fake.port(), &format!("--verify --producers 1 --consumers 1 -n 10 --key-maximum 9 --wait 300 {way}"));
+        assert_eq!((run.code, run.number("/verify/received"), fake.len()), (Some(0), 10.0, 0), "{run:#?}");
+        assert!(run.number("/gets/latency_ms/max") > 299.0 || run.number("/gets/misses") == 0.0, "{run:#?}");
+        assert!(run.number("/verify/drain_seconds") < 0.3, "{run:#?}");
+    }
+}
+
+#[test]
 fn a_message_that_is_lost_with_a_connection_is_found() {
     let fake = Fake::start_lapsing(Lapse::Forget);
     let run = run(&fake, "open-close", "--kill-consumers 25");

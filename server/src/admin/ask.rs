@@ -1,11 +1,12 @@
 //! Asking all shards, and waiting for them.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use glommio::timer::sleep;
 use shards::pump::{Gather, ShardHandle};
-use shards::{Answer, Counters, Figures, Op, Outcome, QueueFigures, QueueLine, ShardId, StageTimes};
+use shards::{Answer, Client, Counters, Figures, Op, Outcome, QueueFigures, QueueLine, ShardId, StageTimes};
 
 use crate::admin::report;
 use crate::context::ShardContext;
@@ -118,6 +119,26 @@ impl Listing {
         self.cursor = next.unwrap_or(0);
         self.shard += u16::from(next.is_none());
     }
+}
+
+/// How many messages the connections of some clients, in their order, have open on all shards.
+pub(crate) async fn opens(handle: &ShardHandle, gather: &Gather, clients: &[Client]) -> BTreeMap<Client, u64> {
+    let mut opens = BTreeMap::new();
+    let (Some(first), Some(last)) = (clients.first(), clients.last()) else { return opens };
+    for shard in 0..handle.shards() {
+        let mut next = Some((*first, 0));
+        while let Some(from) = next {
+            match ask(handle, gather, ShardId(shard), Op::ListHolders { from, to: *last }).await {
+                Outcome::Holders { counts, next: behind } => {
+                    counts.into_iter().for_each(|(client, count)| *opens.entry(client).or_default() += count);
+                    next = behind;
+                }
+                other => unreachable!("holders were asked for, and {other:?} came"),
+            }
+            handle.pass().await;
+        }
+    }
+    opens
 }
 
 /// Has every shard write a checkpoint, after which it lets segments go that are no longer needed, and waits for that.

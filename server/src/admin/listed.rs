@@ -8,10 +8,13 @@ use crate::session::peer::Peer;
 use crate::session::roster::{Roster, Seen};
 
 /// Connections that are looked at in one piece.
-const CONNECTIONS_AT_ONCE: usize = 64;
+const CONNECTIONS_AT_ONCE: usize = 512;
+
+/// A figure of a queue, with its name.
+type OfQueue = (&'static str, fn(&QueueFigures) -> u64);
 
 /// The figures of a queue, in the order in which they are shown.
-const OF_QUEUE: [(&str, fn(&QueueFigures) -> u64); 14] = [
+const OF_QUEUE: [OfQueue; 15] = [
     ("waiting", |queue| queue.waiting),
     ("open", |queue| queue.open),
     ("delayed", |queue| queue.delayed),
@@ -24,6 +27,7 @@ const OF_QUEUE: [(&str, fn(&QueueFigures) -> u64); 14] = [
     ("returned", |queue| queue.returned),
     ("expired", |queue| queue.expired),
     ("refused", |queue| queue.refused),
+    ("open_full", |queue| queue.open_full),
     ("waiters", |queue| queue.waiters),
     ("tries", |queue| queue.head_tries),
 ];
@@ -35,8 +39,8 @@ pub(crate) fn queue(queue: &QueueFigures, mut show: impl FnMut(&'static str, u64
     }
 }
 
-/// Gives every figure of a connection to `show`, with its name.
-pub(crate) fn connection(seen: &Seen, mut show: impl FnMut(&'static str, Value)) {
+/// Gives every figure of a connection to `show`, with its name. `open`: messages that it has open.
+pub(crate) fn connection(seen: &Seen, open: u64, mut show: impl FnMut(&'static str, Value)) {
     show("peer", Value::Text(peer_word(seen.peer)));
     for (name, figure) in [
         ("shard", u64::from(seen.client.shard().0)),
@@ -45,6 +49,7 @@ pub(crate) fn connection(seen: &Seen, mut show: impl FnMut(&'static str, Value))
         ("commands", seen.commands),
         ("bytes_read", seen.bytes_read),
         ("bytes_written", seen.bytes_written),
+        ("open", open),
         ("waiting", u64::from(seen.waits)),
     ] {
         show(name, Value::Number(figure));

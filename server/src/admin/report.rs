@@ -30,7 +30,7 @@ use Of::{Cache, Process, Server, Shard};
 ///
 /// In `stats` memcacheQ's names come first, in its order, and behind them memcached's. Such an answer has to leave in one
 /// segment of the network, so ours are those that an operator looks at.
-const FIGURES: [(&str, &str, Of); 59] = [
+const FIGURES: [(&str, &str, Of); 66] = [
     ("pid", "", Process(|_| std::process::id().to_string())),
     ("uptime", "", Process(|context| context.started.elapsed().as_secs().to_string())),
     ("time", "", Process(|_| seconds_since_1970().to_string())),
@@ -77,12 +77,19 @@ const FIGURES: [(&str, &str, Of); 59] = [
     ("draining", "", Server(|server| u64::from(server.drain.is_on()))),
     ("queues", "queues", Shard(|shard| shard.totals.queues)),
     ("set_refused", "", Shard(|shard| shard.counters.sets.saturating_sub(shard.counters.set_hits))),
-    ("resident_bytes", "resident_bytes", Shard(|shard| shard.totals.resident_bytes)),
+    ("open", "open", Shard(|shard| shard.open)),
+    ("delayed", "delayed", Shard(|shard| shard.totals.delayed)),
+    ("dead", "dead", Shard(|shard| shard.totals.dead)),
+    ("waiters", "waiters", Shard(|shard| shard.waiters)),
+    ("acked", "acked", Shard(|shard| shard.totals.acked)),
+    ("returned", "returned", Shard(|shard| shard.totals.returned)),
+    ("expired", "expired", Shard(|shard| shard.totals.expired)),
+    ("", "resident_bytes", Shard(|shard| shard.totals.resident_bytes)),
     ("log_bytes", "log_bytes", Shard(|shard| shard.totals.log_bytes)),
-    ("log_live_bytes", "log_live_bytes", Shard(|shard| shard.totals.live_bytes)),
-    ("log_bytes_written", "", Shard(|shard| shard.counters.log_bytes_written)),
-    ("commands", "commands", Shard(|shard| shard.counters.commands)),
-    ("forwarded", "forwarded", Shard(|shard| shard.counters.forwarded)),
+    ("", "log_live_bytes", Shard(|shard| shard.totals.live_bytes)),
+    ("", "log_bytes_written", Shard(|shard| shard.counters.log_bytes_written)),
+    ("", "commands", Shard(|shard| shard.counters.commands)),
+    ("", "forwarded", Shard(|shard| shard.counters.forwarded)),
     ("", "served", Shard(|shard| shard.counters.served)),
     ("commits", "commits", Shard(|shard| shard.counters.commits)),
     ("", "commits_inline", Shard(|shard| shard.counters.commits_inline)),
@@ -225,8 +232,21 @@ mod tests {
             resident_bytes: MANY,
             log_bytes: MANY,
             live_bytes: MANY,
+            delayed: 9_999_999_999,
+            dead: 9_999_999_999,
+            acked: MANY,
+            returned: 999_999_999,
+            expired: 999_999_999,
         };
-        let shard = Figures { counters, totals, curr_connections: 99_999, full: true, ..Figures::default() };
+        let shard = Figures {
+            counters,
+            totals,
+            curr_connections: 99_999,
+            open: 9_999_999,
+            waiters: 99_999,
+            full: true,
+            ..Figures::default()
+        };
         // Hits and misses are as long as each other at their worst.
         let hits = Figures { counters: Counters { get_hits: MANY, set_hits: MANY, ..counters }, ..shard };
         let value = |of| match of {

@@ -57,7 +57,7 @@ pub(crate) async fn answer<S: ReplySink>(
         }
         Control::StatsQueue => queues(context, gather, client).await?,
         Control::StatsQueues => queue_figures(context, gather, client).await?,
-        Control::StatsConns => connections(context, client).await?,
+        Control::StatsConns => connections(context, gather, client).await?,
         Control::StatsReset => {
             ask::reset(handle, gather).await;
             out.extend_from_slice(reply::RESET);
@@ -105,16 +105,22 @@ async fn queue_figures<S: ReplySink>(
 }
 
 /// A line for each figure of each connection, of all shards, a piece at a time.
-async fn connections<S: ReplySink>(context: &ShardContext, client: &mut Client<'_, S>) -> io::Result<()> {
+async fn connections<S: ReplySink>(
+    context: &ShardContext,
+    gather: &Gather,
+    client: &mut Client<'_, S>,
+) -> io::Result<()> {
     let mut listing = listed::Connections::default();
     while let Some(connections) = listing.next(&context.roster, context.handle.shards()) {
+        let clients: Vec<_> = connections.iter().map(|connection| connection.client).collect();
+        let opens = ask::opens(&context.handle, gather, &clients).await;
         for connection in &connections {
-            let socket = connection.socket;
-            listed::connection(connection, |figure, value| {
+            let (socket, open) = (connection.socket, opens.get(&connection.client).copied());
+            listed::connection(connection, open.unwrap_or(0), |figure, value| {
                 reply::stat(client.out, format_args!("{socket}:{figure}"), value);
             });
+            client.send_piece().await?;
         }
-        client.send_piece().await?;
         context.handle.pass().await;
     }
     Ok(())

@@ -1,8 +1,11 @@
 //! A memcache session: one client's commands turned into operations, and outcomes into replies, in the order of the
 //! commands.
 
+mod keyed;
+mod rules;
+
 use log::log_enabled;
-use protocol::{Command, Key, KeyRules, Parse, Parser, Queues, reply};
+use protocol::{Command, Key, Parse, Parser, Queues, reply};
 use shards::{Answer, Counters, Op, Outcome, ShardId, Taken, owner_of};
 
 use crate::memcache::answer::{Answers, Reply};
@@ -10,10 +13,11 @@ use crate::memcache::greeting::{self, Greetings};
 use crate::memcache::stored;
 use crate::memcache::trace;
 use crate::process::logging;
-use crate::process::settings::Settings;
 use crate::session::peer::Peer;
 use crate::session::pending::{Pending, Ready, Waiting};
 use crate::session::{Backend, Control, Step};
+
+pub(crate) use rules::Rules;
 
 /// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
 /// can make the server hold in replies.
@@ -27,45 +31,6 @@ const _: () = assert!(
 );
 /// A round of replies ends when it has grown beyond this.
 const ROUND_BYTES_MAX: usize = 256 << 10;
-
-/// What the server's options allow a session.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Rules {
-    /// Bytes of the largest body.
-    pub(crate) body_bytes_max: usize,
-    /// Whether `flush_all` is done.
-    pub(crate) flush_all: bool,
-    /// Whether a set that is Zend_Queue's greeting is no message.
-    pub(crate) zend_greeting: bool,
-    /// How keys are read.
-    pub(crate) keys: KeyRules,
-    /// Whether VALUE has a key without its options.
-    pub(crate) bare_keys: bool,
-    /// Messages of a queue that the connection may have open at once.
-    pub(crate) open_max: u32,
-    /// The longest that a get waits, in milliseconds.
-    pub(crate) wait_ms_max: u32,
-    /// Whether clients may give queues settings.
-    pub(crate) config: bool,
-    /// How many shards there are.
-    pub(crate) shards: u16,
-}
-
-impl Rules {
-    pub(crate) fn of(settings: &Settings) -> Rules {
-        Rules {
-            body_bytes_max: settings.storage.body_bytes_max,
-            flush_all: settings.flush_all,
-            zend_greeting: settings.zend_greeting,
-            keys: KeyRules { options: settings.options, fanout: settings.fanout },
-            bare_keys: settings.kestrel_keys,
-            open_max: settings.open_per_connection,
-            wait_ms_max: u32::try_from(settings.wait_max.as_millis()).unwrap_or(u32::MAX),
-            config: settings.config,
-            shards: settings.shards,
-        }
-    }
-}
 
 /// One client's state.
 #[derive(Debug)]
@@ -401,6 +366,5 @@ impl Session {
     }
 }
 
-mod keyed;
 #[cfg(test)]
 mod tests;

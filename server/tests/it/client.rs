@@ -33,8 +33,13 @@ impl Client {
     pub(crate) fn reset(mut self) -> SocketAddr {
         let address = self.local_address();
         assert_eq!(self.command("verbosity 1"), "OK");
-        SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
+        self.reset_now();
         address
+    }
+
+    /// Ends the connection by a reset.
+    pub(crate) fn reset_now(self) {
+        SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     pub(crate) fn over(stream: TcpStream) -> Client {

@@ -13,13 +13,13 @@ use nix::unistd::Pid;
 use crate::client::write_set;
 use crate::process::{Launch, Server, wait_until};
 
-fn import(launch: &Launch, from: SocketAddr, arguments: &[&str]) -> Output {
+pub(crate) fn import(launch: &Launch, from: SocketAddr, arguments: &[&str]) -> Output {
     let from = from.to_string();
     let arguments = [&["--import", &from], arguments].concat();
     launch.clone().with(&arguments).command().stdin(Stdio::null()).output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
 }
@@ -89,10 +89,10 @@ fn a_data_directory_in_use_is_left_alone() {
     assert_eq!(old.connect().figure("curr_items"), 1);
 }
 
-/// It goes back to where it came from, behind what waits there.
+/// It goes back to where it came from, behind what waits there: that server knows no opens.
 #[test]
 fn a_message_that_is_too_large_is_given_back() {
-    let old = Launch::new().start();
+    let old = Launch::new().with(&["--no-options"]).start();
     let mut client = old.connect();
     for body in [&b"small"[..], &[b'x'; 2000], b"behind"] {
         let mut bytes = Vec::new();
@@ -118,16 +118,20 @@ fn scripted(script: Script) -> (SocketAddr, JoinHandle<()>) {
     scripted_connections(vec![script])
 }
 
+/// What a server says that knows no opens, before its script.
+const KNOWS_NO_OPENS: (&str, &str) = ("stats settings", "ERROR\r\n");
+
 /// The same with a script for each connection, all of which are open until the end.
 fn scripted_connections(scripts: Vec<Script>) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || {
         let mut streams = Vec::new();
-        for script in scripts {
+        for (number, script) in scripts.into_iter().enumerate() {
             let (stream, _) = listener.accept().unwrap();
             let mut stream = BufReader::new(stream);
-            for (expected, answer) in script {
+            let is_first = number == 0 && script.first().is_none_or(|(line, _)| *line != KNOWS_NO_OPENS.0);
+            for (expected, answer) in is_first.then_some(KNOWS_NO_OPENS).into_iter().chain(script) {
                 let mut line = String::new();
                 stream.read_line(&mut line).unwrap();
                 assert_eq!(line, format!("{expected}\r\n"));
@@ -143,22 +147,23 @@ fn scripted_connections(scripts: Vec<Script>) -> (SocketAddr, JoinHandle<()>) {
 }
 
 /// The one line on standard error of an import that failed.
-fn failure(output: &Output) -> String {
+pub(crate) fn failure(output: &Output) -> String {
     let error = String::from_utf8(output.stderr.clone()).unwrap();
     assert!(!output.status.success() && error.lines().count() == 1, "{output:?}");
     error
 }
 
-/// Byte for byte what kestrel 2 answers: it has no `stats queue`, and takes it for `stats`.
+/// Byte for byte what kestrel 2 answers: it has no `stats queue` and no `stats settings`, and takes both for `stats`.
 #[test]
-fn a_kestrel_is_drained() {
-    let stats = "STAT uptime 5\r\nSTAT queue_work_items 2\r\nSTAT queue_work_total_items 9\r\n\
+fn a_kestrel_is_drained_by_opens() {
+    let stats = "STAT uptime 5\r\nSTAT cmd_get 5\r\nSTAT cmd_peek 0\r\nSTAT queue_work_items 2\r\nSTAT queue_work_total_items 9\r\n\
                  STAT queue_work_expired_items 0\r\nSTAT queue_work_mem_items 2\r\nEND\r\n";
     let (address, kestrel) = scripted(vec![
+        ("stats settings", stats),
         ("stats queue", stats),
-        ("get work", "VALUE work 0 5\r\nfirst\r\nEND\r\n"),
-        ("get work", "VALUE work 3 6\r\nsecond\r\nEND\r\n"),
-        ("get work", "END\r\n"),
+        ("get work/open", "VALUE work 0 5\r\nfirst\r\nEND\r\n"),
+        ("get work/close/open", "VALUE work 3 6\r\nsecond\r\nEND\r\n"),
+        ("get work/close/open", "END\r\n"),
     ]);
     let launch = Launch::new();
     assert!(said(&import(&launch, address, &[])).contains("moved 2 messages of 1 queues"));
@@ -280,7 +285,7 @@ fn endless(head: &'static str, piece: Vec<u8>) -> (SocketAddr, Receiver<usize>) 
                 thread::spawn(move || io::copy(&mut other, &mut io::sink()));
             }
         });
-        for answer in ["STAT q 1/0\r\nEND\r\n", head] {
+        for answer in ["ERROR\r\n", "STAT q 1/0\r\nEND\r\n", head] {
             stream.read_line(&mut String::new()).unwrap();
             stream.get_mut().write_all(answer.as_bytes()).unwrap();
         }
@@ -293,10 +298,10 @@ fn endless(head: &'static str, piece: Vec<u8>) -> (SocketAddr, Receiver<usize>) 
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An import as a child process, and its most memory so far in bytes.
-struct Importing(Child);
+pub(crate) struct Importing(pub(crate) Child);
 
 impl Importing {
-    fn start(launch: &Launch, from: SocketAddr) -> Importing {
+    pub(crate) fn start(launch: &Launch, from: SocketAddr) -> Importing {
         Importing(launch.clone().with(&["--import", &from.to_string()]).spawn())
     }
 
@@ -307,7 +312,7 @@ impl Importing {
     }
 
     /// SIGTERM ends it within three seconds; what it said.
-    fn stop(mut self) -> String {
+    pub(crate) fn stop(mut self) -> String {
         kill(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGTERM).unwrap();
         let mut ended = None;
         wait_until("SIGTERM ends the import", Duration::from_secs(3), || {

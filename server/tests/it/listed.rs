@@ -89,3 +89,102 @@ fn stats_conns_is_never_cut_short() {
     assert_eq!(by_name(operator.stats("conns")).len(), CONNECTIONS + 1);
     drop(clients);
 }
+
+/// Both shards have queues of each kind.
+fn queues(name: &str) -> Vec<String> {
+    (0..6).map(|number| format!("{name}-{number}")).collect()
+}
+
+#[test]
+fn stats_conns_shows_what_is_open_and_which_client_waits() {
+    let server = Launch::new().with(&["--open-per-connection", "2"]).start();
+    let (mut operator, mut worker, mut waiter) = (server.connect(), server.connect(), server.connect());
+    let of = |client: &Client| client.local_address().to_string();
+    for queue in queues("jobs") {
+        assert_eq!(operator.set(&queue, b"x"), "STORED");
+        assert_eq!(operator.set(&queue, b"y"), "STORED");
+        assert_eq!(worker.try_get(&format!("{queue}/open")).unwrap().len(), 1);
+        assert_eq!(worker.try_get(&format!("{queue}/open")).unwrap().len(), 1);
+        // Another one's are not its own, nor are those that a name holds.
+        let named = format!("{queue}/open/as=me");
+        assert_eq!(operator.try_get(&named).unwrap().len(), 0);
+    }
+    assert_eq!(of_peer(&mut operator, &of(&worker)).unwrap()["open"], "12");
+    assert_eq!(of_peer(&mut operator, &of(&waiter)).unwrap()["open"], "0");
+    assert_eq!(worker.command("get jobs-0/close"), "END");
+    assert_eq!(of_peer(&mut operator, &of(&worker)).unwrap()["open"], "10");
+    for queue in queues("idle") {
+        waiter.send(format!("get {queue}/t=20000\r\n"));
+        wait_until("the wait", EVENT_TIMEOUT, || of_peer(&mut operator, &of(&waiter)).unwrap()["waiting"] == "1");
+        assert_eq!(operator.set(&queue, b"x"), "STORED");
+        assert_eq!(waiter.try_values().unwrap().len(), 1);
+        wait_until("its end", EVENT_TIMEOUT, || of_peer(&mut operator, &of(&waiter)).unwrap()["waiting"] == "0");
+    }
+}
+
+#[test]
+fn stats_queues_shows_what_is_in_each_queue() {
+    let server = Launch::new().start();
+    let (mut client, mut waiter) = (server.connect(), server.connect());
+    for queue in queues("jobs") {
+        for _ in 0..5 {
+            assert_eq!(client.set(&queue, b"12345"), "STORED");
+        }
+        assert_eq!(client.set(&format!("{queue}/delay=1000"), b"12345"), "STORED");
+        assert_eq!(client.try_get(&format!("{queue}/open")).unwrap().len(), 1);
+        assert_eq!(client.command(&format!("get {queue}/bury")), "END");
+        assert_eq!(client.try_get(&format!("{queue}/open")).unwrap().len(), 1);
+        assert_eq!(client.command(&format!("get {queue}/abort")), "END");
+        assert_eq!(client.try_get(&format!("{queue}/open/as=a")).unwrap().len(), 1);
+        assert_eq!(client.command(&format!("delete {queue}/as=a")), "DELETED");
+        assert_eq!(client.try_get(&format!("{queue}/open/as=b")).unwrap().len(), 1);
+        assert_eq!(client.set(&format!("{queue}/config"), b"depth=4 open=1"), "STORED");
+        assert_eq!(client.set(&queue, b"x"), "NOT_STORED");
+        assert_eq!(client.try_get(&format!("{queue}/open")).unwrap().len(), 0);
+    }
+    assert_eq!(client.set("other", b"x"), "STORED");
+    let all = by_name(client.stats("queues jobs"));
+    let names: Vec<String> = queues("jobs").into_iter().flat_map(|queue| [queue.clone(), queue + "/dead"]).collect();
+    assert_eq!(all.keys().cloned().collect::<Vec<_>>(), names);
+    let expected = [
+        ("waiting", 2),
+        ("open", 1),
+        ("delayed", 1),
+        ("dead", 1),
+        ("bytes", 20),
+        ("sets", 6),
+        ("gets", 2),
+        ("acked", 1),
+        // The one that was buried too.
+        ("returned", 2),
+        ("expired", 0),
+        ("refused", 1),
+        ("open_full", 1),
+        ("waiters", 0),
+    ];
+    for queue in queues("jobs") {
+        for (figure, value) in expected {
+            assert_eq!(all[&queue][figure], value.to_string(), "{figure} of {queue}: {all:#?}");
+        }
+        assert_eq!((&*all[&format!("{queue}/dead")]["waiting"]), "1");
+    }
+    let all = by_name(client.stats("queues"));
+    assert!(all.contains_key("other"));
+    // The sums, over both shards.
+    for (figure, value) in
+        [("open", 6), ("delayed", 6), ("dead", 6), ("waiters", 0), ("acked", 6), ("returned", 12), ("curr_items", 31)]
+    {
+        assert_eq!(client.figure(figure), value, "{figure}: {all:#?}");
+    }
+    assert!(client.stats("queues nothing").is_empty());
+    for queue in queues("idle") {
+        waiter.send(format!("get {queue}/t=20000\r\n"));
+        assert_eq!(client.set(&format!("{queue}/config"), b"depth=9"), "STORED");
+        wait_until("the wait", EVENT_TIMEOUT, || {
+            by_name(client.stats("queues idle")).get(&queue).is_some_and(|figures| figures["waiters"] == "1")
+        });
+        assert_eq!(client.figure("waiters"), 1);
+        assert_eq!(client.set(&queue, b"x"), "STORED");
+        assert_eq!(waiter.try_values().unwrap().len(), 1);
+    }
+}

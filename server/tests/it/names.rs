@@ -32,3 +32,24 @@ fn old_names_that_would_be_read_as_keys_are_refused_until_an_option_keeps_them()
         assert_eq!(client.get(name).as_deref(), Some(name.as_bytes()), "{name}");
     }
 }
+
+#[test]
+fn dead_letters_that_an_option_makes_unreachable_are_warned_of() {
+    let mut server = Launch::new().start();
+    let mut client = server.connect();
+    assert_eq!(client.set("jobs", b"poison"), "STORED");
+    assert_eq!(client.try_get("jobs/open").unwrap().len(), 1);
+    assert_eq!(client.command("get jobs/bury"), "END");
+    server.terminate();
+    server.set_arguments(&["--no-options"]);
+    server.start();
+    let warnings: Vec<_> = server.said().iter().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("jobs/dead") && warnings[0].contains("--no-options"), "{warnings:?}");
+    assert_eq!(server.connect().get("jobs/dead"), None, "it is a queue's name by now");
+    server.terminate();
+    server.set_arguments(&[]);
+    server.start();
+    assert!(server.said().iter().all(|line| !line.contains("WARN")), "{:?}", server.said());
+    assert_eq!(server.connect().get("jobs/dead").as_deref(), Some(&b"poison"[..]));
+}

@@ -302,6 +302,20 @@ fn udp_answers_are_bounded() {
     );
 }
 
+/// There is no connection that could hold a message or wait for one.
+#[test]
+fn udp_opens_nothing() {
+    let (server, address) = with_udp();
+    let client = Udp::new(address);
+    assert_eq!(client.request(1, "set q/delay=0 0 0 1\r\nx\r\n"), "STORED\r\n");
+    let bad_format = "CLIENT_ERROR bad command line format\r\n";
+    for line in ["get q/open", "gets q/open/as=w1", "gat 30 q", "get q/t=60000", "get q/peek", "get q/close/open"] {
+        assert_eq!(client.request(2, &format!("{line}\r\n")), bad_format, "{line}");
+    }
+    assert_eq!(server.connect().get("q/open/as=w1").as_deref(), Some(&b"x"[..]));
+    assert_eq!(client.request(3, "touch q/as=w1 60\r\ndelete q/as=w1\r\n"), "TOUCHED\r\nDELETED\r\n");
+}
+
 #[test]
 fn udp_takes_one_datagram_a_request() {
     let (server, address) = with_udp();

@@ -151,20 +151,24 @@ fn explained(section: &str) -> HashSet<&'static str> {
 fn the_readme_explains_every_figure() {
     let server = Launch::new().start();
     let mut client = server.connect();
+    assert_eq!(client.set("q", b"x"), "STORED");
     let stages = explained("## Where time goes");
     for (kind, section) in [
         ("", "### stats"),
         ("cores", "### stats cores"),
         ("latency", "### stats latency"),
         ("conns", "### stats conns"),
+        ("queues", "### stats queues"),
         ("settings", "### stats settings"),
     ] {
         let figures = explained(section);
         let stats = client.stats(kind);
-        assert!(stats.len() >= if kind == "conns" { 8 } else { 20 }, "{stats:?}");
+        assert!(stats.len() >= if ["conns", "queues"].contains(&kind) { 9 } else { 20 }, "{stats:?}");
         for (name, _) in stats {
             let is_explained = match kind {
-                "cores" | "conns" => name.split_once(':').is_some_and(|(_, figure)| figures.contains(figure)),
+                "cores" | "conns" | "queues" => {
+                    name.split_once(':').is_some_and(|(_, figure)| figures.contains(figure))
+                }
                 "latency" => stages.iter().any(|stage| {
                     let figure = name.strip_prefix(stage).and_then(|rest| rest.strip_prefix('_'));
                     figure.is_some_and(|figure| figures.contains(figure))

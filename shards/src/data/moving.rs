@@ -80,6 +80,9 @@ pub(crate) fn move_all(sources: &[Survey], targets: &mut [Store]) -> Result<Move
             };
             target.at_once(|target| target.adopt(adopted))?.ok_or(MoveError::Full)?;
             moved.queues += 1;
+            for (id, until_s) in source.ids(queue) {
+                target.at_once(|target| target.adopt_id(&name, id, until_s))?.ok_or(MoveError::Full)?;
+            }
             source.messages(queue, |message, kept| {
                 let Taken { seq, flags, body } = &message;
                 let room = target.at_once(|target| target.adopt_message(&name, *seq, *flags, body, &kept))?;

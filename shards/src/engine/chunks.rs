@@ -38,6 +38,10 @@ impl<E: Keyed> Chunks<E> {
         Chunks { lower: BTreeMap::new(), last: Vec::new(), bound: None, spare: Vec::new(), len: 0 }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -204,10 +208,6 @@ fn insert_into<E: Keyed>(chunk: &mut Vec<E>, entry: E) {
 
 #[cfg(test)]
 impl<E: Keyed> Chunks<E> {
-    fn len(&self) -> usize {
-        self.len
-    }
-
     /// Bytes that are allocated, with what the allocator and the tree add to each chunk at most.
     pub(crate) fn allocated_bytes(&self) -> usize {
         let chunks = self.lower.values().chain([&self.last, &self.spare]);

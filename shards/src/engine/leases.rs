@@ -64,11 +64,16 @@ impl Leases {
         self.by_number.is_empty()
     }
 
-    /// Adds a lease. `name`: what holds it, if it is a name.
+    pub(crate) fn len(&self) -> usize {
+        self.by_number.len()
+    }
+
+    /// Adds a lease. `name`: what holds it, if it is a name. `has_others`: it is a client that does, and that holds others of
+    /// the same queue.
     ///
     /// # Panics
     /// When its number, or its queue and name, are those of another one.
-    pub(crate) fn open(&mut self, lease: Lease, name: Option<&[u8]>) {
+    pub(crate) fn open(&mut self, lease: Lease, name: Option<&[u8]>, has_others: bool) {
         let Lease { number, queue, .. } = lease;
         let until = lease.until.filter(|until| until.ms() != NO_END);
         debug_assert_eq!(name.is_some(), lease.holder == Holder::Name);
@@ -77,10 +82,10 @@ impl Leases {
             self.by_deadline.insert(Deadline { until, number });
         }
         if let Holder::Client(client) = lease.holder {
-            if self.first_of(client, queue).is_some() {
+            if has_others {
                 *self.counts.entry((client, queue)).or_insert(1) += 1;
             }
-            self.by_client.insert(OfClient { client, queue, number });
+            self.by_client.insert(OfClient { client, queue, number, seq: lease.seq });
         }
         if let Some(name) = name {
             let name: Arc<[u8]> = name.into();
@@ -159,8 +164,21 @@ impl Leases {
     /// The oldest that a client holds of a queue.
     #[inline]
     pub(crate) fn first_of(&self, client: Client, queue: QueueId) -> Option<Lease> {
+        self.get(self.oldest_of(client, queue)?.0)
+    }
+
+    /// The number and the message of the oldest that a client holds of a queue.
+    #[inline]
+    pub(crate) fn oldest_of(&self, client: Client, queue: QueueId) -> Option<(u64, Seq)> {
         let first = self.by_client.first_from((client, queue, 0))?;
-        if (first.client, first.queue) == (client, queue) { self.get(first.number) } else { None }
+        ((first.client, first.queue) == (client, queue)).then_some((first.number, first.seq))
+    }
+
+    /// The number and the message of the one that a client holds of a queue; `None`: it holds none, or several.
+    #[inline]
+    pub(crate) fn only_of(&self, client: Client, queue: QueueId) -> Option<(u64, Seq)> {
+        let is_only = self.counts.is_empty() || !self.counts.contains_key(&(client, queue));
+        if is_only { self.oldest_of(client, queue) } else { None }
     }
 
     /// How many a client holds of a queue.
@@ -171,7 +189,34 @@ impl Leases {
         {
             return *count;
         }
-        u32::from(self.first_of(client, queue).is_some())
+        u32::from(self.oldest_of(client, queue).is_some())
+    }
+
+    /// Whether a client holds anything.
+    #[inline]
+    pub(crate) fn holds_any(&self, client: Client) -> bool {
+        self.by_client.first_from((client, 0, 0)).is_some_and(|first| first.client == client)
+    }
+
+    /// Tells how many the clients up to `to` hold of queues, from a client's of a queue on: up to `limit` times. Returns
+    /// where to go on; `None` at the end.
+    pub(crate) fn holders(
+        &self,
+        from: (Client, QueueId),
+        to: Client,
+        limit: usize,
+        mut each: impl FnMut(Client, u64),
+    ) -> Option<(Client, QueueId)> {
+        let ((mut client, mut queue), mut told) = (from, 0);
+        while let Some(first) = self.by_client.first_from((client, queue, 0)).filter(|first| first.client <= to) {
+            if told == limit {
+                return Some((first.client, first.queue));
+            }
+            each(first.client, self.count_of(first.client, first.queue).into());
+            (client, queue) = (first.client, first.queue + 1);
+            told += 1;
+        }
+        None
     }
 
     /// One that a client holds, of any queue.
@@ -250,6 +295,8 @@ struct OfClient {
     client: Client,
     queue: QueueId,
     number: u64,
+    /// Its message, so that the lease need not be looked up.
+    seq: Seq,
 }
 
 impl Keyed for OfClient {
@@ -320,6 +367,16 @@ mod tests {
                 assert_eq!(leases.count_of(client(by), queue) as usize, count);
             }
         }
+        let (last, mut from) = (client(numbers.below(3)), Some((client(numbers.below(2)), 0)));
+        let expected = list.iter().filter(|(lease, _)| match lease.holder {
+            Holder::Client(client) => Some(client) >= from.map(|(client, _)| client) && client <= last,
+            Holder::Name | Holder::Number => false,
+        });
+        let (expected, mut held) = (expected.count() as u64, 0);
+        while let Some(next) = from {
+            from = leases.holders(next, last, 1 + numbers.below(3) as usize, |_, count| held += count);
+        }
+        assert_eq!(held, expected);
         let first = list.iter().filter_map(|(lease, _)| Some((lease.until?, lease.number))).min();
         assert_eq!(leases.next_deadline(), first.map(|(until, _)| until));
         let due = first.filter(|(until, _)| *until <= now).map(|(_, number)| number);
@@ -349,7 +406,10 @@ mod tests {
                         };
                         let until = (numbers.below(2) == 0).then(|| now.after_ms(numbers.below(100)));
                         let lease = Lease { number: next, queue, seq: numbers.below(9), until, holder };
-                        leases.open(lease, name.as_deref());
+                        let is_mine = |listed: &&Listed| (listed.0.holder, listed.0.queue) == (holder, queue);
+                        let has_others =
+                            matches!(holder, Holder::Client(_)) && list.iter().any(|listed| is_mine(&listed));
+                        leases.open(lease, name.as_deref(), has_others);
                         list.push((lease, name));
                     }
                     8 if grows => {
@@ -384,7 +444,11 @@ mod tests {
         let mut leases = Leases::new();
         for n in 0..MANY as u64 {
             let until = Some(Moment::from_ms(1_700_000_000_000 + n / 500));
-            leases.open(Lease { number: n << 8 | 1, queue: n % 100, seq: n, until, holder: Holder::Number }, None);
+            leases.open(
+                Lease { number: n << 8 | 1, queue: n % 100, seq: n, until, holder: Holder::Number },
+                None,
+                false,
+            );
         }
         let bytes = leases.by_number.allocated_bytes() + leases.by_deadline.allocated_bytes();
         assert!(bytes < MANY * 59, "{} bytes each", bytes as f64 / MANY as f64);

@@ -60,6 +60,11 @@ impl Lines {
         }
     }
 
+    /// How many wait, for messages of all queues.
+    pub(super) fn len(&self) -> usize {
+        self.waiters.len()
+    }
+
     /// How many wait for a message of a queue.
     pub(super) fn in_line(&self, queue: &[u8]) -> u64 {
         self.waiters.in_line(queue)
@@ -124,14 +129,19 @@ impl Shard {
         queue: &[u8],
         wanted: Wanted<'_>,
         until: Option<Moment>,
-        frame_needed: FrameNumber,
+        mut frame_needed: FrameNumber,
     ) -> Result<Answer> {
-        let (mut is_stalled, mut has_no_room, mut is_full) = (false, false, false);
+        let (mut is_stalled, mut has_no_room, mut is_full, mut is_made) = (false, false, false, false);
         let gets_in_line = until.is_some() && self.has_line(queue);
         if !gets_in_line {
             match self.get(now, by.client, queue, wanted)? {
                 Attempt::Done(Got::Outcome(outcome)) => return Ok(Answer::Now(outcome)),
-                Attempt::Done(Got::Nothing) => {}
+                // A child that there was not yet is there from now on, and is told so once that is safe.
+                Attempt::Done(Got::Nothing) => match self.store.make_child(queue)? {
+                    Attempt::Done(true) => (is_made, frame_needed) = (true, self.store.changed()),
+                    Attempt::Done(false) | Attempt::NoRoom => {}
+                    Attempt::Wait => return Ok(Answer::Stalled),
+                },
                 Attempt::Done(Got::Full) => is_full = true,
                 // What a full disk does not let go looks like nothing.
                 Attempt::NoRoom => has_no_room = true,
@@ -143,7 +153,8 @@ impl Shard {
             !self.lines.refuses && *until > now && has_room
         });
         let Some(until) = until else {
-            return Ok(if is_stalled { Answer::Stalled } else { Answer::Now(Outcome::Empty) });
+            let nothing = if is_made { Outcome::Made } else { Outcome::Empty };
+            return Ok(if is_stalled { Answer::Stalled } else { Answer::Now(nothing) });
         };
         if let Some(before) = self.lines.waiters.line_up(by, queue, wanted, frame_needed, until) {
             self.lines.end(&before);

@@ -166,10 +166,10 @@ impl Engine {
         self.shard.curr_connections -= 1;
     }
 
-    /// Gives the queues the settings that patterns have for their names, below what each was told itself.
+    /// Gives the queues the settings that patterns have for their names, below what each was told itself: new queues at
+    /// once, those that there are little by little.
     pub fn set_patterns(&mut self, patterns: Arc<Patterns>) {
         self.shard.store_mut().set_patterns(patterns);
-        self.progress();
         self.due.time |= self.shard.store().wants_patterns();
     }
 
@@ -360,8 +360,8 @@ impl Engine {
         }
         self.shard.retry();
         self.due.apply |= !self.inbox.is_empty();
-        self.due.time |= self.shard.has_waits_to_answer() || self.shard.has_returns();
-        self.note_deadline();
+        // What was held up had no deadline.
+        self.due.time = true;
     }
 
     /// The outcomes of waits that have ended, and that [`send_batches`](Self::send_batches) has not sent: for the

@@ -1,7 +1,7 @@
 //! Messages that are out with a holder: how they are opened, and how that ends by what a client asks for. What ends by
 //! itself is in [`returns`](super::returns).
 
-use storage::{Attempt, GiveBack, Opened, Opening, QueueId, Result};
+use storage::{Attempt, GiveBack, Opened, Opening, QueueId, Result, Seq};
 
 use crate::client::{Asker, Client};
 use crate::engine::leases::{Holder, Lease};
@@ -26,8 +26,10 @@ impl Shard {
 
     /// The queue, if a client's connection has a message of it open.
     fn held_of(&self, client: Client, queue: &[u8]) -> Option<QueueId> {
-        self.leases.any_of(client)?;
-        self.store.id_of(queue).filter(|queue| self.leases.first_of(client, *queue).is_some())
+        if !self.leases.holds_any(client) {
+            return None;
+        }
+        self.store.id_of(queue).filter(|queue| self.leases.oldest_of(client, *queue).is_some())
     }
 
     /// Opens a message, and acknowledges what the client has open of the queue, if that is asked for: both or neither.
@@ -38,6 +40,11 @@ impl Shard {
         let Some(id) = closed else {
             return self.get_or_wait(now, by, queue, wanted, until, 0);
         };
+        if let Some(only) = self.leases.only_of(by.client, id)
+            && !(until.is_some() && self.has_line(queue))
+        {
+            return self.end_one_and_open(now, by, open, id, only);
+        }
         // What has to wait for the disk is found out first, while nothing is done. The limit of what is open counts what is
         // acknowledged no more, and a line has its turn before.
         let opened = match until {
@@ -72,6 +79,61 @@ impl Shard {
         })
     }
 
+    /// Acknowledges the only message that a client has open of a queue, and opens the next: what a worker asks for all the
+    /// time, in one piece that looks nothing up twice.
+    fn end_one_and_open(
+        &mut self,
+        now: Moment,
+        by: Asker,
+        open: &Open<'_>,
+        id: QueueId,
+        (number, seq): (u64, Seq),
+    ) -> Result<Answer> {
+        let Open { queue, holder, lease_s, until, .. } = *open;
+        let opening = match self.store.acknowledge_and_open(id, seq)? {
+            Attempt::Done(opening) => opening,
+            Attempt::NoRoom => return Ok(Answer::Now(Outcome::NoRoom)),
+            Attempt::Wait => return Ok(Answer::Stalled),
+        };
+        self.leases.close(number);
+        self.lines.note_freed(queue);
+        if let Opening::Message(opened) = opening {
+            let (lease, flags, body) = self.hand_over(now, by.client, queue, holder, lease_s, opened);
+            return Ok(Answer::Now(Outcome::Opened { lease, flags, body, waits: true }));
+        }
+        let frame_needed = self.store.changed();
+        let wanted = Wanted::Open { holder, lease_s };
+        Ok(match self.get_or_wait(now, by, queue, wanted, until, frame_needed)? {
+            Answer::Later => Answer::Later,
+            // Nothing has come since.
+            Answer::Now(_) | Answer::Stalled => Answer::Now(Outcome::Ended),
+        })
+    }
+
+    /// Has a holder hold a message that was opened for it. Returns the number of the lease, the flags and the body.
+    fn hand_over(
+        &mut self,
+        now: Moment,
+        client: Client,
+        queue: &[u8],
+        holder: Holding<'_>,
+        lease_s: Option<u32>,
+        opened: Opened,
+    ) -> (u64, u32, Box<[u8]>) {
+        let Opened { queue: id, seq, lease: number, flags, body, .. } = opened;
+        let (held, name, has_others) = match holder {
+            // Of a queue of which it may have one it has no other.
+            Holding::Connection { max } => {
+                (Holder::Client(client), None, max > 1 && self.leases.count_of(client, id) > 0)
+            }
+            Holding::Name(name) => (Holder::Name, Some(name), false),
+            Holding::Number => (Holder::Number, None, false),
+        };
+        let until = self.lease_end(now, queue, held, lease_s);
+        self.leases.open(Lease { number, queue: id, seq, until, holder: held }, name, has_others);
+        (number, flags, body)
+    }
+
     /// Has a message wait again that was opened for a client which is not told of it.
     fn take_back(&mut self, now: Moment, queue: &[u8], number: u64) -> Result<()> {
         if let Some(lease) = self.leases.get(number) {
@@ -93,7 +155,7 @@ impl Shard {
         match holder {
             // Whatever is allowed, one is.
             Holding::Connection { max } if self.holds(client, queue, max.max(1)) => {
-                return Ok(Attempt::Done(Got::Outcome(Outcome::Held)));
+                Ok(Attempt::Done(Got::Outcome(Outcome::Held)))
             }
             _ => self.open_unheld(now, client, queue, holder, lease_s),
         }
@@ -121,17 +183,10 @@ impl Shard {
             Attempt::NoRoom => return Ok(Attempt::NoRoom),
             Attempt::Wait => return Ok(Attempt::Wait),
         };
-        let Opened { queue: id, seq, lease: number, waits, flags, body } = opened;
-        let (holder, name) = match holder {
-            Holding::Connection { .. } => (Holder::Client(client), None),
-            Holding::Name(name) => (Holder::Name, Some(name)),
-            Holding::Number => (Holder::Number, None),
-        };
-        let until = self.lease_end(now, queue, holder, lease_s);
-        self.leases.open(Lease { number, queue: id, seq, until, holder }, name);
         // That it was tried before is known after a power cut: so at most one try is forgotten.
-        let waits = waits || number & TRY > 1;
-        Ok(Attempt::Done(Got::Outcome(Outcome::Opened { lease: number, flags, body, waits })))
+        let waits = opened.waits || opened.lease & TRY > 1;
+        let (lease, flags, body) = self.hand_over(now, client, queue, holder, lease_s, opened);
+        Ok(Attempt::Done(Got::Outcome(Outcome::Opened { lease, flags, body, waits })))
     }
 
     /// Gives a message to the name again that has it open, and renews its lease. `None`: the message is gone.

@@ -33,7 +33,7 @@ impl Shard {
     /// Ends what a client has open: it is gone. From now on nothing is taken for it, and what it holds comes back.
     pub(crate) fn leave(&mut self, client: Client) {
         self.leave_lines(client);
-        if self.leases.any_of(client).is_some() {
+        if self.leases.holds_any(client) {
             self.returns.leaving.push_back(client);
         }
     }

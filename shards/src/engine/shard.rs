@@ -1,5 +1,8 @@
 //! One shard: what it does with an operation. It is plain state, without other shards, connections or threads.
 
+use std::sync::Arc;
+
+use storage::settings::Patterns;
 use storage::{Attempt, Commit, FrameNumber, PutWith, Result, Store};
 
 use crate::client::{Asker, Client};
@@ -20,6 +23,9 @@ pub use crate::engine::lines::Late;
 const LISTED_AT_ONCE: u32 = 512;
 /// Of these, those whose figures are told.
 const FIGURES_AT_ONCE: u32 = 128;
+
+/// Holders that a listing of those looks at, a client once for each queue that it has messages of.
+const HOLDERS_AT_ONCE: usize = 512;
 
 /// A shard's state.
 #[derive(Debug)]
@@ -73,7 +79,10 @@ impl Shard {
                 }
                 attempt
             }
-            Op::Take { queue } => self.take(by.client, queue)?,
+            Op::Take { queue } => {
+                let taken = self.take(by.client, queue)?;
+                self.or_make_child(queue, taken)?
+            }
             Op::TakeWait { queue, until } => {
                 return self.get_or_wait(now, by, queue, Wanted::Take, Some(until), 0);
             }
@@ -92,8 +101,8 @@ impl Shard {
     #[cold]
     fn apply_rarer(&mut self, now: Moment, client: Client, op: &Op<'_>) -> Result<Attempt<Outcome>> {
         Ok(match *op {
-            Op::PutWith { queue, flags, body, delay_s, exptime, id: _ } => {
-                let with = PutWith { delay_s, exptime };
+            Op::PutWith { queue, flags, body, delay_s, exptime, id } => {
+                let with = PutWith { delay_s, exptime, id };
                 let attempt = self.store.put_with(queue, flags, body, with)?.map(|()| Outcome::Stored);
                 if self.has_lines_to_look_at() {
                     self.serve_after_put(now, queue, &attempt)?;
@@ -101,7 +110,10 @@ impl Shard {
                 attempt
             }
             Op::Create { queue } => self.store.create(queue)?.map(|()| Outcome::Stored),
-            Op::Peek { queue } => self.store.peek(queue)?.map(|taken| taken.map_or(Outcome::Empty, Outcome::Peeked)),
+            Op::Peek { queue } => {
+                let peeked = self.store.peek(queue)?.map(|taken| taken.map_or(Outcome::Empty, Outcome::Peeked));
+                self.or_make_child(queue, peeked)?
+            }
             Op::Kick { queue, count } => {
                 let attempt = self.store.kick(queue, count)?.map(Outcome::Kicked);
                 self.wake_lines();
@@ -152,6 +164,20 @@ impl Shard {
         Ok(self.store.take(queue)?.map(|taken| taken.map_or(Outcome::Empty, Outcome::Message)))
     }
 
+    /// Makes the child of a queue in which a client has found nothing, if it does not exist: from now on it has all that is
+    /// put into the queue. Where it cannot be made now, there is nothing all the same.
+    #[inline]
+    fn or_make_child(&mut self, queue: &[u8], found: Attempt<Outcome>) -> Result<Attempt<Outcome>> {
+        if !matches!(found, Attempt::Done(Outcome::Empty)) {
+            return Ok(found);
+        }
+        Ok(match self.store.make_child(queue)? {
+            Attempt::Done(true) => Attempt::Done(Outcome::Made),
+            Attempt::Done(false) | Attempt::NoRoom => found,
+            Attempt::Wait => Attempt::Wait,
+        })
+    }
+
     /// Appends a message and makes it durable, in each mode of durability: for a program that drives no engine.
     /// Returns whether there was room.
     ///
@@ -169,6 +195,13 @@ impl Shard {
     /// When the disk has failed.
     pub fn close(&mut self) -> Result<()> {
         self.store.close()
+    }
+
+    /// Gives the queues the settings that patterns have for their names, below what each was told itself: all at once, for
+    /// a shard that serves nothing yet.
+    pub fn begin_with_patterns(&mut self, patterns: Arc<Patterns>) {
+        self.store.set_patterns(patterns);
+        while self.store.follow_patterns() {}
     }
 
     // ---- time ----
@@ -222,6 +255,11 @@ impl Shard {
                 });
                 Outcome::QueueFigures { lines, next }
             }
+            Op::ListHolders { from, to } => {
+                let mut counts = Vec::new();
+                let next = self.leases.holders(from, to, HOLDERS_AT_ONCE, |client, count| counts.push((client, count)));
+                Outcome::Holders { counts, next }
+            }
             Op::Checkpoint => Outcome::CheckpointAsked(self.store.request_checkpoint()),
             Op::Figures => Outcome::Figures(Box::new(self.figures())),
             Op::Latency => Outcome::Latency(Box::new(self.latency.times().clone())),
@@ -238,6 +276,8 @@ impl Shard {
         Figures {
             counters: self.counters,
             curr_connections: self.curr_connections,
+            open: self.leases.len() as u64,
+            waiters: self.lines.len() as u64,
             fsync_p50_us: self.latency.times().quantile_us(Stage::Fsync, 0.5),
             fsync_p99_us: self.latency.times().quantile_us(Stage::Fsync, 0.99),
             totals: self.store.totals(),

@@ -101,6 +101,11 @@ impl Waiters {
         self.waits.is_empty()
     }
 
+    /// How many waits there are.
+    pub(crate) fn len(&self) -> usize {
+        self.waits.len()
+    }
+
     /// Whether a queue has a line.
     pub(crate) fn has_line(&self, queue: &[u8]) -> bool {
         self.lines.contains_key(queue)

@@ -80,6 +80,10 @@ pub struct Figures {
     pub counters: Counters,
     /// Connections that are open.
     pub curr_connections: u64,
+    /// Messages that are out with a worker.
+    pub open: u64,
+    /// Clients that wait for a message.
+    pub waiters: u64,
     /// Of an fdatasync, the median, in microseconds.
     pub fsync_p50_us: u64,
     /// Of an fdatasync, the 99th percentile, in microseconds.

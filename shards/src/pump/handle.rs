@@ -195,7 +195,8 @@ impl ShardHandle {
         self.0.with_engine(Engine::end_waits);
     }
 
-    /// Gives the queues the settings that patterns have for their names, below what each was told itself.
+    /// Gives the queues the settings that patterns have for their names, below what each was told itself: new queues at
+    /// once, those that there are little by little.
     pub fn set_patterns(&self, patterns: Arc<Patterns>) {
         self.0.with_engine(|engine| engine.set_patterns(patterns));
     }

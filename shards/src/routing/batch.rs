@@ -199,6 +199,7 @@ mod tests {
             Op::List { cursor: 9 },
             Op::ListFigures { cursor: 11, prefix: b"jobs" },
             Op::ListFigures { cursor: 0, prefix: b"" },
+            Op::ListHolders { from: (by(7, 1).client, u64::MAX), to: by(9, 1).client },
             Op::Checkpoint,
             Op::Figures,
             Op::Latency,

@@ -1,5 +1,6 @@
 //! How an operation is packed into a batch: a number, a name, and what else there is as bytes behind the name.
 
+use crate::client::Client;
 use crate::moment::Moment;
 use crate::op::{Fate, Holding, Op, Open, Which};
 
@@ -35,6 +36,7 @@ enum Kind {
     FlushAll,
     List,
     ListFigures,
+    ListHolders,
     Checkpoint,
     Figures,
     Latency,
@@ -74,6 +76,7 @@ impl Packed {
             Op::FlushAll => (Kind::FlushAll, 0, b""),
             Op::List { cursor } => (Kind::List, cursor, b""),
             Op::ListFigures { cursor, prefix } => (Kind::ListFigures, cursor, prefix),
+            Op::ListHolders { .. } => (Kind::ListHolders, 0, b""),
             Op::Checkpoint => (Kind::Checkpoint, 0, b""),
             Op::Figures => (Kind::Figures, 0, b""),
             Op::Latency => (Kind::Latency, 0, b""),
@@ -114,7 +117,9 @@ impl Packed {
             Kind::Figures => Op::Figures,
             Kind::Latency => Op::Latency,
             Kind::ResetFigures => Op::ResetFigures,
-            Kind::PutWith | Kind::TakeWait | Kind::Open | Kind::End | Kind::Touch => self.read_more(queue, more),
+            Kind::PutWith | Kind::TakeWait | Kind::Open | Kind::End | Kind::Touch | Kind::ListHolders => {
+                self.read_more(queue, more)
+            }
         }
     }
 
@@ -154,6 +159,10 @@ impl Packed {
             Kind::Touch => {
                 let lease_s = more.i64();
                 Op::Touch { queue, which: more.which(), lease_s }
+            }
+            Kind::ListHolders => {
+                let from = (Client::of_ticket(more.u64()), more.u64());
+                Op::ListHolders { from, to: Client::of_ticket(more.u64()) }
             }
             other => unreachable!("{other:?} has no more"),
         }
@@ -209,6 +218,11 @@ fn write_more(op: &Op<'_>, bytes: &mut Vec<u8>) {
         Op::Touch { which, lease_s, .. } => {
             bytes.extend_from_slice(&lease_s.to_le_bytes());
             write_which(which, bytes);
+        }
+        Op::ListHolders { from: (client, queue), to } => {
+            for number in [client.ticket(), queue, to.ticket()] {
+                bytes.extend_from_slice(&number.to_le_bytes());
+            }
         }
         Op::Configure { words, .. } => bytes.extend_from_slice(words),
         _ => {}

@@ -245,6 +245,14 @@ impl Out {
         self.delayed.retain(|_, (of, _)| *of != name);
     }
 
+    /// The clients that hold something.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = Client> {
+        self.held.values().filter_map(|held| match held.holder {
+            Holder::Client(client) => Some(client),
+            Holder::Name(_) | Holder::Number => None,
+        })
+    }
+
     /// Holds it against the queues: what is out is there.
     pub(crate) fn check(&self, history: &History) {
         for (lease, held) in &self.held {

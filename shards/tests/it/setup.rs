@@ -76,6 +76,8 @@ pub(crate) struct Setup {
     pub(crate) waited_for: usize,
     /// Among a hundred commands, those about messages that are open; 0: none, and queues are flushed.
     pub(crate) opens: u64,
+    /// So many of the queues have messages that are opened.
+    pub(crate) opened: usize,
     /// A crash follows one in so many replies at once.
     pub(crate) crash_after_replies: u64,
     /// Each kind of step, as often as it is to come.
@@ -100,7 +102,8 @@ impl Setup {
             burst: random.pick(&[1, 4, 16]),
             waits: random.pick(&[0, 2, 6]),
             waited_for: random.pick(&[1, 3, 8]),
-            opens: random.pick(&[0, 20, 40]),
+            opens: random.pick(&[0, 30, 60]),
+            opened: random.pick(&[1, 2, 8]),
             sets: random.pick(&[30, 50, 70]),
             crash_after_replies: random.pick(&[20, 200, 2000]),
             weighted,

@@ -45,12 +45,12 @@ fn simulate_seeds(seeds: u64, mut simulate: impl FnMut(u64) -> Counts) {
 
 #[test]
 fn shards_that_acknowledge_what_is_synced() {
-    simulate_seeds(3000, |seed| simulate(Durability::Synced, Box::new(|_| None), STEPS, seed));
+    simulate_seeds(2000, |seed| simulate(Durability::Synced, Box::new(|_| None), STEPS, seed));
 }
 
 #[test]
 fn shards_that_acknowledge_what_is_written() {
-    simulate_seeds(3000, |seed| simulate(Durability::Written, Box::new(|_| None), STEPS, seed));
+    simulate_seeds(2000, |seed| simulate(Durability::Written, Box::new(|_| None), STEPS, seed));
 }
 
 #[test]

@@ -286,7 +286,10 @@ impl<'a> Simulation<'a> {
         let shards = self.setup.shards;
         let name = self.random.pick(QUEUES);
         if self.random.below(100) < self.setup.opens {
-            return vec![(owner(name, shards), self.about_open(name))];
+            let name = self.random.pick(&QUEUES[..self.setup.opened]);
+            // As many are put as are opened, some of them by clients that wait.
+            let asked = if self.random.chance(4) { Asked::Now(self.put(name)) } else { self.about_open(name) };
+            return vec![(owner(name, shards), asked)];
         }
         let op = match self.random.below(100) {
             0..2 => Op::Create { name },

@@ -277,7 +277,7 @@ impl Life {
                 self.store.at_once(|s| s.put(name, *flags, body)).expect("the disk is good").unwrap_or_default()
             }
             Op::PutWith { name, flags, body, delay_s, exptime } => {
-                let with = PutWith { delay_s: *delay_s, exptime: *exptime };
+                let with = PutWith { delay_s: *delay_s, exptime: *exptime, id: b"" };
                 let put = self.store.at_once(|s| s.put_with(name, *flags, body, with));
                 put.expect("the disk is good").unwrap_or_default();
             }
@@ -306,7 +306,12 @@ impl Life {
             }
             _ => unreachable!("others are done elsewhere"),
         }
+        let may_be_dead = matches!(op, Op::GiveBack { .. });
         self.history.ops.push((op, self.store.changed()));
+        // A message that dies is moved at once where that is possible.
+        if may_be_dead && let Some(op) = self.now.passed(&mut self.store) {
+            self.note(op);
+        }
     }
 
     fn open_next(&mut self, name: Vec<u8>) {

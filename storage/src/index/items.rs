@@ -3,11 +3,12 @@
 use crate::index::segment_puts::{Located, SegmentPuts};
 use crate::index::{ITEM_BYTES_MAX, Index, IndexError, PageWriter, Pages, Written};
 use crate::log::codec::{Reader, put_varint};
-use crate::log::entry::{QueueId, Record, SETTINGS_BYTES_MAX, Seq, State};
+use crate::log::entry::{ID_BYTES_MAX, QueueId, Record, SETTINGS_BYTES_MAX, Seq, State};
 use crate::log::frame::NUMBER_END;
 use crate::log::ranges::{RANGE_BYTES_MAX, are_ranges};
 use crate::log::{Place, Position};
 use crate::names::NAME_BYTES_MAX;
+use crate::queue::ids::Remembered;
 use crate::queue::table::UNKNOWN_SLOT;
 
 /// Pages that are handed to the index at once, in bytes.
@@ -70,7 +71,8 @@ impl LocatedReader {
             let seq = reader.varint()?;
             offset = offset.checked_add(reader.varint_u32()?)?;
             let place = Place { segment: self.segment, offset, body_bytes: reader.varint_u32()? };
-            let is_possible = queue.max(seq) < NUMBER_END && offset > self.last_offset;
+            // Several at one offset are the messages of one put.
+            let is_possible = queue.max(seq) < NUMBER_END && offset >= self.last_offset;
             if !is_possible || !place.is_within(self.segment_bytes) {
                 return None;
             }
@@ -86,6 +88,7 @@ const RECORD: u64 = 1;
 const FLUSH: u64 = 2;
 const GONE: u64 = 3;
 const STATE: u64 = 4;
+const ID: u64 = 5;
 /// Ranges of an item at most, so that it fits into a page.
 pub(crate) const ITEM_RANGES_MAX: usize = 128;
 const RECORD_ITEM_BYTES_MAX: usize = 9 * 10 + NAME_BYTES_MAX + SETTINGS_BYTES_MAX;
@@ -132,6 +135,15 @@ pub(crate) fn push_state(pages: &mut PageWriter, queue: QueueId, seq: Seq, state
     }
 }
 
+/// Packs what a put was called.
+pub(crate) fn push_id(pages: &mut PageWriter, queue: QueueId, token: &[u8], id: Remembered) {
+    pages.make_room(5 * 10 + token.len());
+    for number in [ID, queue, u64::from(id.until_s), u64::from(id.segment), token.len() as u64] {
+        put_varint(pages.value(), number);
+    }
+    pages.value().extend_from_slice(token);
+}
+
 /// What a page of records holds.
 pub(crate) enum RecordItem<'a> {
     /// A record, and the segment of its newest copy.
@@ -142,6 +154,8 @@ pub(crate) enum RecordItem<'a> {
     Gone(QueueId, &'a [u8]),
     /// What a message has beside its body.
     State(QueueId, Seq, State),
+    /// What a put of a queue was called.
+    Id(QueueId, &'a [u8], Remembered),
 }
 
 /// Reads a page of records. `None`: these bytes are no such page.
@@ -165,6 +179,15 @@ pub(crate) fn read_records(items: &[u8], mut each: impl FnMut(RecordItem<'_>)) -
                     return None;
                 }
                 each(RecordItem::State(queue, seq, State { tries, not_before, expires }));
+            }
+            ID => {
+                let (queue, until_s, segment) = (reader.varint()?, reader.varint_u32()?, reader.varint_u32()?);
+                let bytes = reader.varint_u32()?;
+                let token = reader.bytes(bytes as usize)?;
+                if queue >= NUMBER_END || token.is_empty() || token.len() > ID_BYTES_MAX {
+                    return None;
+                }
+                each(RecordItem::Id(queue, token, Remembered { until_s, segment }));
             }
             RECORD => {
                 let (queue, head, next) = (reader.varint()?, reader.varint()?, reader.varint()?);

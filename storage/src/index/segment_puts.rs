@@ -31,12 +31,12 @@ impl SegmentPuts {
         SegmentPuts { segment, bytes: Vec::new(), last_offset: 0 }
     }
 
-    /// Adds a put that is behind all those that are here.
+    /// Adds a put that is behind all those that are here, or a message of the last one that it does not name.
     ///
     /// # Panics
     /// When it is not: what comes from a disk is looked at before.
     pub(crate) fn push(&mut self, queue: QueueId, slot: Slot, seq: Seq, offset: u32, body_bytes: u32) {
-        assert!(offset > self.last_offset, "puts are added in the order of their offsets");
+        assert!(offset >= self.last_offset, "puts are added in the order of their offsets");
         put_varint(&mut self.bytes, queue);
         put_varint(&mut self.bytes, u64::from(slot));
         put_varint(&mut self.bytes, seq);
@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn puts_come_back() {
         let mut directory = SegmentPuts::new(3);
-        let puts = [(1, 0, 1, 112, 5), (900, 12, 1 << 40, 4000, 0), (2, 1 << 30, 7, 1 << 30, 1 << 20)];
+        let puts =
+            [(1, 0, 1, 112, 5), (3, 4, 9, 112, 5), (900, 12, 1 << 40, 4000, 0), (2, 1 << 30, 7, 1 << 30, 1 << 20)];
         for (queue, slot, seq, offset, bytes) in puts {
             directory.push(queue, slot, seq, offset, bytes);
         }

@@ -12,6 +12,8 @@
 //! told    7  queue u64  settings bytes u16  settings
 //! time    8  second u32  leases u64
 //! state   9  queue u64  seq u64  tries u8  not before u64  expires u64
+//! id     10  queue u64  until u32  bytes u8  token
+//! also   11  bytes u16  pairs
 //! ```
 //!
 //! A take takes any message of its queue. The numbers above the head that are gone follow from the takes behind the
@@ -24,6 +26,12 @@
 //! when it changes, so that a put has no bytes for it, and copies of old puts have theirs in front. `leases`: numbers of
 //! deliveries below this one may have been given. A state is what a message has beside its body, and replaces the one
 //! before; it stands behind the message's put, and goes forward with it.
+//!
+//! An id is what a put was called: a second one of the same queue and token, before the second `until` since 1970, is the
+//! same put once more, and is not put. It stands in the frame of its put, and replaces the one before.
+//!
+//! An also stands right in front of a put, which is then the message of several queues: of the one that it names, and of
+//! these, as [pairs](crate::log::pairs) of queue and number.
 //!
 //! A flush drops the messages of all queues that there are so far: one byte, however many queues those are. The records
 //! that the queues have in the log stay as they were, and are right together with the flush behind them: segments leave
@@ -40,6 +48,7 @@ use crc32fast::Hasher;
 
 use crate::log::codec::Reader;
 use crate::log::frame::NUMBER_END;
+use crate::log::pairs::are_pairs;
 use crate::log::ranges::are_ranges;
 use crate::names::NAME_BYTES_MAX;
 
@@ -57,6 +66,8 @@ const GONE: u8 = 6;
 const TOLD: u8 = 7;
 const TIME: u8 = 8;
 const STATE: u8 = 9;
+const ID: u8 = 10;
+const ALSO: u8 = 11;
 
 /// Bytes of a put before its body.
 pub(crate) const PUT_HEADER_BYTES: usize = 29;
@@ -73,6 +84,10 @@ pub(crate) const STATE_BYTES: usize = 34;
 const RECORD_HEADER_BYTES: usize = 45;
 const GONE_HEADER_BYTES: usize = 12;
 const TOLD_HEADER_BYTES: usize = 11;
+const ID_HEADER_BYTES: usize = 14;
+const ALSO_HEADER_BYTES: usize = 3;
+/// Bytes of the longest token of an id.
+pub const ID_BYTES_MAX: usize = 255;
 /// Bytes of the longest settings.
 pub const SETTINGS_BYTES_MAX: usize = 1024;
 /// Bytes of the longest record.
@@ -116,6 +131,16 @@ pub(crate) enum Entry<'a> {
         queue: QueueId,
         seq: Seq,
         state: State,
+    },
+    /// What the put of a message of the queue was called, which is remembered until this second since 1970.
+    Id {
+        queue: QueueId,
+        until_s: u32,
+        token: &'a [u8],
+    },
+    /// The put behind it is a message of these queues, too.
+    Also {
+        pairs: &'a [u8],
     },
 }
 
@@ -177,6 +202,16 @@ pub(crate) const fn gone_bytes(ranges_bytes: usize) -> usize {
 /// Bytes that settings of so many bytes take in a frame.
 pub(crate) const fn told_bytes(settings_bytes: usize) -> usize {
     TOLD_HEADER_BYTES + settings_bytes
+}
+
+/// Bytes that an id with a token of so many bytes takes in a frame.
+pub(crate) const fn id_bytes(token_bytes: usize) -> usize {
+    ID_HEADER_BYTES + token_bytes
+}
+
+/// Bytes that say of a put that it is a message of more queues, whose pairs take so many.
+pub(crate) const fn also_bytes(pairs_bytes: usize) -> usize {
+    ALSO_HEADER_BYTES + pairs_bytes
 }
 
 impl<'a> Entry<'a> {
@@ -243,6 +278,18 @@ impl<'a> Entry<'a> {
                 out.extend_from_slice(&state.not_before.to_le_bytes());
                 out.extend_from_slice(&state.expires.to_le_bytes());
             }
+            Entry::Id { queue, until_s, token } => {
+                out.push(ID);
+                out.extend_from_slice(&queue.to_le_bytes());
+                out.extend_from_slice(&until_s.to_le_bytes());
+                out.push(token.len() as u8);
+                out.extend_from_slice(token);
+            }
+            Entry::Also { pairs } => {
+                out.push(ALSO);
+                out.extend_from_slice(&(pairs.len() as u16).to_le_bytes());
+                out.extend_from_slice(pairs);
+            }
         }
     }
 
@@ -296,6 +343,16 @@ impl<'a> Entry<'a> {
                 let good = is_possible(&[queue, seq, not_before, expires]);
                 good.then_some(Entry::State { queue, seq, state: State { tries, not_before, expires } })
             }
+            ID => {
+                let (queue, until_s, bytes) = (reader.u64()?, reader.u32()?, reader.u8()?);
+                let token = reader.bytes(usize::from(bytes))?;
+                (is_possible(&[queue]) && !token.is_empty()).then_some(Entry::Id { queue, until_s, token })
+            }
+            ALSO => {
+                let bytes = reader.u16()?;
+                let pairs = reader.bytes(usize::from(bytes))?;
+                are_pairs(pairs).then_some(Entry::Also { pairs })
+            }
             _ => None,
         }
     }
@@ -331,6 +388,8 @@ mod tests {
             (Entry::Told { queue: 7, settings: b"lease=9" }, told_bytes(7)),
             (Entry::Time(Time { second: 1_795_000_000, leases: 1 << 40 }), TIME_BYTES),
             (Entry::State { queue: 7, seq: 9, state: State { tries: 3, not_before: 5, expires: 6 } }, STATE_BYTES),
+            (Entry::Id { queue: 7, until_s: 1_795_000_300, token: b"order 17" }, id_bytes(8)),
+            (Entry::Also { pairs: &[8, 1, 9, 0x80, 1] }, also_bytes(5)),
         ];
         let mut out = Vec::new();
         for (entry, bytes) in &entries {
@@ -376,6 +435,10 @@ mod tests {
             Entry::Told { queue: u64::MAX, settings: b"" },
             Entry::Time(Time { second: 1, leases: u64::MAX }),
             Entry::State { queue: 1, seq: u64::MAX, state: State::default() },
+            Entry::Id { queue: u64::MAX, until_s: 1, token: b"x" },
+            Entry::Id { queue: 1, until_s: 1, token: b"" },
+            Entry::Also { pairs: b"" },
+            Entry::Also { pairs: &[1, 1, 1] },
             Entry::State { queue: 1, seq: 1, state: State { expires: u64::MAX, ..State::default() } },
         ] {
             let mut out = Vec::new();

@@ -19,12 +19,14 @@ pub(crate) mod entry;
 pub(crate) mod frame;
 pub(crate) mod frame_reader;
 pub(crate) mod identity;
+pub(crate) mod pairs;
 mod position;
 mod preparation;
 pub(crate) mod ranges;
 mod ring;
 pub(crate) mod segment;
 pub(crate) mod segment_notes;
+mod shared;
 mod supply;
 mod times;
 
@@ -45,6 +47,7 @@ use crate::options::{Durability, StoreOptions};
 pub(crate) use position::{Place, Position, damage_at};
 pub(crate) use preparation::Preparation;
 pub(crate) use ring::Purpose;
+pub(crate) use shared::Shared;
 pub(crate) use supply::FileWork;
 use supply::Supply;
 pub(crate) use times::Times;
@@ -90,6 +93,8 @@ pub(crate) struct Log {
     now_second: u32,
     /// When the puts in the log were made.
     pub(crate) times: Times,
+    /// The puts that are messages of several queues.
+    pub(crate) shared: Shared,
     /// Numbers of leases below this one may be given, once the frame that says so is safe.
     pub(crate) leases: u64,
     /// The segment of the last entry that says how far they are reserved; 0: there is none.
@@ -140,6 +145,7 @@ impl Log {
             now_ms: 0,
             now_second: 0,
             times: Times::default(),
+            shared: Shared::default(),
             leases: tail.leases,
             leases_said_in: 0,
             synced_anyway: 0,

@@ -2,7 +2,8 @@
 
 use super::Log;
 use crate::attempt::Attempt;
-use crate::log::entry::{DROP_BYTES, FLUSH_BYTES, PUT_HEADER_BYTES, TAKE_BYTES};
+use crate::log::Place;
+use crate::log::entry::{DROP_BYTES, FLUSH_BYTES, PUT_HEADER_BYTES, TAKE_BYTES, put_bytes};
 use crate::log::frame::FRAME_HEADER_BYTES;
 use crate::log::segment::{SEGMENT_HEADER_BYTES, Segment};
 
@@ -61,14 +62,19 @@ impl Log {
     /// segment that the takes empty comes back. So a segment's size is enough for all segments whose messages take at
     /// least that much, and half of it would not be for messages of 100 bytes. What little lives in a segment that they
     /// emptied, a queue's record above all, must be copied before it comes back: takes leave room for that. While few
-    /// messages wait, less is enough: takes need no more than [`TAKES_OF_A_PUT`] times what lives.
+    /// messages wait, less is enough: takes need no more than [`TAKES_OF_A_PUT`] times what lives. A put that is the message
+    /// of several queues is taken several times, and only the last of these takes gives room back: the others need room
+    /// of their own, since one queue may be emptied before the next.
     ///
     /// Deletes and flushes go on when the takes have come to their end: they are how an operator makes room on a full disk.
     pub(super) fn reserve(&self, purpose: Purpose, bytes: usize) -> usize {
         let segment = self.segment_bytes as usize;
         match purpose {
             // Advancing may lose what is left of the active segment, hence the doubled entry.
-            Purpose::Set => segment.min(TAKES_OF_A_PUT * self.live_bytes as usize) + segment / 8 + bytes,
+            Purpose::Set => {
+                let takes = segment.min(TAKES_OF_A_PUT * self.live_bytes as usize);
+                takes + TAKE_ROOM * self.shared.beyond() as usize + segment / 8 + bytes
+            }
             Purpose::Take => segment / 8,
             Purpose::Drop => segment / 16,
             Purpose::Copy => 0,
@@ -112,6 +118,12 @@ impl Log {
     fn segment_mut(&mut self, number: u32) -> &mut Segment {
         let first = self.first();
         &mut self.segments[(number - first) as usize]
+    }
+
+    /// Notes that a message is gone, or elsewhere: the put at its place is no longer needed once no other is left there.
+    pub(crate) fn release(&mut self, place: Place) {
+        let bytes = self.shared.release(place.position(), put_bytes(place.body_bytes as usize));
+        self.sub_live(place.segment, bytes);
     }
 
     /// The oldest segment, unless it is the active one, or one that a sync still has to reach.

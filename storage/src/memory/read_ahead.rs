@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::log::codec::Reader;
 use crate::log::entry::{Entry, Seq, put_bytes};
-use crate::log::{Log, Place, damage_at};
+use crate::log::{Log, Place, Shared, damage_at};
 use crate::memory::Memory;
 use crate::queue::live::Live;
 use crate::queue::table::Slot;
@@ -41,7 +41,7 @@ impl Memory {
                 will_need(log, puts[puts.len() - 1].1);
             }
             let (n, result) = if in_window {
-                self.fill_from_window(live, slot, puts)
+                self.fill_from_window(live, log, slot, puts)
             } else {
                 self.fill_alone(live, log, slot, puts)
             };
@@ -82,11 +82,17 @@ impl Memory {
     }
 
     /// Gives the leading messages their bodies that are in windows. Returns how many, and what is wrong with the next.
-    fn fill_from_window(&mut self, live: &mut Live, slot: Slot, puts: &[(Seq, Place)]) -> (usize, Result<()>) {
+    fn fill_from_window(
+        &mut self,
+        live: &mut Live,
+        log: &Log,
+        slot: Slot,
+        puts: &[(Seq, Place)],
+    ) -> (usize, Result<()>) {
         let queue = live.queues.at_mut(slot);
         for (at, (seq, place)) in puts.iter().enumerate() {
             let Some(put) = self.windows.get(*place) else { return (at, Ok(())) };
-            match fill(queue, *seq, *place, put) {
+            match fill(queue, *seq, *place, put, &log.shared) {
                 Ok(bytes) => live.resident += bytes,
                 Err(error) => return (at, Err(error)),
             }
@@ -108,7 +114,7 @@ impl Memory {
         for (at, (seq, place)) in puts.iter().enumerate() {
             let start = (place.offset - first.offset) as usize;
             let put = self.scratch.get(start..start + put_bytes(place.body_bytes as usize)).unwrap_or_default();
-            match fill(queue, *seq, *place, put) {
+            match fill(queue, *seq, *place, put, &log.shared) {
                 Ok(bytes) => live.resident += bytes,
                 Err(error) => return (at, Err(error)),
             }
@@ -137,9 +143,11 @@ fn will_need(log: &Log, place: Place) {
 }
 
 /// Gives a message its body out of the bytes at its place. Returns how many resident bytes that added.
-fn fill(queue: &mut Queue, seq: Seq, place: Place, put: &[u8]) -> Result<usize> {
+fn fill(queue: &mut Queue, seq: Seq, place: Place, put: &[u8], shared: &Shared) -> Result<usize> {
     match Entry::decode(&mut Reader::new(put)) {
-        Some(Entry::Put { queue: id, seq: found, flags, body }) if (id, found) == (queue.id, seq) => {
+        Some(Entry::Put { queue: id, seq: found, flags, body })
+            if (id, found) == (queue.id, seq) || shared.named(place.position()) == Some((id, found)) =>
+        {
             Ok(queue.fill(seq, flags, body))
         }
         _ => {

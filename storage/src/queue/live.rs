@@ -8,7 +8,9 @@ use std::collections::LinkedList;
 
 use crate::log::Position;
 use crate::log::entry::{QueueId, Seq};
+use crate::queue::extras::Counts;
 use crate::queue::states::{Out, States};
+use crate::queue::sums::Sums;
 use crate::queue::table::{Queues, Slot};
 use crate::queue::{Dropped, Epoch, Message, Queue};
 
@@ -22,6 +24,8 @@ pub(crate) struct Live {
     pub(crate) resident: usize,
     /// Bytes that the records of all queues take in the log.
     pub(crate) record_bytes: u64,
+    /// What is summed up over all queues, beside the messages.
+    pub(crate) sums: Sums,
     /// What some messages have beside their bodies.
     pub(crate) states: States,
     /// Queues that have got a message to hand out otherwise than by a put into them, since this was taken.
@@ -52,6 +56,7 @@ impl Live {
         Live {
             messages: queues.iter().map(Queue::depth).sum(),
             resident: 0,
+            sums: Sums::of(queues.iter()),
             record_bytes: queues.iter().map(|queue| queue.record_bytes() as u64).sum(),
             queues,
             states: States::default(),
@@ -81,6 +86,7 @@ impl Live {
         self.epoch = self.epoch.wrapping_add(1);
         self.unswept = self.queues.slots();
         self.messages = 0;
+        self.sums.note_all_cleared();
     }
 
     /// Has the queue in a slot, if there is one, let go of what the last flush of all queues has dropped. Every use of a
@@ -107,6 +113,7 @@ impl Live {
     pub(crate) fn empty(&mut self, slot: Slot) {
         let queue = self.queues.at_mut(slot);
         self.messages -= queue.depth();
+        self.sums.note_cleared(queue, 0);
         self.resident -= queue.resident_bytes();
         if queue.delivery().is_some_and(|delivery| delivery.states > 0) {
             self.states.drop_below(queue.id, queue.next);
@@ -117,6 +124,12 @@ impl Live {
     /// Whether there is something to give back.
     pub(crate) fn is_giving_back(&self) -> bool {
         self.unswept > 0 || !self.dropped.is_empty() || self.states.has_dropped()
+    }
+
+    /// Counts something of the queue in a slot, and of all.
+    pub(crate) fn count(&mut self, slot: Slot, count: impl Fn(&mut Counts)) {
+        self.queues.at_mut(slot).count(&count);
+        count(&mut self.sums.counts);
     }
 
     // ---- messages that are out ----
@@ -147,6 +160,7 @@ impl Live {
     pub(crate) fn empty_around(&mut self, slot: Slot, open: &[Seq]) {
         let queue = self.queues.at_mut(slot);
         self.messages -= queue.depth() - open.len() as u64;
+        self.sums.note_cleared(queue, open.len() as u64);
         self.resident -= queue.resident_bytes();
         let states = queue.delivery().map_or(0, |delivery| delivery.states);
         let id = queue.id;
@@ -184,7 +198,10 @@ impl Live {
         let delivery = queue.delivery_mut();
         match out {
             None => delivery.leave(seq, next),
-            Some(out) => *delivery.count_mut(out) -= 1,
+            Some(out) => {
+                *delivery.count_mut(out) -= 1;
+                self.sums.delayed -= u64::from(out != Out::Open);
+            }
         }
         if delivery.states > 0 {
             delivery.states -= u64::from(self.states.remove(id, seq));

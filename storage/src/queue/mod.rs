@@ -3,12 +3,14 @@
 mod delivery;
 mod extras;
 pub(crate) mod gone;
+pub(crate) mod ids;
 pub(crate) mod live;
 pub(crate) mod message;
 mod recovering;
 pub(crate) mod run;
 pub(crate) mod slots;
 pub(crate) mod states;
+pub(crate) mod sums;
 pub(crate) mod table;
 
 use std::collections::VecDeque;
@@ -24,7 +26,7 @@ use crate::settings::Settings;
 
 use delivery::Delivery;
 pub(crate) use extras::Counts;
-pub use message::Taken;
+pub use message::{Kept, Taken};
 pub(crate) use message::{Message, resident_bytes};
 use recovering::Recovering;
 use run::{Eviction, RUN_MESSAGES_MAX, Run};

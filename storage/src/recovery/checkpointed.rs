@@ -93,6 +93,7 @@ impl LogFiles {
                 }
                 RecordItem::Gone(queue, ranges) => rebuild.know_gone(queue, ranges),
                 RecordItem::State(queue, seq, state) => rebuild.know_state(queue, seq, state),
+                RecordItem::Id(queue, token, id) => rebuild.know_id(queue, id.until_s, token, id.segment),
                 RecordItem::Flush(at) => rebuild.know_flush(at),
             })
             .is_some()

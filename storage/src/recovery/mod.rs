@@ -17,14 +17,16 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::index::segment_puts::SegmentPuts;
 use crate::index::{Contents, Index, Meta};
-use crate::log::entry::{QueueId, Seq, State, put_bytes};
+use crate::log::entry::{QueueId, Seq, State, also_bytes, put_bytes};
 use crate::log::frame_reader::FrameReader;
+use crate::log::pairs::pack_pairs;
 use crate::log::segment::{
     FIRST_SEGMENT, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_trash, segment_name, segment_number,
 };
 use crate::log::segment_notes::SegmentNotes;
 use crate::log::{Log, Position, Preparation, Tail};
 use crate::options::StoreOptions;
+use crate::queue::ids::Ids;
 use crate::queue::table::Queues;
 use crate::recovery::rebuild::Rebuild;
 use walk::Walk;
@@ -46,8 +48,30 @@ pub(crate) struct Restored {
     pub(crate) directories_below: u32,
     /// What messages have beside their bodies.
     pub(crate) states: BTreeMap<(QueueId, Seq), State>,
+    /// What puts were called.
+    pub(crate) ids: Ids,
     /// Frames that were read from the log.
     pub(crate) frames: u64,
+}
+
+/// The messages that have a put that was the message of several.
+#[derive(Debug, Clone, Copy, Default)]
+struct Holding {
+    messages: u32,
+    /// Bytes that say which they are, beside the first.
+    also_bytes: u32,
+}
+
+impl Holding {
+    /// Adds a message. Returns whether it is the first.
+    fn add(&mut self, queue: QueueId, seq: Seq) -> bool {
+        if self.messages > 0 {
+            let header = if self.messages == 1 { also_bytes(0) } else { 0 };
+            self.also_bytes += (header + pack_pairs([(queue, seq)].into_iter()).len()) as u32;
+        }
+        self.messages += 1;
+        self.messages == 1
+    }
 }
 
 /// The files of a log, and what their headers agree on.
@@ -289,27 +313,54 @@ impl LogFiles {
         }
         let segments: VecDeque<Segment> =
             self.files.into_iter().map(|(number, file)| Segment { number, file, live_bytes: 0 }).collect();
-        let Walk { mut rebuild, mut tail, frames, contents, .. } = walk;
+        let Walk { mut rebuild, mut tail, frames, contents, first_segment, .. } = walk;
         rebuild.drop_needless_states();
+        rebuild.drop_needless_ids(first_segment..=tail.position.segment);
         tail.next_queue_id = tail.next_queue_id.max(rebuild.next_queue_id());
         tail.leases = tail.leases.max(rebuild.leases);
         let mut log = Log::new(self.disk, self.log_id, self.segment_bytes, options, segments, tail);
-        let Rebuild { mut queues, directories, states, times, leases_said_in, .. } = rebuild;
+        let Rebuild { mut queues, directories, states, times, leases_said_in, ids, shared, .. } = rebuild;
         log.leases_said_in = leases_said_in;
         log.times = times;
         log.times.forget(log.first() - 1);
+        let mut holders: BTreeMap<Position, Holding> = shared.keys().map(|at| (*at, Holding::default())).collect();
         for slot in 0..queues.slots() {
             let Some(queue) = queues.get_mut(slot) else { continue };
             queue.end_recovery();
             log.add_live(queue.record_segment, queue.record_bytes());
-            for (_, message) in queue.messages() {
-                log.add_live(message.place.segment, put_bytes(message.place.body_bytes as usize));
+            for (seq, message) in queue.messages() {
+                let holding = holders.get_mut(&message.place.position());
+                if holding.is_none_or(|holding| holding.add(queue.id, seq)) {
+                    log.add_live(message.place.segment, put_bytes(message.place.body_bytes as usize));
+                }
             }
+        }
+        for (at, named) in shared {
+            let Holding { messages, also_bytes } = holders[&at];
+            if messages > 0 {
+                log.shared.add(at, named, messages, also_bytes);
+                log.add_live(at.segment, also_bytes as usize);
+            }
+        }
+        for (segment, bytes) in ids.needed() {
+            log.add_live(segment, bytes);
         }
         queues.name_all();
         let directories_below = meta.map_or(tail.position.segment, |meta| meta.position.segment);
         let puts = if index.is_some() { directories } else { VecDeque::new() };
-        Ok(Restored { log, queues, index, loaded: meta, generation, contents, puts, directories_below, states, frames })
+        Ok(Restored {
+            log,
+            queues,
+            index,
+            loaded: meta,
+            generation,
+            contents,
+            puts,
+            directories_below,
+            states,
+            ids,
+            frames,
+        })
     }
 
     /// Brings the notes in step with where the log goes on: behind the segment before, and not yet in the one behind.

@@ -1,6 +1,7 @@
 //! Making queues out of entries: the part of recovery that knows what an entry means.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 
 use smallvec::SmallVec;
 
@@ -12,7 +13,9 @@ use crate::log::Position;
 use crate::log::Times;
 use crate::log::codec::Reader;
 use crate::log::entry::{Entry, QueueId, Seq, State, Time};
+use crate::log::pairs::pairs;
 use crate::log::ranges::ranges;
+use crate::queue::ids::{Ids, Remembered};
 use crate::queue::table::{Queues, UNKNOWN_SLOT};
 use crate::queue::{Epoch, Queue};
 
@@ -35,6 +38,16 @@ pub(crate) struct Rebuild {
     pub(crate) states: BTreeMap<(QueueId, Seq), State>,
     /// When the puts were made.
     pub(crate) times: Times,
+    /// The last second that any of them was made in.
+    last_second: u32,
+    /// What puts were called; some are of queues that are gone.
+    pub(crate) ids: Ids,
+    /// Puts that are messages of several queues, and the one that each of them names.
+    pub(crate) shared: BTreeMap<Position, (QueueId, Seq)>,
+    /// The messages that the next put is, beside the one that it names.
+    also: Vec<(QueueId, Seq)>,
+    /// The put that a directory of the index told of last.
+    located: Option<Located>,
     /// Leases may have got numbers below this one.
     pub(crate) leases: u64,
     /// The segment of the last entry that says so; 0: there is none.
@@ -52,6 +65,11 @@ impl Rebuild {
             flushed_at: Position::default(),
             states: BTreeMap::new(),
             times: Times::default(),
+            last_second: 0,
+            ids: Ids::default(),
+            shared: BTreeMap::new(),
+            also: Vec::new(),
+            located: None,
             leases: 0,
             leases_said_in: 0,
         }
@@ -65,9 +83,13 @@ impl Rebuild {
             let Some(entry) = Entry::decode(&mut reader) else {
                 return false;
             };
+            // Of more messages than one is said right in front of their put.
+            if !self.also.is_empty() && !matches!(entry, Entry::Put { .. }) {
+                return false;
+            }
             self.apply(&entry, Position { offset, ..at });
         }
-        true
+        self.also.is_empty()
     }
 
     /// Applies the entry that is at `at`.
@@ -86,18 +108,16 @@ impl Rebuild {
                 queue.note_record(at.segment);
             }
             Entry::Put { queue: id, seq, body, .. } => {
-                let body_bytes = body.len() as u32;
-                let queue = self.queue(id);
-                // A number that is known is a copy of a message, or one that the checkpoint knew.
-                if seq >= queue.next {
-                    queue.next = seq + 1;
-                    queue.sets += 1;
-                }
-                queue.place(seq, Place { segment: at.segment, offset: at.offset, body_bytes });
-                if self.indexed {
-                    self.directory(at.segment).push(id, UNKNOWN_SLOT, seq, at.offset, body_bytes);
+                let place = Place { segment: at.segment, offset: at.offset, body_bytes: body.len() as u32 };
+                self.apply_put(id, seq, place);
+                if !self.also.is_empty() {
+                    self.shared.insert(at, (id, seq));
+                    let also = std::mem::take(&mut self.also);
+                    also.into_iter().for_each(|(id, seq)| self.apply_put(id, seq, place));
                 }
             }
+            Entry::Also { pairs: bytes } => self.also.extend(pairs(bytes).flatten()),
+            Entry::Id { queue, until_s, token } => self.know_id(queue, until_s, token, at.segment),
             Entry::Take { queue, seq } => {
                 let in_queue = self.queue(queue);
                 in_queue.gets += u64::from(in_queue.note_taken(seq));
@@ -107,6 +127,8 @@ impl Rebuild {
             }
             Entry::Time(Time { second, leases }) => {
                 self.times.note(at, second);
+                self.last_second = self.last_second.max(second);
+                while self.ids.forget_ended(self.last_second).is_some() {}
                 self.leases_said_in = at.segment;
                 self.leases = self.leases.max(leases);
             }
@@ -121,6 +143,8 @@ impl Rebuild {
             Entry::Told { queue, settings } => self.queue(queue).set_settings(settings),
             Entry::Drop { queue } => {
                 self.queues.remove_unnamed(queue);
+                self.ids.forget_queue(queue);
+                while self.ids.give_back().is_some() {}
             }
             Entry::Flush => {
                 self.flushed_at = at;
@@ -130,6 +154,25 @@ impl Rebuild {
                 }
             }
         }
+    }
+
+    /// Notes where a message is.
+    fn apply_put(&mut self, id: QueueId, seq: Seq, place: Place) {
+        let queue = self.queue(id);
+        // A number that is known is a copy of a message, or one that the checkpoint knew.
+        if seq >= queue.next {
+            queue.next = seq + 1;
+            queue.sets += 1;
+        }
+        queue.place(seq, place);
+        if self.indexed {
+            self.directory(place.segment).push(id, UNKNOWN_SLOT, seq, place.offset, place.body_bytes);
+        }
+    }
+
+    /// Notes what a put of a queue was called, in place of what is known of it. By the log's own time it may be over.
+    pub(crate) fn know_id(&mut self, queue: QueueId, until_s: u32, token: &[u8], segment: u32) {
+        self.ids.set(queue, token, Remembered { until_s, segment });
     }
 
     /// The queue of this id as the last flush has left it, made if there is none.
@@ -166,6 +209,12 @@ impl Rebuild {
         });
     }
 
+    /// Forgets the ids of queues that are gone, and those that had ended when their segments went: these are left.
+    pub(crate) fn drop_needless_ids(&mut self, segments: RangeInclusive<u32>) {
+        let queues = &self.queues;
+        self.ids.retain(|queue, id| segments.contains(&id.segment) && queues.find_id(queue).is_some());
+    }
+
     /// Notes that the records that come from the index from now on know this flush of all queues.
     pub(crate) fn know_flush(&mut self, at: Position) {
         self.epoch = self.known.len() as Epoch;
@@ -198,6 +247,12 @@ impl Rebuild {
     /// Notes a put that a directory of the checkpoint at `checkpoint` knows. One of a queue that has no record was
     /// dropped since.
     pub(crate) fn locate(&mut self, located: &Located, checkpoint: Position) {
+        // The first of those at a place is the one that the put names.
+        let first = self.located.filter(|first| first.place == located.place).unwrap_or(*located);
+        if first != *located {
+            self.shared.insert(first.place.position(), (first.queue, first.seq));
+        }
+        self.located = Some(first);
         if let Some(slot) = self.queues.find_id(located.queue) {
             self.queues.at_mut(slot).place(located.seq, located.place);
         }

@@ -22,11 +22,10 @@ use crate::log::frame_reader::FrameReader;
 use crate::log::segment::{FIRST_SEGMENT, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number};
 use crate::log::{Position, damage_at};
 use crate::queue::Queue;
-use crate::queue::Taken;
+use crate::queue::{Kept, Taken};
 use crate::recovery::evidence::End;
 use crate::recovery::is_zero;
 use crate::recovery::rebuild::Rebuild;
-use crate::store::adopting::Kept;
 
 pub use surveyed::Surveyed;
 
@@ -216,13 +215,23 @@ impl Survey {
         Ok(())
     }
 
+    /// What puts of a queue were called, and until which second since 1970 that is remembered.
+    pub fn ids(&self, queue: Surveyed<'_>) -> impl Iterator<Item = (&[u8], u32)> {
+        self.rebuild.ids.of_queue(queue.queue.id).map(|(token, id)| (token, id.until_s))
+    }
+
     fn message<'a>(&self, id: u64, seq: Seq, place: Place, buffer: &'a mut Vec<u8>) -> Result<(u32, &'a [u8])> {
         let file = self.files.get(&place.segment).ok_or_else(|| damage_at(place, "the segment is gone"))?;
         buffer.resize(put_bytes(place.body_bytes as usize), 0);
         let read = file.read_at(buffer, u64::from(place.offset));
         let read = read.map_err(|e| Error::io("read", segment_name(place.segment))(e))?;
         match Entry::decode(&mut Reader::new(&buffer[..read])) {
-            Some(Entry::Put { queue, seq: found, flags, body }) if (queue, found) == (id, seq) => Ok((flags, body)),
+            Some(Entry::Put { queue, seq: found, flags, body })
+                if (queue, found) == (id, seq)
+                    || self.rebuild.shared.get(&place.position()) == Some(&(queue, found)) =>
+            {
+                Ok((flags, body))
+            }
             _ => Err(damage_at(place, "a message that was whole a moment ago is not what was written")),
         }
     }

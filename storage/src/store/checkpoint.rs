@@ -8,7 +8,7 @@
 //!
 //! Behind a checkpoint that counts, the pages that it does not need are removed, before the next one begins.
 
-use crate::index::items::{BATCH_BYTES, push_flush, push_located, push_state, push_time};
+use crate::index::items::{BATCH_BYTES, push_flush, push_id, push_located, push_state, push_time};
 use crate::index::listing::Listings;
 use crate::index::segment_puts::SegmentPuts;
 use crate::index::{Contents, Meta, Page, PageWriter, Pages, Sum, Sweep, Written, pack};
@@ -70,6 +70,8 @@ enum Stage {
     Records {
         next: Slot,
         state: (QueueId, Seq),
+        /// Then what puts were called, behind this one.
+        id: (QueueId, Box<[u8]>),
         /// The last flush of all queues that the records so far know.
         flush: Position,
         pages: PageWriter,
@@ -205,7 +207,10 @@ impl Store {
                 let directory = directory.unwrap_or(&empty);
                 let mut reader = directory.read_from(*from, *last_offset);
                 for located in reader.by_ref().take(STEP_ITEMS) {
-                    if self.is_live(&located) {
+                    let is_named =
+                        || self.log.shared.named(located.place.position()) == Some((located.queue, located.seq));
+                    // The message that a put names is there as long as another one of the same put lives.
+                    if self.is_live(&located) || is_named() {
                         push_located(pages, &located);
                     }
                 }
@@ -222,7 +227,7 @@ impl Store {
                 }
                 (pages.done_bytes() >= BATCH_BYTES).then(|| IndexWork::Write(pages.take_done()))
             }
-            Stage::Records { next, state, flush, pages } => {
+            Stage::Records { next, state, id, flush, pages } => {
                 let end = (*next + STEP_ITEMS as u32).min(self.live.queues.slots());
                 let mut looks = STEP_ITEMS;
                 if *flush != self.live.flushed_at() {
@@ -236,14 +241,23 @@ impl Store {
                     let is_done = queue.is_none_or(|queue| listings.push_queue(pages, queue, slot, &mut looks));
                     *next += u32::from(is_done);
                 }
-                let is_all = *next >= self.live.queues.slots() && {
-                    let mut left = STEP_ITEMS;
-                    for (queue, seq, its) in self.live.states.from(state.0, state.1).take(STEP_ITEMS) {
-                        push_state(pages, queue, seq, its);
-                        (*state, left) = ((queue, seq + 1), left - 1);
+                let is_all = *next >= self.live.queues.slots()
+                    && {
+                        let mut left = STEP_ITEMS;
+                        for (queue, seq, its) in self.live.states.from(state.0, state.1).take(STEP_ITEMS) {
+                            push_state(pages, queue, seq, its);
+                            (*state, left) = ((queue, seq + 1), left - 1);
+                        }
+                        left > 0
                     }
-                    left > 0
-                };
+                    && {
+                        let (queue, token) = id.clone();
+                        let listed = self.ids.behind((queue, &token), STEP_ITEMS, |queue, token, its| {
+                            push_id(pages, queue, token, its);
+                            *id = (queue, token.into());
+                        });
+                        listed < STEP_ITEMS
+                    };
                 if is_all {
                     under_way.meta.needs_frame = self.changed();
                     let Stage::Records { pages, .. } = std::mem::replace(&mut under_way.stage, Stage::Waiting) else {
@@ -311,6 +325,6 @@ fn directory_stage(segment: u32, meta: &Meta) -> Stage {
         Stage::Directory { segment, from: 0, last_offset: 0, times: 0, pages }
     } else {
         let pages = PageWriter::new(Pages::Records(meta.generation));
-        Stage::Records { next: 0, state: (0, 0), flush: Position::default(), pages }
+        Stage::Records { next: 0, state: (0, 0), id: (0, Box::default()), flush: Position::default(), pages }
     }
 }

@@ -33,7 +33,8 @@ impl Store {
             return None;
         }
         let now = self.live.states.has_dying().then_some(0);
-        now.or_else(|| self.live.states.next_due().map(|(at_ms, _)| at_ms))
+        let message_ms = self.live.states.next_due().map(|(at_ms, _)| at_ms);
+        now.or_else(|| message_ms.into_iter().chain(self.next_id_end_ms()).min())
     }
 
     /// Does what is due by now, up to so many messages. Returns whether there is more to do at once.
@@ -45,6 +46,9 @@ impl Store {
             return Ok(false);
         }
         let mut left = limit;
+        while left > 0 && self.forget_ended_id() {
+            left -= 1;
+        }
         while left > 0
             && let Some((at_ms, due)) = self.live.states.next_due().filter(|(at_ms, _)| *at_ms <= self.log.now_ms)
         {
@@ -92,6 +96,7 @@ impl Store {
             && self.live.why_out(slot, seq) == Some(Out::Delayed)
         {
             self.live.queues.at_mut(slot).delivery_mut().delayed -= 1;
+            self.live.sums.delayed -= 1;
             self.live.states.pop_due();
             self.come_back(slot, seq);
         } else {
@@ -207,7 +212,7 @@ impl Store {
             }
             self.remove(slot, seq);
         }
-        self.live.queues.at_mut(slot).count(|counts| counts.expired += 1);
+        self.live.count(slot, |counts| counts.expired += 1);
         Attempt::Done(())
     }
 
@@ -217,13 +222,17 @@ impl Store {
         let queue = self.live.queues.at_mut(slot);
         let id = queue.id;
         match out {
-            Some(out) => *queue.delivery_mut().count_mut(out) -= 1,
+            Some(out) => {
+                *queue.delivery_mut().count_mut(out) -= 1;
+                self.live.sums.delayed -= u64::from(out != Out::Open);
+            }
             None => {
                 let next = queue.next_available();
                 queue.delivery_mut().leave(seq, next);
             }
         }
         queue.delivery_mut().dying += 1;
+        self.live.sums.delayed += 1;
         self.set_state(slot, seq, state);
         self.live.states.bury(id, seq);
     }
@@ -244,13 +253,14 @@ impl Store {
             if let Some(out) = out {
                 delivery.leave(*seq, next);
                 *delivery.count_mut(out) += 1;
+                self.live.sums.delayed += 1;
             }
         }
         self.live.states.restore(states);
     }
 
     /// Moves a message to the dead letters of its queue: a put and a take in one frame.
-    fn move_to_dead(&mut self, id: QueueId, seq: Seq) -> Result<Attempt<()>> {
+    pub(super) fn move_to_dead(&mut self, id: QueueId, seq: Seq) -> Result<Attempt<()>> {
         let slot = self.live.queues.find_id(id);
         if let Some(slot) = slot {
             self.live.follow_flush(slot);
@@ -277,8 +287,11 @@ impl Store {
         if !self.bring_in(slot, seq)? {
             return Ok(Attempt::Wait);
         }
-        let message = self.live.queues.at(slot).message(seq).expect("the caller looked it up");
         let found = self.live.queues.find(to);
+        if found.is_none() && self.has_too_many_siblings(to) {
+            return Ok(Attempt::NoRoom);
+        }
+        let message = self.live.queues.at(slot).message(seq).expect("the caller looked it up");
         let record = if found.is_none() { record_bytes(to, b"") } else { 0 };
         let bytes = record + TIME_BYTES + put_bytes(message.place.body_bytes as usize) + TAKE_BYTES;
         let room = self.log.make_room(bytes, Purpose::Set);

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::log::Purpose;
-use crate::log::entry::{Entry, FLUSH_BYTES, Seq, gone_bytes, put_bytes};
+use crate::log::entry::{Entry, FLUSH_BYTES, Seq, gone_bytes};
 use crate::log::ranges::{RANGE_BYTES_MAX, RangesWriter};
 use crate::names;
 use crate::queue::live::Given;
@@ -131,7 +131,16 @@ impl Store {
     pub(crate) fn give_back_step(&mut self) -> bool {
         self.free_dropped(STEP_ITEMS);
         self.live.forget_dropped_states(STEP_ITEMS);
-        self.live.is_giving_back()
+        for _ in 0..STEP_ITEMS {
+            let Some((segment, bytes)) = self.ids.give_back() else { break };
+            self.log.sub_live(segment, bytes);
+        }
+        self.is_giving_back()
+    }
+
+    /// Whether something that was dropped still counts as live.
+    pub(crate) fn is_giving_back(&self) -> bool {
+        self.live.is_giving_back() || self.ids.has_forgotten()
     }
 
     fn free_dropped(&mut self, items: usize) {
@@ -143,7 +152,7 @@ impl Store {
             match self.live.give_back() {
                 Some(Given::Message(message)) => {
                     bytes += message.resident_bytes();
-                    self.log.sub_live(message.place.segment, put_bytes(message.place.body_bytes as usize));
+                    self.log.release(message.place);
                 }
                 Some(Given::Nothing) => {}
                 None => return,

@@ -1,9 +1,14 @@
 //! A shard's storage: its queues, their log, and what is known to be on the disk.
 
 pub(crate) mod adopting;
+pub(crate) mod appending;
 mod checkpoint;
 pub(crate) mod chore;
+pub(crate) mod complaints;
+mod dedup;
 mod due;
+pub(crate) mod families;
+mod fanout;
 pub(crate) mod figures;
 mod flush;
 pub(crate) mod inspecting;
@@ -27,18 +32,23 @@ use crate::error::Result;
 use crate::index::Index;
 use crate::index::segment_puts::SegmentPuts;
 use crate::log::commit::{Commit, Fsync};
-use crate::log::entry::{DROP_BYTES, Entry, QueueId, Seq, TAKE_BYTES, TIME_BYTES, put_bytes, record_bytes};
+use crate::log::entry::{DROP_BYTES, Entry, Seq, TAKE_BYTES, TIME_BYTES, put_bytes, record_bytes};
 use crate::log::frame::FrameNumber;
-use crate::log::{Log, Place, Purpose};
+use crate::log::{Log, Purpose};
 use crate::memory::Memory;
 use crate::names;
 use crate::options::{Durability, StoreOptions};
+use crate::queue::ids::Ids;
 use crate::queue::live::Live;
+use crate::queue::sums::Sums;
 use crate::queue::table::Slot;
 use crate::queue::{Message, Queue, Taken, resident_bytes};
 use crate::recovery::Restored;
 use crate::settings::Patterns;
+use crate::store::appending::{append_put, append_record};
 use crate::store::checkpoint::Checkpoint;
+use crate::store::complaints::Complaints;
+use crate::store::families::Families;
 use crate::store::leases::Leases;
 use crate::store::puts::PutWith;
 use crate::store::reclaim::Copying;
@@ -68,6 +78,16 @@ pub struct Totals {
     pub log_bytes: u64,
     /// Bytes in it that are still needed.
     pub live_bytes: u64,
+    /// Of the messages, those that are kept back, or on their way to the dead letters.
+    pub delayed: u64,
+    /// Of the messages, those among dead letters.
+    pub dead: u64,
+    /// Open messages that were acknowledged since the start.
+    pub acked: u64,
+    /// Times that an open message was given up since the start.
+    pub returned: u64,
+    /// Messages that were too old since the start.
+    pub expired: u64,
 }
 
 impl Totals {
@@ -78,6 +98,11 @@ impl Totals {
         self.resident_bytes += other.resident_bytes;
         self.log_bytes += other.log_bytes;
         self.live_bytes += other.live_bytes;
+        self.delayed += other.delayed;
+        self.dead += other.dead;
+        self.acked += other.acked;
+        self.returned += other.returned;
+        self.expired += other.expired;
     }
 }
 
@@ -96,6 +121,11 @@ pub struct Store {
     pub(crate) rewriting: Option<Rewriting>,
     pub(crate) memory: Memory,
     pub(crate) leases: Leases,
+    /// What puts were called.
+    pub(crate) ids: Ids,
+    /// The children of all queues, whether these exist or not.
+    pub(crate) families: Families,
+    pub(crate) complaints: Complaints,
     /// What queues are told by their names.
     pub(crate) patterns: Arc<Patterns>,
     /// The patterns do not hold yet for the queues in slots below this one.
@@ -108,10 +138,13 @@ pub struct Store {
 
 impl Store {
     fn new(options: StoreOptions, restored: Restored) -> Store {
-        let Restored { log, queues, index, loaded, generation, contents, puts, directories_below, states, .. } =
+        let Restored { log, queues, index, loaded, generation, contents, puts, directories_below, states, ids, .. } =
             restored;
         let mut store = Store {
             leases: Leases::new(&log),
+            ids,
+            families: Families::default(),
+            complaints: Complaints::default(),
             patterns: Arc::default(),
             unruled: 0,
             due_is_held_up: false,
@@ -130,6 +163,7 @@ impl Store {
         store.unruled = store.live.queues.slots();
         while store.follow_patterns() {}
         store.restore_states(states);
+        store.find_families();
         store
     }
 
@@ -151,7 +185,7 @@ impl Store {
     pub fn put(&mut self, name: &[u8], flags: u32, body: &[u8]) -> Result<Attempt<()>> {
         assert!(body.len() <= self.options.body_bytes_max, "the caller checks the size");
         let found = self.live.queues.find(name);
-        if self.has_rules_for(found) {
+        if self.has_rules_for(name, found) {
             return self.put_with(name, flags, body, PutWith::default());
         }
         let record = if found.is_none() { record_bytes(name, b"") } else { 0 };
@@ -166,19 +200,22 @@ impl Store {
 
     /// Whether a put into a queue, which may have to be made, may be more than that.
     #[inline]
-    fn has_rules_for(&self, found: Option<Slot>) -> bool {
+    fn has_rules_for(&self, name: &[u8], found: Option<Slot>) -> bool {
         match found {
             Some(slot) => !self.live.queues.at(slot).is_plain(),
-            None => !self.patterns.is_empty(),
+            None => !self.patterns.is_empty() || !self.families.is_empty() || name.contains(&b' '),
         }
     }
 
-    /// Makes a queue if it does not exist.
+    /// Makes a queue if it does not exist. `NoRoom` also stands for a child of a queue that has as many as it may have.
     ///
     /// # Errors
     /// When the disk fails otherwise; the caller must stop.
     pub fn create(&mut self, name: &[u8]) -> Result<Attempt<()>> {
         if self.live.queues.find(name).is_none() {
+            if self.has_too_many_siblings(name) {
+                return Ok(Attempt::NoRoom);
+            }
             if let Some(held_up) = self.log.make_room(record_bytes(name, b""), Purpose::Set).held_up() {
                 return Ok(held_up);
             }
@@ -206,7 +243,9 @@ impl Store {
         queue.set_rules(self.rules_of(name, queue.settings()));
         append_record(&mut self.log, &mut queue, None);
         self.live.record_bytes += queue.record_bytes() as u64;
-        self.live.queues.add(queue)
+        let slot = self.live.queues.add(queue);
+        self.join_family(slot);
+        slot
     }
 
     /// Appends a message to a queue that is there; there is room for it.
@@ -235,6 +274,7 @@ impl Store {
             body,
         );
         queue.push(Message { place, flags, body: Some(body.into()) });
+        self.live.sums.note_put(queue);
         self.live.messages += 1;
         self.live.resident += resident_bytes(body.len());
         self.memory.keep_to_budget(&mut self.live, &self.log);
@@ -314,9 +354,10 @@ impl Store {
         }
         self.log.append(&Entry::Take { queue: id, seq });
         self.checkpoint.listings.note_take(slot, seq);
+        self.live.sums.note_gone(queue);
         self.live.messages -= 1;
         self.live.resident -= message.resident_bytes();
-        self.log.sub_live(message.place.segment, put_bytes(message.place.body_bytes as usize));
+        self.log.release(message.place);
         self.memory.keep_to_budget(&mut self.live, &self.log);
         message
     }
@@ -342,7 +383,9 @@ impl Store {
     fn drop_queue(&mut self, slot: Slot) {
         self.live.follow_flush(slot);
         self.empty(slot);
+        self.leave_family(slot);
         let queue = self.live.queues.remove(slot);
+        self.ids.forget_queue(queue.id);
         self.log.append(&Entry::Drop { queue: queue.id });
         self.log.sub_live(queue.record_segment, queue.record_bytes());
         self.live.record_bytes -= queue.record_bytes() as u64;
@@ -378,12 +421,18 @@ impl Store {
     /// Figures of the store.
     #[must_use]
     pub fn totals(&self) -> Totals {
+        let Sums { delayed, dead, counts } = self.live.sums;
         Totals {
             queues: self.live.queues.len() as u64,
             messages: self.live.messages,
             resident_bytes: self.live.resident as u64,
             log_bytes: self.log.bytes(),
             live_bytes: self.log.live_bytes(),
+            delayed,
+            dead,
+            acked: counts.acked,
+            returned: counts.returned,
+            expired: counts.expired,
         }
     }
 
@@ -449,34 +498,4 @@ impl Store {
     pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
         &self.log.disk
     }
-}
-
-/// Appends a put; there is room for it. Returns its place.
-pub(crate) fn append_put(
-    log: &mut Log,
-    directories: &mut VecDeque<SegmentPuts>,
-    indexed: bool,
-    (queue, slot): (QueueId, Slot),
-    seq: Seq,
-    flags: u32,
-    body: &[u8],
-) -> Place {
-    let at = log.append(&Entry::Put { queue, seq, flags, body });
-    log.add_live(at.segment, put_bytes(body.len()));
-    let body_bytes = body.len() as u32;
-    if indexed {
-        if directories.back().is_none_or(|directory| directory.segment < at.segment) {
-            directories.push_back(SegmentPuts::new(at.segment));
-        }
-        let directory = directories.back_mut().expect("just made");
-        directory.push(queue, slot, seq, at.offset, body_bytes);
-    }
-    Place { segment: at.segment, offset: at.offset, body_bytes }
-}
-
-/// Appends a queue's record; there is room for it. The list in front of it begins in segment `listed_in`, if there is one.
-fn append_record(log: &mut Log, queue: &mut Queue, listed_in: Option<u32>) {
-    let at = log.append(&Entry::Record(queue.record()));
-    queue.record_segment = listed_in.unwrap_or(at.segment);
-    log.add_live(queue.record_segment, queue.record_bytes());
 }

@@ -63,23 +63,56 @@ impl Store {
             return Ok(Attempt::Done(Opening::Empty));
         };
         self.live.follow_flush(slot);
+        self.open_in(slot, None)
+    }
+
+    /// [Acknowledges](Self::acknowledge) an open message, and opens the next of its queue: the first also where there is no
+    /// next, and where the first is not there any more, only the second.
+    ///
+    /// # Errors
+    /// When the disk fails, or the next message's bytes are damaged; the caller must stop.
+    pub fn acknowledge_and_open(&mut self, queue: QueueId, seq: Seq) -> Result<Attempt<Opening>> {
+        if let Some(slot) = self.find_open(queue, seq) {
+            return self.open_in(slot, Some(seq));
+        }
+        match self.live.queues.find_id(queue) {
+            Some(slot) => self.open_in(slot, None),
+            None => Ok(Attempt::Done(Opening::Empty)),
+        }
+    }
+
+    /// Opens the next message of the queue in a slot, and acknowledges one that is open. What has to be waited for is found
+    /// out first.
+    fn open_in(&mut self, slot: Slot, acknowledged: Option<Seq>) -> Result<Attempt<Opening>> {
         let queue = self.live.queues.at_mut(slot);
-        let Some(seq) = queue.next_available() else {
-            return Ok(Attempt::Done(Opening::Empty));
-        };
-        let open = queue.delivery().map_or(0, |delivery| delivery.open);
+        let open = queue.delivery().map_or(0, |delivery| delivery.open) - u64::from(acknowledged.is_some());
         let open_max = queue.rules().map_or(Settings::OPEN_MAX, |rules| rules.open);
-        if open >= u64::from(open_max) {
-            queue.count(|counts| counts.open_full += 1);
-            return Ok(Attempt::Done(Opening::Full));
-        }
-        if !self.bring_in(slot, seq)? {
-            return Ok(Attempt::Wait);
-        }
-        if let Some(held_up) = self.reserve_leases().held_up() {
+        let next = queue.next_available();
+        let is_full = next.is_some() && open >= u64::from(open_max);
+        let next = match next.filter(|_| !is_full) {
+            None => None,
+            Some(seq) => match self.read(slot, seq)? {
+                None => return Ok(Attempt::Wait),
+                taken => taken,
+            },
+        };
+        if next.is_some()
+            && let Some(held_up) = self.reserve_leases().held_up()
+        {
             return Ok(held_up);
         }
+        if let Some(seq) = acknowledged {
+            if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
+                return Ok(held_up);
+            }
+            self.live.count(slot, |counts| counts.acked += 1);
+            self.remove(slot, seq);
+        }
         let queue = self.live.queues.at_mut(slot);
+        let Some(Taken { seq, flags, body }) = next else {
+            self.live.count(slot, |counts| counts.open_full += u64::from(is_full));
+            return Ok(Attempt::Done(if is_full { Opening::Full } else { Opening::Empty }));
+        };
         let delivery = queue.delivery_mut();
         delivery.leave(seq, Some(seq));
         delivery.open += 1;
@@ -87,7 +120,7 @@ impl Store {
         let id = queue.id;
         let state = if has_states { self.live.states.get(id, seq) } else { None };
         let (lease, waits) = self.next_lease(state.unwrap_or_default().tries);
-        let Taken { flags, body, .. } = self.hand_out(slot, seq);
+        self.ease_memory(slot, seq);
         Ok(Attempt::Done(Opening::Message(Opened { queue: id, seq, lease, waits, flags, body })))
     }
 
@@ -99,12 +132,9 @@ impl Store {
         let Some(slot) = self.find_open(queue, seq) else {
             return Ok(Attempt::Done(None));
         };
-        if !self.bring_in(slot, seq)? {
-            return Ok(Attempt::Wait);
-        }
-        let copy = self.copy_of(slot, seq);
+        let taken = self.read(slot, seq)?;
         self.memory.keep_to_budget(&mut self.live, &self.log);
-        Ok(Attempt::Done(Some(copy)))
+        Ok(taken.map_or(Attempt::Wait, |taken| Attempt::Done(Some(taken))))
     }
 
     /// Looks at the message of a queue that is to be handed out next, and changes nothing.
@@ -119,12 +149,9 @@ impl Store {
         let Some(seq) = self.live.queues.at_mut(slot).next_available() else {
             return Ok(Attempt::Done(None));
         };
-        if !self.bring_in(slot, seq)? {
-            return Ok(Attempt::Wait);
-        }
-        let copy = self.copy_of(slot, seq);
+        let taken = self.read(slot, seq)?;
         self.memory.keep_to_budget(&mut self.live, &self.log);
-        Ok(Attempt::Done(Some(copy)))
+        Ok(taken.map_or(Attempt::Wait, |taken| Attempt::Done(Some(taken))))
     }
 
     /// Acknowledges an open message: it is taken. `Done(false)`: it is not there any more.
@@ -138,7 +165,7 @@ impl Store {
         if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
             return Ok(held_up);
         }
-        self.live.queues.at_mut(slot).count(|counts| counts.acked += 1);
+        self.live.count(slot, |counts| counts.acked += 1);
         self.remove(slot, seq);
         Ok(Attempt::Done(true))
     }
@@ -179,9 +206,11 @@ impl Store {
                 held_up => return Ok(held_up),
             }
         }
-        self.live.queues.at_mut(slot).count(|counts| counts.returned += 1);
+        self.live.count(slot, |counts| counts.returned += 1);
         if fate == Fate::Dies {
             self.begin_dying(slot, seq, state);
+            // At once, where the disk does not have to be waited for; else as what is due.
+            let _ = self.move_to_dead(queue, seq)?;
             return Ok(Attempt::Done(()));
         }
         self.set_state(slot, seq, state);
@@ -189,6 +218,7 @@ impl Store {
         delivery.open -= 1;
         if state.not_before > 0 {
             delivery.delayed += 1;
+            self.live.sums.delayed += 1;
             self.live.states.delay(queue, seq);
         } else {
             self.come_back(slot, seq);
@@ -250,7 +280,11 @@ impl Store {
         let slot = self.live.queues.find_id(queue)?;
         self.live.follow_flush(slot);
         self.live.queues.at(slot).message(seq)?;
-        assert_eq!(self.live.why_out(slot, seq), Some(Out::Open), "a message is open until it is acknowledged or back");
+        debug_assert_eq!(
+            self.live.why_out(slot, seq),
+            Some(Out::Open),
+            "a message is open until it is acknowledged or back"
+        );
         Some(slot)
     }
 
@@ -278,7 +312,7 @@ impl Store {
     /// Counts the end of a message that was not taken.
     fn count_end(&mut self, slot: Slot, state: State) {
         let is_expired = state.expires > 0 && state.expires <= self.log.now_ms;
-        self.live.queues.at_mut(slot).count(|counts| {
+        self.live.count(slot, |counts| {
             counts.returned += 1;
             counts.expired += u64::from(is_expired);
         });
@@ -308,28 +342,30 @@ impl Store {
         Ok(message.body.is_some() || self.memory.read_ahead(&mut self.live, &self.log, slot, seq)?)
     }
 
-    /// A message that is opened now, whose body is in memory. It stays there as long as there is much room: it is needed
-    /// again when the message comes back only, and those that wait are needed sooner.
-    fn hand_out(&mut self, slot: Slot, seq: Seq) -> Taken {
-        let message = self.live.queues.at(slot).message(seq).expect("the caller looked it up");
-        let goes = self.memory.is_half_full(&self.live) && self.log.is_written(message.place);
-        let taken = match goes {
-            true => {
-                let flags = message.flags;
-                let body = self.live.queues.at_mut(slot).let_body_go(seq).expect("brought in before");
-                self.live.resident -= resident_bytes(body.len());
-                Taken { seq, flags, body }
-            }
-            false => self.copy_of(slot, seq),
-        };
+    /// Has the body of a message leave memory that was opened now, unless there is much room: it is needed again when the
+    /// message comes back only, and those that wait are needed sooner.
+    fn ease_memory(&mut self, slot: Slot, seq: Seq) {
+        let message = self.live.queues.at(slot).message(seq).expect("it was opened");
+        if self.memory.is_half_full(&self.live)
+            && self.log.is_written(message.place)
+            && let Some(body) = self.live.queues.at_mut(slot).let_body_go(seq)
+        {
+            self.live.resident -= resident_bytes(body.len());
+        }
         self.memory.keep_to_budget(&mut self.live, &self.log);
-        taken
     }
 
-    /// A message whose body is in memory.
-    fn copy_of(&self, slot: Slot, seq: Seq) -> Taken {
+    /// A copy of a message. `None`: another thread has to read it first.
+    fn read(&mut self, slot: Slot, seq: Seq) -> Result<Option<Taken>> {
         let message = self.live.queues.at(slot).message(seq).expect("the caller looked it up");
-        Taken { seq, flags: message.flags, body: message.body.clone().expect("brought in before") }
+        if let Some(body) = &message.body {
+            return Ok(Some(Taken { seq, flags: message.flags, body: body.clone() }));
+        }
+        if !self.memory.read_ahead(&mut self.live, &self.log, slot, seq)? {
+            return Ok(None);
+        }
+        let message = self.live.queues.at(slot).message(seq).expect("the caller looked it up");
+        Ok(Some(Taken { seq, flags: message.flags, body: message.body.clone().expect("it was read") }))
     }
 }
 

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::log::Purpose;
-use crate::log::entry::{BURIED, Entry, STATE_BYTES, Seq, State, TAKE_BYTES, TIME_BYTES, put_bytes, record_bytes};
+use crate::log::entry::{
+    BURIED, Entry, ID_BYTES_MAX, STATE_BYTES, Seq, State, TAKE_BYTES, TIME_BYTES, id_bytes, put_bytes, record_bytes,
+};
 use crate::queue::Queue;
 use crate::queue::table::Slot;
 use crate::settings::{Full, Settings, Ttl};
 use crate::store::Store;
+use crate::store::dedup::Lookup;
 
 /// Messages that are dropped for one put, at most. What needs more room than that is refused.
 const DROPPED_AT_ONCE: usize = 1000;
@@ -18,11 +21,14 @@ const EXPTIME_RELATIVE_MAX: i64 = 60 * 60 * 24 * 30;
 
 /// What a put may have beside flags and body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PutWith {
+pub struct PutWith<'a> {
     /// The message is handed out so many seconds later; `None`: as the queue's settings say.
     pub delay_s: Option<u32>,
     /// When the message is worth nothing any more, by memcached's rule, where the queue's settings have it count; 0: never.
     pub exptime: i64,
+    /// What the put is called, [`ID_BYTES_MAX`](crate::ID_BYTES_MAX) bytes at most: another put into the queue that is called
+    /// the same puts nothing, for as long as the queue's settings say. Empty: it has no name.
+    pub id: &'a [u8],
 }
 
 impl Store {
@@ -33,9 +39,10 @@ impl Store {
     /// When the disk fails otherwise; the caller must stop.
     ///
     /// # Panics
-    /// When the body is larger than [`StoreOptions::body_bytes_max`](crate::StoreOptions::body_bytes_max).
-    pub fn put_with(&mut self, name: &[u8], flags: u32, body: &[u8], with: PutWith) -> Result<Attempt<()>> {
+    /// When the body is larger than [`StoreOptions::body_bytes_max`](crate::StoreOptions::body_bytes_max), or the id too long.
+    pub fn put_with(&mut self, name: &[u8], flags: u32, body: &[u8], with: PutWith<'_>) -> Result<Attempt<()>> {
         assert!(body.len() <= self.options.body_bytes_max, "the caller checks the size");
+        assert!(with.id.len() <= ID_BYTES_MAX, "the caller checks the size");
         let found = self.live.queues.find(name);
         if let Some(slot) = found {
             self.live.follow_flush(slot);
@@ -44,15 +51,27 @@ impl Store {
             Some(slot) => self.live.queues.at(slot).rules().cloned(),
             None => self.rules_of(name, b""),
         };
+        let id = match self.look_up_id(found, rules.as_deref(), with.id) {
+            Lookup::Known => return Ok(Attempt::Done(())),
+            Lookup::Full => return Ok(Attempt::NoRoom),
+            Lookup::None => None,
+            Lookup::New(id) => Some(id),
+        };
+        if found.is_none() && self.has_too_many_siblings(name) {
+            return Ok(Attempt::NoRoom);
+        }
+        let is_for_children = rules.as_ref().is_some_and(|rules| rules.fanout_only);
+        if is_for_children || !self.families.children(name).is_empty() {
+            return Ok(self.put_to_family((name, found), rules.as_deref(), flags, body, (with, id)));
+        }
         let Some(state) = self.state_of_put(rules.as_deref(), with) else {
             return Ok(Attempt::Done(()));
         };
         let record = if found.is_none() { record_bytes(name, b"") } else { 0 };
-        let bytes = record + TIME_BYTES + put_bytes(body.len()) + STATE_BYTES;
+        let id_bytes = id.map_or(0, |_| id_bytes(with.id.len()));
+        let bytes = record + id_bytes + TIME_BYTES + put_bytes(body.len()) + STATE_BYTES;
         let Some(oldest) = self.in_its_way(found, rules.as_deref(), body.len(), bytes) else {
-            if let Some(slot) = found {
-                self.live.queues.at_mut(slot).count(|counts| counts.refused += 1);
-            }
+            self.count_refused(found);
             return Ok(Attempt::NoRoom);
         };
         // All in one frame: no message goes for one that does not come.
@@ -61,11 +80,12 @@ impl Store {
         }
         if let Some(slot) = found {
             for seq in &oldest {
-                self.live.queues.at_mut(slot).count(|counts| counts.dropped += 1);
+                self.live.count(slot, |counts| counts.dropped += 1);
                 self.remove(slot, *seq);
             }
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
+        self.remember(slot, with.id, id);
         self.push(slot, flags, body);
         self.begin_state(slot, state);
         self.time_age(slot);
@@ -73,7 +93,7 @@ impl Store {
     }
 
     /// What a message has beside its body that is put now; `None`: it is worth nothing.
-    fn state_of_put(&self, rules: Option<&Settings>, with: PutWith) -> Option<State> {
+    pub(super) fn state_of_put(&self, rules: Option<&Settings>, with: PutWith<'_>) -> Option<State> {
         let now_ms = self.log.now_ms;
         let delay_s = with.delay_s.unwrap_or_else(|| rules.map_or(0, |rules| rules.delay));
         let not_before = if delay_s > 0 { now_ms + u64::from(delay_s) * 1000 } else { 0 };
@@ -100,7 +120,7 @@ impl Store {
     }
 
     /// Gives the message that a queue got last the state that it was put with; there is room for that.
-    fn begin_state(&mut self, slot: Slot, state: State) {
+    pub(super) fn begin_state(&mut self, slot: Slot, state: State) {
         if state == State::default() {
             return;
         }
@@ -121,13 +141,14 @@ impl Store {
         let delivery = queue.delivery_mut();
         delivery.leave(seq, next);
         delivery.delayed += 1;
+        self.live.sums.delayed += 1;
         self.set_state(slot, seq, state);
         self.live.states.delay(id, seq);
     }
 
     /// The oldest messages of a queue that have to go so that it is within its limits with one more message, which takes so
     /// many bytes in the log. `None`: it is not to be put.
-    fn in_its_way(
+    pub(super) fn in_its_way(
         &self,
         found: Option<Slot>,
         rules: Option<&Settings>,
@@ -151,6 +172,13 @@ impl Store {
             (depth, bytes) = (depth - 1, bytes - u64::from(message.place.body_bytes));
         }
         Some(oldest)
+    }
+
+    /// Counts a put that a queue refused.
+    pub(super) fn count_refused(&mut self, found: Option<Slot>) {
+        if let Some(slot) = found {
+            self.live.count(slot, |counts| counts.refused += 1);
+        }
     }
 
     /// What holds for a queue of this name that was told `own`; `None`: the defaults.

@@ -3,18 +3,23 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::index::segment_puts::Located;
 use crate::log::Place;
 use crate::log::codec::Reader;
-use crate::log::entry::{Entry, Record, STATE_BYTES, TIME_BYTES, put_bytes};
+use crate::log::entry::{Entry, QueueId, Record, STATE_BYTES, Seq, State, TIME_BYTES, id_bytes};
 use crate::log::frame::FRAME_HEADER_BYTES;
 use crate::log::frame_reader::FrameReader;
+use crate::log::pairs::pairs;
 use crate::log::segment::SEGMENT_HEADER_BYTES;
 use crate::log::{Purpose, damage_at};
+use crate::queue::ids::Remembered;
 use crate::queue::table::UNKNOWN_SLOT;
-use crate::store::{Store, append_put};
+use crate::store::Store;
+use crate::store::appending::{Holders, append_shared_put, shared_put_bytes};
 
 /// Segments that leave the ring in one step.
 const LEAVING_MAX: usize = 64;
@@ -33,6 +38,8 @@ pub(crate) struct Copying {
     entries: Vec<u8>,
     entries_offset: u32,
     copied: usize,
+    /// The messages that the next put is, beside the one that it names.
+    also: Vec<(QueueId, Seq)>,
 }
 
 impl Store {
@@ -69,7 +76,7 @@ impl Store {
     /// Whether [`reclaim`](Self::reclaim) has something to do.
     #[must_use]
     pub fn wants_reclaim(&self) -> bool {
-        self.live.is_giving_back() || self.oldest_is_done() || self.wants_copying()
+        self.is_giving_back() || self.oldest_is_done() || self.wants_copying()
     }
 
     fn oldest_is_done(&self) -> bool {
@@ -83,7 +90,7 @@ impl Store {
     /// aside, at most half of that: else a single message, or a queue's record, would keep the disk full for ever.
     fn wants_copying(&self) -> bool {
         // Messages that were dropped and not given back yet still count as live; and what waits for a segment goes first.
-        if self.live.is_giving_back() || self.log.is_short() {
+        if self.is_giving_back() || self.log.is_short() {
             return false;
         }
         let Some(oldest) = self.log.oldest_finished().filter(|segment| segment.live_bytes > 0) else {
@@ -122,7 +129,7 @@ impl Store {
                 oldest.file.will_need(0, u64::from(self.log.segment_bytes()));
                 let (file, start) = (Arc::clone(&oldest.file), SEGMENT_HEADER_BYTES as u32);
                 let reader = FrameReader::new(file, self.log.id(), number, self.log.segment_bytes(), start);
-                Copying { reader, awaits: None, entries: Vec::new(), entries_offset: 0, copied: 0 }
+                Copying { reader, awaits: None, entries: Vec::new(), entries_offset: 0, copied: 0, also: Vec::new() }
             }
         };
         let goes_on = if copying.copied < copying.entries.len() || self.next_frame(&mut copying)? {
@@ -156,6 +163,7 @@ impl Store {
             return Err(damage_at(place, "live messages are behind a frame that is not what was written"));
         };
         copying.entries.clear();
+        copying.also.clear();
         copying.entries.extend_from_slice(frame.body);
         (copying.entries_offset, copying.copied) = (frame.body_offset, 0);
         Ok(true)
@@ -172,10 +180,15 @@ impl Store {
             }
             let offset = copying.entries_offset + copying.copied as u32;
             let entry = Entry::decode(&mut reader);
-            if let Some(entry) = entry
-                && self.copy(from, offset, &entry) != Attempt::Done(true)
-            {
-                return false;
+            match entry {
+                Some(Entry::Also { pairs: bytes }) => copying.also.extend(pairs(bytes).flatten()),
+                Some(entry) => {
+                    if self.copy(from, offset, &entry, &copying.also) != Attempt::Done(true) {
+                        return false;
+                    }
+                    copying.also.clear();
+                }
+                None => {}
             }
             // What is no entry is the end of them.
             copying.copied = entry.map_or(copying.entries.len(), |_| copying.entries.len() - reader.remaining());
@@ -191,9 +204,9 @@ impl Store {
         if self.log.is_full() { Purpose::Copy } else { Purpose::Set }
     }
 
-    /// Copies the entry that is at an offset of a segment, if it is still needed. `Done(false)`: there is more of it to
-    /// copy.
-    fn copy(&mut self, from: u32, offset: u32, entry: &Entry<'_>) -> Attempt<bool> {
+    /// Copies the entry that is at an offset of a segment, if it is still needed; a put is that of the messages `also`, too.
+    /// `Done(false)`: there is more of it to copy.
+    fn copy(&mut self, from: u32, offset: u32, entry: &Entry<'_>, also: &[(QueueId, Seq)]) -> Attempt<bool> {
         match *entry {
             Entry::Record(Record { queue, .. }) | Entry::Gone { queue, .. } => {
                 match self.live.queues.find_id(queue).filter(|slot| self.live.queues.at(*slot).record_segment == from) {
@@ -203,31 +216,60 @@ impl Store {
             }
             Entry::Put { queue, seq, flags, body } => {
                 let place = Place { segment: from, offset, body_bytes: body.len() as u32 };
-                if !self.is_live(&Located { queue, slot: UNKNOWN_SLOT, seq, place }) {
+                self.copy_put(place, std::iter::once((queue, seq)).chain(also.iter().copied()), flags, body)
+            }
+            Entry::Id { queue, until_s, token } => {
+                if self.ids.get(queue, token) != Some(Remembered { until_s, segment: from }) {
                     return Attempt::Done(true);
                 }
-                let state = self.live.states.get(queue, seq);
-                let more = TIME_BYTES + state.map_or(0, |_| STATE_BYTES);
-                if let Some(held_up) = self.log.make_room(put_bytes(body.len()) + more, self.copy_purpose()).held_up() {
-                    return held_up;
+                let room = self.log.make_room(id_bytes(token.len()), self.copy_purpose());
+                if room.is_done() {
+                    self.append_id(queue, until_s, token);
                 }
-                self.log.put_at(self.log.times.of(place));
-                let slot = self.live.queues.find_id(queue).expect("it is live");
-                let indexed = self.index.is_some();
-                let to = append_put(&mut self.log, &mut self.directories, indexed, (queue, slot), seq, flags, body);
-                if let Some(state) = state {
-                    self.log.append(&Entry::State { queue, seq, state });
-                }
-                self.log.sub_live(from, put_bytes(body.len()));
-                self.live.resident += self.live.queues.at_mut(slot).move_message(seq, to, flags, body);
-                self.memory.keep_to_budget(&mut self.live, &self.log);
-                Attempt::Done(true)
+                room.map(|()| true)
             }
             // They outlive what they are about.
             Entry::Take { .. } | Entry::Drop { .. } | Entry::Flush | Entry::Told { .. } => Attempt::Done(true),
             // They go with the puts that they are about.
-            Entry::Time(_) | Entry::State { .. } => Attempt::Done(true),
+            Entry::Time(_) | Entry::State { .. } | Entry::Also { .. } => Attempt::Done(true),
         }
+    }
+
+    /// Copies a put that is at a place, for those of its messages that still wait there.
+    fn copy_put(
+        &mut self,
+        place: Place,
+        messages: impl Iterator<Item = (QueueId, Seq)>,
+        flags: u32,
+        body: &[u8],
+    ) -> Attempt<bool> {
+        let holders: Holders = messages
+            .filter(|(queue, seq)| self.is_live(&Located { queue: *queue, slot: UNKNOWN_SLOT, seq: *seq, place }))
+            .map(|(queue, seq)| (queue, self.live.queues.find_id(queue).expect("it is live"), seq))
+            .collect();
+        if holders.is_empty() {
+            return Attempt::Done(true);
+        }
+        let states: SmallVec<[(QueueId, Seq, State); 1]> = holders
+            .iter()
+            .filter_map(|(queue, _, seq)| Some((*queue, *seq, self.live.states.get(*queue, *seq)?)))
+            .collect();
+        let bytes = TIME_BYTES + shared_put_bytes(holders.len(), body.len()) + states.len() * STATE_BYTES;
+        if let Some(held_up) = self.log.make_room(bytes, self.copy_purpose()).held_up() {
+            return held_up;
+        }
+        self.log.put_at(self.log.times.of(place));
+        let indexed = self.index.is_some();
+        let to = append_shared_put(&mut self.log, &mut self.directories, indexed, &holders, flags, body);
+        for (queue, seq, state) in states {
+            self.log.append(&Entry::State { queue, seq, state });
+        }
+        for (_, slot, seq) in holders {
+            self.log.release(place);
+            self.live.resident += self.live.queues.at_mut(slot).move_message(seq, to, flags, body);
+        }
+        self.memory.keep_to_budget(&mut self.live, &self.log);
+        Attempt::Done(true)
     }
 
     /// Whether a message waits, and this is its place.

@@ -136,7 +136,7 @@ impl Driver {
                 let is_refused = self.now.make_room(name, body.len()).is_none();
                 let done = self.ask(|s| match &op {
                     Op::PutWith { name, flags, body, delay_s, exptime } => {
-                        let with = PutWith { delay_s: *delay_s, exptime: *exptime };
+                        let with = PutWith { delay_s: *delay_s, exptime: *exptime, id: b"" };
                         s.put_with(name.bytes(), *flags, body, with)
                     }
                     Op::Put { flags, .. } => s.put(name.bytes(), *flags, body),
@@ -191,7 +191,12 @@ impl Driver {
             _ => self.apply_standing(&op)?,
         };
         if done {
+            let may_be_dead = matches!(op, Op::GiveBack { .. });
             self.apply_done(op);
+            if may_be_dead {
+                // A message that dies is moved at once where that is possible.
+                self.note_passed();
+            }
         } else if matches!(op, Op::Flush { .. } | Op::FlushAll) {
             panic!("{op:?} is refused: {:?}", self.store.totals());
         } else if matches!(op, Op::Put { .. } | Op::PutWith { .. } | Op::Configure { .. } | Op::Create { .. }) {

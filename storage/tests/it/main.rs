@@ -1,15 +1,17 @@
 //! The store through its public interface: against a model, through crashes at every operation of the disk, with
 //! failing and full disks, and with damaged files. `ROUNDS=` makes the random tests longer, `SEED=` repeats one round.
 #![allow(clippy::unwrap_used, missing_docs)] // a test may panic, and says what it is by its name
-
 mod checkpoints;
 mod commits;
 mod crash;
 mod damage;
 mod dead_letters;
+mod dedup;
 mod driver;
 mod driver_standing;
 mod failures;
+mod family;
+mod fanout;
 mod flush;
 mod leases;
 mod missing;
@@ -20,4 +22,5 @@ mod out_of_order;
 mod patterns;
 mod reads;
 mod seeds;
+mod sums;
 mod supply;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use protocol::KeyRules;
 use shards::Moment;
 
 use super::*;

@@ -1,8 +1,11 @@
 //! Moving over: takes all messages out of a running server that speaks the protocol, and puts them into the data
-//! directory. A message is durable here before the next is taken there, so one message at most is between the two.
+//! directory. A message is durable here before the next is taken there, so one message at most is between the two: a server
+//! that knows opens has it until then, and from any other it is out for good.
 
 mod listing;
+mod naming;
 mod source;
+mod taking;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +13,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use protocol::KeyRules;
 use shards::{DataDirectory, Shard, owner_of};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -43,10 +47,12 @@ pub(crate) fn run(settings: &Settings, source: &str, queues: &[String]) -> Resul
     let mut import = Import {
         source: Source::connect(source, &stop)?,
         shards: opened.into_iter().map(|(shard, _)| shard).collect(),
+        rules: KeyRules { options: settings.options, fanout: settings.fanout },
         body_bytes_max: settings.storage.body_bytes_max,
         stop,
         moved: 0,
     };
+    import.source.learn()?;
     let (queues, unnameable) = match queues {
         [] => import.list()?,
         given => (given.iter().map(|name| named(name)).collect::<Result<_, _>>()?, Unnameable::default()),
@@ -66,6 +72,8 @@ pub(crate) fn run(settings: &Settings, source: &str, queues: &[String]) -> Resul
 struct Import {
     source: Source,
     shards: Vec<Shard>,
+    /// How this server reads keys.
+    rules: KeyRules,
     body_bytes_max: usize,
     stop: Arc<AtomicBool>,
     moved: u64,
@@ -118,6 +126,7 @@ impl Import {
     /// Moves a message of a queue. False: there was none.
     fn one(&mut self, queue: &[u8]) -> Result<bool, String> {
         if self.stop.load(Ordering::Relaxed) {
+            self.source.close(queue).map_err(|what| format!("{what}; the last message may come twice"))?;
             return Err(STOPPED.to_string());
         }
         let Some(head) = self.source.ask(queue)? else { return Ok(false) };
@@ -134,6 +143,12 @@ impl Import {
             body.extend_from_slice(piece);
             Ok(())
         });
+        if self.source.opens(queue) {
+            read.and_then(|()| self.source.end()).map_err(stays)?;
+            self.keep(queue, head.flags, &body)?;
+            self.source.is_safe(queue);
+            return Ok(true);
+        }
         read.map_err(|what| format!("{what}; the message that was under way is lost"))?;
         self.keep(queue, head.flags, &body)?;
         self.source.end()?;
@@ -142,11 +157,12 @@ impl Import {
 
     /// Makes a message durable here.
     fn keep(&mut self, queue: &[u8], flags: u32, body: &[u8]) -> Result<(), String> {
-        let owner = owner_of(queue, self.shards.len() as u16).index();
+        let stored = naming::stored(queue, self.source.knows_keys(), self.rules);
+        let owner = owner_of(&stored, self.shards.len() as u16).index();
         let mut has_warned = false;
         loop {
             let shard = &mut self.shards[owner];
-            match shard.put_now(queue, flags, body) {
+            match shard.put_now(&stored, flags, body) {
                 Ok(true) => return Ok(()),
                 Ok(_) if self.stop.load(Ordering::Relaxed) => {
                     return self.give_back(queue, flags, body, "stopped by a signal, with a full disk".to_string());
@@ -165,6 +181,9 @@ impl Import {
 
     /// Puts a message that could not be kept here back where it came from.
     fn give_back(&mut self, queue: &[u8], flags: u32, body: &[u8], why: String) -> Result<(), String> {
+        if self.source.opens(queue) {
+            return Err(stays(why));
+        }
         let put = self.source.again().and_then(|mut there| there.set(queue, (flags, body.len()), |it| it.send(body)));
         Err(with_fate(why, put))
     }
@@ -172,11 +191,19 @@ impl Import {
     /// Puts a message of which only the head was read back where it came from, piece by piece: it may be larger than
     /// what fits into memory.
     fn hand_back(&mut self, queue: &[u8], head: &Head, why: String) -> Result<bool, String> {
+        if self.source.opens(queue) {
+            return Err(stays(why));
+        }
         let put = self.source.again().and_then(|mut there| {
             there.set(queue, (head.flags, head.bytes), |there| self.source.body(head.bytes, |piece| there.send(piece)))
         });
         Err(with_fate(why, put))
     }
+}
+
+/// An error's line about a message that is open: the end of the connection, which follows, gives it back.
+fn stays(why: String) -> String {
+    format!("{why}; the message stays there, in its place")
 }
 
 /// An error's line, with what became of the message in hand.

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use protocol::LINE_BYTES_MAX;
 
+use super::taking::Taking;
+
 /// How long the other server may send nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long a message that is under way may take once a signal has come: it would be lost otherwise.
@@ -33,6 +35,7 @@ pub(super) struct Source {
     stop: Arc<AtomicBool>,
     /// When the signal was seen.
     stopped: Option<Instant>,
+    pub(super) taking: Taking,
 }
 
 impl Source {
@@ -60,7 +63,13 @@ impl Source {
             .and_then(|()| stream.set_write_timeout(Some(LOOK_EVERY)));
         set_up.map_err(|error| failed(&error))?;
         let stream = BufReader::with_capacity(READ_BYTES, stream);
-        Ok(Source { address: address.to_string(), stream, stop: Arc::clone(stop), stopped: None })
+        Ok(Source {
+            address: address.to_string(),
+            stream,
+            stop: Arc::clone(stop),
+            stopped: None,
+            taking: Taking::default(),
+        })
     }
 
     /// A second connection to the same server.
@@ -130,25 +139,6 @@ impl Source {
         }
     }
 
-    /// Asks for a message; `None`: the queue is empty.
-    pub(super) fn ask(&mut self, queue: &[u8]) -> Result<Option<Head>, String> {
-        self.send(&[b"get ", queue, b"\r\n"].concat())?;
-        let line = self.line()?;
-        if line == b"END" {
-            return Ok(None);
-        }
-        match head(&line) {
-            Some(head) => Ok(Some(head)),
-            None => Err(self.failed(format!("{} in the answer to a get", text(&line)))),
-        }
-    }
-
-    /// Reads what is behind a message.
-    pub(super) fn end(&mut self) -> Result<(), String> {
-        let line = self.line()?;
-        if line == b"END" { Ok(()) } else { Err(self.failed(format!("{} where a get's END was due", text(&line)))) }
-    }
-
     /// Sets a message whose bytes `feed` sends.
     pub(super) fn set(
         &mut self,
@@ -202,7 +192,7 @@ impl Source {
 }
 
 /// The parts of a `VALUE` line, if it is one.
-fn head(line: &[u8]) -> Option<Head> {
+pub(super) fn head(line: &[u8]) -> Option<Head> {
     let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     if words.next() != Some(b"VALUE") {
         return None;

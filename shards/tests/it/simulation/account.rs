@@ -210,7 +210,9 @@ impl Simulation<'_> {
                 let message = shard.history.messages(name).find(|message| message.flags == flags).unwrap();
                 let outcome = Outcome::Opened { lease, flags, body: message.body.clone().into(), waits };
                 self.leases.push((name, lease, matches!(open.holder, Holding::Connection { .. })));
-                Applied { promise: waits.then(|| shard.history.len()), outcome }
+                // That it was tried before must be known from then on: a crash forgets this try, and no other.
+                let promises = waits || lease as u8 > 1;
+                Applied { promise: promises.then(|| shard.history.len()), outcome }
             }
             (Wanted::Take, SeenAnswer::Held) => {
                 assert!(held > 0, "{by:?} has nothing open");

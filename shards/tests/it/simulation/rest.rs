@@ -1,6 +1,6 @@
 //! The simulation at rest: how it gets there, and what must hold then.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use shards::CREDITS;
 use storage::Result;
@@ -20,7 +20,11 @@ impl Simulation<'_> {
     /// others.
     pub(super) fn settle(&mut self) -> Result<()> {
         self.run_until(Simulation::is_at_rest)?;
+        let connected: BTreeSet<shards::Client> =
+            self.clients.iter().map(|client| self.shards[client.shard].engine.client_of(client.gather)).collect();
         for shard in &self.shards {
+            let gone = shard.out.clients().find(|client| !connected.contains(client));
+            assert!(gone.is_none(), "{gone:?} holds a message, and is gone");
             for wait in shard.lines.waits() {
                 let mut clients = self.clients.iter();
                 assert!(clients.any(|client| client.round == wait.address.round), "{wait:?}, and its client is gone");
