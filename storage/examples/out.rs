@@ -50,7 +50,7 @@ fn open(directory: &Path) -> Result<(Store, String), Box<dyn Error>> {
 fn fill(store: &mut Store, messages: u64, delay_s: Option<u32>) -> Result<(), Box<dyn Error>> {
     store.at_once(|s| s.configure(b"q", b"open=4000000000"))?;
     for n in 0..messages {
-        let with = PutWith { delay_s, exptime: 0, id: b"" };
+        let with = PutWith { delay_s, ..PutWith::default() };
         store.at_once(|s| s.put_with(b"q", n as u32, &[b'x'; 100], with))?.ok_or("no room")?;
         if n % 10_000 == 0 {
             store.settle()?;

@@ -306,7 +306,12 @@ impl Life {
             }
             _ => unreachable!("others are done elsewhere"),
         }
+        let may_be_dead = matches!(op, Op::GiveBack { .. });
         self.history.ops.push((op, self.store.changed()));
+        // A message that dies is moved at once where that is possible.
+        if may_be_dead && let Some(op) = self.now.passed(&mut self.store) {
+            self.note(op);
+        }
     }
 
     fn open_next(&mut self, name: Vec<u8>) {

@@ -191,7 +191,12 @@ impl Driver {
             _ => self.apply_standing(&op)?,
         };
         if done {
+            let may_be_dead = matches!(op, Op::GiveBack { .. });
             self.apply_done(op);
+            if may_be_dead {
+                // A message that dies is moved at once where that is possible.
+                self.note_passed();
+            }
         } else if matches!(op, Op::Flush { .. } | Op::FlushAll) {
             panic!("{op:?} is refused: {:?}", self.store.totals());
         } else if matches!(op, Op::Put { .. } | Op::PutWith { .. } | Op::Configure { .. } | Op::Create { .. }) {

@@ -128,7 +128,7 @@ impl Driver {
     }
 
     /// Finds out what came of the passing of time, and whether it is as it should be.
-    fn note_passed(&mut self) {
+    pub(crate) fn note_passed(&mut self) {
         if let Some(op) = self.now.passed(&mut self.store) {
             self.apply_done(op);
         }

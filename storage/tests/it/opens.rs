@@ -272,7 +272,7 @@ fn short_messages_with_states_are_not_copied_for_ever() {
     let mut driver = Driver::open(&disk, None, options(Durability::Synced, 1 << 20)).unwrap().0;
     driver.comes_back = false;
     let store = &mut driver.store;
-    let with = storage::PutWith { delay_s: Some(1000), exptime: 0, id: b"" };
+    let with = storage::PutWith { delay_s: Some(1000), ..storage::PutWith::default() };
     for _ in 0..8000 {
         store.at_once(|s| s.put_with(b"a", 0, b"", with)).unwrap().unwrap();
     }
