@@ -41,6 +41,25 @@ fn the_number_of_a_lease_is_one_delivery_s() {
 }
 
 #[test]
+fn a_try_that_was_released_does_not_count() {
+    let server = with_a_message_each();
+    for queue in QUEUES {
+        let (mut one, mut other) = (server.connect(), server.connect());
+        let first = number(&mut one, &format!("gats 30 {queue}"));
+        assert_eq!(other.command(&format!("get {queue}/release/lease={first}")), "END");
+        let second = number(&mut one, &format!("gats 30 {queue}"));
+        assert!(second != first && second & 0xff == 1, "{second:x}");
+        assert_eq!(other.command(&format!("get {queue}/bury/lease={first}")), "END");
+        assert_eq!(other.command(&format!("get {queue}/close/lease={first}")), "END");
+        assert_eq!(other.command(&format!("get {queue}/bury/lease={second}")), "END");
+        let dead = number(&mut one, &format!("gets {queue}/dead/open/for=30/t=9000"));
+        assert_eq!(other.command(&format!("get {queue}/dead/close/lease={dead}")), "END");
+        assert_eq!(other.command(&format!("delete {queue}/dead/lease={dead}")), "NOT_FOUND");
+        assert_eq!((one.get(queue), one.get(&format!("{queue}/dead"))), (None, None));
+    }
+}
+
+#[test]
 fn what_a_connection_has_open_comes_back_when_it_ends() {
     let server = with_a_message_each();
     let mut holder = server.connect();

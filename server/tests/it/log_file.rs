@@ -152,7 +152,8 @@ fn the_log_says_what_starts_and_what_has_stopped() {
     }
     server.signal(Signal::SIGTERM);
     server.wait_for_line("stopped: 5 messages wait in 2 queues");
-    server.terminate();
+    // A second signal would end it badly, if it is still there.
+    server.wait_for_end(Signal::SIGTERM);
 
     let server = Launch::new().with(&["-N"]).start();
     assert!(server.said().iter().any(|line| line.contains("data directory") && line.contains("-N")));

@@ -19,6 +19,7 @@ mod data_directory;
 mod disk_full;
 mod documents;
 mod draining;
+mod fanout;
 mod folders;
 mod holders;
 mod hostile;

@@ -1,6 +1,8 @@
 //! Names of queues that would mean something else by other options: a start says so, and changes nothing.
 
-use crate::process::Launch;
+use std::process::Command;
+
+use crate::process::{Launch, binary};
 
 #[test]
 fn old_names_that_would_be_read_as_keys_are_refused_until_an_option_keeps_them() {
@@ -40,7 +42,11 @@ fn dead_letters_that_an_option_makes_unreachable_are_warned_of() {
     assert_eq!(client.set("jobs", b"poison"), "STORED");
     assert_eq!(client.try_get("jobs/open").unwrap().len(), 1);
     assert_eq!(client.command("get jobs/bury"), "END");
+    assert_eq!(client.queue_counters().iter().map(|(name, ..)| name.as_str()).max(), Some("jobs/dead"));
     server.terminate();
+    let checked = Command::new(binary()).arg("--check").arg("-H").arg(server.directory()).output().unwrap();
+    let checked = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.contains("queue jobs/dead: 1 sets"), "{checked}");
     server.set_arguments(&["--no-options"]);
     server.start();
     let warnings: Vec<_> = server.said().iter().filter(|line| line.contains("WARN")).collect();

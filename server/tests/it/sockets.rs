@@ -284,7 +284,16 @@ fn udp_answers_are_bounded() {
         assert_eq!(over_tcp.set(&format!("a-queue-with-some-name-{number}"), b"x"), "STORED");
     }
     let client = Udp::new(address);
-    for (id, listing) in (0..).zip(["stats queue", "stats cores", "stats latency", "stats settings"]) {
+    let listings = [
+        "stats queue",
+        "stats queues",
+        "stats queues q",
+        "stats conns",
+        "stats cores",
+        "stats latency",
+        "stats settings",
+    ];
+    for (id, listing) in (0..).zip(listings) {
         assert_eq!(client.request(id, &format!("{listing}\r\n")), "SERVER_ERROR not allowed by UDP, use TCP\r\n");
     }
     assert!(client.request(10, "stats\r\n").contains("STAT queues 1000\r\n"));

@@ -13,6 +13,7 @@ mod chores;
 mod chunks;
 mod deadlines;
 mod exchange;
+mod lease;
 mod leases;
 mod lines;
 mod opens;
@@ -285,8 +286,14 @@ impl Engine {
                 }
                 match outcome {
                     Outcome::CheckpointAsked(_) => self.due.index = true,
-                    // What came back may be on its way to the dead letters, and a lease may have ended.
-                    Outcome::Ended | Outcome::Touched => self.note_deadline(),
+                    // They wait for no frame, and may have written all the same: numbers of leases, a try that has failed.
+                    Outcome::Opened { .. } => self.due.commit |= self.shard.store().wants_commit(),
+                    Outcome::Touched => {
+                        self.due.commit |= self.shard.store().wants_commit();
+                        self.note_deadline();
+                    }
+                    // What came back may be on its way to the dead letters.
+                    Outcome::Ended => self.note_deadline(),
                     _ => {}
                 }
                 if self.shard.has_waits() {
@@ -296,6 +303,7 @@ impl Engine {
             Ok(Answer::Later) => self.note_line(by),
             Ok(Answer::Stalled) => {
                 self.note_work();
+                self.due.commit |= self.shard.store().wants_commit();
                 self.due.time |= self.shard.has_more_to_end();
                 if self.refuses_to_wait {
                     answer = Ok(Answer::Now(op.refused()));

@@ -4,7 +4,7 @@
 use storage::{Attempt, GiveBack, Opened, Opening, QueueId, Result, Seq};
 
 use crate::client::{Asker, Client};
-use crate::engine::leases::{Holder, Lease};
+use crate::engine::lease::{Holder, Lease};
 use crate::engine::lines::Got;
 use crate::engine::shard::Shard;
 use crate::engine::waiters::Wanted;
@@ -42,6 +42,7 @@ impl Shard {
         };
         if let Some(only) = self.leases.only_of(by.client, id)
             && !(until.is_some() && self.has_line(queue))
+            && !matches!(holder, Holding::Name(_))
         {
             return self.end_one_and_open(now, by, open, id, only);
         }
@@ -155,7 +156,7 @@ impl Shard {
         match holder {
             // Whatever is allowed, one is.
             Holding::Connection { max } if self.holds(client, queue, max.max(1)) => {
-                return Ok(Attempt::Done(Got::Outcome(Outcome::Held)));
+                Ok(Attempt::Done(Got::Outcome(Outcome::Held)))
             }
             _ => self.open_unheld(now, client, queue, holder, lease_s),
         }

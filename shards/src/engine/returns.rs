@@ -7,7 +7,7 @@ use std::mem;
 use storage::{Attempt, GiveBack, Result};
 
 use crate::client::Client;
-use crate::engine::leases::Lease;
+use crate::engine::lease::Lease;
 use crate::engine::shard::Shard;
 use crate::moment::Moment;
 
@@ -132,5 +132,66 @@ impl Shard {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use storage::{Durability, Store, StoreOptions};
+    use storage_testing::CrashDisk;
+
+    use super::*;
+    use crate::client::{Address, Asker, GatherId};
+    use crate::op::{Holding, Op, Open};
+    use crate::outcome::Answer;
+    use crate::owner::ShardId;
+
+    fn shard() -> Shard {
+        let options = StoreOptions {
+            durability: Durability::Synced,
+            segment_bytes: 1 << 20,
+            memory_bytes: 1 << 20,
+            body_bytes_max: 1 << 10,
+            commit_bytes_max: 1 << 20,
+        };
+        let (store, _) = Store::open(Arc::new(CrashDisk::default()), None, options).expect("a new disk");
+        Shard::new(store)
+    }
+
+    fn ask(shard: &mut Shard, op: &Op<'_>) {
+        let by = Asker { client: Client::new(ShardId(0), 1), address: Address { gather: GatherId(0), slot: 0 } };
+        let answer = shard.apply(Moment::from_ms(1), by, op).expect("the disk works");
+        assert!(matches!(answer, Answer::Now(_)), "{op:?}");
+    }
+
+    /// A client that opens for years and deletes, again and again, would fill the memory.
+    #[test]
+    fn leases_of_queues_that_are_gone_are_forgotten_little_by_little() {
+        const LEASES: usize = 3000;
+        let mut shard = shard();
+        let open = |queue| {
+            Op::Open(Open { queue, holder: Holding::Number, lease_s: Some(u32::MAX), close: false, until: None })
+        };
+        ask(&mut shard, &Op::Put { queue: b"stays", flags: 0, body: b"" });
+        ask(&mut shard, &open(b"stays"));
+        for queue in [b"one", b"two"] {
+            for _ in 0..LEASES / 2 {
+                ask(&mut shard, &Op::Put { queue, flags: 0, body: b"" });
+                ask(&mut shard, &open(queue));
+            }
+        }
+        ask(&mut shard, &Op::Delete { queue: b"two" });
+        shard.tick();
+        ask(&mut shard, &Op::Delete { queue: b"one" });
+        let mut ticks = 0;
+        while shard.leases.len() > 1 && ticks < 100 {
+            let before = shard.leases.len();
+            shard.tick();
+            ticks += 1;
+            assert!(before - shard.leases.len() <= LOOKED_AT_ONCE);
+        }
+        assert_eq!(shard.leases.len(), 1, "that of the queue that stays");
     }
 }

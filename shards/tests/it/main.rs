@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, missing_docs)] // a test may panic, and says what it is by its name
 
 mod asked;
+mod asking;
 mod client;
 mod counts;
 mod history;
 mod lines;
 mod opens;
+mod opens_that_wait;
 mod out;
 mod ownership;
 mod pump;

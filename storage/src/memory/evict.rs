@@ -40,6 +40,11 @@ impl Memory {
         self.bytes_max.saturating_sub(self.windows.resident_bytes())
     }
 
+    /// Whether the bodies in memory take half of what they may.
+    pub(crate) fn is_half_full(&self, live: &Live) -> bool {
+        live.resident > self.budget() / 2
+    }
+
     /// Evicts bodies when there are more than the budget allows, with some slack so that the next sets need no search.
     ///
     /// A hand goes round all queues, and takes from each what came since it began its round before: so the bodies that

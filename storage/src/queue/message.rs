@@ -1,7 +1,7 @@
 //! A message that waits, and one that was taken.
 
 use crate::log::Place;
-use crate::log::entry::Seq;
+use crate::log::entry::{Seq, State};
 
 /// What the allocator adds to a body, roughly; counted against the memory budget.
 const BODY_OVERHEAD_BYTES: usize = 16;
@@ -15,6 +15,14 @@ pub struct Taken {
     pub flags: u32,
     /// Its body.
     pub body: Box<[u8]>,
+}
+
+/// What a message keeps when it is moved, beside its number, flags and body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// When it was put.
+    pub(crate) put_second: Option<u32>,
+    pub(crate) state: State,
 }
 
 /// A message that waits: where it is in the log, and its body when that is in memory.

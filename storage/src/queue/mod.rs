@@ -26,7 +26,7 @@ use crate::settings::Settings;
 
 use delivery::Delivery;
 pub(crate) use extras::Counts;
-pub use message::Taken;
+pub use message::{Kept, Taken};
 pub(crate) use message::{Message, resident_bytes};
 use recovering::Recovering;
 use run::{Eviction, RUN_MESSAGES_MAX, Run};
@@ -368,6 +368,18 @@ impl Queue {
     /// Brings a body into memory. Returns how many resident bytes that added.
     pub(crate) fn fill(&mut self, seq: Seq, flags: u32, body: &[u8]) -> usize {
         self.change(seq, |run| run.fill(seq, flags, body))
+    }
+
+    /// Takes the body of a message out of memory; `None`: it is not there.
+    pub(crate) fn let_body_go(&mut self, seq: Seq) -> Option<Box<[u8]>> {
+        if !self.front.is_empty() && seq < self.front.end() {
+            return self.front.let_body_go(seq);
+        }
+        let beyond = self.beyond.as_mut()?;
+        let at = beyond.rest.partition_point(|run| run.end() <= seq);
+        let body = beyond.rest.get_mut(at)?.let_body_go(seq)?;
+        beyond.resident_bytes -= resident_bytes(body.len());
+        Some(body)
     }
 
     /// Drops bodies from memory, those farthest from the head first, until at most `keep` resident bytes are left or

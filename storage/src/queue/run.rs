@@ -273,6 +273,15 @@ impl Run {
         added
     }
 
+    /// Takes the body of a message out of memory; `None`: it is not there.
+    pub(crate) fn let_body_go(&mut self, seq: Seq) -> Option<Box<[u8]>> {
+        let message = self.get_mut(seq)?;
+        let bytes = message.resident_bytes();
+        let body = message.body.take()?;
+        self.resident_bytes -= bytes;
+        Some(body)
+    }
+
     /// Drops bodies from memory, the last first, as long as `goes` says so of a message. Returns the bytes that went, and
     /// whether `goes` has ended it.
     pub(crate) fn evict(&mut self, mut goes: impl FnMut(&Message, usize) -> Eviction) -> (usize, bool) {

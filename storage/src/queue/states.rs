@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::log::entry::{QueueId, Seq, State};
+use crate::log::entry::{BURIED, QueueId, Seq, State};
 
 /// What may be due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +36,32 @@ pub(crate) enum Out {
     Dying,
 }
 
+impl Out {
+    /// Why a message is not handed out that has this state at a start; `None`: it may be.
+    pub(crate) fn of_restored(state: State) -> Option<Out> {
+        match state {
+            State { tries: BURIED, .. } => Some(Out::Dying),
+            State { not_before: 1.., .. } => Some(Out::Delayed),
+            _ => None,
+        }
+    }
+}
+
 impl States {
+    /// Takes over all states at a start, of which none is empty. What is due is sorted once.
+    pub(crate) fn restore(&mut self, states: BTreeMap<(QueueId, Seq), State>) {
+        let outs = || states.iter().map(|(key, state)| (*key, *state, Out::of_restored(*state)));
+        let delays = outs().filter(|(.., out)| *out == Some(Out::Delayed));
+        let delays = delays.map(|((queue, seq), state, _)| (state.not_before, Due::Delay(queue, seq)));
+        let ends = outs().filter(|(_, state, _)| state.expires > 0);
+        let ends = ends.map(|((queue, seq), state, _)| (state.expires, Due::Expiry(queue, seq)));
+        let mut due: BTreeSet<(u64, Due)> = delays.chain(ends).collect();
+        due.append(&mut self.due);
+        self.due = due;
+        self.dying = outs().filter(|(.., out)| *out == Some(Out::Dying)).map(|(key, ..)| key).collect();
+        self.states = states;
+    }
+
     pub(crate) fn get(&self, queue: QueueId, seq: Seq) -> Option<State> {
         self.states.get(&(queue, seq)).copied()
     }

@@ -22,11 +22,10 @@ use crate::log::frame_reader::FrameReader;
 use crate::log::segment::{FIRST_SEGMENT, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number};
 use crate::log::{Position, damage_at};
 use crate::queue::Queue;
-use crate::queue::Taken;
+use crate::queue::{Kept, Taken};
 use crate::recovery::evidence::End;
 use crate::recovery::is_zero;
 use crate::recovery::rebuild::Rebuild;
-use crate::store::adopting::Kept;
 
 pub use surveyed::Surveyed;
 

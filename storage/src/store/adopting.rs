@@ -3,10 +3,9 @@
 use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::log::Purpose;
-use crate::log::entry::{
-    Entry, SETTINGS_BYTES_MAX, STATE_BYTES, Seq, State, TIME_BYTES, gone_bytes, put_bytes, record_bytes,
-};
+use crate::log::entry::{Entry, SETTINGS_BYTES_MAX, STATE_BYTES, Seq, TIME_BYTES, gone_bytes, put_bytes, record_bytes};
 use crate::log::ranges::{RANGE_BYTES_MAX, RangesWriter};
+use crate::queue::Kept;
 use crate::queue::table::Slot;
 use crate::store::Store;
 
@@ -23,14 +22,6 @@ pub struct Adopted<'a> {
     pub gets: u64,
     /// The number of its first message, or of its next one when there is none.
     pub head: Seq,
-}
-
-/// What a message keeps when it is moved, beside its number, flags and body.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Kept {
-    /// When it was put.
-    pub(crate) put_second: Option<u32>,
-    pub(crate) state: State,
 }
 
 impl Store {

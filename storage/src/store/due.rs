@@ -237,22 +237,29 @@ impl Store {
         self.live.states.bury(id, seq);
     }
 
-    /// Takes over what recovery found that messages have beside their bodies.
-    pub(crate) fn restore_states(&mut self, states: BTreeMap<(QueueId, Seq), State>) {
-        for ((queue, seq), state) in states {
-            let slot = self.live.queues.find_id(queue).expect("recovery keeps those of messages that are there");
-            if state.tries == BURIED {
-                self.begin_dying(slot, seq, state);
-            } else if state.not_before > 0 {
-                self.begin_delay(slot, seq, state);
-            } else {
-                self.set_state(slot, seq, state);
+    /// Takes over what recovery found that messages have beside their bodies: all of it at once, since it may be much.
+    pub(crate) fn restore_states(&mut self, mut states: BTreeMap<(QueueId, Seq), State>) {
+        states.retain(|_, state| *state != State::default());
+        let mut last = None;
+        for ((id, seq), state) in &states {
+            let slot = last.filter(|(of, _)| of == id).map(|(_, slot)| slot);
+            let slot = slot.or_else(|| self.live.queues.find_id(*id)).expect("recovery keeps what is there");
+            last = Some((*id, slot));
+            let queue = self.live.queues.at_mut(slot);
+            let out = Out::of_restored(*state);
+            let next = if out.is_some() { queue.next_available() } else { None };
+            let delivery = queue.delivery_mut();
+            delivery.states += 1;
+            if let Some(out) = out {
+                delivery.leave(*seq, next);
+                *delivery.count_mut(out) += 1;
             }
         }
+        self.live.states.restore(states);
     }
 
     /// Moves a message to the dead letters of its queue: a put and a take in one frame.
-    fn move_to_dead(&mut self, id: QueueId, seq: Seq) -> Result<Attempt<()>> {
+    pub(super) fn move_to_dead(&mut self, id: QueueId, seq: Seq) -> Result<Attempt<()>> {
         let slot = self.live.queues.find_id(id);
         if let Some(slot) = slot {
             self.live.follow_flush(slot);

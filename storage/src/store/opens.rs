@@ -7,9 +7,9 @@ use crate::log::Purpose;
 use crate::log::entry::{BURIED, Entry, QueueId, STATE_BYTES, Seq, State, TAKE_BYTES};
 use crate::log::frame::FRAME_HEADER_BYTES;
 use crate::names;
-use crate::queue::Taken;
 use crate::queue::states::Out;
 use crate::queue::table::Slot;
+use crate::queue::{Taken, resident_bytes};
 use crate::settings::{Dead, Expire, Settings};
 use crate::store::Store;
 
@@ -89,27 +89,27 @@ impl Store {
         let open_max = queue.rules().map_or(Settings::OPEN_MAX, |rules| rules.open);
         let next = queue.next_available();
         let is_full = next.is_some() && open >= u64::from(open_max);
-        let next = match next.filter(|_| !is_full) {
-            None => None,
-            Some(seq) => match self.read(slot, seq)? {
-                None => return Ok(Attempt::Wait),
-                taken => taken,
-            },
-        };
-        if next.is_some()
-            && let Some(held_up) = self.reserve_leases().held_up()
+        let next = next.filter(|_| !is_full);
+        if let Some(seq) = next {
+            if !self.bring_in(slot, seq)? {
+                return Ok(Attempt::Wait);
+            }
+            if let Some(held_up) = self.reserve_leases().held_up() {
+                return Ok(held_up);
+            }
+        }
+        if acknowledged.is_some()
+            && let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up()
         {
             return Ok(held_up);
         }
+        // Before anything else, which may have bodies leave memory.
+        let taken = next.map(|seq| self.hand_out(slot, seq));
         if let Some(seq) = acknowledged {
-            if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
-                return Ok(held_up);
-            }
             self.live.count(slot, |counts| counts.acked += 1);
             self.remove(slot, seq);
         }
-        let queue = self.live.queues.at_mut(slot);
-        let Some(Taken { seq, flags, body }) = next else {
+        let Some(Taken { seq, flags, body }) = taken else {
             self.live.count(slot, |counts| counts.open_full += u64::from(is_full));
             return Ok(Attempt::Done(if is_full { Opening::Full } else { Opening::Empty }));
         };
@@ -131,7 +131,12 @@ impl Store {
         let Some(slot) = self.find_open(queue, seq) else {
             return Ok(Attempt::Done(None));
         };
-        Ok(self.read(slot, seq)?.map_or(Attempt::Wait, |taken| Attempt::Done(Some(taken))))
+        if !self.bring_in(slot, seq)? {
+            return Ok(Attempt::Wait);
+        }
+        let copy = self.copy_of(slot, seq);
+        self.memory.keep_to_budget(&mut self.live, &self.log);
+        Ok(Attempt::Done(Some(copy)))
     }
 
     /// Looks at the message of a queue that is to be handed out next, and changes nothing.
@@ -146,7 +151,12 @@ impl Store {
         let Some(seq) = self.live.queues.at_mut(slot).next_available() else {
             return Ok(Attempt::Done(None));
         };
-        Ok(self.read(slot, seq)?.map_or(Attempt::Wait, |taken| Attempt::Done(Some(taken))))
+        if !self.bring_in(slot, seq)? {
+            return Ok(Attempt::Wait);
+        }
+        let copy = self.copy_of(slot, seq);
+        self.memory.keep_to_budget(&mut self.live, &self.log);
+        Ok(Attempt::Done(Some(copy)))
     }
 
     /// Acknowledges an open message: it is taken. `Done(false)`: it is not there any more.
@@ -204,6 +214,8 @@ impl Store {
         self.live.count(slot, |counts| counts.returned += 1);
         if fate == Fate::Dies {
             self.begin_dying(slot, seq, state);
+            // At once, where the disk does not have to be waited for; else as what is due.
+            let _ = self.move_to_dead(queue, seq)?;
             return Ok(Attempt::Done(()));
         }
         self.set_state(slot, seq, state);
@@ -335,17 +347,28 @@ impl Store {
         Ok(message.body.is_some() || self.memory.read_ahead(&mut self.live, &self.log, slot, seq)?)
     }
 
-    /// A copy of a message. `None`: another thread has to read it first.
-    fn read(&mut self, slot: Slot, seq: Seq) -> Result<Option<Taken>> {
+    /// A message that is opened now, whose body is in memory. It stays there as long as there is much room: it is needed
+    /// again when the message comes back only, and those that wait are needed sooner.
+    fn hand_out(&mut self, slot: Slot, seq: Seq) -> Taken {
         let message = self.live.queues.at(slot).message(seq).expect("the caller looked it up");
-        if let Some(body) = &message.body {
-            return Ok(Some(Taken { seq, flags: message.flags, body: body.clone() }));
-        }
-        if !self.memory.read_ahead(&mut self.live, &self.log, slot, seq)? {
-            return Ok(None);
-        }
+        let goes = self.memory.is_half_full(&self.live) && self.log.is_written(message.place);
+        let taken = match goes {
+            true => {
+                let flags = message.flags;
+                let body = self.live.queues.at_mut(slot).let_body_go(seq).expect("brought in before");
+                self.live.resident -= resident_bytes(body.len());
+                Taken { seq, flags, body }
+            }
+            false => self.copy_of(slot, seq),
+        };
+        self.memory.keep_to_budget(&mut self.live, &self.log);
+        taken
+    }
+
+    /// A message whose body is in memory.
+    fn copy_of(&self, slot: Slot, seq: Seq) -> Taken {
         let message = self.live.queues.at(slot).message(seq).expect("the caller looked it up");
-        Ok(Some(Taken { seq, flags: message.flags, body: message.body.clone().expect("it was read") }))
+        Taken { seq, flags: message.flags, body: message.body.clone().expect("brought in before") }
     }
 }
 

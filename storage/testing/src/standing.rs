@@ -280,10 +280,8 @@ impl<N: Name> Expected<N> {
                     self.standing.insert((name.clone(), message.seq), Standing::Open);
                 }
             }
-            Op::Acknowledge { name, seq } => {
-                if self.standing(name, *seq) == Standing::Open {
-                    self.remove(name, *seq);
-                }
+            Op::Acknowledge { name, seq } if self.standing(name, *seq) == Standing::Open => {
+                self.remove(name, *seq);
             }
             Op::GiveBack { name, seq, back } => self.give_back(name, *seq, *back),
             Op::Kick { name, count } => {

@@ -309,3 +309,35 @@ fn no_more_are_open_than_may_be() {
     driver.store.figures(0, 9, b"", |figures| open_full = figures.open_full);
     assert_eq!(open_full, 1);
 }
+
+/// Bodies of open messages leave memory as others do, and each is read once.
+#[test]
+fn a_deep_queue_that_is_open_passes_through_a_small_memory() {
+    const BUDGET: u64 = 10_000;
+    let disk = CrashDisk::default();
+    let mut driver = Driver::open(&disk, None, options(Durability::Synced, BUDGET as usize)).unwrap().0;
+    for n in 0..5000u32 {
+        driver.put(b'a', &n.to_le_bytes().repeat(10)).unwrap();
+        if n % 100 == 0 {
+            driver.commit().unwrap();
+        }
+    }
+    driver.commit().unwrap();
+    let (before, store) = (disk.bytes_read(), &mut driver.store);
+    for n in 0..5000u32 {
+        let Some(Opening::Message(opened)) = store.at_once(|s| s.open_next(b"a")).unwrap() else {
+            panic!("it is there")
+        };
+        assert_eq!(*opened.body, *n.to_le_bytes().repeat(10));
+        let resident = store.totals().resident_bytes;
+        assert!(resident <= BUDGET, "{resident} bytes in memory at message {n}");
+    }
+    let read = disk.bytes_read() - before;
+    assert!(read <= 2 * 5000 * 70, "every message was read once, not {read} bytes");
+    let queue = store.id_of(b"a").unwrap();
+    for n in (0..5000u32).rev() {
+        let read = store.at_once(|s| s.read_open(queue, u64::from(n) + 1)).unwrap().flatten().unwrap();
+        assert_eq!(*read.body, *n.to_le_bytes().repeat(10));
+        assert!(store.totals().resident_bytes <= BUDGET, "{:?}", store.totals());
+    }
+}

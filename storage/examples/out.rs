@@ -1,0 +1,101 @@
+//! What a million messages cost that are out: memory when they are open, and a start when they were open, and when they
+//! are kept back. `cargo run --release -p storage --example out [messages]`.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use storage::{Durability, Files, GiveBack, Opening, PutWith, Store, StoreOptions};
+
+const NOW_MS: u64 = 1_700_000_000_000;
+const PAGE_BYTES: u64 = 4096;
+
+fn options() -> StoreOptions {
+    StoreOptions {
+        durability: Durability::Written,
+        segment_bytes: 64 << 20,
+        memory_bytes: 1 << 20,
+        body_bytes_max: 1 << 20,
+        commit_bytes_max: 1 << 20,
+    }
+}
+
+/// Bytes of this process that are in memory.
+fn resident() -> Result<u64, Box<dyn Error>> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    Ok(statm.split(' ').nth(1).ok_or("no figure")?.parse::<u64>()? * PAGE_BYTES)
+}
+
+/// Processor time of this process so far, in seconds: what a busy machine does not change.
+fn processor_s() -> Result<f64, Box<dyn Error>> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit(')').next().ok_or("no figures")?.split_whitespace().skip(11).take(2);
+    // In hundredths.
+    Ok(fields.map(|ticks| ticks.parse::<f64>().unwrap_or(0.0)).sum::<f64>() / 100.0)
+}
+
+/// A start: the store, and what it took.
+fn open(directory: &Path) -> Result<(Store, String), Box<dyn Error>> {
+    let (begun, begun_s) = (Instant::now(), processor_s()?);
+    let files = Arc::new(Files::open(&directory.join("log"))?);
+    let (mut store, _) = Store::open(files, Some(directory.join("index")), options())?;
+    store.set_time(NOW_MS);
+    while store.pass_time(1000)? {}
+    let (took_s, busy_s) = (begun.elapsed().as_secs_f64(), processor_s()? - begun_s);
+    Ok((store, format!("{took_s:.2} s, {busy_s:.2} s of a processor")))
+}
+
+/// Puts the messages into a queue that may have so many open.
+fn fill(store: &mut Store, messages: u64, delay_s: Option<u32>) -> Result<(), Box<dyn Error>> {
+    store.at_once(|s| s.configure(b"q", b"open=4000000000"))?;
+    for n in 0..messages {
+        let with = PutWith { delay_s, exptime: 0 };
+        store.at_once(|s| s.put_with(b"q", n as u32, &[b'x'; 100], with))?.ok_or("no room")?;
+        if n % 10_000 == 0 {
+            store.settle()?;
+        }
+    }
+    Ok(store.settle()?)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let messages: u64 = std::env::args().nth(1).map_or(Ok(1_000_000), |argument| argument.parse())?;
+    let directory = std::env::temp_dir().join(format!("rushq-out-{}", std::process::id()));
+    std::fs::create_dir_all(&directory)?;
+
+    let (mut store, _) = open(&directory)?;
+    fill(&mut store, messages, None)?;
+    let before = resident()?;
+    let begun = Instant::now();
+    while let Some(Opening::Message(_)) = store.at_once(|s| s.open_next(b"q"))? {}
+    let (took, after) = (begun.elapsed().as_secs_f64(), resident()?);
+    println!("{messages} waiting: {:.1} MB resident; all opened in {took:.2} s", before as f64 / 1e6);
+    println!("open: {:.1} bytes each beyond what they cost waiting", (after as f64 - before as f64) / messages as f64);
+    store.close()?;
+    drop(store);
+    let (mut store, took) = open(&directory)?;
+    println!("a start with {messages} that were open, from the index: {took}");
+
+    // Every one has failed once, and is kept back for an hour.
+    while let Some(Opening::Message(it)) = store.at_once(|s| s.open_next(b"q"))? {
+        let back = GiveBack { counts: true, not_before: Some(NOW_MS + 3_600_000), bury: false };
+        store.at_once(|s| s.give_back(it.queue, it.seq, back))?.ok_or("no room")?;
+        if it.seq.is_multiple_of(10_000) {
+            store.settle()?;
+        }
+    }
+    store.settle()?;
+    let kept_back = resident()?;
+    println!("kept back: {:.1} bytes each beyond", (kept_back as f64 - before as f64) / messages as f64);
+    store.close()?;
+    drop(store);
+    let (store, took) = open(&directory)?;
+    println!("a start with {messages} that are kept back, from the index: {took}");
+    drop(store);
+    std::fs::remove_dir_all(directory.join("index"))?;
+    let (store, took) = open(&directory)?;
+    println!("a start with {messages} that are kept back, from the log alone: {took}");
+    drop(store);
+    Ok(std::fs::remove_dir_all(&directory)?)
+}
