@@ -1,7 +1,7 @@
 //! The file that says what a data directory is made of:
 //!
 //! ```text
-//! rushq 3
+//! rushq 4
 //! shards 2
 //! generation 2
 //! log 6b2f00c41d5e9a73
@@ -14,8 +14,9 @@
 //! lines, `new` says that the logs are being made: nothing was ever acknowledged in this generation.
 //!
 //! `obsolete` names a generation that may be removed, and nothing else may be: it is being written from this one, or
-//! this one was written from it. Version 1, of the first builds, has neither. Version 2 has the same lines, and no more
-//! than its logs are different: they have none of the entries that came with version 3. A start writes the version that
+//! this one was written from it. Version 1, of the first builds, has neither. Versions 2 and 3
+//! have the same lines, and no more than their logs are different: they have none of the entries that came with versions
+//! 3 and 4. A start writes the version that
 //! it writes its logs by, before it writes anything into them, so that a build that would not understand them does not
 //! try.
 
@@ -30,9 +31,9 @@ pub(crate) const FILE: &str = "layout";
 /// The name under which the next one is written.
 pub(crate) const NEW_FILE: &str = "layout.new";
 const VERSION: u32 = 4;
-const FORMAT: &str = "rushq 3";
-/// The same lines, for logs of an older version.
-const FORMAT_OF_OLDER_LOGS: &str = "rushq 2";
+const FORMAT: &str = "rushq 4";
+/// The same lines, for logs of older versions.
+const FORMATS_OF_OLDER_LOGS: [&str; 2] = ["rushq 2", "rushq 3"];
 /// Without the ids of the logs.
 const FORMAT_WITHOUT_LOGS: &str = "rushq 1";
 
@@ -131,7 +132,7 @@ fn parse(text: &str) -> Option<Layout> {
     let generation: u32 = lines.next()?.strip_prefix("generation ")?.parse().ok()?;
     let (logs, obsolete) = match format {
         FORMAT_WITHOUT_LOGS => (Logs::Unknown, Vec::new()),
-        FORMAT | FORMAT_OF_OLDER_LOGS => {
+        format if format == FORMAT || FORMATS_OF_OLDER_LOGS.contains(&format) => {
             let logs = match lines.next_if_eq(&"new") {
                 Some(_) => Logs::New,
                 None => Logs::Made((0..shards).map(|_| parse_log(lines.next()?)).collect::<Option<_>>()?),
@@ -173,7 +174,9 @@ mod tests {
         let before = Layout { shards: 3, generation: 7, logs: Logs::Unknown, obsolete: Vec::new() };
         assert_eq!(parse("rushq 1\nshards 3\ngeneration 7\n"), Some(before));
         let layout = Layout { shards: 1, generation: 2, logs: Logs::Made(vec![Some(9)]), obsolete: vec![1] };
-        assert_eq!(parse(&layout.text().replace(FORMAT, FORMAT_OF_OLDER_LOGS)), Some(layout));
+        for older in FORMATS_OF_OLDER_LOGS {
+            assert_eq!(parse(&layout.text().replace(FORMAT, older)), Some(layout.clone()));
+        }
     }
 
     /// Cut anywhere, with a line more or less, or of another version.
@@ -187,7 +190,7 @@ mod tests {
         for other in [
             "rushq 1\nshards 3\n".to_string(),
             "rushq 1\nshards 3\ngeneration 7\nobsolete 6\n".to_string(),
-            "rushq 4\nshards 3\ngeneration 7\nnew\n".to_string(),
+            "rushq 5\nshards 3\ngeneration 7\nnew\n".to_string(),
             "rushq 2\nshards 0\ngeneration 1\nnew\n".to_string(),
             "rushq 2\nshards 1\ngeneration 0\nnew\n".to_string(),
             "rushq 2\nshards 1\ngeneration 1\nlog 7\n".to_string(),
