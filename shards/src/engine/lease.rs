@@ -79,7 +79,7 @@ impl Keyed for Packed {
     }
 }
 
-/// A lease that a client holds.
+/// The oldest lease that a client holds of a queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OfClient {
     pub(super) client: Client,
@@ -90,11 +90,11 @@ pub(super) struct OfClient {
 }
 
 impl Keyed for OfClient {
-    type Key = (Client, QueueId, u64);
+    type Key = (Client, QueueId);
 
     #[inline]
-    fn key(&self) -> (Client, QueueId, u64) {
-        (self.client, self.queue, self.number)
+    fn key(&self) -> (Client, QueueId) {
+        (self.client, self.queue)
     }
 }
 

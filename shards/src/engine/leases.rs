@@ -18,8 +18,10 @@ use crate::moment::Moment;
 #[derive(Debug)]
 pub(crate) struct Leases {
     by_number: Chunks<Packed>,
+    /// The oldest of each queue.
     by_client: Chunks<OfClient>,
-    /// How many a client has of a queue, where it is more than one.
+    /// The others, where a client has several of a queue: their numbers and messages. And how many it has then.
+    others: BTreeMap<(Client, QueueId, u64), Seq>,
     counts: BTreeMap<(Client, QueueId), u32>,
     by_deadline: Chunks<Deadline>,
     /// The numbers of those that names hold, and their names.
@@ -32,6 +34,7 @@ impl Leases {
         Leases {
             by_number: Chunks::new(),
             by_client: Chunks::new(),
+            others: BTreeMap::new(),
             counts: BTreeMap::new(),
             by_deadline: Chunks::new(),
             by_name: BTreeMap::new(),
@@ -63,8 +66,10 @@ impl Leases {
         if let Holder::Client(client) = lease.holder {
             if has_others {
                 *self.counts.entry((client, queue)).or_insert(1) += 1;
+                self.others.insert((client, queue, number), lease.seq);
+            } else {
+                self.by_client.insert(OfClient { client, queue, number, seq: lease.seq });
             }
-            self.by_client.insert(OfClient { client, queue, number, seq: lease.seq });
         }
         if let Some(name) = name {
             let name: Arc<[u8]> = name.into();
@@ -82,9 +87,8 @@ impl Leases {
         }
         match lease.holder {
             Holder::Client(client) => {
-                self.by_client.remove((client, lease.queue, number));
-                if !self.counts.is_empty() {
-                    self.count_down(client, lease.queue);
+                if self.others.is_empty() || !self.close_of_several(client, lease.queue, number) {
+                    self.by_client.remove((client, lease.queue));
                 }
             }
             Holder::Name => {
@@ -96,13 +100,44 @@ impl Leases {
         Some(lease)
     }
 
-    fn count_down(&mut self, client: Client, queue: QueueId) {
-        if let Entry::Occupied(mut count) = self.counts.entry((client, queue)) {
-            *count.get_mut() -= 1;
-            if *count.get() == 1 {
-                count.remove();
-            }
+    /// Ends a lease of a client that has several of the queue. `false`: it has only this one.
+    #[cold]
+    fn close_of_several(&mut self, client: Client, queue: QueueId, number: u64) -> bool {
+        let Entry::Occupied(mut count) = self.counts.entry((client, queue)) else { return false };
+        *count.get_mut() -= 1;
+        if *count.get() == 1 {
+            count.remove();
         }
+        if self.others.remove(&(client, queue, number)).is_none() {
+            // It was the oldest: the next one is now.
+            let (key, seq) = self
+                .others
+                .range((client, queue, 0)..)
+                .next()
+                .map(|(key, seq)| (*key, *seq))
+                .expect("there are others");
+            self.others.remove(&key);
+            let oldest = self.by_client.get_mut((client, queue)).expect("it has several");
+            (oldest.number, oldest.seq) = (key.2, seq);
+        }
+        true
+    }
+
+    /// Ends the only lease that a client has of a queue, and adds another of the same: for less than one after the other.
+    pub(crate) fn replace(&mut self, client: Client, number: u64, lease: Lease) {
+        let until = lease.until.filter(|until| until.ms() != NO_END);
+        let before = self.by_number.remove(number).expect("it is there").lease();
+        debug_assert_eq!((before.holder, before.queue), (Holder::Client(client), lease.queue));
+        debug_assert_eq!(lease.holder, before.holder);
+        if let Some(until) = before.until {
+            self.by_deadline.remove((until, number));
+        }
+        self.by_number.insert(Packed::of(lease));
+        if let Some(until) = until {
+            self.by_deadline.insert(Deadline { until, number: lease.number });
+        }
+        let oldest = self.by_client.get_mut((client, lease.queue)).expect("it holds it");
+        (oldest.number, oldest.seq) = (lease.number, lease.seq);
     }
 
     /// Sets when a lease ends, and returns it as it is then.
@@ -149,8 +184,8 @@ impl Leases {
     /// The number and the message of the oldest that a client holds of a queue.
     #[inline]
     pub(crate) fn oldest_of(&self, client: Client, queue: QueueId) -> Option<(u64, Seq)> {
-        let first = self.by_client.first_from((client, queue, 0))?;
-        ((first.client, first.queue) == (client, queue)).then_some((first.number, first.seq))
+        let oldest = self.by_client.get((client, queue))?;
+        Some((oldest.number, oldest.seq))
     }
 
     /// The number and the message of the one that a client holds of a queue; `None`: it holds none, or several.
@@ -174,7 +209,7 @@ impl Leases {
     /// Whether a client holds anything.
     #[inline]
     pub(crate) fn holds_any(&self, client: Client) -> bool {
-        self.by_client.first_from((client, 0, 0)).is_some_and(|first| first.client == client)
+        self.by_client.first_from((client, 0)).is_some_and(|first| first.client == client)
     }
 
     /// Tells how many the clients up to `to` hold of queues, from a client's of a queue on: up to `limit` times. Returns
@@ -187,7 +222,7 @@ impl Leases {
         mut each: impl FnMut(Client, u64),
     ) -> Option<(Client, QueueId)> {
         let ((mut client, mut queue), mut told) = (from, 0);
-        while let Some(first) = self.by_client.first_from((client, queue, 0)).filter(|first| first.client <= to) {
+        while let Some(first) = self.by_client.first_from((client, queue)).filter(|first| first.client <= to) {
             if told == limit {
                 return Some((first.client, first.queue));
             }
@@ -201,7 +236,7 @@ impl Leases {
     /// One that a client holds, of any queue.
     #[inline]
     pub(crate) fn any_of(&self, client: Client) -> Option<Lease> {
-        let first = self.by_client.first_from((client, 0, 0))?;
+        let first = self.by_client.first_from((client, 0))?;
         if first.client == client { self.get(first.number) } else { None }
     }
 

@@ -36,16 +36,19 @@ impl Shard {
     pub(super) fn open(&mut self, now: Moment, by: Asker, open: &Open<'_>) -> Result<Answer> {
         let Open { queue, holder, lease_s, close, until } = *open;
         let wanted = Wanted::Open { holder, lease_s };
-        let closed = if close { self.held_of(by.client, queue) } else { None };
-        let Some(id) = closed else {
+        if !close {
             return self.get_or_wait(now, by, queue, wanted, until, 0);
-        };
-        if let Some(only) = self.leases.only_of(by.client, id)
+        }
+        if let Some(id) = self.store.id_of(queue)
+            && let Some(only) = self.leases.only_of(by.client, id)
             && !(until.is_some() && self.has_line(queue))
             && !matches!(holder, Holding::Name(_))
         {
             return self.end_one_and_open(now, by, open, id, only);
         }
+        let Some(id) = self.held_of(by.client, queue) else {
+            return self.get_or_wait(now, by, queue, wanted, until, 0);
+        };
         // What has to wait for the disk is found out first, while nothing is done. The limit of what is open counts what is
         // acknowledged no more, and a line has its turn before.
         let opened = match until {
@@ -96,9 +99,21 @@ impl Shard {
             Attempt::NoRoom => return Ok(Answer::Now(Outcome::NoRoom)),
             Attempt::Wait => return Ok(Answer::Stalled),
         };
-        self.leases.close(number);
         self.lines.note_freed(queue);
-        if let Opening::Message(opened) = opening {
+        let opened = match opening {
+            Opening::Message(opened) if matches!(holder, Holding::Connection { .. }) => {
+                let Opened { seq, lease, flags, body, .. } = opened;
+                let held = Holder::Client(by.client);
+                let until = self.lease_end(now, queue, held, lease_s);
+                let lease = Lease { number: lease, queue: id, seq, until, holder: held };
+                self.leases.replace(by.client, number, lease);
+                return Ok(Answer::Now(Outcome::Opened { lease: lease.number, flags, body, waits: true }));
+            }
+            Opening::Message(opened) => Some(opened),
+            Opening::Empty | Opening::Full => None,
+        };
+        self.leases.close(number);
+        if let Some(opened) = opened {
             let (lease, flags, body) = self.hand_over(now, by.client, queue, holder, lease_s, opened);
             return Ok(Answer::Now(Outcome::Opened { lease, flags, body, waits: true }));
         }
@@ -123,10 +138,7 @@ impl Shard {
     ) -> (u64, u32, Box<[u8]>) {
         let Opened { queue: id, seq, lease: number, flags, body, .. } = opened;
         let (held, name, has_others) = match holder {
-            // Of a queue of which it may have one it has no other.
-            Holding::Connection { max } => {
-                (Holder::Client(client), None, max > 1 && self.leases.count_of(client, id) > 0)
-            }
+            Holding::Connection { .. } => (Holder::Client(client), None, self.leases.oldest_of(client, id).is_some()),
             Holding::Name(name) => (Holder::Name, Some(name), false),
             Holding::Number => (Holder::Number, None, false),
         };

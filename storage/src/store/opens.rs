@@ -89,9 +89,10 @@ impl Store {
         let open_max = queue.rules().map_or(Settings::OPEN_MAX, |rules| rules.open);
         let next = queue.next_available();
         let is_full = next.is_some() && open >= u64::from(open_max);
-        let next = next.filter(|_| !is_full);
-        if let Some(seq) = next {
-            if !self.bring_in(slot, seq)? {
+        let mut taken = None;
+        if let Some(seq) = next.filter(|_| !is_full) {
+            taken = self.read(slot, seq)?;
+            if taken.is_none() {
                 return Ok(Attempt::Wait);
             }
             if let Some(held_up) = self.reserve_leases().held_up() {
@@ -103,8 +104,6 @@ impl Store {
         {
             return Ok(held_up);
         }
-        // Before anything else, which may have bodies leave memory.
-        let taken = next.map(|seq| self.hand_out(slot, seq));
         if let Some(seq) = acknowledged {
             self.live.count(slot, |counts| counts.acked += 1);
             self.remove(slot, seq);
@@ -121,6 +120,7 @@ impl Store {
         let id = queue.id;
         let state = if has_states { self.live.states.get(id, seq) } else { None };
         let (lease, waits) = self.next_lease(state.unwrap_or_default().tries);
+        self.ease_memory(slot, seq);
         Ok(Attempt::Done(Opening::Message(Opened { queue: id, seq, lease, waits, flags, body })))
     }
 
@@ -132,12 +132,9 @@ impl Store {
         let Some(slot) = self.find_open(queue, seq) else {
             return Ok(Attempt::Done(None));
         };
-        if !self.bring_in(slot, seq)? {
-            return Ok(Attempt::Wait);
-        }
-        let copy = self.copy_of(slot, seq);
+        let taken = self.read(slot, seq)?;
         self.memory.keep_to_budget(&mut self.live, &self.log);
-        Ok(Attempt::Done(Some(copy)))
+        Ok(taken.map_or(Attempt::Wait, |taken| Attempt::Done(Some(taken))))
     }
 
     /// Looks at the message of a queue that is to be handed out next, and changes nothing.
@@ -152,12 +149,9 @@ impl Store {
         let Some(seq) = self.live.queues.at_mut(slot).next_available() else {
             return Ok(Attempt::Done(None));
         };
-        if !self.bring_in(slot, seq)? {
-            return Ok(Attempt::Wait);
-        }
-        let copy = self.copy_of(slot, seq);
+        let taken = self.read(slot, seq)?;
         self.memory.keep_to_budget(&mut self.live, &self.log);
-        Ok(Attempt::Done(Some(copy)))
+        Ok(taken.map_or(Attempt::Wait, |taken| Attempt::Done(Some(taken))))
     }
 
     /// Acknowledges an open message: it is taken. `Done(false)`: it is not there any more.
@@ -348,28 +342,36 @@ impl Store {
         Ok(message.body.is_some() || self.memory.read_ahead(&mut self.live, &self.log, slot, seq)?)
     }
 
-    /// A message that is opened now, whose body is in memory. It stays there as long as there is much room: it is needed
-    /// again when the message comes back only, and those that wait are needed sooner.
-    fn hand_out(&mut self, slot: Slot, seq: Seq) -> Taken {
-        let message = self.live.queues.at(slot).message(seq).expect("the caller looked it up");
-        let goes = self.memory.is_half_full(&self.live) && self.log.is_written(message.place);
-        let taken = match goes {
-            true => {
-                let flags = message.flags;
-                let body = self.live.queues.at_mut(slot).let_body_go(seq).expect("brought in before");
-                self.live.resident -= resident_bytes(body.len());
-                Taken { seq, flags, body }
-            }
-            false => self.copy_of(slot, seq),
-        };
-        self.memory.keep_to_budget(&mut self.live, &self.log);
-        taken
+    /// Has the body of a message leave memory that was opened now, unless there is much room: it is needed again when the
+    /// message comes back only, and those that wait are needed sooner.
+    #[inline]
+    fn ease_memory(&mut self, slot: Slot, seq: Seq) {
+        if self.memory.is_half_full(&self.live) {
+            self.let_body_go(slot, seq);
+        }
     }
 
-    /// A message whose body is in memory.
-    fn copy_of(&self, slot: Slot, seq: Seq) -> Taken {
-        let message = self.live.queues.at(slot).message(seq).expect("the caller looked it up");
-        Taken { seq, flags: message.flags, body: message.body.clone().expect("brought in before") }
+    #[cold]
+    fn let_body_go(&mut self, slot: Slot, seq: Seq) {
+        let message = self.live.queues.at(slot).message(seq).expect("it was opened");
+        if self.log.is_written(message.place)
+            && let Some(body) = self.live.queues.at_mut(slot).let_body_go(seq)
+        {
+            self.live.resident -= resident_bytes(body.len());
+        }
+        self.memory.keep_to_budget(&mut self.live, &self.log);
+    }
+
+    /// A copy of a message. `None`: another thread has to read it first.
+    fn read(&mut self, slot: Slot, seq: Seq) -> Result<Option<Taken>> {
+        let copy = |store: &Store| {
+            let message = store.live.queues.at(slot).message(seq).expect("the caller looked it up");
+            Some(Taken { seq, flags: message.flags, body: message.body.clone()? })
+        };
+        match copy(self) {
+            None if self.memory.read_ahead(&mut self.live, &self.log, slot, seq)? => Ok(copy(self)),
+            taken => Ok(taken),
+        }
     }
 }
 
