@@ -141,7 +141,7 @@ fn a_client_that_is_gone_takes_no_message() {
 }
 
 #[test]
-fn a_client_of_a_unix_socket_that_is_gone_takes_no_message() {
+fn on_a_unix_socket_too() {
     let launch = Launch::new();
     let path = launch.scratch().join("socket");
     let server = launch.clone().with(&["-p", "0", "-s", path.to_str().unwrap()]).start();

@@ -47,8 +47,27 @@ impl Numbers {
         match seq.checked_sub(self.base).map(u16::try_from) {
             None => Err(0),
             Some(Err(_)) => Err(self.offsets.len()),
-            Some(Ok(offset)) => self.offsets.binary_search(&offset),
+            Some(Ok(offset)) => self.search_offset(offset),
         }
+    }
+
+    /// The offsets differ, so each stands at most as far from the first, and from the last, as it differs from that. Few
+    /// gaps leave few places to look at.
+    fn search_offset(&self, offset: u16) -> Result<usize, usize> {
+        let (Some(first), Some(last)) = (self.offsets.front(), self.offsets.back()) else { return Err(0) };
+        let end = self.offsets.len() - 1;
+        let Some(from_first) = offset.checked_sub(*first) else { return Err(0) };
+        let Some(to_last) = last.checked_sub(offset) else { return Err(end + 1) };
+        let (mut low, mut high) = (end.saturating_sub(usize::from(to_last)), end.min(usize::from(from_first)));
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.offsets[middle] < offset {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        if self.offsets[low] == offset { Ok(low) } else { Err(low) }
     }
 }
 

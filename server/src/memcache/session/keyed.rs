@@ -106,7 +106,8 @@ impl Session {
     /// Until when a get waits that may do so for so long. `None`: it finds what there is now.
     fn until(&self, wait_ms: Option<u32>, backend: &impl Backend) -> Option<Moment> {
         let ms = wait_ms?.min(self.rules.wait_ms_max);
-        (ms > 0 && !backend.is_draining()).then(|| backend.now().after_ms(ms.into()))
+        // What time it is is said in whole milliseconds that have passed: one more, so that it is never less.
+        (ms > 0 && !backend.is_draining()).then(|| backend.now().after_ms(u64::from(ms) + 1))
     }
 
     /// Has an operation done on the queue of a key.

@@ -149,9 +149,9 @@ fn ends() {
 
 #[test]
 fn takes_and_looks() {
-    check("gets q/t=500\r\n", "take q until 5500", message(), "VALUE q/t=500 9 2 7|hi|END|");
+    check("gets q/t=500\r\n", "take q until 5501", message(), "VALUE q/t=500 9 2 7|hi|END|");
     check("get q/t=0\r\n", "take q", message(), "VALUE q/t=0 9 2|hi|END|");
-    check("get q/t=99999\r\n", "take q until 15000", Outcome::Empty, "END|");
+    check("get q/t=99999\r\n", "take q until 15001", Outcome::Empty, "END|");
     let peeked = Outcome::Peeked(Taken { seq: 7, flags: 9, body: b"hi".as_slice().into() });
     check("gets q/peek\r\n", "peek q", peeked, "VALUE q/peek 9 2 7|hi|END|");
     check("get q/kick=5\r\n", "kick q 5", Outcome::Kicked(3), "VALUE q/kick=5 0 1|3|END|");
@@ -209,7 +209,7 @@ fn a_get_that_waits_has_a_round_of_its_own() {
     assert!(script.asked.is_empty());
     script.answers.push_back(Answer::Later);
     assert_eq!(session.run(&input[9..], &mut script), (13, Step::Waiting));
-    assert_eq!((&script.asked[..], session.counters.gets), (&["take q until 5500".to_owned()][..], 1));
+    assert_eq!((&script.asked[..], session.counters.gets), (&["take q until 5501".to_owned()][..], 1));
     assert_eq!((session.counters.commands, session.timed), (2, 1), "the time that it waited is no answer's");
     session.deliver(message());
     assert!(session.awaits_no_outcome() && session.answers.out.ends_with(b"VALUE q/t=500 9 2\r\nhi\r\nEND\r\n"));
