@@ -26,7 +26,7 @@ pub struct PutWith<'a> {
     pub delay_s: Option<u32>,
     /// When the message is worth nothing any more, by memcached's rule, where the queue's settings have it count; 0: never.
     pub exptime: i64,
-    /// What the put is called, [`ID_BYTES_MAX`](crate::ID_BYTES_MAX) bytes at most: another put into the queue that is called
+    /// What the put is called, [`ID_BYTES_MAX`] bytes at most: another put into the queue that is called
     /// the same puts nothing, for as long as the queue's settings say. Empty: it has no name.
     pub id: &'a [u8],
 }
