@@ -261,7 +261,7 @@ impl Store {
     }
 
     /// Moves a message to the dead letters of its queue: a put and a take in one frame.
-    pub(super) fn move_to_dead(&mut self, id: QueueId, seq: Seq) -> Result<Attempt<()>> {
+    fn move_to_dead(&mut self, id: QueueId, seq: Seq) -> Result<Attempt<()>> {
         let slot = self.live.queues.find_id(id);
         if let Some(slot) = slot {
             self.live.follow_flush(slot);

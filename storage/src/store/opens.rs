@@ -209,8 +209,6 @@ impl Store {
         self.live.count(slot, |counts| counts.returned += 1);
         if fate == Fate::Dies {
             self.begin_dying(slot, seq, state);
-            // At once, where the disk does not have to be waited for; else as what is due.
-            let _ = self.move_to_dead(queue, seq)?;
             return Ok(Attempt::Done(()));
         }
         self.set_state(slot, seq, state);
