@@ -99,18 +99,19 @@ impl Store {
                 return Ok(held_up);
             }
         }
-        if acknowledged.is_some()
-            && let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up()
-        {
-            return Ok(held_up);
-        }
         if let Some(seq) = acknowledged {
+            if let Some(held_up) = self.log.make_room(TAKE_BYTES, Purpose::Take).held_up() {
+                return Ok(held_up);
+            }
             self.live.count(slot, |counts| counts.acked += 1);
             self.remove(slot, seq);
         }
         let Some(Taken { seq, flags, body }) = taken else {
-            self.live.count(slot, |counts| counts.open_full += u64::from(is_full));
-            return Ok(Attempt::Done(if is_full { Opening::Full } else { Opening::Empty }));
+            if !is_full {
+                return Ok(Attempt::Done(Opening::Empty));
+            }
+            self.live.count(slot, |counts| counts.open_full += 1);
+            return Ok(Attempt::Done(Opening::Full));
         };
         let queue = self.live.queues.at_mut(slot);
         let delivery = queue.delivery_mut();
