@@ -63,8 +63,8 @@ struct Put<'a> {
 #[derive(Debug, Default)]
 struct Tale<'a> {
     queues: BTreeMap<u64, Told<'a>>,
-    /// What messages have beside their bodies, by queue and number: the last that was said of each.
-    states: BTreeMap<(u64, u64), Kept>,
+    /// What messages have beside their bodies, by queue and number: the last that was said of each, and its segment.
+    states: BTreeMap<(u64, u64), (u32, Kept)>,
     /// What puts were called, by queue, and until which second that is remembered: the last that was said of each.
     ids: BTreeMap<(u64, &'a [u8]), u32>,
     /// The segment that the last time is in, and its second.
@@ -202,7 +202,13 @@ impl<'a> Files<'a> {
             Some(queue) => *seq >= queue.next,
             None => Some(*id) >= next_id,
         };
+        // A copy is in one frame with what its message has, and so does not need the segment that said it before.
+        let is_left_behind = |(id, seq): &(u64, u64), (segment, kept): &(u32, Kept)| {
+            let copy = told.get(id).and_then(|queue| queue.messages.get(seq));
+            *kept != Kept::default() && copy.is_some_and(|copy| copy.segment > *segment)
+        };
         let is_impossible = states.keys().any(is_early)
+            || states.iter().any(|(of, state)| is_left_behind(of, state))
             || is_at_its_end
             || told.values().any(|queue| queue.contradicts || has_too_many(queue));
         Ok(Found { state, kept, leases, frames: frames.len() as u64, ambiguous, is_impossible })
@@ -255,7 +261,7 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
                 continue;
             }
             Entry::State { queue, seq, tries, not_before, expires } => {
-                tale.states.insert((queue, seq), Kept { put_s: 0, tries, not_before, expires });
+                tale.states.insert((queue, seq), (segment, Kept { put_s: 0, tries, not_before, expires }));
                 continue;
             }
             Entry::Also { pairs } => {
@@ -406,9 +412,9 @@ impl<'a> Told<'a> {
     }
 
     /// What the messages of the queue with this id have beside their bodies.
-    fn kept(&self, id: u64, states: &BTreeMap<(u64, u64), Kept>) -> BTreeMap<u64, Kept> {
+    fn kept(&self, id: u64, states: &BTreeMap<(u64, u64), (u32, Kept)>) -> BTreeMap<u64, Kept> {
         let kept = |(seq, put): (&u64, &Put<'_>)| {
-            let state = states.get(&(id, *seq)).copied().unwrap_or_default();
+            let state = states.get(&(id, *seq)).map(|(_, kept)| *kept).unwrap_or_default();
             (*seq, Kept { put_s: put.second, ..state })
         };
         self.waiting_messages().map(kept).collect()
