@@ -300,6 +300,7 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
                 queue.name = if queue.name.is_empty() { name } else { queue.name };
                 queue.head = queue.head.max(head);
                 queue.next = queue.next.max(next).max(queue.head);
+                queue.pass_gone();
                 queue.sets = queue.sets.max(sets);
                 queue.gets = queue.gets.max(gets);
                 queue.settings = settings;
@@ -375,6 +376,10 @@ impl<'a> Told<'a> {
     fn lose(&mut self, start: u64, end: u64) {
         self.next = self.next.max(end);
         self.gone.push((start, end));
+        self.pass_gone();
+    }
+
+    fn pass_gone(&mut self) {
         while let Some((_, end)) = self.gone.iter().find(|(start, end)| (*start..*end).contains(&self.head)) {
             self.head = *end;
         }
