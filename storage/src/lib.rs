@@ -3,6 +3,7 @@
 mod attempt;
 mod disk;
 mod error;
+mod gate;
 mod index;
 mod log;
 mod memory;
@@ -17,6 +18,7 @@ pub use attempt::Attempt;
 pub use disk::files::Files;
 pub use disk::{Disk, DiskFile};
 pub use error::{Error, Result};
+pub use gate::{BUYER_BYTES_MAX, GateAct, GateAnswer, GateAnswered, GateFigures, GateState};
 pub use index::Tree;
 pub use log::commit::{Commit, CommitTimes, Fsync};
 pub use log::entry::{ID_BYTES_MAX, QueueId, SETTINGS_BYTES_MAX, Seq};

@@ -11,6 +11,7 @@ pub(crate) mod families;
 mod fanout;
 pub(crate) mod figures;
 mod flush;
+mod gates;
 pub(crate) mod inspecting;
 mod leases;
 mod offline;
