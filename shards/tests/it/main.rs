@@ -19,5 +19,6 @@ mod setup;
 mod simulate;
 mod simulated_shard;
 mod simulation;
+mod tasks;
 mod two_shards;
 mod waits;
