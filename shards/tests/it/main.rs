@@ -8,6 +8,7 @@ mod asking;
 mod children;
 mod client;
 mod counts;
+mod gates;
 mod history;
 mod lines;
 mod opens;
