@@ -190,11 +190,17 @@ pub(crate) fn claim(token: &[u8]) -> Claim {
 fn get(tokens: Tokens<'_>, with_number: bool, line_end_bytes: usize, rules: KeyRules) -> Line<'_> {
     let mut keys = tokens;
     let Some(mut key) = keys.next() else { return ERROR };
+    let first = key;
     loop {
         match key::look(key) {
             Look::Plain => {}
             Look::Bad => return BAD_FORMAT,
-            Look::Marked => return get_marked(tokens, with_number, line_end_bytes, rules),
+            Look::Marked => {
+                return match key::ticket_alone(key, rules).filter(|_| std::ptr::eq(key, first) && keys.is_empty()) {
+                    Some((key, buyer)) => Whole(Command::Consume { key, act: Act::Join { buyer }, with_number }),
+                    None => get_marked(tokens, with_number, line_end_bytes, rules),
+                };
+            }
         }
         let Some(next) = keys.next() else { break };
         key = next;
