@@ -253,6 +253,11 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
         if !also.is_empty() && !matches!(entry, Entry::Put { .. }) {
             return Err("a list of messages has no put behind it".into());
         }
+        if let Entry::Put { queue, seq, .. } = entry
+            && (also.contains(&(queue, seq)) || also.iter().collect::<BTreeSet<_>>().len() < also.len())
+        {
+            return Err("a put names a message twice".into());
+        }
         let told = &mut tale.queues;
         match entry {
             Entry::Time { second, leases } => {

@@ -83,9 +83,11 @@ impl Rebuild {
             let Some(entry) = Entry::decode(&mut reader) else {
                 return false;
             };
-            // Of more messages than one is said right in front of their put.
-            if !self.also.is_empty() && !matches!(entry, Entry::Put { .. }) {
-                return false;
+            // Of more messages than one is said right in front of their put, and of each once.
+            match entry {
+                _ if self.also.is_empty() => {}
+                Entry::Put { queue, seq, .. } if self.names_each_once(queue, seq) => {}
+                _ => return false,
             }
             self.apply(&entry, Position { offset, ..at });
         }
@@ -154,6 +156,13 @@ impl Rebuild {
                 }
             }
         }
+    }
+
+    /// Whether a put of this message, and of those that were said in front of it, names none of them twice.
+    fn names_each_once(&self, queue: QueueId, seq: Seq) -> bool {
+        let mut named: SmallVec<[(QueueId, Seq); 8]> = self.also.iter().copied().chain([(queue, seq)]).collect();
+        named.sort_unstable();
+        named.windows(2).all(|two| two[0] != two[1])
     }
 
     /// Notes where a message is.
