@@ -463,7 +463,22 @@ fn a_child_and_dead_letters_have_no_gate() {
         < CLIENT_ERROR bad command line format
         > set $c/config 0 0 23
         > tickets=1 fanout_only=1
-        < CLIENT_ERROR bad config fanout_only=1
+        < STORED
+        > get $c+d
+        < END
+        > incr $c/ticket=ann 1
+        < 1
+        > set $c 0 0 1
+        > x
+        < STORED
+        > get $c $c
+        < VALUE $c 0 3
+        < ann
+        < END
+        > get $c+d
+        < VALUE $c+d 0 3
+        < ann
+        < END
     ");
 }
 
