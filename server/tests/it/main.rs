@@ -22,6 +22,8 @@ mod draining;
 mod fanout;
 mod folders;
 mod gate;
+mod gate_kills;
+mod gate_model;
 mod holders;
 mod hostile;
 mod import;
