@@ -24,6 +24,8 @@ mod folders;
 mod gate;
 mod gate_kills;
 mod gate_model;
+mod gate_rush;
+mod gate_unkind;
 mod holders;
 mod hostile;
 mod import;
