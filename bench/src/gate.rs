@@ -19,6 +19,8 @@ use crate::connection::{CONNECT_TIMEOUT, Connection, reachable};
 use crate::options::Arguments;
 use crate::restart::Restarted;
 use crate::usage;
+#[cfg(test)]
+pub(crate) use check::Told;
 use check::{Evidence, Message, check};
 pub(crate) use check::{Sentence, Verdict};
 use kills::{Plan, Progress};
@@ -114,12 +116,13 @@ fn let_come(
         let (server_before, cpu_before) = (server_cpu(), usage::of_this_thread());
         let (ledger, outcome) = rush.run();
         let took = progress.start.elapsed();
-        progress.stop.store(true, Ordering::Relaxed);
+        // The last buyers may have been answered before the last command ended.
+        progress.stop.store(outcome.is_err(), Ordering::Relaxed);
         let cpu_share = (usage::of_this_thread() - cpu_before).as_secs_f64() / took.as_secs_f64().max(1e-9);
         let server_cpu = server_cpu().zip(server_before).and_then(|(after, before)| after.checked_sub(before));
         let kills = killing.join();
         let panicked = kills.is_err().then(|| String::from("a thread panicked"));
-        let failure = outcome.err().or(panicked);
+        let failure = outcome.err().or(panicked).or_else(|| progress.failure());
         let kills = kills.unwrap_or_default();
         Rushed { began, took, ledger, kills, cpu_share, server_cpu, checked: None, failure }
     })
@@ -146,4 +149,66 @@ fn look(
     };
     let verdict = check(&evidence);
     Ok(Checked { verdict, messages: queue.len() as u64, asked_again: again.len() as u64, figures })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::check::{Ask, Told};
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    /// What comes of a run in which buyers were told this, at these milliseconds: the first request was sent after one.
+    pub(crate) fn rushed(
+        options: &Arguments,
+        began: SystemTime,
+        told: &[(u32, u64, Told)],
+        kills: &[Duration],
+    ) -> Rushed {
+        let mut ledger = Ledger::new();
+        ledger.sent(MS);
+        let mut came = Vec::new();
+        for (buyer, at, told) in told.iter().copied() {
+            let ask = Ask { buyer, sent_ns: MS, told: Some((at * MS, told)) };
+            if came.contains(&buyer) {
+                ledger.asks.push(ask);
+            } else {
+                ledger.first(ask, MS);
+            }
+            came.push(buyer);
+        }
+        let queue: Vec<Message> = ledger.winners.iter().copied().map(Message::Of).collect();
+        let (tickets, buyers) = (options.gate.unwrap(), options.buyers.unwrap());
+        let verdict = check(&Evidence { tickets, buyers, asks: &ledger.asks, queue: &queue, given: None });
+        let checked = Checked { verdict, messages: queue.len() as u64, asked_again: 0, figures: None };
+        Rushed {
+            began,
+            took: Duration::from_millis(20),
+            ledger,
+            kills: kills.iter().map(|at| Restarted { at: *at, ..Restarted::default() }).collect(),
+            cpu_share: 0.5,
+            server_cpu: None,
+            checked: Some(checked),
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn a_run_is_good_only_if_it_ended_and_all_sentences_hold() {
+        let options = crate::options::tests::parse("--gate 1 --buyers 2").unwrap();
+        let run = |told: &[(u32, u64, Told)]| rushed(&options, SystemTime::UNIX_EPOCH, told, &[]);
+        let right = [(0, 2, Told::Seat(1)), (1, 3, Told::Refused)];
+        assert!(run(&right).is_good());
+        assert!(!Rushed { failure: Some(String::from("x")), ..run(&right) }.is_good());
+        assert!(!Rushed { checked: None, ..run(&right) }.is_good());
+        assert!(!run(&[(0, 2, Told::Seat(1)), (1, 3, Told::Seat(1))]).is_good());
+    }
+
+    #[test]
+    fn kills_are_between_the_first_seat_and_the_last() {
+        let options = crate::options::tests::parse("--gate 2 --buyers 2").unwrap();
+        let told = [(0, 2, Told::Seat(1)), (1, 6, Told::Seat(2))];
+        let kills = [1, 2, 5, 6].map(Duration::from_millis);
+        assert_eq!(rushed(&options, SystemTime::UNIX_EPOCH, &told, &kills).kills_between(), 2);
+    }
 }

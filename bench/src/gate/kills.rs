@@ -131,8 +131,10 @@ impl Plan {
 pub(super) fn kill(options: &Arguments, address: &SocketAddr, plan: Plan, progress: &Progress) -> Vec<Restarted> {
     let Some(command) = &options.restart_command else { return Vec::new() };
     let mut kills = Vec::new();
+    let mut seats = 0;
     for kill in 0..plan.kills {
-        wait_for(plan, kill, progress);
+        wait_for(plan, kill, seats, progress);
+        seats = progress.seats.load(Ordering::Relaxed);
         // Those who come while the server is away find nobody there.
         progress.may_come.store(plan.may_come(kill + 1), Ordering::Relaxed);
         let restarted = restart::restart(command, progress.start, progress.start.elapsed(), &progress.stop);
@@ -151,15 +153,14 @@ pub(super) fn kill(options: &Arguments, address: &SocketAddr, plan: Plan, progre
     kills
 }
 
-/// Waits until the kill is due.
-fn wait_for(plan: Plan, kill: u32, progress: &Progress) {
+/// Waits until the kill is due. `seats`: how many were told before the last.
+fn wait_for(plan: Plan, kill: u32, seats: u32, progress: &Progress) {
     let until = |happened: &dyn Fn() -> bool| {
         while !happened() && !progress.is_stopped() {
             thread::sleep(LOOK_EVERY);
         }
     };
     let returned = Instant::now();
-    let seats = progress.seats.load(Ordering::Relaxed);
     match plan.moment(kill) {
         Moment::BehindTicket(delay) => {
             until(&|| progress.came.load(Ordering::Relaxed) >= plan.may_come(kill));

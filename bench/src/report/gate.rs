@@ -84,6 +84,17 @@ fn warnings(outcome: &Rushed) -> Vec<String> {
     is_busy.then_some(warning).into_iter().collect()
 }
 
+/// Each sentence that does not hold, with an example, in a line.
+pub(super) fn violations(document: &Value) -> Vec<String> {
+    let sentences = document["checked"]["sentences"].as_array().into_iter().flatten();
+    let violated = sentences.filter(|sentence| number(sentence, "/violations") > 0.0);
+    let line = |sentence: &Value| {
+        let (words, example) = (text(sentence, "/sentence"), text(sentence, "/examples/0"));
+        format!("violated {} times: {words}; {example}", sentence["violations"])
+    };
+    violated.map(line).collect()
+}
+
 fn checked(checked: &Checked) -> Value {
     let verdict = &checked.verdict;
     let sentence = |sentence: Sentence| {
@@ -111,13 +122,19 @@ fn checked(checked: &Checked) -> Value {
 fn course(firsts: &[First], began_ns: u64) -> Value {
     let ms = |ns: u64| ns.saturating_sub(began_ns) as f64 / 1e6;
     let told = |is_seat: bool| -> Vec<&First> { firsts.iter().filter(|first| first.is_seat == is_seat).collect() };
-    let sums = |told: &[&First]| -> Vec<[f64; 2]> {
-        let step = told.len().div_ceil(POINTS_MAX).max(1);
-        let shown = |place: &usize| (place + 1).is_multiple_of(step) || *place == 0 || place + 1 == told.len();
-        (0..told.len()).filter(shown).map(|place| [ms(told[place].heard_ns), (place + 1) as f64]).collect()
-    };
     let (seats, refusals) = (told(true), told(false));
     let end_ns = firsts.last().map_or(0, |last| last.heard_ns - began_ns);
+    // In steps, from the first request to the last answer.
+    let sums = |told: &[&First]| -> Vec<[f64; 2]> {
+        let step = told.len().div_ceil(POINTS_MAX).max(1);
+        let mut points = vec![[0.0, 0.0]];
+        for place in (0..told.len()).filter(|place| (place + 1).is_multiple_of(step) || place + 1 == told.len()) {
+            let (at_ms, before) = (ms(told[place].heard_ns), points[points.len() - 1][1]);
+            points.extend([[at_ms, before], [at_ms, (place + 1) as f64]]);
+        }
+        points.push([end_ns as f64 / 1e6, told.len() as f64]);
+        points
+    };
     json!({
         "seats": sums(&seats),
         "refusals": sums(&refusals),
@@ -163,7 +180,7 @@ fn write_table(out: &mut String, document: &Value) -> std::fmt::Result {
     latencies.iter().try_for_each(|name| write!(out, "{:>11}", format!("{name} ms")))?;
     writeln!(out)?;
     for (title, count, latency) in [("Seats", "seats", "seat_ms"), ("Refusals", "refusals", "refusal_ms")] {
-        write!(out, "{title:<10}{:>10}", gate[count])?;
+        write!(out, "{title:<10}{:>10}", number(gate, &format!("/{count}")))?;
         latencies.iter().try_for_each(|name| write!(out, "{:>11.3}", number(gate, &format!("/{latency}/{name}"))))?;
         writeln!(out)?;
     }
@@ -174,7 +191,7 @@ fn write_table(out: &mut String, document: &Value) -> std::fmt::Result {
     }
     writeln!(out, "refusals: {:.0} per second", number(gate, "/refusals_per_second"))?;
     let (unanswered, not_now) = (&gate["unanswered"], &gate["not_now"]);
-    writeln!(out, "{unanswered} requests were not answered, {not_now} of them with words to try again")?;
+    writeln!(out, "{unanswered} requests came to nothing, {not_now} of them with the words to try again")?;
     let kills = document["kills"].as_array().map_or(0, Vec::len);
     if kills > 0 {
         let between = &document["kills_between_first_and_last_seat"];
@@ -216,4 +233,54 @@ fn write_verdict(out: &mut String, checked: &Value) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::gate::Told;
+    use crate::gate::tests::rushed;
+    use crate::options::tests::parse;
+
+    const SEAT: fn(u32) -> Told = Told::Seat;
+
+    /// Two tickets and four buyers, of whom one was told two seats, and a kill between the seats.
+    pub(in crate::report) fn example(line: &str) -> Value {
+        let options = parse(&format!("--gate 2 --buyers 4 {line}")).unwrap();
+        let told = [(0, 2, SEAT(1)), (1, 6, SEAT(2)), (2, 7, Told::Refused), (3, 8, Told::Refused), (0, 9, SEAT(2))];
+        document(&options, &rushed(&options, UNIX_EPOCH, &told, &[Duration::from_millis(4)]))
+    }
+
+    #[test]
+    fn figures_are_in_their_rows() {
+        let table = table(&example(""));
+        let row = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap().split_whitespace().nth(1);
+        assert_eq!((row("Seats"), row("Refusals")), (Some("2"), Some("2")), "{table}");
+        for line in [
+            "4 buyers, 2 tickets, 4 connections",
+            "sold out: 5.000 ms from the first request",
+            "refusals: 1000 per second",
+            "kills: 1, 1 of them between the first seat and the last",
+            "checked: 2 winners, 2 refused, 2 messages",
+            "  holds: seats are distinct",
+            "  VIOLATED 1 times: a buyer has one ticket",
+            "      buyer 0 was told seat 1 at 2.000 ms, and seat 2 at 9.000 ms",
+        ] {
+            assert!(table.lines().any(|it| it.starts_with(line)), "{line} is not in\n{table}");
+        }
+    }
+
+    #[test]
+    fn the_course_is_in_steps_and_the_parts_have_their_latencies() {
+        let document = example("");
+        let points = document["course"]["seats"].to_string();
+        assert_eq!(points, "[[0.0,0.0],[1.0,0.0],[1.0,1.0],[5.0,1.0],[5.0,2.0],[7.0,2.0]]");
+        let parts = document["course"]["refusal_ms"].as_array().unwrap();
+        assert_eq!(parts.len(), 2, "{parts:?}");
+        assert_eq!((number(&parts[0], "/1"), number(&parts[1], "/2")), (6.0, 7.0), "{parts:?}");
+        assert_eq!(document["checked"]["clean"], false);
+        assert_eq!(violations(&document).len(), 1);
+    }
 }

@@ -55,8 +55,11 @@ pub(super) fn of_rush(document: &Value) -> String {
     }
     body.push_str("</dl>\n");
     body += &warned(document);
+    for violation in gate::violations(document) {
+        let _ = writeln!(body, "<p class=\"warning\">{}</p>", escape(&violation));
+    }
     // Milliseconds for a short rush.
-    let end_ms = ["seats", "refusals"].map(|kind| last_ms(&document["course"][kind])).into_iter().fold(0.0, f64::max);
+    let end_ms = document["course"]["seats"].as_array().and_then(|it| it.last()).map_or(0.0, |last| number(last, "/0"));
     let (time, unit_ms) = if end_ms < 3000.0 { ("milliseconds", 1.0) } else { ("seconds", 1000.0) };
     let line = |name: &str, path: &str, place: usize| {
         let points = document["course"][path].as_array().into_iter().flatten();
@@ -75,11 +78,6 @@ pub(super) fn of_rush(document: &Value) -> String {
     body += &plot::percentiles("Latency by percentile", "ms", &kinds);
     body += &figures(document, &gate::table(document));
     page(&title, &body)
-}
-
-/// When the last of these points was.
-fn last_ms(points: &Value) -> f64 {
-    points.as_array().and_then(|points| points.last()).map_or(0.0, |last| number(last, "/0"))
 }
 
 fn violations(document: &Value) -> u64 {
@@ -241,6 +239,16 @@ mod tests {
                         <div><dt>hits per second</dt><dd>3</dd></div><div><dt>misses per second</dt><dd>2</dd>";
         assert!(page.contains(headline), "{page}");
         assert!(page.contains("prefers-color-scheme"));
+    }
+
+    #[test]
+    fn the_page_of_a_rush_is_whole_and_has_its_kills_and_violations() {
+        let page = of_rush(&gate::tests::example("--label <b>"));
+        check(&page);
+        assert_eq!((page.matches("<svg").count(), page.matches("<path class=\"event\"").count()), (5, 4));
+        let violation = "<p class=\"warning\">violated 1 times: a buyer has one ticket; buyer 0 was told seat 1";
+        assert!(page.contains("&lt;b&gt;") && page.contains(violation), "{page}");
+        assert!(page.contains("<dt>violations</dt><dd>1</dd>") && page.contains(">milliseconds</text>"), "{page}");
     }
 
     #[test]

@@ -170,7 +170,7 @@ fn refusals_of_a_gate_that_never_sold_out_are_found() {
 fn a_seat_for_who_was_refused_is_found() {
     let mut scene = Scene::good();
     scene.tickets = 4;
-    scene.asks = scene.asks.into_iter().filter(|ask| ask.buyer != 3).collect();
+    scene.asks.retain(|ask| ask.buyer != 3);
     scene.asks.push(ask(4, 12, 13, Told::Seat(4)));
     // It is in the queue before who asked later.
     scene.queue.push(Message::Of(4));
