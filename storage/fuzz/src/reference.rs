@@ -196,6 +196,8 @@ impl<'a> Files<'a> {
         // Every message was put, those that were taken and those that wait. That may be so only at the end: the list of
         // what is gone above a head may have been in a segment that went when a later copy of it was there.
         let has_too_many = |queue: &Told<'_>| queue.sets < queue.gets.saturating_add(queue.waiting());
+        // Every number is a message's that was put.
+        let has_too_few = |queue: &Told<'_>| queue.sets.saturating_add(1) < queue.next;
         // Of a message to come.
         let next_id = frames.iter().map(|frame| frame.next_queue_id).chain(told.keys().map(|id| id + 1)).max();
         let is_early = |(id, seq): &(u64, u64)| match told.get(id) {
@@ -210,7 +212,7 @@ impl<'a> Files<'a> {
         let is_impossible = states.keys().any(is_early)
             || states.iter().any(|(of, state)| is_left_behind(of, state))
             || is_at_its_end
-            || told.values().any(|queue| queue.contradicts || has_too_many(queue));
+            || told.values().any(|queue| queue.contradicts || has_too_many(queue) || has_too_few(queue));
         Ok(Found { state, kept, leases, frames: frames.len() as u64, ambiguous, is_impossible })
     }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
+use crate::gate::all::Gates;
 use crate::index::segment_puts::SegmentPuts;
 use crate::index::{Contents, Index, Meta};
 use crate::log::entry::{QueueId, Seq, State, also_bytes, put_bytes};
@@ -50,6 +51,7 @@ pub(crate) struct Restored {
     pub(crate) states: BTreeMap<(QueueId, Seq), State>,
     /// What puts were called.
     pub(crate) ids: Ids,
+    pub(crate) gates: Gates,
     /// Frames that were read from the log.
     pub(crate) frames: u64,
 }
@@ -319,7 +321,7 @@ impl LogFiles {
         tail.next_queue_id = tail.next_queue_id.max(rebuild.next_queue_id());
         tail.leases = tail.leases.max(rebuild.leases);
         let mut log = Log::new(self.disk, self.log_id, self.segment_bytes, options, segments, tail);
-        let Rebuild { mut queues, directories, states, times, leases_said_in, ids, shared, .. } = rebuild;
+        let Rebuild { mut queues, directories, states, times, leases_said_in, ids, gates, shared, .. } = rebuild;
         log.leases_said_in = leases_said_in;
         log.times = times;
         log.times.forget(log.first() - 1);
@@ -342,7 +344,8 @@ impl LogFiles {
                 log.add_live(at.segment, also_bytes as usize);
             }
         }
-        for (segment, bytes) in ids.needed() {
+        let gates = gates.finish(|queue| queues.find_id(queue).is_some());
+        for (segment, bytes) in ids.needed().chain(gates.needed()) {
             log.add_live(segment, bytes);
         }
         queues.name_all();
@@ -359,6 +362,7 @@ impl LogFiles {
             directories_below,
             states,
             ids,
+            gates,
             frames,
         })
     }
