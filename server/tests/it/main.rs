@@ -22,6 +22,7 @@ mod draining;
 mod fanout;
 mod folders;
 mod gate;
+mod gate_rush;
 mod holders;
 mod hostile;
 mod import;
