@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use fastrand::Rng;
 
 use crate::crash::arguments_of;
+use crate::gate_crowd::{Gate, Rush, finish, let_in, let_in_and_kill};
 use crate::gate_model::{Kind, Place};
-use crate::gate_rush::{Gate, Rush, finish, let_in, let_in_and_kill};
 use crate::process::{Launch, random_seed};
 
 /// How often; `RUSHQ_GATE_KILLS` sets another number.
