@@ -76,7 +76,8 @@ def look(chromium, site, rushq, pictures):
     winner.sees("#place .seat", "1 paid")
     winner.picture("place")
 
-    # A gate without a config has no answer for either of them. With its config again, it tells both what it told before.
+    # A gate without a config has no answer for either of them. With its config again, it tells both what it told them
+    # before.
     assert rushq.line(f"delete {QUEUE}/config") == "DELETED"
     for buyer in (winner, loser):
         buyer.join()

@@ -28,8 +28,8 @@ FAULTS_SHOWN = 20
 
 
 class Killer:
-    """Kills rushq so many times between the first and the last seat, and after that every two seconds while the crowd is
-    there; and a worker at random all the time."""
+    """Kills rushq so many times between the first and the last seat, then every now and then while the crowd is there;
+    and a worker at random all the time."""
 
     def __init__(self, site, kills):
         self.site = site
@@ -63,12 +63,12 @@ class Killer:
 def rush(site, buyers, killer):
     """The crowd's whole visit: what each buyer was told, and the crowd's own words about it."""
     told_path = site.folder / "told"
-    crowd = Process("crowd", site.folder, [*PYTHON, HERE / "crowd.py", site.port, buyers, site.secret, told_path])
-    crowd.start()
+    visit = Process("crowd", site.folder, [*PYTHON, HERE / "crowd.py", site.port, buyers, site.secret, told_path])
+    visit.start()
     try:
-        with crowd.said.open() as said:
+        with visit.said.open() as said:
             seats = 0
-            while crowd.child.poll() is None:
+            while visit.child.poll() is None:
                 for line in said.readlines():
                     if line.startswith("seats "):
                         seats = int(line.split()[1])
@@ -76,14 +76,14 @@ def rush(site, buyers, killer):
                 killer.turn(seats)
                 time.sleep(0.002)
     finally:
-        crowd.stop()
-    if crowd.child.returncode != 0:
-        raise ChildProcessError(f"the crowd has ended with {crowd.child.returncode}; see {crowd.said}")
+        visit.stop()
+    if visit.child.returncode != 0:
+        raise ChildProcessError(f"the crowd has ended with {visit.child.returncode}; see {visit.said}")
     told = {}
     for line in told_path.read_text().splitlines():
         buyer, _, answers = line.partition(" ")
         told[buyer] = {answer if answer == verdict.OUT else int(answer) for answer in answers.split(",") if answer}
-    return told, crowd.said.read_text().splitlines()[-1]
+    return told, visit.said.read_text().splitlines()[-1]
 
 
 def crowd(site, buyers, kills):
@@ -113,8 +113,8 @@ def crowd(site, buyers, kills):
     print(
         f"{gate['given']} seats given, {gate['paid']} paid; {len(winners)} buyers were told a seat, and"
         f" {len(told) - len(winners)} sold out\n"
-        f"rushq was killed {killer.rushq_kills} times, {killer.during_seats} of them between the first and the last seat;"
-        f" workers {killer.worker_kills} times, so that {begun - len(charged)} messages were begun again\n"
+        f"rushq was killed {killer.rushq_kills} times, {killer.during_seats} of them between the first and the last"
+        f" seat; workers {killer.worker_kills} times, so that {begun - len(charged)} messages were begun again\n"
         f"{len(found)} faults"
     )
     for line in found[:FAULTS_SHOWN]:
