@@ -65,6 +65,17 @@ fn print(inventory: &Inventory, out: &mut impl Write) -> io::Result<()> {
                 (queue.sets(), queue.gets(), queue.stored(), queue.lost(), queue.bytes());
             let sums = Sums { queues: 1, sets, gets, stored, lost, bytes };
             writeln!(out, "queue {}: {}", String::from_utf8_lossy(&shown(&name)), sums.balance())?;
+            if let Some(gate) = survey.gate(queue) {
+                let (given, returned, lapsed) = (gate.given(), gate.returned(), gate.lapsed());
+                let wrong = if gate.is_whole() { "" } else { ", which does not add up" };
+                writeln!(
+                    out,
+                    "gate {}: {given} given - {returned} returned - {lapsed} lapsed = {} tickets, {} in line{wrong}",
+                    String::from_utf8_lossy(&shown(&name)),
+                    gate.valid(),
+                    gate.line()
+                )?;
+            }
             all.add(&sums);
         }
         for damaged in survey.damaged() {

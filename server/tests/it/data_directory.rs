@@ -83,7 +83,7 @@ fn a_first_start_that_is_cut_anywhere_is_completed_by_the_next() {
             server.start();
             take(&server, 0, 20);
             let layout = layout(&server);
-            assert!(layout.starts_with("rushq 4\nshards 2\ngeneration 1\nlog ") && !layout.contains("new"), "{layout}");
+            assert!(layout.starts_with("rushq 5\nshards 2\ngeneration 1\nlog ") && !layout.contains("new"), "{layout}");
         }
         assert!(cuts >= 1, "{cuts} cuts at {calls}");
     }
@@ -168,7 +168,7 @@ fn a_data_directory_of_the_build_before_is_taken_over() {
     make_older(&server);
     server.set_shards(3);
     server.start();
-    assert!(layout(&server).starts_with("rushq 4\nshards 3\ngeneration 2\n"), "{}", layout(&server));
+    assert!(layout(&server).starts_with("rushq 5\nshards 3\ngeneration 2\n"), "{}", layout(&server));
     take(&server, 0, 30);
 }
 

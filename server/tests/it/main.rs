@@ -21,6 +21,7 @@ mod documents;
 mod draining;
 mod fanout;
 mod folders;
+mod gate;
 mod holders;
 mod hostile;
 mod import;

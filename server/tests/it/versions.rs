@@ -89,7 +89,7 @@ fn every_earlier_build_s_data_directory_opens_as_it_was() {
         // And from what this build has made of it.
         let mut server = start(version, 2);
         let layout = fs::read_to_string(server.directory().join("layout")).unwrap();
-        assert!(layout.starts_with("rushq 4\n"), "{layout}");
+        assert!(layout.starts_with("rushq 5\n"), "{layout}");
         assert_eq!(server.connect().command("db_checkpoint"), "OK");
         server.kill_9();
         server.start();

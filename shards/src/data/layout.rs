@@ -1,7 +1,7 @@
 //! The file that says what a data directory is made of:
 //!
 //! ```text
-//! rushq 4
+//! rushq 5
 //! shards 2
 //! generation 2
 //! log 6b2f00c41d5e9a73
@@ -30,10 +30,10 @@ use std::path::Path;
 pub(crate) const FILE: &str = "layout";
 /// The name under which the next one is written.
 pub(crate) const NEW_FILE: &str = "layout.new";
-const VERSION: u32 = 4;
-const FORMAT: &str = "rushq 4";
+const VERSION: u32 = 5;
+const FORMAT: &str = "rushq 5";
 /// The same lines, for logs of older versions.
-const FORMATS_OF_OLDER_LOGS: [&str; 2] = ["rushq 2", "rushq 3"];
+const FORMATS_OF_OLDER_LOGS: [&str; 3] = ["rushq 2", "rushq 3", "rushq 4"];
 /// Without the ids of the logs.
 const FORMAT_WITHOUT_LOGS: &str = "rushq 1";
 

@@ -83,6 +83,12 @@ pub(crate) fn move_all(sources: &[Survey], targets: &mut [Store]) -> Result<Move
             for (id, until_s) in source.ids(queue) {
                 target.at_once(|target| target.adopt_id(&name, id, until_s))?.ok_or(MoveError::Full)?;
             }
+            if let Some(gate) = source.gate(queue) {
+                target.at_once(|target| target.adopt_gate(&name, &gate))?.ok_or(MoveError::Full)?;
+            }
+            for ticket in source.tickets(queue) {
+                target.at_once(|target| target.adopt_ticket(&name, &ticket))?.ok_or(MoveError::Full)?;
+            }
             source.messages(queue, |message, kept| {
                 let Taken { seq, flags, body } = &message;
                 let room = target.at_once(|target| target.adopt_message(&name, *seq, *flags, body, &kept))?;

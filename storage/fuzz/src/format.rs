@@ -4,7 +4,7 @@ use crc32fast::Hasher;
 
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 pub(crate) const FRAME_HEADER_BYTES: usize = 48;
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// The oldest that is still read.
 const VERSION_MIN: u32 = 2;
 pub(crate) const FRAME_MAGIC: &[u8; 4] = b"rqF1";

@@ -169,7 +169,8 @@ impl<'a> Files<'a> {
                 break;
             }
         }
-        if frames.is_empty() && last.is_some() {
+        // Before the very first sync, any part of what was written may be there.
+        if frames.is_empty() && run.start > 1 {
             return Err("the oldest segment begins with no frame".into());
         }
         let missing = frames.last().map_or(0, |frame| frame.number) + 1;
@@ -180,7 +181,7 @@ impl<'a> Files<'a> {
             }
         }
         self.is_the_end(at, missing - 1)?;
-        if last.is_some() && needed < run.start {
+        if !frames.is_empty() && needed < run.start {
             return Err(format!("segment {needed} is missing"));
         }
         let Tale { queues: told, states, leases, .. } = tale;
@@ -196,6 +197,8 @@ impl<'a> Files<'a> {
         // Every message was put, those that were taken and those that wait. That may be so only at the end: the list of
         // what is gone above a head may have been in a segment that went when a later copy of it was there.
         let has_too_many = |queue: &Told<'_>| queue.sets < queue.gets.saturating_add(queue.waiting());
+        // Every number is a message's that was put.
+        let has_too_few = |queue: &Told<'_>| queue.sets.saturating_add(1) < queue.next;
         // Of a message to come.
         let next_id = frames.iter().map(|frame| frame.next_queue_id).chain(told.keys().map(|id| id + 1)).max();
         let is_early = |(id, seq): &(u64, u64)| match told.get(id) {
@@ -210,7 +213,7 @@ impl<'a> Files<'a> {
         let is_impossible = states.keys().any(is_early)
             || states.iter().any(|(of, state)| is_left_behind(of, state))
             || is_at_its_end
-            || told.values().any(|queue| queue.contradicts || has_too_many(queue));
+            || told.values().any(|queue| queue.contradicts || has_too_many(queue) || has_too_few(queue));
         Ok(Found { state, kept, leases, frames: frames.len() as u64, ambiguous, is_impossible })
     }
 
@@ -252,6 +255,11 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
         rest = &rest[bytes..];
         if !also.is_empty() && !matches!(entry, Entry::Put { .. }) {
             return Err("a list of messages has no put behind it".into());
+        }
+        if let Entry::Put { queue, seq, .. } = entry
+            && (also.contains(&(queue, seq)) || also.iter().collect::<BTreeSet<_>>().len() < also.len())
+        {
+            return Err("a put names a message twice".into());
         }
         let told = &mut tale.queues;
         match entry {

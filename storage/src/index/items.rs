@@ -1,5 +1,6 @@
 //! What stands on the pages of a checkpoint: where puts are, records, lists of what is gone.
 
+use crate::gate::ticket::{BUYER_BYTES_MAX, Key, Tally, Terms, Ticket};
 use crate::index::segment_puts::{Located, SegmentPuts};
 use crate::index::{ITEM_BYTES_MAX, Index, IndexError, PageWriter, Pages, Written};
 use crate::log::codec::{Reader, put_varint};
@@ -89,6 +90,8 @@ const FLUSH: u64 = 2;
 const GONE: u64 = 3;
 const STATE: u64 = 4;
 const ID: u64 = 5;
+const TICKET: u64 = 6;
+const TALLY: u64 = 7;
 /// Ranges of an item at most, so that it fits into a page.
 pub(crate) const ITEM_RANGES_MAX: usize = 128;
 const RECORD_ITEM_BYTES_MAX: usize = 9 * 10 + NAME_BYTES_MAX + SETTINGS_BYTES_MAX;
@@ -144,6 +147,26 @@ pub(crate) fn push_id(pages: &mut PageWriter, queue: QueueId, token: &[u8], id: 
     pages.value().extend_from_slice(token);
 }
 
+/// Packs what a buyer has.
+pub(crate) fn push_ticket(pages: &mut PageWriter, queue: QueueId, key: Key, ticket: &Ticket) {
+    let Ticket { buyer, terms, segment } = ticket;
+    pages.make_room(9 * 10 + buyer.len());
+    let numbers = [TICKET, queue, key.number(), u64::from(terms.kept_back), u64::from(terms.extended), terms.until];
+    for number in numbers.into_iter().chain([terms.seq, u64::from(*segment), buyer.len() as u64]) {
+        put_varint(pages.value(), number);
+    }
+    pages.value().extend_from_slice(buyer);
+}
+
+/// Packs what was counted of a gate.
+pub(crate) fn push_tally(pages: &mut PageWriter, queue: QueueId, tally: &Tally) {
+    let Tally { given, returned, lapsed, places, first_ms, last_ms } = *tally;
+    pages.make_room(8 * 10);
+    for number in [TALLY, queue, given, returned, lapsed, places, first_ms, last_ms] {
+        put_varint(pages.value(), number);
+    }
+}
+
 /// What a page of records holds.
 pub(crate) enum RecordItem<'a> {
     /// A record, and the segment of its newest copy.
@@ -156,6 +179,10 @@ pub(crate) enum RecordItem<'a> {
     State(QueueId, Seq, State),
     /// What a put of a queue was called.
     Id(QueueId, &'a [u8], Remembered),
+    /// What a buyer has of a queue's gate, and the segment of the entry that says so last.
+    Ticket(QueueId, Key, &'a [u8], Terms, u32),
+    /// What was counted of a queue's gate.
+    Tally(QueueId, Tally),
 }
 
 /// Reads a page of records. `None`: these bytes are no such page.
@@ -188,6 +215,28 @@ pub(crate) fn read_records(items: &[u8], mut each: impl FnMut(RecordItem<'_>)) -
                     return None;
                 }
                 each(RecordItem::Id(queue, token, Remembered { until_s, segment }));
+            }
+            TICKET => {
+                let (queue, key, kept_back) = (reader.varint()?, reader.varint()?, reader.varint()?);
+                let (extended, until) = (u8::try_from(reader.varint()?).ok()?, reader.varint()?);
+                let (seq, segment, bytes) = (reader.varint()?, reader.varint_u32()?, reader.varint_u32()?);
+                let buyer = reader.bytes(bytes as usize)?;
+                let highest = queue.max(key).max(until).max(seq);
+                if highest >= NUMBER_END || kept_back > 1 || !(1..=BUYER_BYTES_MAX).contains(&buyer.len()) {
+                    return None;
+                }
+                let terms = Terms { until, seq, extended, kept_back: kept_back == 1 };
+                each(RecordItem::Ticket(queue, Key::from_number(key)?, buyer, terms, segment));
+            }
+            TALLY => {
+                let (queue, given, returned) = (reader.varint()?, reader.varint()?, reader.varint()?);
+                let (lapsed, places) = (reader.varint()?, reader.varint()?);
+                let (first_ms, last_ms) = (reader.varint()?, reader.varint()?);
+                let highest = queue.max(given).max(returned).max(lapsed).max(places).max(first_ms).max(last_ms);
+                if highest >= NUMBER_END {
+                    return None;
+                }
+                each(RecordItem::Tally(queue, Tally { given, returned, lapsed, places, first_ms, last_ms }));
             }
             RECORD => {
                 let (queue, head, next) = (reader.varint()?, reader.varint()?, reader.varint()?);

@@ -48,7 +48,7 @@ const CACHE_BYTES: u64 = 2 << 20;
 /// The file beside sled's own that says which keys are in the tree.
 const FORMAT_FILE: &str = "format";
 /// 2: pages have generations. 3: records have settings, and lists of what is gone. The first format had no such file.
-const FORMAT: &str = "rushq index 4\n";
+const FORMAT: &str = "rushq index 5\n";
 
 /// A sled tree in a directory of its own.
 #[derive(Debug)]

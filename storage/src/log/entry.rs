@@ -14,6 +14,9 @@
 //! state   9  queue u64  seq u64  tries u8  not before u64  expires u64
 //! id     10  queue u64  until u32  bytes u8  token
 //! also   11  bytes u16  pairs
+//! ticket 12  queue u64  key u64  what u8  extended u8  until u64  seq u64  given u64  at u64  bytes u8  buyer
+//! freed  13  queue u64  key u64  why u8  count u64
+//! gate   14  queue u64  given u64  returned u64  lapsed u64  places u64  first u64  last u64
 //! ```
 //!
 //! A take takes any message of its queue. The numbers above the head that are gone follow from the takes behind the
@@ -33,6 +36,11 @@
 //! An also stands right in front of a put, which is then the message of several queues: of the one that it names, and of
 //! these, as [pairs](crate::log::pairs) of queue and number.
 //!
+//! A ticket is what a buyer has of a queue's gate, in place of what was said of the same key before: a seat, up to 2^31,
+//! or, from 2^32 on, a place in line. When it is new its message stands right behind it, with nothing but an `also` between
+//! them; it is `given` as the nth ticket, and counts as such however often it is replayed. Freed says that it is no more.
+//! Gate is what was counted so far, and stands right behind the record of a queue that has one.
+//!
 //! A flush drops the messages of all queues that there are so far: one byte, however many queues those are. The records
 //! that the queues have in the log stay as they were, and are right together with the flush behind them: segments leave
 //! in their order, so an older record is copied forward, and known by its new numbers, before the flush can leave.
@@ -46,6 +54,7 @@
 
 use crc32fast::Hasher;
 
+use crate::gate::ticket::{BUYER_BYTES_MAX, Freed, Key, Tally, Terms};
 use crate::log::codec::Reader;
 use crate::log::frame::NUMBER_END;
 use crate::log::pairs::are_pairs;
@@ -68,6 +77,9 @@ const TIME: u8 = 8;
 const STATE: u8 = 9;
 const ID: u8 = 10;
 const ALSO: u8 = 11;
+const TICKET: u8 = 12;
+const FREED: u8 = 13;
+const GATE: u8 = 14;
 
 /// Bytes of a put before its body.
 pub(crate) const PUT_HEADER_BYTES: usize = 29;
@@ -81,6 +93,14 @@ pub(crate) const FLUSH_BYTES: usize = 1;
 pub(crate) const TIME_BYTES: usize = 13;
 /// Bytes of a state.
 pub(crate) const STATE_BYTES: usize = 34;
+/// Bytes that say that a ticket is no more.
+pub(crate) const FREED_BYTES: usize = 26;
+/// Bytes of what was counted of a gate.
+pub(crate) const GATE_BYTES: usize = 57;
+const TICKET_HEADER_BYTES: usize = 52;
+/// What a ticket's entry may say of it: its message is behind it; that is kept back.
+const WITH_MESSAGE: u8 = 1;
+const KEPT_BACK: u8 = 2;
 const RECORD_HEADER_BYTES: usize = 45;
 const GONE_HEADER_BYTES: usize = 12;
 const TOLD_HEADER_BYTES: usize = 11;
@@ -142,6 +162,35 @@ pub(crate) enum Entry<'a> {
     Also {
         pairs: &'a [u8],
     },
+    /// What a buyer has of the gate of a queue.
+    Ticket(TicketEntry<'a>),
+    /// A ticket or a place in line is no more, as so many before that went for this reason.
+    Freed {
+        queue: QueueId,
+        key: Key,
+        why: Freed,
+        count: u64,
+    },
+    /// What was counted of the gate of a queue.
+    Gate {
+        queue: QueueId,
+        tally: Tally,
+    },
+}
+
+/// What a buyer has of the gate of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TicketEntry<'a> {
+    pub(crate) queue: QueueId,
+    pub(crate) key: Key,
+    pub(crate) buyer: &'a [u8],
+    pub(crate) terms: Terms,
+    /// Its message is the put behind it.
+    pub(crate) with_message: bool,
+    /// It was given now, as the nth ticket of the gate; 0: it was there before, or is a place in line.
+    pub(crate) given: u64,
+    /// When it was given, in milliseconds since 1970; 0: it was there before.
+    pub(crate) at_ms: u64,
 }
 
 /// The time of puts, and how far the numbers of leases are used.
@@ -212,6 +261,11 @@ pub(crate) const fn id_bytes(token_bytes: usize) -> usize {
 /// Bytes that say of a put that it is a message of more queues, whose pairs take so many.
 pub(crate) const fn also_bytes(pairs_bytes: usize) -> usize {
     ALSO_HEADER_BYTES + pairs_bytes
+}
+
+/// Bytes that the ticket of a buyer takes in a frame whose name has so many.
+pub(crate) const fn ticket_bytes(buyer_bytes: usize) -> usize {
+    TICKET_HEADER_BYTES + buyer_bytes
 }
 
 impl<'a> Entry<'a> {
@@ -290,6 +344,31 @@ impl<'a> Entry<'a> {
                 out.extend_from_slice(&(pairs.len() as u16).to_le_bytes());
                 out.extend_from_slice(pairs);
             }
+            Entry::Ticket(TicketEntry { queue, key, buyer, terms, with_message, given, at_ms }) => {
+                out.push(TICKET);
+                out.extend_from_slice(&queue.to_le_bytes());
+                out.extend_from_slice(&key.number().to_le_bytes());
+                let kept_back = if terms.kept_back { KEPT_BACK } else { 0 };
+                out.extend_from_slice(&[if with_message { WITH_MESSAGE } else { 0 } | kept_back, terms.extended]);
+                for number in [terms.until, terms.seq, given, at_ms] {
+                    out.extend_from_slice(&number.to_le_bytes());
+                }
+                out.push(buyer.len() as u8);
+                out.extend_from_slice(buyer);
+            }
+            Entry::Freed { queue, key, why, count } => {
+                out.push(FREED);
+                out.extend_from_slice(&queue.to_le_bytes());
+                out.extend_from_slice(&key.number().to_le_bytes());
+                out.push(why as u8);
+                out.extend_from_slice(&count.to_le_bytes());
+            }
+            Entry::Gate { queue, tally: Tally { given, returned, lapsed, places, first_ms, last_ms } } => {
+                out.push(GATE);
+                for number in [queue, given, returned, lapsed, places, first_ms, last_ms] {
+                    out.extend_from_slice(&number.to_le_bytes());
+                }
+            }
         }
     }
 
@@ -352,6 +431,30 @@ impl<'a> Entry<'a> {
                 let bytes = reader.u16()?;
                 let pairs = reader.bytes(usize::from(bytes))?;
                 are_pairs(pairs).then_some(Entry::Also { pairs })
+            }
+            TICKET => {
+                let (queue, key, what, extended) = (reader.u64()?, reader.u64()?, reader.u8()?, reader.u8()?);
+                let (until, seq, given, at_ms) = (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
+                let bytes = reader.u8()?;
+                let buyer = reader.bytes(usize::from(bytes))?;
+                let good = is_possible(&[queue, key, until, seq, given, at_ms])
+                    && what <= WITH_MESSAGE | KEPT_BACK
+                    && (1..=BUYER_BYTES_MAX).contains(&buyer.len());
+                let terms = Terms { until, seq, extended, kept_back: what & KEPT_BACK != 0 };
+                let (key, with_message) = (Key::from_number(key)?, what & WITH_MESSAGE != 0);
+                good.then_some(Entry::Ticket(TicketEntry { queue, key, buyer, terms, with_message, given, at_ms }))
+            }
+            FREED => {
+                let (queue, key, why, count) = (reader.u64()?, reader.u64()?, reader.u8()?, reader.u64()?);
+                let (key, why) = (Key::from_number(key)?, Freed::from_byte(why)?);
+                is_possible(&[queue, key.number(), count]).then_some(Entry::Freed { queue, key, why, count })
+            }
+            GATE => {
+                let (queue, given, returned, lapsed) = (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
+                let (places, first_ms, last_ms) = (reader.u64()?, reader.u64()?, reader.u64()?);
+                let good = is_possible(&[queue, given, returned, lapsed, places, first_ms, last_ms]);
+                let tally = Tally { given, returned, lapsed, places, first_ms, last_ms };
+                good.then_some(Entry::Gate { queue, tally })
             }
             _ => None,
         }

@@ -26,8 +26,8 @@ pub(crate) const FIRST_SEGMENT: u32 = 1;
 const NAME_MAGIC: &[u8; 8] = b"rushqlog";
 /// What this build writes. 2: a frame's checksum says where it is. 3: there are takes of any message, lists of what is
 /// gone, and settings. 4: there are the times of puts, how far the numbers of deliveries are used, and what messages have
-/// beside their bodies.
-const VERSION: u32 = 4;
+/// beside their bodies. 5: there are gates.
+const VERSION: u32 = 5;
 /// The oldest version that this build reads.
 const VERSION_MIN: u32 = 2;
 /// Segments never reach this number, so that one more can always be counted.

@@ -94,6 +94,10 @@ impl LogFiles {
                 RecordItem::Gone(queue, ranges) => rebuild.know_gone(queue, ranges),
                 RecordItem::State(queue, seq, state) => rebuild.know_state(queue, seq, state),
                 RecordItem::Id(queue, token, id) => rebuild.know_id(queue, id.until_s, token, id.segment),
+                RecordItem::Ticket(queue, key, buyer, terms, segment) => {
+                    rebuild.gates.know(queue, key, buyer, terms, segment);
+                }
+                RecordItem::Tally(queue, tally) => rebuild.gates.tally(queue).raise(&tally),
                 RecordItem::Flush(at) => rebuild.know_flush(at),
             })
             .is_some()

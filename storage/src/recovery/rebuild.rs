@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use smallvec::SmallVec;
 
+use crate::gate::all::Telling;
 use crate::index::items::write_directory;
 use crate::index::segment_puts::{Located, SegmentPuts};
 use crate::index::{Index, IndexError, Written};
@@ -12,7 +13,7 @@ use crate::log::Place;
 use crate::log::Position;
 use crate::log::Times;
 use crate::log::codec::Reader;
-use crate::log::entry::{Entry, QueueId, Seq, State, Time};
+use crate::log::entry::{Entry, QueueId, Seq, State, TicketEntry, Time};
 use crate::log::pairs::pairs;
 use crate::log::ranges::ranges;
 use crate::queue::ids::{Ids, Remembered};
@@ -46,6 +47,8 @@ pub(crate) struct Rebuild {
     pub(crate) shared: BTreeMap<Position, (QueueId, Seq)>,
     /// The messages that the next put is, beside the one that it names.
     also: Vec<(QueueId, Seq)>,
+    /// What buyers have; some are of queues that are gone.
+    pub(crate) gates: Telling,
     /// The put that a directory of the index told of last.
     located: Option<Located>,
     /// Leases may have got numbers below this one.
@@ -69,6 +72,7 @@ impl Rebuild {
             ids: Ids::default(),
             shared: BTreeMap::new(),
             also: Vec::new(),
+            gates: Telling::default(),
             located: None,
             leases: 0,
             leases_said_in: 0,
@@ -78,18 +82,31 @@ impl Rebuild {
     /// Applies all entries of a frame whose body is at `at`. False: the bytes are no entries.
     pub(crate) fn apply_frame(&mut self, body: &[u8], at: Position) -> bool {
         let mut reader = Reader::new(body);
+        // The message of a new ticket is right behind it.
+        let mut with_ticket = None;
         while !reader.is_empty() {
             let offset = at.offset + (body.len() - reader.remaining()) as u32;
             let Some(entry) = Entry::decode(&mut reader) else {
                 return false;
             };
-            // Of more messages than one is said right in front of their put.
-            if !self.also.is_empty() && !matches!(entry, Entry::Put { .. }) {
-                return false;
+            // Of more messages than one is said right in front of their put, and of each once.
+            match entry {
+                _ if self.also.is_empty() => {}
+                Entry::Put { queue, seq, .. } if self.names_each_once(queue, seq) => {}
+                _ => return false,
+            }
+            match entry {
+                Entry::Also { .. } => {}
+                Entry::Put { queue, seq, .. } if with_ticket == Some((queue, seq)) => with_ticket = None,
+                _ if with_ticket.is_some() => return false,
+                Entry::Ticket(TicketEntry { queue, terms, with_message: true, .. }) => {
+                    with_ticket = Some((queue, terms.seq));
+                }
+                _ => {}
             }
             self.apply(&entry, Position { offset, ..at });
         }
-        self.also.is_empty()
+        self.also.is_empty() && with_ticket.is_none()
     }
 
     /// Applies the entry that is at `at`.
@@ -145,6 +162,27 @@ impl Rebuild {
                 self.queues.remove_unnamed(queue);
                 self.ids.forget_queue(queue);
                 while self.ids.give_back().is_some() {}
+                if !self.gates.is_empty() {
+                    self.gates.drop_queue(queue);
+                }
+            }
+            Entry::Ticket(TicketEntry { queue, key, buyer, terms, given, at_ms, .. }) => {
+                self.queue(queue);
+                self.gates.know(queue, key, buyer, terms, at.segment);
+                if given > 0 {
+                    self.gates.tally(queue).note_given(given, at_ms);
+                }
+            }
+            Entry::Freed { queue, key, why, count } => {
+                self.queue(queue);
+                self.gates.tickets.remove(&(queue, key));
+                let tally = self.gates.tally(queue);
+                tally.note_freed(why, count);
+                tally.places = tally.places.max(key.as_place().map_or(0, |place| place + 1));
+            }
+            Entry::Gate { queue, tally } => {
+                self.queue(queue);
+                self.gates.tally(queue).raise(&tally);
             }
             Entry::Flush => {
                 self.flushed_at = at;
@@ -154,6 +192,13 @@ impl Rebuild {
                 }
             }
         }
+    }
+
+    /// Whether a put of this message, and of those that were said in front of it, names none of them twice.
+    fn names_each_once(&self, queue: QueueId, seq: Seq) -> bool {
+        let mut named: SmallVec<[(QueueId, Seq); 8]> = self.also.iter().copied().chain([(queue, seq)]).collect();
+        named.sort_unstable();
+        named.windows(2).all(|two| two[0] != two[1])
     }
 
     /// Notes where a message is.
@@ -304,10 +349,22 @@ impl Rebuild {
             if queue.record_segment > end.segment {
                 return Some(format!("the record of queue \"{}\" is behind the end of the log", name()));
             }
+            if let Some(seat) = self.ticket_elsewhere(queue.id, first_segment..=end.segment) {
+                return Some(format!(
+                    "the ticket of seat or place {seat} of queue \"{}\" is in a part of the log that is gone",
+                    name()
+                ));
+            }
             let is_elsewhere = |place: Place| place.segment < first_segment || place.position() >= end;
             let (seq, _) = queue.messages().find(|(_, message)| is_elsewhere(message.place))?;
             Some(format!("message {seq} of queue \"{}\" is in a part of the log that is gone", name()))
         })
+    }
+
+    /// A ticket of a queue, or a place in its line, that no segment says that is needed.
+    fn ticket_elsewhere(&self, queue: QueueId, segments: RangeInclusive<u32>) -> Option<u64> {
+        let mut tickets = self.gates.of_queue(queue);
+        tickets.find(|(_, ticket)| !segments.contains(&ticket.segment)).map(|(key, _)| key.number())
     }
 
     /// One more than the highest id that was seen.

@@ -27,7 +27,7 @@ use crate::recovery::evidence::End;
 use crate::recovery::is_zero;
 use crate::recovery::rebuild::Rebuild;
 
-pub use surveyed::Surveyed;
+pub use surveyed::{Surveyed, SurveyedGate, SurveyedTicket};
 
 /// A part of the log that is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,7 +163,8 @@ impl Survey {
     /// Whether nothing is damaged, and no message is missing.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.damaged.is_empty() && self.queues().all(|queue| queue.is_whole())
+        let is_whole = |queue: Surveyed<'_>| queue.is_whole() && self.gate(queue).is_none_or(|gate| gate.is_whole());
+        self.damaged.is_empty() && self.queues().all(is_whole)
     }
 
     /// Whole frames.
@@ -218,6 +219,20 @@ impl Survey {
     /// What puts of a queue were called, and until which second since 1970 that is remembered.
     pub fn ids(&self, queue: Surveyed<'_>) -> impl Iterator<Item = (&[u8], u32)> {
         self.rebuild.ids.of_queue(queue.queue.id).map(|(token, id)| (token, id.until_s))
+    }
+
+    /// What there is of the gate of a queue; `None`: it has none.
+    #[must_use]
+    pub fn gate(&self, queue: Surveyed<'_>) -> Option<SurveyedGate> {
+        let tally = *self.rebuild.gates.tallies.get(&queue.queue.id)?;
+        let tickets = || self.rebuild.gates.of_queue(queue.queue.id);
+        let line = tickets().filter(|(key, _)| key.as_place().is_some()).count() as u64;
+        Some(SurveyedGate { tally, valid: tickets().count() as u64 - line, line, sets: queue.sets() })
+    }
+
+    /// What the buyers of a queue's gate have, the seats first.
+    pub fn tickets(&self, queue: Surveyed<'_>) -> impl Iterator<Item = SurveyedTicket<'_>> {
+        self.rebuild.gates.of_queue(queue.queue.id).map(|(key, ticket)| SurveyedTicket { key, ticket })
     }
 
     fn message<'a>(&self, id: u64, seq: Seq, place: Place, buffer: &'a mut Vec<u8>) -> Result<(u32, &'a [u8])> {

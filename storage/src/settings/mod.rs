@@ -14,7 +14,7 @@ use std::fmt;
 
 pub use patterns::{BadLine, PATTERNS_MAX, Patterns};
 use words::Word;
-pub use words::{BACKOFF_DELAYS_MAX, BadWord, TEXT_BYTES_MAX, TRIES_MAX, Words};
+pub use words::{BACKOFF_DELAYS_MAX, BadWord, HOLD_MAX_MAX, TEXT_BYTES_MAX, TICKETS_MAX, TRIES_MAX, Words};
 
 /// What a put beyond a limit meets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,6 +56,41 @@ pub enum Dead {
     Drop,
 }
 
+/// When the message of a ticket may be handed out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PutWhen {
+    /// When the ticket is given.
+    #[default]
+    Given,
+    /// When it is paid.
+    Paid,
+}
+
+/// What holds for the gate of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GateSettings {
+    /// Tickets that may be out at once; `None`: there is no gate.
+    pub tickets: Option<u32>,
+    /// How long a buyer has to pay, in seconds; 0: a ticket is final at once.
+    pub hold: u32,
+    /// How often a buyer may be given more time.
+    pub hold_max: u8,
+    /// When the message of a ticket may be handed out.
+    pub put: PutWhen,
+    /// Buyers in line for what comes back, at most.
+    pub line: u32,
+    /// The second since 1970 from which on buyers are let in; 0: from the beginning.
+    pub opens: u64,
+    /// The second since 1970 from which on none is let in any more; 0: there is none.
+    pub closes: u64,
+}
+
+impl Default for GateSettings {
+    fn default() -> GateSettings {
+        GateSettings { tickets: None, hold: 0, hold_max: 1, put: PutWhen::Given, line: 0, opens: 0, closes: 0 }
+    }
+}
+
 /// The lease, in seconds, of an open that names none and is of no queue with one.
 pub const LEASE_S: u32 = 60;
 
@@ -91,6 +126,8 @@ pub struct Settings {
     pub dead: Dead,
     /// Whether a put goes to the children alone.
     pub fanout_only: bool,
+    /// Its gate.
+    pub gate: GateSettings,
 }
 
 impl Default for Settings {
@@ -110,6 +147,7 @@ impl Default for Settings {
             dedup: 300,
             dead: Dead::Keep,
             fanout_only: false,
+            gate: GateSettings::default(),
         }
     }
 }
@@ -161,6 +199,14 @@ impl Settings {
         put(self.dedup != defaults.dedup, Word::Dedup(self.dedup));
         put(self.dead != defaults.dead, Word::Dead(self.dead));
         put(self.fanout_only != defaults.fanout_only, Word::FanoutOnly(self.fanout_only));
+        let (gate, none) = (&self.gate, &defaults.gate);
+        put(gate.tickets != none.tickets, Word::Tickets(gate.tickets.unwrap_or(0)));
+        put(gate.hold != none.hold, Word::Hold(gate.hold));
+        put(gate.hold_max != none.hold_max, Word::HoldMax(gate.hold_max));
+        put(gate.put != none.put, Word::Put(gate.put));
+        put(gate.line != none.line, Word::Line(gate.line));
+        put(gate.opens != none.opens, Word::Opens(gate.opens));
+        put(gate.closes != none.closes, Word::Closes(gate.closes));
         words
     }
 }
@@ -188,6 +234,13 @@ impl From<&Words> for Settings {
                 Word::Dedup(dedup) => settings.dedup = *dedup,
                 Word::Dead(dead) => settings.dead = *dead,
                 Word::FanoutOnly(only) => settings.fanout_only = *only,
+                Word::Tickets(tickets) => settings.gate.tickets = Some(*tickets),
+                Word::Hold(hold) => settings.gate.hold = *hold,
+                Word::HoldMax(times) => settings.gate.hold_max = *times,
+                Word::Put(when) => settings.gate.put = *when,
+                Word::Line(places) => settings.gate.line = *places,
+                Word::Opens(moment) => settings.gate.opens = *moment,
+                Word::Closes(moment) => settings.gate.closes = *moment,
             }
         }
         settings

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Dead, Expire, Full, Ttl};
+use super::{Dead, Expire, Full, PutWhen, Ttl};
 
 /// Bytes of the longest text that is read as words.
 pub const TEXT_BYTES_MAX: usize = 4096;
@@ -10,6 +10,14 @@ pub const TEXT_BYTES_MAX: usize = 4096;
 pub const BACKOFF_DELAYS_MAX: usize = 16;
 /// The most tries that a queue can have: a try is one byte.
 pub const TRIES_MAX: u8 = 250;
+/// The most tickets that a gate has, and the most places in its line.
+pub const TICKETS_MAX: u32 = 100_000_000;
+/// How often a buyer can be given more time at most: it is counted in a byte.
+pub const HOLD_MAX_MAX: u8 = 250;
+/// A value of `open=` from this one on is a second since 1970, in 2001 and later. Below, it is a number of messages.
+const MOMENT_MIN: u64 = 1_000_000_000;
+/// The last second of `open=` and `close=`: far below what a number of milliseconds can be.
+const MOMENT_MAX: u64 = 1 << 40;
 /// Bytes of a bad word that are shown, before those that are no plain text are written out.
 const SHOWN_BYTES_MAX: usize = 64;
 
@@ -30,10 +38,17 @@ pub(super) enum Word {
     Dedup(u32),
     Dead(Dead),
     FanoutOnly(bool),
+    Tickets(u32),
+    Hold(u32),
+    HoldMax(u8),
+    Put(PutWhen),
+    Line(u32),
+    Opens(u64),
+    Closes(u64),
 }
 
-/// The names of the words, in the order in which they are written.
-const NAMES: [&str; 14] = [
+/// The names of the words, in the order in which they are written. Two are called `open`, and told by their values.
+const NAMES: [&str; 21] = [
     "depth",
     "bytes",
     "full",
@@ -48,6 +63,13 @@ const NAMES: [&str; 14] = [
     "dedup",
     "dead",
     "fanout_only",
+    "tickets",
+    "hold",
+    "hold_max",
+    "put",
+    "line",
+    "open",
+    "close",
 ];
 
 impl Word {
@@ -68,6 +90,13 @@ impl Word {
             Word::Dedup(_) => 11,
             Word::Dead(_) => 12,
             Word::FanoutOnly(_) => 13,
+            Word::Tickets(_) => 14,
+            Word::Hold(_) => 15,
+            Word::HoldMax(_) => 16,
+            Word::Put(_) => 17,
+            Word::Line(_) => 18,
+            Word::Opens(_) => 19,
+            Word::Closes(_) => 20,
         }
     }
 
@@ -86,10 +115,19 @@ impl Word {
             "tries" => Word::Tries(number(value).filter(|tries| *tries <= TRIES_MAX)?),
             "backoff" => Word::Backoff(delays(value)?),
             // With 0 nothing could be opened.
-            "open" => Word::Open(number(value).filter(|open| *open > 0)?),
+            "open" => match number(value)? {
+                moment @ MOMENT_MIN..=MOMENT_MAX => Word::Opens(moment),
+                open => Word::Open(u32::try_from(open).ok().filter(|open| *open > 0)?),
+            },
             "dedup" => Word::Dedup(number(value)?),
             "dead" => Word::Dead(one_of(value, [("keep", Dead::Keep), ("drop", Dead::Drop)])?),
             "fanout_only" => Word::FanoutOnly(one_of(value, [("0", false), ("1", true)])?),
+            "tickets" => Word::Tickets(number(value).filter(|tickets| *tickets <= TICKETS_MAX)?),
+            "hold" => Word::Hold(number(value)?),
+            "hold_max" => Word::HoldMax(number(value).filter(|times| *times <= HOLD_MAX_MAX)?),
+            "put" => Word::Put(one_of(value, [("given", PutWhen::Given), ("paid", PutWhen::Paid)])?),
+            "line" => Word::Line(number(value).filter(|places| *places <= TICKETS_MAX)?),
+            "close" => Word::Closes(number(value).filter(|moment| *moment <= MOMENT_MAX)?),
             _ => return None,
         })
     }
@@ -115,13 +153,18 @@ impl fmt::Display for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}=", NAMES[self.order()])?;
         match self {
-            Word::Depth(number) | Word::Bytes(number) => number.fmt(f),
+            Word::Depth(number) | Word::Bytes(number) | Word::Opens(number) | Word::Closes(number) => number.fmt(f),
             Word::Age(number)
             | Word::Delay(number)
             | Word::Lease(number)
             | Word::Open(number)
-            | Word::Dedup(number) => number.fmt(f),
-            Word::Tries(tries) => tries.fmt(f),
+            | Word::Dedup(number)
+            | Word::Tickets(number)
+            | Word::Hold(number)
+            | Word::Line(number) => number.fmt(f),
+            Word::Tries(times) | Word::HoldMax(times) => times.fmt(f),
+            Word::Put(PutWhen::Given) => f.write_str("given"),
+            Word::Put(PutWhen::Paid) => f.write_str("paid"),
             Word::Full(Full::Refuse) => f.write_str("refuse"),
             Word::Full(Full::Drop) | Word::Expire(Expire::Drop) | Word::Dead(Dead::Drop) => f.write_str("drop"),
             Word::Expire(Expire::Dead) => f.write_str("dead"),
@@ -241,6 +284,7 @@ pub(super) fn words_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Settings;
 
     #[track_caller]
     fn assert_text(text: &str, canonical: &str) {
@@ -259,6 +303,15 @@ mod tests {
             "backoff=1,5,30 open=1 dedup=0 dead=drop fanout_only=1",
         );
         assert_text("delay=007 ttl=off expire=drop age=0 full=refuse", "full=refuse age=0 expire=drop ttl=off delay=7");
+    }
+
+    #[test]
+    fn open_is_a_number_of_messages_or_a_moment() {
+        assert_text("open=1800000000 tickets=5", "tickets=5 open=1800000000");
+        assert_text("open=1800000000 open=7 close=0", "open=7 open=1800000000 close=0");
+        assert_eq!(Words::parse(b"open=1800000000 open=1000000000").unwrap_err().shown(), "open=1000000000");
+        let settings = Settings::from(&Words::parse(b"open=999999999 open=1000000000").unwrap());
+        assert_eq!((settings.open, settings.gate.opens), (999_999_999, 1_000_000_000));
     }
 
     #[test]
@@ -285,7 +338,12 @@ mod tests {
             "backoff=1,,2",
             "backoff=1,",
             "backoff=4294967296",
-            "tickets=5",
+            "tickets=100000001",
+            "hold=-1",
+            "hold_max=251",
+            "put=sold",
+            "close=1e9",
+            "open=9999999999999999",
             &many,
         ] {
             let bad = Words::parse(format!("bytes=1 {word} lease=x").as_bytes()).unwrap_err();

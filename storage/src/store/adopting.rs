@@ -2,11 +2,16 @@
 
 use crate::attempt::Attempt;
 use crate::error::Result;
+use crate::gate::ticket::Ticket;
 use crate::log::Purpose;
-use crate::log::entry::{Entry, SETTINGS_BYTES_MAX, STATE_BYTES, Seq, TIME_BYTES, gone_bytes, put_bytes, record_bytes};
+use crate::log::entry::{
+    Entry, GATE_BYTES, SETTINGS_BYTES_MAX, STATE_BYTES, Seq, TIME_BYTES, gone_bytes, put_bytes, record_bytes,
+    ticket_bytes,
+};
 use crate::log::ranges::{RANGE_BYTES_MAX, RangesWriter};
 use crate::queue::Kept;
 use crate::queue::table::Slot;
+use crate::recovery::survey::{SurveyedGate, SurveyedTicket};
 use crate::store::Store;
 
 /// What a queue is that comes from elsewhere, without its messages.
@@ -69,6 +74,46 @@ impl Store {
         self.push_at(slot, flags, body, kept.put_second);
         self.adopt_state(slot, kept.state);
         Ok(Attempt::Done(()))
+    }
+
+    /// Takes over what was counted of the gate of a queue that was [adopted](Self::adopt), as far as that is less than what is
+    /// there.
+    ///
+    /// # Errors
+    /// When the disk fails; the caller must stop.
+    ///
+    /// # Panics
+    /// When there is no such queue.
+    pub fn adopt_gate(&mut self, name: &[u8], gate: &SurveyedGate) -> Result<Attempt<()>> {
+        let slot = self.live.queues.find(name).expect("the queue was adopted");
+        let room = self.log.make_room(GATE_BYTES, Purpose::Set);
+        if room.is_done() {
+            let mut tally = gate.tally;
+            // Of a damaged log, the entries that gave some may be lost.
+            tally.given = tally.given.max(gate.valid + tally.returned + tally.lapsed);
+            let queue = self.live.queues.at(slot).id;
+            self.gates.make(queue).tally = tally;
+            self.log.append(&Entry::Gate { queue, tally });
+        }
+        Ok(room)
+    }
+
+    /// Takes over a ticket, or a place in line, of a queue that was [adopted](Self::adopt). Its message has the number that it
+    /// had.
+    ///
+    /// # Errors
+    /// When the disk fails; the caller must stop.
+    ///
+    /// # Panics
+    /// When there is no such queue.
+    pub fn adopt_ticket(&mut self, name: &[u8], ticket: &SurveyedTicket<'_>) -> Result<Attempt<()>> {
+        let slot = self.live.queues.find(name).expect("the queue was adopted");
+        let SurveyedTicket { key, ticket: Ticket { buyer, terms, .. } } = ticket;
+        let room = self.log.make_room(ticket_bytes(buyer.len()), Purpose::Set);
+        if room.is_done() {
+            self.append_ticket(slot, *key, buyer, *terms, (false, false));
+        }
+        Ok(room)
     }
 
     /// Ends the messages of a queue that was adopted: its next message gets the number `next`.

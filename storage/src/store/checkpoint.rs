@@ -8,7 +8,11 @@
 //!
 //! Behind a checkpoint that counts, the pages that it does not need are removed, before the next one begins.
 
-use crate::index::items::{BATCH_BYTES, push_flush, push_id, push_located, push_state, push_time};
+use crate::gate::all::Gates;
+use crate::gate::ticket::Key;
+use crate::index::items::{
+    BATCH_BYTES, push_flush, push_id, push_located, push_state, push_tally, push_ticket, push_time,
+};
 use crate::index::listing::Listings;
 use crate::index::segment_puts::SegmentPuts;
 use crate::index::{Contents, Meta, Page, PageWriter, Pages, Sum, Sweep, Written, pack};
@@ -72,6 +76,8 @@ enum Stage {
         state: (QueueId, Seq),
         /// Then what puts were called, behind this one.
         id: (QueueId, Box<[u8]>),
+        /// Then what buyers have, from this one on.
+        ticket: (QueueId, Key),
         /// The last flush of all queues that the records so far know.
         flush: Position,
         pages: PageWriter,
@@ -227,7 +233,7 @@ impl Store {
                 }
                 (pages.done_bytes() >= BATCH_BYTES).then(|| IndexWork::Write(pages.take_done()))
             }
-            Stage::Records { next, state, id, flush, pages } => {
+            Stage::Records { next, state, id, ticket, flush, pages } => {
                 let end = (*next + STEP_ITEMS as u32).min(self.live.queues.slots());
                 let mut looks = STEP_ITEMS;
                 if *flush != self.live.flushed_at() {
@@ -257,7 +263,8 @@ impl Store {
                             *id = (queue, token.into());
                         });
                         listed < STEP_ITEMS
-                    };
+                    }
+                    && list_tickets(&self.gates, ticket, pages);
                 if is_all {
                     under_way.meta.needs_frame = self.changed();
                     let Stage::Records { pages, .. } = std::mem::replace(&mut under_way.stage, Stage::Waiting) else {
@@ -318,6 +325,35 @@ impl Store {
     }
 }
 
+/// Before all tickets.
+const FIRST_TICKET: (QueueId, Key) = (0, Key::FIRST);
+
+/// Lists what some more buyers have, of each gate behind what was counted of it. Returns whether that was all.
+fn list_tickets(gates: &Gates, from: &mut (QueueId, Key), pages: &mut PageWriter) -> bool {
+    let mut left = STEP_ITEMS;
+    let (first, key) = *from;
+    for (queue, gate) in gates.from(first) {
+        let key = if queue == first { key } else { Key::FIRST };
+        if left == 0 {
+            *from = (queue, key);
+            return false;
+        }
+        if key == Key::FIRST {
+            push_tally(pages, queue, &gate.tally);
+        }
+        for (key, ticket) in gate.from(key) {
+            if left == 0 {
+                *from = (queue, key);
+                return false;
+            }
+            push_ticket(pages, queue, key, ticket);
+            left -= 1;
+        }
+        left = left.saturating_sub(1);
+    }
+    true
+}
+
 /// The stage that writes the directory of `segment`, or what comes when the checkpoint needs no more of them.
 fn directory_stage(segment: u32, meta: &Meta) -> Stage {
     if segment <= meta.position.segment {
@@ -325,6 +361,13 @@ fn directory_stage(segment: u32, meta: &Meta) -> Stage {
         Stage::Directory { segment, from: 0, last_offset: 0, times: 0, pages }
     } else {
         let pages = PageWriter::new(Pages::Records(meta.generation));
-        Stage::Records { next: 0, state: (0, 0), id: (0, Box::default()), flush: Position::default(), pages }
+        Stage::Records {
+            next: 0,
+            state: (0, 0),
+            id: (0, Box::default()),
+            ticket: FIRST_TICKET,
+            flush: Position::default(),
+            pages,
+        }
     }
 }

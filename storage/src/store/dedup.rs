@@ -58,10 +58,8 @@ impl Store {
     }
 
     /// Remembers what a put into the queue of a slot is called; there is room to say so.
-    pub(super) fn remember(&mut self, slot: Slot, token: &[u8], id: Option<NewId>) {
-        if let Some(NewId { until_s }) = id {
-            self.append_id(self.live.queues.at(slot).id, until_s, token);
-        }
+    pub(super) fn remember(&mut self, slot: Slot, token: &[u8], NewId { until_s }: NewId) {
+        self.append_id(self.live.queues.at(slot).id, until_s, token);
     }
 
     /// Appends what a put of a queue was called, in place of what was said of it before; there is room for it.

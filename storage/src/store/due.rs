@@ -32,9 +32,9 @@ impl Store {
         if self.due_is_held_up {
             return None;
         }
-        let now = self.live.states.has_dying().then_some(0);
+        let now = (self.live.states.has_dying() || self.gates.next_unserved().is_some()).then_some(0);
         let message_ms = self.live.states.next_due().map(|(at_ms, _)| at_ms);
-        now.or_else(|| message_ms.into_iter().chain(self.next_id_end_ms()).min())
+        now.or_else(|| message_ms.into_iter().chain(self.next_id_end_ms()).chain(self.next_lapse_ms()).min())
     }
 
     /// Does what is due by now, up to so many messages. Returns whether there is more to do at once.
@@ -48,6 +48,10 @@ impl Store {
         let mut left = limit;
         while left > 0 && self.forget_ended_id() {
             left -= 1;
+        }
+        if !self.pass_time_of_gates(&mut left) {
+            self.due_is_held_up = true;
+            return Ok(false);
         }
         while left > 0
             && let Some((at_ms, due)) = self.live.states.next_due().filter(|(at_ms, _)| *at_ms <= self.log.now_ms)

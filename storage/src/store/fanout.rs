@@ -5,14 +5,13 @@ use smallvec::SmallVec;
 
 use crate::attempt::Attempt;
 use crate::log::Purpose;
-use crate::log::entry::{STATE_BYTES, Seq, State, TAKE_BYTES, TIME_BYTES, id_bytes, record_bytes};
+use crate::log::entry::{STATE_BYTES, Seq, State, TAKE_BYTES, TIME_BYTES, record_bytes};
 use crate::queue::table::Slot;
 use crate::queue::{Message, resident_bytes};
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::store::appending::{Holders, append_shared_put, shared_put_bytes};
-use crate::store::dedup::NewId;
-use crate::store::puts::PutWith;
+use crate::store::puts::{Front, PutWith};
 
 /// A queue that gets a message, and what the message has there beside its body.
 type Target = (Slot, State);
@@ -26,9 +25,9 @@ impl Store {
         rules: Option<&Settings>,
         flags: u32,
         body: &[u8],
-        (with, id): (PutWith<'_>, Option<NewId>),
+        (with, front): (PutWith<'_>, Front<'_>),
     ) -> Attempt<()> {
-        let is_for_all = !rules.is_some_and(|rules| rules.fanout_only);
+        let is_for_all = front.is_ticket() || !rules.is_some_and(|rules| rules.fanout_only);
         let own = if is_for_all { self.state_of_put(rules, with) } else { None };
         let mut children: SmallVec<[Target; 8]> = SmallVec::new();
         for at in 0..self.families.children(name).len() {
@@ -40,7 +39,7 @@ impl Store {
         let record = if found.is_none() { record_bytes(name, b"") } else { 0 };
         let messages = children.len() + usize::from(own.is_some());
         let put = TIME_BYTES + shared_put_bytes(messages, body.len()) + messages * STATE_BYTES;
-        let mut bytes = record + id.map_or(0, |_| id_bytes(with.id.len())) + put;
+        let mut bytes = record + front.bytes() + put;
         if bytes > self.log.entry_bytes_max() {
             return Attempt::NoRoom;
         }
@@ -67,8 +66,8 @@ impl Store {
             self.remove(slot, seq);
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
-        self.remember(slot, with.id, id);
-        let own = own.map(|state| (slot, state));
+        self.append_front(slot, front);
+        let own = own.map(|state| (slot, front.keep_back(state)));
         let targets: SmallVec<[Target; 8]> = own.into_iter().chain(children).collect();
         self.push_to(&targets, flags, body);
         targets.iter().filter(|(target, state)| *target != slot && state.not_before == 0).for_each(|(child, _)| {

@@ -67,7 +67,7 @@ impl Store {
             return None;
         }
         if open == 0 {
-            return Some(Flush { open: Vec::new(), pieces: Vec::new(), bytes: queue.record_bytes() });
+            return Some(Flush { open: Vec::new(), pieces: Vec::new(), bytes: self.rewritten_bytes(slot) });
         }
         let open = self.live.open_messages(slot);
         let queue = self.live.queues.at(slot);
@@ -135,12 +135,16 @@ impl Store {
             let Some((segment, bytes)) = self.ids.give_back() else { break };
             self.log.sub_live(segment, bytes);
         }
+        for _ in 0..STEP_ITEMS {
+            let Some((segment, bytes)) = self.gates.give_back() else { break };
+            self.log.sub_live(segment, bytes);
+        }
         self.is_giving_back()
     }
 
     /// Whether something that was dropped still counts as live.
     pub(crate) fn is_giving_back(&self) -> bool {
-        self.live.is_giving_back() || self.ids.has_forgotten()
+        self.live.is_giving_back() || self.ids.has_forgotten() || self.gates.has_forgotten()
     }
 
     fn free_dropped(&mut self, items: usize) {

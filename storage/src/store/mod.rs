@@ -30,10 +30,11 @@ use smallvec::SmallVec;
 use crate::attempt::Attempt;
 use crate::disk::Disk;
 use crate::error::Result;
+use crate::gate::all::Gates;
 use crate::index::Index;
 use crate::index::segment_puts::SegmentPuts;
 use crate::log::commit::{Commit, Fsync};
-use crate::log::entry::{DROP_BYTES, Entry, Seq, TAKE_BYTES, TIME_BYTES, put_bytes, record_bytes};
+use crate::log::entry::{DROP_BYTES, Entry, GATE_BYTES, Seq, TAKE_BYTES, TIME_BYTES, put_bytes, record_bytes};
 use crate::log::frame::FrameNumber;
 use crate::log::{Log, Purpose};
 use crate::memory::Memory;
@@ -124,6 +125,8 @@ pub struct Store {
     pub(crate) leases: Leases,
     /// What puts were called.
     pub(crate) ids: Ids,
+    /// The gates of queues.
+    pub(crate) gates: Gates,
     /// The children of all queues, whether these exist or not.
     pub(crate) families: Families,
     pub(crate) complaints: Complaints,
@@ -139,11 +142,24 @@ pub struct Store {
 
 impl Store {
     fn new(options: StoreOptions, restored: Restored) -> Store {
-        let Restored { log, queues, index, loaded, generation, contents, puts, directories_below, states, ids, .. } =
-            restored;
+        let Restored {
+            log,
+            queues,
+            index,
+            loaded,
+            generation,
+            contents,
+            puts,
+            directories_below,
+            states,
+            ids,
+            gates,
+            ..
+        } = restored;
         let mut store = Store {
             leases: Leases::new(&log),
             ids,
+            gates,
             families: Families::default(),
             complaints: Complaints::default(),
             patterns: Arc::default(),
@@ -387,6 +403,7 @@ impl Store {
         self.leave_family(slot);
         let queue = self.live.queues.remove(slot);
         self.ids.forget_queue(queue.id);
+        self.gates.forget_queue(queue.id);
         self.log.append(&Entry::Drop { queue: queue.id });
         self.log.sub_live(queue.record_segment, queue.record_bytes());
         self.live.record_bytes -= queue.record_bytes() as u64;
@@ -400,6 +417,16 @@ impl Store {
         assert!(queue.gaps() == 0 || listed_in.is_some(), "a record stands behind the list of what is gone");
         self.log.sub_live(queue.record_segment, queue.record_bytes());
         append_record(&mut self.log, queue, listed_in);
+        let id = queue.id;
+        if let Some(gate) = self.gates.get(id) {
+            self.log.append(&Entry::Gate { queue: id, tally: gate.tally });
+        }
+    }
+
+    /// Bytes that a queue's record takes in the log as it is now, with what was counted of its gate.
+    pub(crate) fn rewritten_bytes(&self, slot: Slot) -> usize {
+        let queue = self.live.queues.at(slot);
+        queue.record_bytes() + if self.gates.has(queue.id) { GATE_BYTES } else { 0 }
     }
 
     /// Lists up to `limit` queues, beginning at a cursor: 0, or what the call before returned. A queue that exists all

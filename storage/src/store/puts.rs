@@ -7,12 +7,14 @@ use crate::error::Result;
 use crate::log::Purpose;
 use crate::log::entry::{
     BURIED, Entry, ID_BYTES_MAX, STATE_BYTES, Seq, State, TAKE_BYTES, TIME_BYTES, id_bytes, put_bytes, record_bytes,
+    ticket_bytes,
 };
 use crate::queue::Queue;
 use crate::queue::table::Slot;
 use crate::settings::{Full, Settings, Ttl};
 use crate::store::Store;
-use crate::store::dedup::Lookup;
+use crate::store::dedup::{Lookup, NewId};
+use crate::store::gates::{KEPT_BACK_MS, NewTicket};
 
 /// Messages that are dropped for one put, at most. What needs more room than that is refused.
 const DROPPED_AT_ONCE: usize = 1000;
@@ -29,6 +31,38 @@ pub struct PutWith<'a> {
     /// What the put is called, [`ID_BYTES_MAX`] bytes at most: another put into the queue that is called
     /// the same puts nothing, for as long as the queue's settings say. Empty: it has no name.
     pub id: &'a [u8],
+}
+
+/// What stands in front of a message in its frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Front<'a> {
+    None,
+    /// What the put is called.
+    Id(&'a [u8], NewId),
+    /// The ticket that it is of.
+    Ticket(NewTicket<'a>),
+}
+
+impl Front<'_> {
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Front::None => 0,
+            Front::Id(token, _) => id_bytes(token.len()),
+            Front::Ticket(ticket) => ticket_bytes(ticket.buyer.len()),
+        }
+    }
+
+    pub(super) fn is_ticket(&self) -> bool {
+        matches!(self, Front::Ticket(_))
+    }
+
+    /// What the message has beside its body in its own queue.
+    pub(super) fn keep_back(&self, state: State) -> State {
+        match self {
+            Front::Ticket(ticket) if ticket.terms.kept_back => State { not_before: KEPT_BACK_MS, ..state },
+            _ => state,
+        }
+    }
 }
 
 impl Store {
@@ -51,32 +85,43 @@ impl Store {
             Some(slot) => self.live.queues.at(slot).rules().cloned(),
             None => self.rules_of(name, b""),
         };
-        let id = match self.look_up_id(found, rules.as_deref(), with.id) {
+        let front = match self.look_up_id(found, rules.as_deref(), with.id) {
             Lookup::Known => return Ok(Attempt::Done(())),
             Lookup::Full => return Ok(Attempt::NoRoom),
-            Lookup::None => None,
-            Lookup::New(id) => Some(id),
+            Lookup::None => Front::None,
+            Lookup::New(id) => Front::Id(with.id, id),
         };
+        Ok(self.put_behind((name, found), rules.as_deref(), flags, body, (with, front)))
+    }
+
+    /// Puts a message, in one frame with what stands in front of it.
+    pub(super) fn put_behind(
+        &mut self,
+        (name, found): (&[u8], Option<Slot>),
+        rules: Option<&Settings>,
+        flags: u32,
+        body: &[u8],
+        (with, front): (PutWith<'_>, Front<'_>),
+    ) -> Attempt<()> {
         if found.is_none() && self.has_too_many_siblings(name) {
-            return Ok(Attempt::NoRoom);
+            return Attempt::NoRoom;
         }
-        let is_for_children = rules.as_ref().is_some_and(|rules| rules.fanout_only);
+        let is_for_children = rules.is_some_and(|rules| rules.fanout_only) && !front.is_ticket();
         if is_for_children || !self.families.children(name).is_empty() {
-            return Ok(self.put_to_family((name, found), rules.as_deref(), flags, body, (with, id)));
+            return self.put_to_family((name, found), rules, flags, body, (with, front));
         }
-        let Some(state) = self.state_of_put(rules.as_deref(), with) else {
-            return Ok(Attempt::Done(()));
+        let Some(state) = self.state_of_put(rules, with) else {
+            return Attempt::Done(());
         };
         let record = if found.is_none() { record_bytes(name, b"") } else { 0 };
-        let id_bytes = id.map_or(0, |_| id_bytes(with.id.len()));
-        let bytes = record + id_bytes + TIME_BYTES + put_bytes(body.len()) + STATE_BYTES;
-        let Some(oldest) = self.in_its_way(found, rules.as_deref(), body.len(), bytes) else {
+        let bytes = record + front.bytes() + TIME_BYTES + put_bytes(body.len()) + STATE_BYTES;
+        let Some(oldest) = self.in_its_way(found, rules, body.len(), bytes) else {
             self.count_refused(found);
-            return Ok(Attempt::NoRoom);
+            return Attempt::NoRoom;
         };
         // All in one frame: no message goes for one that does not come.
         if let Some(held_up) = self.log.make_room(bytes + oldest.len() * TAKE_BYTES, Purpose::Set).held_up() {
-            return Ok(held_up);
+            return held_up;
         }
         if let Some(slot) = found {
             for seq in &oldest {
@@ -85,11 +130,20 @@ impl Store {
             }
         }
         let slot = found.unwrap_or_else(|| self.create_queue(name));
-        self.remember(slot, with.id, id);
+        self.append_front(slot, front);
         self.push(slot, flags, body);
-        self.begin_state(slot, state);
+        self.begin_state(slot, front.keep_back(state));
         self.time_age(slot);
-        Ok(Attempt::Done(()))
+        Attempt::Done(())
+    }
+
+    /// Appends what stands in front of the next message of a queue; there is room for it.
+    pub(super) fn append_front(&mut self, slot: Slot, front: Front<'_>) {
+        match front {
+            Front::None => {}
+            Front::Id(token, id) => self.remember(slot, token, id),
+            Front::Ticket(ticket) => self.append_new_ticket(slot, ticket),
+        }
     }
 
     /// What a message has beside its body that is put now; `None`: it is worth nothing.

@@ -228,10 +228,13 @@ impl Store {
                 }
                 room.map(|()| true)
             }
+            Entry::Ticket(ticket) => self.copy_ticket(from, &ticket, self.copy_purpose()),
             // They outlive what they are about.
-            Entry::Take { .. } | Entry::Drop { .. } | Entry::Flush | Entry::Told { .. } => Attempt::Done(true),
-            // They go with the puts that they are about.
-            Entry::Time(_) | Entry::State { .. } | Entry::Also { .. } => Attempt::Done(true),
+            Entry::Freed { .. } | Entry::Take { .. } | Entry::Drop { .. } | Entry::Flush | Entry::Told { .. } => {
+                Attempt::Done(true)
+            }
+            // They go with the puts and the records that they are about.
+            Entry::Gate { .. } | Entry::Time(_) | Entry::State { .. } | Entry::Also { .. } => Attempt::Done(true),
         }
     }
 

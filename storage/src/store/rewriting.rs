@@ -55,10 +55,11 @@ impl Store {
             self.rewriting = Some(rewriting);
             return Attempt::Done(false);
         }
-        if let Some(held_up) = self.log.make_room(queue.record_bytes(), purpose).held_up() {
+        if let Some(held_up) = self.log.make_room(self.rewritten_bytes(slot), purpose).held_up() {
             return held_up;
         }
-        let listed_in = under_way.filter(|_| queue.gaps() > 0).and_then(|rewriting| rewriting.listed_in);
+        let listed_in =
+            under_way.filter(|_| self.live.queues.at(slot).gaps() > 0).and_then(|rewriting| rewriting.listed_in);
         self.rewriting = None;
         self.rewrite_record(slot, listed_in);
         Attempt::Done(true)

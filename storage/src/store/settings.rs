@@ -131,5 +131,7 @@ impl Store {
         self.live.queues.at_mut(slot).set_rules(rules);
         self.live.follow_flush(slot);
         self.time_age(slot);
+        // There may be more tickets than before.
+        self.gates.note_unserved(self.live.queues.at(slot).id);
     }
 }

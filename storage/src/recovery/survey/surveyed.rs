@@ -1,5 +1,6 @@
 //! What a survey found of one queue.
 
+use crate::gate::ticket::{Key, Tally, Ticket};
 use crate::log::entry::Seq;
 use crate::queue::Queue;
 
@@ -8,6 +9,60 @@ use crate::queue::Queue;
 pub struct Surveyed<'a> {
     pub(super) queue: &'a Queue,
     pub(super) log_id: u64,
+}
+
+/// What a survey found of the gate of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SurveyedGate {
+    pub(crate) tally: Tally,
+    pub(crate) valid: u64,
+    pub(super) line: u64,
+    pub(super) sets: u64,
+}
+
+impl SurveyedGate {
+    /// Tickets that were given.
+    #[must_use]
+    pub fn given(&self) -> u64 {
+        self.tally.given
+    }
+
+    /// Tickets that were given back.
+    #[must_use]
+    pub fn returned(&self) -> u64 {
+        self.tally.returned
+    }
+
+    /// Tickets that were not paid in time.
+    #[must_use]
+    pub fn lapsed(&self) -> u64 {
+        self.tally.lapsed
+    }
+
+    /// Tickets that are there.
+    #[must_use]
+    pub fn valid(&self) -> u64 {
+        self.valid
+    }
+
+    /// Buyers in line.
+    #[must_use]
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Whether each ticket that was given is there, or was given back, or has lapsed; and was put as a message.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.tally.given == self.valid + self.tally.returned + self.tally.lapsed && self.sets >= self.tally.given
+    }
+}
+
+/// A ticket that a survey found, or a place in line.
+#[derive(Debug, Clone, Copy)]
+pub struct SurveyedTicket<'a> {
+    pub(crate) key: Key,
+    pub(crate) ticket: &'a Ticket,
 }
 
 impl Surveyed<'_> {
