@@ -34,7 +34,7 @@ class Killer:
     def __init__(self, site, kills):
         self.site = site
         self.rushq_kills = self.during_seats = self.worker_kills = 0
-        self.at_seats = sorted(random.sample(range(1, TICKETS), min(kills, TICKETS - 1)))
+        self.left, self.next_seat = kills, None
         # A short run has the one that it asks for.
         self.goes_on = kills > 1
         self.next_worker = self.next_rushq = time.monotonic()
@@ -46,11 +46,14 @@ class Killer:
             self.site.kill_worker()
             self.worker_kills += 1
             self.next_worker = now + random.uniform(*WORKER_LIVES_SECONDS)
-        left = [at for at in self.at_seats if at > seats]
-        if len(left) < len(self.at_seats):
-            self.at_seats = left
-            self.during_seats += seats < TICKETS
-            self.kill_rushq()
+        if self.left > 0 and 0 < seats < TICKETS:
+            if self.next_seat is None:
+                # In its part of the seats that are left.
+                self.next_seat = seats + random.randint(0, (TICKETS - seats) // self.left)
+            elif seats >= self.next_seat:
+                self.left, self.next_seat = self.left - 1, None
+                self.during_seats += 1
+                self.kill_rushq()
         elif seats == TICKETS and self.goes_on and now >= self.next_rushq:
             self.kill_rushq()
 
