@@ -128,7 +128,8 @@ async def check_door(port, secret):
     for name, headers in bad.items():
         status, _, _ = await ask(port, "POST", "/join", headers)
         assert status == 403, f"{name}: {status}"
-    for path, wanted in (("/join", 405), ("/seat", 404), ("/pages/sold-out.html", 404), ("/place", 404)):
+    inside = ("/seat", "/pages/sold-out.html", "/sold-out.html", "/pages/../secret.conf")
+    for path, wanted in (("/join", 405), ("/place", 404), *((path, 404) for path in inside)):
         status, head, _ = await ask(port, "GET", path, [f"Cookie: buyer={good}"])
         assert status == wanted and b"no-store" in head.lower(), f"GET {path}: {head}"
 

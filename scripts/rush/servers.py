@@ -147,7 +147,8 @@ class Site:
 
     def nginx(self, binary, name, port, login):
         folder = self.folder / f"nginx-{name}"
-        shutil.copytree(HERE / "pages", folder / "pages")
+        for pages in ("public", "pages"):
+            shutil.copytree(HERE / pages, folder / pages)
         for part in ("join.conf", "seat.conf"):
             shutil.copy(HERE / part, folder)
         folder.chmod(0o711)
