@@ -76,7 +76,7 @@ def look(chromium, site, rushq, pictures):
     winner.sees("#place .seat", "1 paid")
     winner.picture("place")
 
-    # A gate without its config has an answer only for those who have a seat. The page of the others asks again by itself.
+    # A gate without its config has an answer only for those who have a seat. The others' page asks again by itself.
     assert rushq.line(f"delete {QUEUE}/config") == "DELETED"
     winner.join()
     winner.sees("#won .seat", "1")
