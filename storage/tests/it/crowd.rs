@@ -464,7 +464,7 @@ impl Crowd {
 
     pub(crate) fn commit(&mut self) -> Result<()> {
         while self.step_commit()? || self.store.wants_commit() {}
-        while let Some(mut sync) = self.store.begin_sync() {
+        while let Some(sync) = self.store.begin_sync() {
             sync.run()?;
             self.store.finish_sync(&sync);
             self.synced = self.acknowledged;
