@@ -33,5 +33,6 @@ pub use routing::router::Router;
 pub use storage::names;
 pub use storage::settings::Patterns;
 pub use storage::{
-    Damaged, Durability, Error, FrameNumber, QueueId, QueueLine, Recovered, StoreOptions, Survey, Taken, Totals,
+    BUYER_BYTES_MAX, Damaged, Durability, Error, FrameNumber, GateAct, GateAnswer, GateAnswered, GateFigures,
+    GateState, QueueId, QueueLine, Recovered, StoreOptions, Survey, Taken, Totals,
 };

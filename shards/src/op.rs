@@ -1,6 +1,6 @@
 //! What a shard can be asked to do.
 
-use storage::QueueId;
+use storage::{GateAct, GateAnswer, GateAnswered, QueueId};
 
 use crate::client::Client;
 use crate::moment::Moment;
@@ -100,6 +100,20 @@ pub enum Op<'a> {
     },
     /// Gives a queue the default settings again.
     Unconfigure {
+        /// The queue's name.
+        queue: &'a [u8],
+    },
+    /// Asks the gate of a queue for a buyer.
+    Gate {
+        /// The queue's name.
+        queue: &'a [u8],
+        /// The buyer's name, of up to [`BUYER_BYTES_MAX`](crate::BUYER_BYTES_MAX) bytes.
+        buyer: &'a [u8],
+        /// What is asked.
+        act: GateAct<'a>,
+    },
+    /// Looks at the gate of a queue.
+    GateFigures {
         /// The queue's name.
         queue: &'a [u8],
     },
@@ -210,7 +224,9 @@ impl Op<'_> {
     #[must_use]
     pub fn body_bytes(&self) -> usize {
         match self {
-            Op::Put { body, .. } | Op::PutWith { body, .. } => body.len(),
+            Op::Put { body, .. }
+            | Op::PutWith { body, .. }
+            | Op::Gate { act: GateAct::Join { message: Some((_, body)), .. }, .. } => body.len(),
             _ => 0,
         }
     }
@@ -243,7 +259,10 @@ impl Op<'_> {
             | Op::Delete { .. }
             | Op::Flush { .. }
             | Op::FlushAll => Outcome::NoRoom,
+            // A buyer must not take it for sold out.
+            Op::Gate { .. } => Outcome::Gate(GateAnswered { answer: GateAnswer::NotNow, waits: false }),
             Op::Config { .. }
+            | Op::GateFigures { .. }
             | Op::List { .. }
             | Op::ListFigures { .. }
             | Op::ListHolders { .. }

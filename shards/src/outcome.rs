@@ -1,6 +1,6 @@
 //! What comes of an operation.
 
-use storage::{QueueId, QueueLine, Taken};
+use storage::{GateAnswered, GateFigures, QueueId, QueueLine, Taken};
 
 use crate::client::Client;
 use crate::figures::counters::Figures;
@@ -56,6 +56,10 @@ pub enum Outcome {
     BadWord(Box<[u8]>),
     /// The settings that are not the default.
     Words(Vec<u8>),
+    /// What a gate tells a buyer.
+    Gate(GateAnswered),
+    /// What a gate is at. `None`: the queue has no gate, and never had.
+    GateFigures(Option<Box<GateFigures>>),
     /// Some queues.
     Queues {
         /// Their lines.
@@ -108,7 +112,7 @@ impl Outcome {
             | Outcome::Deleted
             | Outcome::Done
             | Outcome::Configured => true,
-            Outcome::Opened { waits, .. } => *waits,
+            Outcome::Opened { waits, .. } | Outcome::Gate(GateAnswered { waits, .. }) => *waits,
             Outcome::NotStored
             | Outcome::NoRoom
             | Outcome::Peeked(_)
@@ -118,6 +122,7 @@ impl Outcome {
             | Outcome::NotFound
             | Outcome::BadWord(_)
             | Outcome::Words(_)
+            | Outcome::GateFigures(_)
             | Outcome::Queues { .. }
             | Outcome::QueueFigures { .. }
             | Outcome::Holders { .. }

@@ -18,6 +18,7 @@ const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
 const BAD_DATA_CHUNK: &str = "CLIENT_ERROR bad data chunk";
 const TOO_LARGE: &str = "SERVER_ERROR object too large for cache";
 const LINE_TOO_LONG: &str = "CLIENT_ERROR line too long";
+const BAD_TIME: &str = "CLIENT_ERROR invalid exptime argument";
 
 /// What came of a command. `Rejected` and `Closed` with the line to answer, if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +73,26 @@ pub(crate) enum Outcome<'a> {
         lease_s: i64,
         noreply: bool,
     },
+    /// What an add asks of a gate.
+    Add {
+        name: Name<'a>,
+        buyer: &'a [u8],
+        flags: u32,
+        body: &'a [u8],
+        noreply: bool,
+    },
+    /// What any other command with a buyer but a get asks of a gate: the word, and the seconds of a touch.
+    OfBuyer {
+        word: &'static str,
+        name: Name<'a>,
+        buyer: &'a [u8],
+        seconds: u32,
+        noreply: bool,
+    },
     Flush {
+        name: Name<'a>,
+    },
+    StatsGate {
         name: Name<'a>,
     },
     StatsQueues {
@@ -133,6 +153,22 @@ impl<'a> Outcome<'a> {
             Command::Touch { key, which, lease_s, noreply } => {
                 Outcome::Touch { name: name_of(key), which, lease_s, noreply }
             }
+            Command::Join { key, buyer, message: Some((flags, body)), noreply } => {
+                Outcome::Add { name: name_of(key), buyer, flags, body, noreply }
+            }
+            Command::Join { key, buyer, message: None, noreply } => {
+                Outcome::OfBuyer { word: "incr", name: name_of(key), buyer, seconds: 0, noreply }
+            }
+            Command::Pay { key, buyer, noreply } => {
+                Outcome::OfBuyer { word: "touch", name: name_of(key), buyer, seconds: 0, noreply }
+            }
+            Command::Extend { key, buyer, seconds, noreply } => {
+                Outcome::OfBuyer { word: "touch", name: name_of(key), buyer, seconds, noreply }
+            }
+            Command::Return { key, buyer, noreply } => {
+                Outcome::OfBuyer { word: "delete", name: name_of(key), buyer, seconds: 0, noreply }
+            }
+            Command::StatsGate { key } => Outcome::StatsGate { name: name_of(key) },
             Command::Flush { key } => Outcome::Flush { name: name_of(key) },
             Command::StatsQueues { prefix } => Outcome::StatsQueues { prefix },
             Command::StatsConns => Outcome::Plain("stats conns"),
@@ -197,12 +233,13 @@ pub(crate) fn read(input: &[u8], body_bytes_max: usize, rules: KeyRules) -> Foun
         };
         // A body that is wanted is held until it is whole; any other goes as it comes.
         let (is_set, outcome) = match outcome {
-            Outcome::Set { noreply, .. } | Outcome::SetWith { noreply, .. } | Outcome::Configure { noreply, .. } => {
-                match bytes > body_bytes_max {
-                    true => (false, rejected(noreply, TOO_LARGE)),
-                    false => (true, outcome),
-                }
-            }
+            Outcome::Set { noreply, .. }
+            | Outcome::SetWith { noreply, .. }
+            | Outcome::Configure { noreply, .. }
+            | Outcome::Add { noreply, .. } => match bytes > body_bytes_max {
+                true => (false, rejected(noreply, TOO_LARGE)),
+                false => (true, outcome),
+            },
             other => (false, other),
         };
         let end = at.saturating_add(bytes);
@@ -227,7 +264,8 @@ pub(crate) fn read(input: &[u8], body_bytes_max: usize, rules: KeyRules) -> Foun
                 let outcome = match outcome {
                     Outcome::Set { noreply, .. }
                     | Outcome::SetWith { noreply, .. }
-                    | Outcome::Configure { noreply, .. } => rejected(noreply, BAD_DATA_CHUNK),
+                    | Outcome::Configure { noreply, .. }
+                    | Outcome::Add { noreply, .. } => rejected(noreply, BAD_DATA_CHUNK),
                     other => other,
                 };
                 at = newline.map_or(input.len(), |newline| end + newline + 1);
@@ -257,9 +295,10 @@ impl<'a> Found<'a> {
 
 fn with_body<'a>(mut outcome: Outcome<'a>, is: &'a [u8]) -> Outcome<'a> {
     match &mut outcome {
-        Outcome::Set { body, .. } | Outcome::SetWith { body, .. } | Outcome::Configure { words: body, .. } => {
-            *body = is
-        }
+        Outcome::Set { body, .. }
+        | Outcome::SetWith { body, .. }
+        | Outcome::Configure { words: body, .. }
+        | Outcome::Add { body, .. } => *body = is,
         _ => {}
     }
     outcome
@@ -283,11 +322,16 @@ fn understand(line: &[u8], rules: KeyRules) -> Line<'_> {
     let is_last = |last: &[&[u8]]| last.is_empty() || (last.len() == 1 && !is_number(last[0]));
     let lower = tokens.first().map(|word| word.to_ascii_lowercase()).unwrap_or_default();
     match (lower.as_slice(), tokens.get(1..).unwrap_or_default()) {
-        (b"set", [key, flags, exptime, bytes, last @ ..]) if is_last(last) => {
+        (word @ (b"set" | b"add"), [key, flags, exptime, bytes, last @ ..])
+            if is_last(last) && (word == b"set" || key::has_buyer(key, rules)) =>
+        {
             let noreply = is_noreply(last);
             let exptime = number(exptime, i32::MIN.into(), i32::MAX.into()).map(|exptime| exptime as i64);
             let flags = number(flags, 0, u32::MAX.into()).filter(|_| flags[0] != b'-').map(|flags| flags as u32);
-            let set = exptime.zip(flags).and_then(|(exptime, flags)| key::set(key, rules, flags, exptime, noreply));
+            let set = exptime.zip(flags).and_then(|(exptime, flags)| match word {
+                b"add" => key::add(key, rules, flags, noreply),
+                _ => key::set(key, rules, flags, exptime, noreply),
+            });
             match (set, body_bytes(bytes)) {
                 (Some(set), Ok(bytes)) => Line::Body(bytes, set),
                 (Some(_), Err(true)) => closed(noreply, BAD_DATA_CHUNK),
@@ -307,6 +351,11 @@ fn understand(line: &[u8], rules: KeyRules) -> Line<'_> {
             let touch = key::touch(key, seconds, rules, noreply).filter(|_| last.is_empty() || noreply);
             touch.map_or(bad(noreply, BAD_FORMAT), Line::Done)
         }
+        (b"incr", [key, by, last @ ..]) if last.len() < 2 && key::has_buyer(key, rules) => {
+            let noreply = is_noreply(last);
+            let good = number(by, 1, 1).is_some() && (last.is_empty() || noreply);
+            key::incr(key, rules, noreply).filter(|_| good).map_or(bad(noreply, BAD_FORMAT), Line::Done)
+        }
         (b"delete", [key, last @ ..]) if last.len() < 3 => {
             let good = matches!(last, [] | [b"0"] | [b"noreply"] | [b"0", b"noreply"]);
             let delete = key::delete(key, rules, is_noreply(last)).filter(|_| good);
@@ -316,6 +365,7 @@ fn understand(line: &[u8], rules: KeyRules) -> Line<'_> {
         (b"stats", [b"queues", prefix @ ..]) if prefix.len() < 2 => {
             Line::Done(Outcome::StatsQueues { prefix: prefix.first().copied().unwrap_or_default() })
         }
+        (b"stats", [b"gate", key]) => key::stats_gate(key, rules).map_or(bad(false, BAD_FORMAT), Line::Done),
         (b"flush_all", last) if last.len() < 3 => {
             let is_delay = |token| number(token, i64::MIN.into(), i64::MAX.into()).is_some();
             let good = match last {

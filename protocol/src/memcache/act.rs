@@ -1,7 +1,8 @@
 //! What a get with options does: which options go together, and what they mean.
 
 use super::options::{
-    ABORT, BURY, CLOSE, CONFIG, DEAD, DELAY, FOR, KICK, LEASE, NAME, OPEN, Options, PEEK, RELEASE, Set, WAIT,
+    ABORT, BURY, CLOSE, CONFIG, DEAD, DELAY, FOR, GATE, KICK, LEASE, NAME, OPEN, Options, PAID, PEEK, PLACE, RELEASE,
+    Set, TICKET, WAIT,
 };
 
 /// What is done to a queue for one client.
@@ -39,6 +40,23 @@ pub enum Act<'a> {
     },
     /// Says what the queue's settings are.
     Config,
+    /// Asks the queue's gate for a ticket.
+    Join {
+        /// The buyer's name, of 1 byte or more.
+        buyer: &'a [u8],
+    },
+    /// Looks at what a buyer has of the queue's gate.
+    Look {
+        /// The buyer's name, of 1 byte or more.
+        buyer: &'a [u8],
+    },
+    /// Tells the queue's gate that a buyer has paid.
+    Pay {
+        /// The buyer's name, of 1 byte or more.
+        buyer: &'a [u8],
+    },
+    /// Says what the queue's gate is at.
+    Gate,
 }
 
 /// Who holds an open message.
@@ -84,13 +102,17 @@ pub enum Fate {
 
 /// What a get with these options does; `with_number`: a gets. `None`: they do not go together.
 pub(crate) fn of_get<'a>(options: &Options<'a>, with_number: bool) -> Option<Act<'a>> {
-    // Dead letters are a queue like any other, but have no settings and no dead letters of their own.
+    // Dead letters are a queue like any other, but have no settings, no gate and no dead letters of their own.
     let wait_ms = options.wait_ms();
     match options.given() & !DEAD {
         0 | WAIT => Some(Act::Take { wait_ms }),
         PEEK => Some(Act::Peek),
         KICK if !options.has(DEAD) => Some(Act::Kick { count: options.kick() }),
         CONFIG if !options.has(DEAD) => Some(Act::Config),
+        GATE if !options.has(DEAD) => Some(Act::Gate),
+        TICKET if !options.has(DEAD) => Some(Act::Join { buyer: options.buyer() }),
+        PLACE if !options.has(DEAD) => Some(Act::Look { buyer: options.buyer() }),
+        PAID if !options.has(DEAD) => Some(Act::Pay { buyer: options.buyer() }),
         _ if options.has(OPEN) => open(options, options.for_s(), with_number),
         _ if options.has(CLOSE) => end(options, CLOSE, Fate::Acknowledge),
         _ if options.has(ABORT) => end(options, ABORT | DELAY, Fate::Abort { delay_s: options.delay_s() }),
@@ -174,6 +196,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_of_a_gate() {
+        assert_eq!(get("c/ticket=a/b"), Some(Act::Join { buyer: b"a/b" }));
+        assert_eq!(gets("c/place=a"), Some(Act::Look { buyer: b"a" }));
+        assert_eq!(get("c/paid=a"), Some(Act::Pay { buyer: b"a" }));
+        assert_eq!(get("c/gate"), Some(Act::Gate));
+    }
+
+    #[test]
     fn who_holds_an_open_message() {
         assert_eq!(get("q/open"), opens(Holder::Connection, None));
         assert_eq!(gets("q/open"), opens(Holder::Connection, None));
@@ -240,6 +270,14 @@ mod tests {
             "open/id=a",
             "t=5/for=5",
             "peek/dead/open",
+            "gate/dead",
+            "open/gate",
+            "gate/t=5",
+            "dead/ticket=a",
+            "open/ticket=a",
+            "t=5/ticket=a",
+            "close/place=a",
+            "gate/paid=a",
         ] {
             let tail = format!("q/{tail}");
             assert_eq!((get(&tail), gets(&tail)), (None, None), "{tail}");
@@ -247,6 +285,8 @@ mod tests {
         assert_eq!(gets("q/close/open/for=3"), None, "the number holds it, so the next close would not close it");
         for tail in
             ["q/for=5", "q/close", "q/peek", "q/abort", "q/lease=7", "q/delay=5", "q/config", "q/kick=5", "q/id=a"]
+                .into_iter()
+                .chain(["q/gate", "q/ticket=a", "q/place=a", "q/paid=a"])
         {
             assert_eq!((gat(tail, false), gat(tail, true)), (None, None), "{tail}");
         }

@@ -99,6 +99,46 @@ pub enum Command<'a> {
         /// No reply is sent.
         noreply: bool,
     },
+    /// Asks a queue's gate for a ticket. With a message it was an add, without one an incr.
+    Join {
+        /// The key. It means no child, and no dead letters.
+        key: Key<'a>,
+        /// The buyer's name, of 1 byte or more.
+        buyer: &'a [u8],
+        /// The flags and the body of the message that goes into the queue with the ticket; `None`: the buyer's name.
+        message: Option<(u32, &'a [u8])>,
+        /// No reply is sent.
+        noreply: bool,
+    },
+    /// Tells a queue's gate that a buyer has paid.
+    Pay {
+        /// As a join's.
+        key: Key<'a>,
+        /// As a join's.
+        buyer: &'a [u8],
+        /// No reply is sent.
+        noreply: bool,
+    },
+    /// Gives a buyer more time to pay.
+    Extend {
+        /// As a join's.
+        key: Key<'a>,
+        /// As a join's.
+        buyer: &'a [u8],
+        /// So many seconds, 1 to [`SECONDS_MAX`](crate::SECONDS_MAX).
+        seconds: u32,
+        /// No reply is sent.
+        noreply: bool,
+    },
+    /// Gives a buyer's ticket or place in line back.
+    Return {
+        /// As a join's.
+        key: Key<'a>,
+        /// As a join's.
+        buyer: &'a [u8],
+        /// No reply is sent.
+        noreply: bool,
+    },
     /// Drops a queue's messages, or its dead letters.
     Flush {
         /// The key.
@@ -117,6 +157,11 @@ pub enum Command<'a> {
     StatsQueues {
         /// What the names begin with. Empty: of all.
         prefix: &'a [u8],
+    },
+    /// Figures of a queue's gate.
+    StatsGate {
+        /// The key. It means no child, and no dead letters.
+        key: Key<'a>,
     },
     /// Figures of each connection.
     StatsConns,

@@ -5,7 +5,7 @@ use super::command::{Command, Queues};
 use super::foreign::foreign;
 use super::key::{self, Key, KeyRules, Look};
 use super::number;
-use super::options::{self, CONFIG, DEAD, DELAY, ID, LEASE, NAME, SECONDS_MAX};
+use super::options::{self, CONFIG, DEAD, DELAY, ID, LEASE, NAME, SECONDS_MAX, TICKET};
 use super::rejection::Rejection;
 use super::tokens::Tokens;
 
@@ -38,6 +38,8 @@ pub(crate) enum SetTo<'a> {
     Key { key: Key<'a>, delay_s: Option<u32>, id: &'a [u8] },
     /// It is a queue's settings.
     Config(Key<'a>),
+    /// Into a queue, with a ticket for the buyer.
+    Ticket { key: Key<'a>, buyer: &'a [u8] },
 }
 
 use Line::{Rejected, RejectedWithBody, RejectedWithBodyOfUnknownSize, Whole};
@@ -77,9 +79,11 @@ fn other<'a>(word: &[u8], tokens: Tokens<'a>, end_bytes: usize, rules: KeyRules)
         b"gats" => gat(tokens, true, rules),
         b"touch" => touch(tokens, rules),
         b"delete" => delete(tokens, rules),
+        b"incr" => incr(tokens, rules),
+        b"add" => add(tokens, rules),
         b"flush" => flush(tokens, rules),
         b"flush_all" => flush_all(tokens),
-        b"stats" => stats(tokens),
+        b"stats" => stats(tokens, rules),
         b"verbosity" => verbosity(tokens),
         b"version" => alone(Command::Version, tokens),
         b"quit" => alone(Command::Quit, tokens),
@@ -100,18 +104,32 @@ fn alone<'a>(command: Command<'a>, tokens: Tokens<'a>) -> Line<'a> {
 
 /// `set <key> <flags> <exptime> <bytes> [noreply]`
 #[inline]
-fn set(mut tokens: Tokens<'_>, rules: KeyRules) -> Line<'_> {
+fn set(tokens: Tokens<'_>, rules: KeyRules) -> Line<'_> {
+    store(tokens, |key| match key::look(key) {
+        Look::Plain => Some(SetTo::Queue(key)),
+        Look::Marked => set_to(key, rules),
+        Look::Bad => None,
+    })
+}
+
+/// `add <key> <flags> <exptime> <bytes> [noreply]`, of a key with a buyer. With any other it is a cache's.
+fn add(tokens: Tokens<'_>, rules: KeyRules) -> Line<'_> {
+    if !names_a_buyer(tokens, rules) {
+        return foreign(b"add", tokens);
+    }
+    store(tokens, |key| ticket(key, rules).map(|(key, buyer)| SetTo::Ticket { key, buyer }))
+}
+
+/// A command that stores what follows its line where `to` says for its key.
+#[inline]
+fn store<'a>(mut tokens: Tokens<'a>, to: impl FnOnce(&'a [u8]) -> Option<SetTo<'a>>) -> Line<'a> {
     let (Some(key), Some(flags), Some(exptime), Some(bytes)) =
         (tokens.next(), tokens.next(), tokens.next(), tokens.next())
     else {
         return UNKNOWN_SIZE;
     };
     let Some(noreply) = noreply(tokens) else { return UNKNOWN_SIZE };
-    let to = match key::look(key) {
-        Look::Plain => Some(SetTo::Queue(key)),
-        Look::Marked => set_to(key, rules),
-        Look::Bad => None,
-    };
+    let to = to(key);
     let flags = number::unsigned(flags).and_then(|flags| u32::try_from(flags).ok());
     let exptime = number::signed(exptime).filter(|exptime| i32::try_from(*exptime).is_ok());
     match (to, flags, exptime, claim(bytes)) {
@@ -172,11 +190,17 @@ pub(crate) fn claim(token: &[u8]) -> Claim {
 fn get(tokens: Tokens<'_>, with_number: bool, line_end_bytes: usize, rules: KeyRules) -> Line<'_> {
     let mut keys = tokens;
     let Some(mut key) = keys.next() else { return ERROR };
+    let first = key;
     loop {
         match key::look(key) {
             Look::Plain => {}
             Look::Bad => return BAD_FORMAT,
-            Look::Marked => return get_marked(tokens, with_number, line_end_bytes, rules),
+            Look::Marked => {
+                return match key::ticket_alone(key, rules).filter(|_| std::ptr::eq(key, first) && keys.is_empty()) {
+                    Some((key, buyer)) => Whole(Command::Consume { key, act: Act::Join { buyer }, with_number }),
+                    None => get_marked(tokens, with_number, line_end_bytes, rules),
+                };
+            }
         }
         let Some(next) = keys.next() else { break };
         key = next;
@@ -225,12 +249,56 @@ fn touch(mut tokens: Tokens<'_>, rules: KeyRules) -> Line<'_> {
         return ERROR;
     }
     let noreply = last == Some(NOREPLY);
-    let lease_s = number::signed(seconds).filter(|seconds| *seconds <= i64::from(SECONDS_MAX));
-    let command = key::read(key, rules).filter(|(_, options)| options.has(NAME | LEASE)).and_then(|(key, options)| {
-        let (which, lease_s) = (act::which(&options, 0)?, lease_s?);
-        Some(Command::Touch { key, which, lease_s, noreply })
+    let seconds = number::signed(seconds).filter(|seconds| *seconds <= i64::from(SECONDS_MAX));
+    let read = key::read(key, rules).zip(seconds).filter(|_| noreply || last.is_none());
+    let command = read.and_then(|((key, options), seconds)| match options.given() {
+        TICKET => {
+            let buyer = options.buyer();
+            Some(match u32::try_from(seconds) {
+                Ok(0) => Ok(Command::Pay { key, buyer, noreply }),
+                Ok(seconds) => Ok(Command::Extend { key, buyer, seconds, noreply }),
+                Err(_) => Err(Rejection::BadTime),
+            })
+        }
+        _ if options.has(NAME | LEASE) => {
+            let which = act::which(&options, 0)?;
+            Some(Ok(Command::Touch { key, which, lease_s: seconds, noreply }))
+        }
+        _ => None,
     });
-    command.filter(|_| noreply || last.is_none()).map_or(Rejected(unless(noreply, Rejection::BadFormat)), Whole)
+    match command.unwrap_or(Err(Rejection::BadFormat)) {
+        Ok(command) => Whole(command),
+        Err(rejection) => Rejected(unless(noreply, rejection)),
+    }
+}
+
+/// `incr <key> 1 [noreply]`, of a key with a buyer. A queue has nothing else to count.
+fn incr(mut tokens: Tokens<'_>, rules: KeyRules) -> Line<'_> {
+    if !names_a_buyer(tokens, rules) {
+        return ERROR;
+    }
+    let (Some(key), Some(by), last) = (tokens.next(), tokens.next(), tokens.next()) else { return ERROR };
+    if !tokens.is_empty() {
+        return ERROR;
+    }
+    let noreply = last == Some(NOREPLY);
+    let good = number::unsigned(by) == Some(1) && (noreply || last.is_none());
+    match ticket(key, rules).filter(|_| good) {
+        Some((key, buyer)) => Whole(Command::Join { key, buyer, message: None, noreply }),
+        None => Rejected(unless(noreply, Rejection::BadFormat)),
+    }
+}
+
+/// Whether the first token is a key of a gate's with a buyer, a bad one included. If not, a command that only a gate has
+/// is not known.
+fn names_a_buyer(mut tokens: Tokens<'_>, rules: KeyRules) -> bool {
+    rules.options && tokens.next().and_then(options::of_buyer).is_some()
+}
+
+/// The queue and the buyer of a key that is for a ticket.
+fn ticket(key: &[u8], rules: KeyRules) -> Option<(Key<'_>, &[u8])> {
+    let (key, options) = key::read(key, rules)?;
+    (options.given() == TICKET).then(|| (key, options.buyer()))
 }
 
 /// `delete <key> [0] [noreply]`. The 0 is a time to hold the key back that memcached once had.
@@ -249,6 +317,7 @@ fn delete(mut tokens: Tokens<'_>, rules: KeyRules) -> Line<'_> {
     let command = key::read(key, rules).and_then(|(key, options)| match options.given() {
         0 | DEAD => Some(Command::Delete { key, noreply }),
         CONFIG => Some(Command::Unconfigure { key, noreply }),
+        TICKET => Some(Command::Return { key, buyer: options.buyer(), noreply }),
         _ => match act::which(&options, 0)? {
             Which::Mine => None,
             which => Some(Command::Acknowledge { key, which, noreply }),
@@ -284,12 +353,19 @@ fn flush_all(mut tokens: Tokens<'_>) -> Line<'_> {
     if good { Whole(Command::FlushAll { noreply }) } else { Rejected(unless(noreply, Rejection::BadFormat)) }
 }
 
-/// `stats [queue | queues [prefix] | conns | cores | latency | reset | settings | items | slabs | sizes]`
-fn stats(mut tokens: Tokens<'_>) -> Line<'_> {
+/// `stats [queue | queues [prefix] | gate name | conns | cores | latency | reset | settings | items | slabs | sizes]`
+fn stats(mut tokens: Tokens<'_>, rules: KeyRules) -> Line<'_> {
     let command = match tokens.next() {
         None => Command::Stats,
         Some(b"queue") => Command::StatsQueue,
         Some(b"queues") => Command::StatsQueues { prefix: tokens.next().unwrap_or_default() },
+        Some(b"gate") => match tokens.next() {
+            Some(key) if tokens.is_empty() => {
+                let read = key::read(key, rules).filter(|(key, options)| options.given() == 0 && key.child().is_none());
+                return read.map_or(BAD_FORMAT, |(key, _)| Whole(Command::StatsGate { key }));
+            }
+            _ => return ERROR,
+        },
         Some(b"conns") => Command::StatsConns,
         Some(b"cores") => Command::StatsCores,
         Some(b"latency") => Command::StatsLatency,

@@ -14,7 +14,7 @@ pub const TOKEN_BYTES_MAX: usize = 64;
 pub const LEASE_LIMIT: u64 = 1 << 53;
 
 /// A set of options, one bit for each.
-pub(crate) type Set = u16;
+pub(crate) type Set = u32;
 
 pub(crate) const OPEN: Set = 1 << 0;
 pub(crate) const CLOSE: Set = 1 << 1;
@@ -31,11 +31,13 @@ pub(crate) const ID: Set = 1 << 11;
 pub(crate) const DEAD: Set = 1 << 12;
 pub(crate) const KICK: Set = 1 << 13;
 pub(crate) const CONFIG: Set = 1 << 14;
+pub(crate) const GATE: Set = 1 << 15;
+pub(crate) const TICKET: Set = 1 << 16;
+pub(crate) const PLACE: Set = 1 << 17;
+pub(crate) const PAID: Set = 1 << 18;
 
-/// Words that are kept for later, with a value that takes the rest of the key, slashes included.
-const RESERVED_TO_THE_END: [&[u8]; 3] = [b"ticket=", b"place=", b"paid="];
-/// A word that is kept for later.
-const RESERVED: &[u8] = b"gate";
+/// The options of a gate.
+pub(crate) const OF_GATE: Set = GATE | TICKET | PLACE | PAID;
 
 /// A key's options.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,18 +50,22 @@ pub(crate) struct Options<'a> {
     lease: u64,
     name: &'a [u8],
     id: &'a [u8],
+    buyer: &'a [u8],
 }
 
 impl<'a> Options<'a> {
     /// The longest tail of a key that consists of options only. Returns how long the key is without it. `None`: one of
-    /// them is bad, there twice, or reserved.
+    /// them is bad, or there twice.
     pub(crate) fn read(key: &'a [u8]) -> Option<(usize, Options<'a>)> {
-        let mut behind_slashes = key.split(|byte| *byte == b'/').skip(1);
-        if behind_slashes.any(|part| RESERVED_TO_THE_END.iter().any(|word| part.starts_with(word))) {
-            return None;
-        }
         let mut options = Options::default();
         let mut rest = key;
+        if let Some((name_bytes, option, buyer)) = of_buyer(key) {
+            if buyer.is_empty() {
+                return None;
+            }
+            (options.given, options.buyer) = (option, buyer);
+            rest = &key[..name_bytes];
+        }
         while let Some(slash) = rest.iter().rposition(|byte| *byte == b'/') {
             match options.option(&rest[slash + 1..]) {
                 Found::None => break,
@@ -88,6 +94,7 @@ impl<'a> Options<'a> {
             (b"peek", None) => Found::Good(PEEK),
             (b"dead", None) => Found::Good(DEAD),
             (b"config", None) => Found::Good(CONFIG),
+            (b"gate", None) => Found::Good(GATE),
             (b"t", Some(ms)) => given(WAIT, &mut self.wait_ms, up_to(ms, WAIT_MS_MAX)),
             (b"for", Some(seconds)) => given(FOR, &mut self.for_s, up_to(seconds, SECONDS_MAX)),
             (b"delay", Some(seconds)) => given(DELAY, &mut self.delay_s, up_to(seconds, SECONDS_MAX)),
@@ -97,7 +104,6 @@ impl<'a> Options<'a> {
             }
             (b"as", Some(name)) => given(NAME, &mut self.name, token(name)),
             (b"id", Some(id)) => given(ID, &mut self.id, token(id)),
-            (RESERVED, None) => Found::Bad,
             _ => Found::None,
         }
     }
@@ -142,9 +148,29 @@ impl<'a> Options<'a> {
         self.id
     }
 
+    /// What stands behind `ticket=`, `place=` or `paid=`; empty when there is none of these.
+    pub(crate) fn buyer(&self) -> &'a [u8] {
+        self.buyer
+    }
+
     /// `kick=`; 0 when there is none.
     pub(crate) fn kick(&self) -> u32 {
         self.kick
+    }
+}
+
+/// The first option of a key that takes all of the key behind it, slashes included: how long the key is without it, which
+/// one it is, and its value. Looked for from the front, since the value may look like options.
+#[inline]
+pub(crate) fn of_buyer(key: &[u8]) -> Option<(usize, Set, &[u8])> {
+    let mut slash = key.iter().position(|byte| *byte == b'/')?;
+    loop {
+        match &key[slash + 1..] {
+            [b't', b'i', b'c', b'k', b'e', b't', b'=', buyer @ ..] => return Some((slash, TICKET, buyer)),
+            [b'p', b'l', b'a', b'c', b'e', b'=', buyer @ ..] => return Some((slash, PLACE, buyer)),
+            [b'p', b'a', b'i', b'd', b'=', buyer @ ..] => return Some((slash, PAID, buyer)),
+            behind => slash += 1 + behind.iter().position(|byte| *byte == b'/')?,
+        }
     }
 }
 
@@ -232,8 +258,28 @@ mod tests {
     }
 
     #[test]
+    fn a_buyer_is_all_that_stands_behind_the_word() {
+        for (key, name, option, buyer) in [
+            ("c/ticket=a", "c", TICKET, "a"),
+            ("c/place=a/b+c/open/", "c", PLACE, "a/b+c/open/"),
+            ("c/d/paid=/ticket=a=b", "c/d", PAID, "/ticket=a=b"),
+            ("c//ticket=/", "c/", TICKET, "/"),
+        ] {
+            let (name_bytes, options) = Options::read(key.as_bytes()).expect(key);
+            assert_eq!((&key[..name_bytes], options.given(), options.buyer()), (name, option, buyer.as_bytes()));
+        }
+        for key in ["c/ticket=", "c/place=", "c/paid=", "c/open/ticket="] {
+            assert_eq!(read(key), None, "{key}");
+        }
+        for key in ["c/ticket", "c/tickets=a", "c/Ticket=a", "c/xticket=a", "ticket=a", "c/"] {
+            assert_eq!(read(key), Some(Options::default()), "{key}");
+        }
+        assert_eq!(read("c/open/ticket=a").map(|options| options.given()), Some(OPEN | TICKET));
+    }
+
+    #[test]
     fn each_option_is_there_once() {
-        let all = "open close abort release bury peek dead config t=1 for=1 delay=1 kick=1 lease=1 as=a id=a";
+        let all = "open close abort release bury peek dead config gate t=1 for=1 delay=1 kick=1 lease=1 as=a id=a";
         let mut seen = 0;
         for option in all.split(' ') {
             let key = format!("q/{option}");
@@ -243,6 +289,6 @@ mod tests {
             assert_eq!(read(&format!("q/{option}/{option}")), None, "{option}");
             assert_eq!(read(&format!("q/{option}/dead/t=5/{option}")), None, "{option}");
         }
-        assert_eq!(seen.count_ones(), 15);
+        assert_eq!(seen.count_ones(), 16);
     }
 }

@@ -135,6 +135,9 @@ impl Parser {
                             Command::SetWith { key, flags, exptime, body, delay_s, id, noreply }
                         }
                         SetTo::Config(key) => Command::Configure { key, words: body, noreply },
+                        SetTo::Ticket { key, buyer } => {
+                            Command::Join { key, buyer, message: Some((flags, body)), noreply }
+                        }
                     };
                     (used + body_bytes + bytes, Parse::Command(command))
                 }

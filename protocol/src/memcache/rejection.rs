@@ -15,6 +15,8 @@ pub enum Rejection {
     TooLarge,
     /// A line has no end in sight.
     LineTooLong,
+    /// More time to pay is less than none.
+    BadTime,
 }
 
 impl Rejection {
@@ -27,6 +29,7 @@ impl Rejection {
             Rejection::BadDataChunk => reply::BAD_DATA_CHUNK,
             Rejection::TooLarge => reply::TOO_LARGE,
             Rejection::LineTooLong => reply::LINE_TOO_LONG,
+            Rejection::BadTime => reply::BAD_TIME,
         }
     }
 }

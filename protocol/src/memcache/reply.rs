@@ -33,6 +33,12 @@ pub const BAD_DATA_CHUNK: &[u8] = b"CLIENT_ERROR bad data chunk\r\n";
 pub const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache\r\n";
 /// See [`Rejection::LineTooLong`](crate::Rejection::LineTooLong).
 pub const LINE_TOO_LONG: &[u8] = b"CLIENT_ERROR line too long\r\n";
+/// See [`Rejection::BadTime`](crate::Rejection::BadTime). memcached's words.
+pub const BAD_TIME: &[u8] = b"CLIENT_ERROR invalid exptime argument\r\n";
+/// A buyer has had more time to pay as often as may be.
+pub const NO_MORE_TIME: &[u8] = b"CLIENT_ERROR no more time\r\n";
+/// A gate cannot tell now, and may later: this says nothing about tickets.
+pub const TRY_AGAIN: &[u8] = b"SERVER_ERROR try again\r\n";
 /// The server has as many connections as it may; this one is closed.
 pub const TOO_MANY_CONNECTIONS: &[u8] = b"SERVER_ERROR too many open connections\r\n";
 /// The operator has turned flush_all off.
@@ -87,6 +93,13 @@ fn value_body(out: &mut Vec<u8>, body: &[u8]) {
 #[inline]
 pub fn end(out: &mut Vec<u8>) {
     out.extend_from_slice(END);
+}
+
+/// Appends the answer to an incr.
+#[inline]
+pub fn number(out: &mut Vec<u8>, number: u64) {
+    number::append(out, number);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends one line of statistics.
@@ -155,6 +168,7 @@ mod tests {
             b"VALUE q 4294967295 1 18446744073709551615\r\nx\r\n",
         );
         check(end, b"END\r\n");
+        check(|out| number(out, 100_000_000), b"100000000\r\n");
     }
 
     #[test]

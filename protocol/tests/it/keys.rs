@@ -139,14 +139,93 @@ fn bad_options() {
         "get /open",
     ]);
     lines_rejected(&[&format!("get q/open/as={}", "w".repeat(65)), &format!("get {}/open", "q".repeat(246))]);
+}
+
+#[test]
+fn what_is_asked_of_a_gate() {
+    check(
+        "get c/ticket=a/b+c\r\ngets c/d/ticket=a\r\n",
+        &["join a/b+c of c as c/ticket=a/b+c", "join a of c/d as c/d/ticket=a with number"],
+    );
+    check("get c/place=a\r\nGET c/paid=a\r\n", &["look a of c as c/place=a", "pay a of c as c/paid=a"]);
+    check("incr c/ticket=a 1\r\nIncr c/ticket=a 1 noreply\r\n", &["join a of c", "join a of c noreply"]);
+    check("add c/ticket=a 7 -1 4\r\nx\r\ny\r\n", &[r#"join a of c with 7 "x\r\ny""#]);
+    check("add c/ticket=a 0 0 0 noreply\n\n", &[r#"join a of c with 0 "" noreply"#]);
+    check("touch c/ticket=a 0\r\ntouch c/ticket=a 0 noreply\r\n", &["pay a of c", "pay a of c noreply"]);
+    check(
+        "touch c/ticket=a 1\r\ntouch c/ticket=a 31536000 noreply\r\n",
+        &["extend a of c 1 s", "extend a of c 31536000 s noreply"],
+    );
+    check("delete c/ticket=a\r\ndelete c/ticket=a 0 noreply\r\n", &["return a of c", "return a of c noreply"]);
+    check("get c/gate\r\ngets c/gate\r\n", &["gate of c as c/gate", "gate of c as c/gate with number"]);
+    check("stats gate c\r\nstats gate c/todo\r\n", &["stats gate c", "stats gate c/todo"]);
+    let longest = format!("c/ticket={}", "b".repeat(241));
+    check(format!("delete {longest}\r\n"), &[&format!("return {} of c", "b".repeat(241))]);
+    let too_long = format!("incr {longest}b 1");
+    lines_rejected(&[&too_long]);
+}
+
+#[test]
+fn what_a_gate_is_not_asked() {
+    lines_rejected(&["get c/ticket=", "get c/place=", "get c/paid=", "get /ticket=a", "incr c/ticket= 1"]);
     lines_rejected(&[
-        "get c/gate",
-        "get c/ticket=a",
-        "gets c/place=a/b",
-        "get c/paid=",
-        "delete c/ticket=a",
-        "flush c/gate",
+        "get c+d/ticket=a",
+        "get c+d/gate",
+        "get c/dead/ticket=a",
+        "get c/dead/gate",
+        "incr c+d/ticket=a 1",
     ]);
+    lines_rejected(&[
+        "get c/open/ticket=a",
+        "get c/t=5/place=a",
+        "get c/gate/paid=a",
+        "get c/gate/open",
+        "get c/gate q",
+    ]);
+    lines_rejected(&["get q c/ticket=a", "get c/ticket=a c/ticket=b", "gat 30 c/ticket=a", "gats 30 c/gate"]);
+    lines_rejected(&["incr c/ticket=a 2", "incr c/ticket=a 0", "incr c/ticket=a -1", "incr c/ticket=a x"]);
+    lines_rejected(&["incr c/ticket=a 1 x", "incr c/place=a 1", "incr c/open/ticket=a 1"]);
+    lines_rejected(&[
+        "touch c/ticket=a x",
+        "touch c/ticket=a 31536001",
+        "touch c/ticket=a 0 x",
+        "touch c/ticket=a 9 9",
+    ]);
+    lines_rejected(&["touch c/place=a 0", "touch c/paid=a 0", "touch c/gate 0", "touch c/open/ticket=a 0"]);
+    lines_rejected(&[
+        "delete c/place=a",
+        "delete c/paid=a",
+        "delete c/gate",
+        "delete c/ticket=a 1",
+        "delete c/dead/ticket=a",
+    ]);
+    lines_rejected(&["flush c/gate", "flush c/ticket=a", "stats gate c/dead", "stats gate c+d", "stats gate c/gate"]);
+    lines_rejected(&["stats gate c/ticket=a", "stats gate a\tb"]);
+    check("touch c/ticket=a -1\r\n", &["CLIENT_ERROR invalid exptime argument"]);
+    check("touch c/ticket=a -1 noreply\r\nincr c/ticket=a 2 noreply\r\n", &["no reply", "no reply"]);
+    check("incr c/ticket=a\r\nincr c/ticket=a 1 noreply x\r\nstats gate\r\nstats gate c d\r\n", &["ERROR"; 4]);
+    for key in ["c/ticket=", "c/place=a", "c/open/ticket=a", "c+d/ticket=a", "/ticket=a"] {
+        check(format!("add {key} 0 0 5\r\nget x\r\nget after\r\n"), &[BAD_FORMAT, "get after"]);
+    }
+    for line in ["set c/ticket=a 0 0 5", "set c/gate 0 0 5", "add c/ticket=a x 0 5", "add c/ticket=a 0 x 5"] {
+        check(format!("{line}\r\nget x\r\nget after\r\n"), &[BAD_FORMAT, "get after"]);
+        check(format!("{line} noreply\r\nget x\r\nget after\r\n"), &["no reply", "get after"]);
+    }
+    check(format!("add c/ticket=a 0 0 65\r\n{:65}\r\n", ""), &["SERVER_ERROR object too large for cache"]);
+    check("add c/ticket=a 0 0 1\r\nxy\r\nget after\r\n", &["CLIENT_ERROR bad data chunk", "get after"]);
+    check("add c/ticket=a 0 0 -1\r\n", &["CLIENT_ERROR bad data chunk, close"]);
+    check("add c/ticket=a 0 0\r\n", &["ERROR, close"]);
+}
+
+/// What memcached has and a queue has not stays unknown where no buyer is named.
+#[test]
+fn other_counts_and_adds_are_not_known() {
+    for line in ["incr q 1", "incr c/gate 1", "incr q/open 1", "decr c/ticket=a 1", "incr ticket=a 1", "incr"] {
+        check(format!("{line}\r\nget after\r\n"), &["ERROR", "get after"]);
+    }
+    for word in ["add q", "add c/gate", "add q/delay=5", "replace c/ticket=a", "append c/ticket=a"] {
+        check(format!("{word} 0 0 5\r\nget x\r\nget after\r\n"), &["ERROR", "get after"]);
+    }
 }
 
 #[test]
@@ -155,6 +234,8 @@ fn with_the_rules_off_a_key_is_a_name_like_any_other() {
     check_under(off, "set q/delay=x 0 0 1\r\nx\r\n", &[r#"set q/delay=x 0 0 "x""#]);
     check_under(off, "get q/open q+ +c q/open/open\r\n", &["get q/open q+ +c q/open/open"]);
     check_under(off, "delete q/lease=x\r\nflush c/gate\r\n", &["delete q/lease=x", "flush c/gate"]);
+    check_under(off, "get c/ticket=a c/gate\r\n", &["get c/ticket=a c/gate"]);
+    check_under(off, "incr c/ticket=a 1\r\nadd c/ticket=a 0 0 1\r\nx\r\n", &["ERROR", "ERROR"]);
     // These have no options, but commands of their own.
     check_under(off, "gat 30 q/open\r\n", &["open 30 s q/open as q/open"]);
     check_under(off, "touch q/as=a 5\r\n", &[BAD_FORMAT]);

@@ -62,20 +62,11 @@ impl Random {
         let mut key = String::from(self.pick(&["q", "q", "jobs/todo", "q+c", "a/b+c", "q+c/d", "+c", "q+", ""]));
         for _ in 0..self.below(4) {
             key.push('/');
-            let option = match self.below(3) {
+            let option = match self.below(4) {
                 0 => self.pick(&["open", "close", "abort", "release", "bury", "peek", "dead", "config"]),
                 1 => self.pick(&["t=5", "as=w", "for=5", "lease=7", "delay=5", "id=a", "kick=5", "open", "close"]),
-                _ => self.pick(&[
-                    "gate",
-                    "ticket=a",
-                    "t=",
-                    "t=x",
-                    "as=",
-                    "delay=-0",
-                    "lease=9007199254740992",
-                    "todo",
-                    "",
-                ]),
+                2 => self.pick(&["ticket=a", "ticket=a", "place=a", "paid=a", "gate", "ticket="]),
+                _ => self.pick(&["t=", "t=x", "as=", "delay=-0", "lease=9007199254740992", "todo", ""]),
             };
             key.push_str(option);
         }
@@ -86,12 +77,14 @@ impl Random {
     fn keyed_line(&mut self) -> String {
         let (key, other) = (self.key(), self.key());
         let last = self.pick(&["", "", " noreply", " 0", " x"]);
-        match self.below(8) {
+        match self.below(10) {
             0..=2 => format!("{} {key}\r\n", self.pick(&["get", "gets", "GET"])),
             3 => format!("{} {} {key}\r\n", self.pick(&["gat", "gats"]), self.pick(&["0", "30", "-1", "31536001"])),
             4 => format!("touch {key} {}{last}\r\n", self.pick(&["0", "30", "-1", "31536001"])),
             5 => format!("{} {key}{last}\r\n", self.pick(&["delete", "flush"])),
-            6 => format!("set {key} 0 0 5{last}\r\nget x\r\n"),
+            6 => format!("{} {key} 0 0 5{last}\r\nget x\r\n", self.pick(&["set", "set", "add"])),
+            7 => format!("incr {key} {}{last}\r\n", self.pick(&["1", "1", "01", "2", "x"])),
+            8 => format!("stats gate {key}\r\n"),
             _ => format!("get {key} {other}\r\n"),
         }
     }

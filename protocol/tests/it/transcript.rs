@@ -107,6 +107,21 @@ fn render(command: Command<'_>) -> String {
         Command::Touch { key, which, lease_s, noreply } => {
             format!("touch {} {} {lease_s}{}", render_which(which), name(key), quiet(noreply))
         }
+        Command::Join { key, buyer, message, noreply } => {
+            let message = message.map(|(flags, body)| format!(" with {flags} \"{}\"", body.escape_ascii()));
+            let message = message.unwrap_or_default();
+            format!("join {} of {}{message}{}", buyer.escape_ascii(), name(key), quiet(noreply))
+        }
+        Command::Pay { key, buyer, noreply } => {
+            format!("pay {} of {}{}", buyer.escape_ascii(), name(key), quiet(noreply))
+        }
+        Command::Extend { key, buyer, seconds, noreply } => {
+            format!("extend {} of {} {seconds} s{}", buyer.escape_ascii(), name(key), quiet(noreply))
+        }
+        Command::Return { key, buyer, noreply } => {
+            format!("return {} of {}{}", buyer.escape_ascii(), name(key), quiet(noreply))
+        }
+        Command::StatsGate { key } => format!("stats gate {}", name(key)),
         Command::Flush { key } => format!("flush {}", name(key)),
         Command::StatsQueues { prefix } => format!("stats queues [{}]", prefix.escape_ascii()),
         Command::FlushAll { noreply } => format!("flush_all{}", quiet(noreply)),
@@ -147,6 +162,10 @@ fn render_act(act: Act<'_>) -> String {
         }
         Act::Kick { count } => format!("kick {count}"),
         Act::Config => String::from("config of"),
+        Act::Join { buyer } => format!("join {} of", buyer.escape_ascii()),
+        Act::Look { buyer } => format!("look {} of", buyer.escape_ascii()),
+        Act::Pay { buyer } => format!("pay {} of", buyer.escape_ascii()),
+        Act::Gate => String::from("gate of"),
     }
 }
 

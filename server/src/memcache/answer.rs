@@ -5,6 +5,8 @@ use std::mem;
 use protocol::reply;
 use shards::{Counters, Outcome};
 
+use crate::memcache::gate::{self, Door};
+
 /// How a command is answered once its outcome is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reply {
@@ -34,6 +36,13 @@ pub(crate) enum Reply {
     Configured {
         noreply: bool,
     },
+    /// Of what was asked of a gate for a buyer.
+    Gate {
+        door: Door,
+        noreply: bool,
+    },
+    /// A line for each of a gate's figures.
+    GateFigures,
     End,
     Ok {
         noreply: bool,
@@ -113,6 +122,16 @@ impl Answers {
             (Reply::Deleted { noreply } | Reply::Touched { noreply }, Outcome::NoRoom) => {
                 (!noreply).then_some(reply::NO_ROOM)
             }
+            (Reply::Gate { noreply: true, .. }, Outcome::Gate(_)) => None,
+            (Reply::Gate { door, .. }, Outcome::Gate(told)) => {
+                gate::write(&mut self.out, door, queue, told.answer);
+                None
+            }
+            (Reply::GateFigures, Outcome::GateFigures(figures)) => {
+                let list = figures.iter().flat_map(|figures| gate::list(figures));
+                list.for_each(|(name, value)| reply::stat(&mut self.out, name, value));
+                Some(reply::END)
+            }
             (Reply::End, Outcome::NoRoom) => Some(reply::NO_ROOM),
             (Reply::End, Outcome::Done) => Some(reply::END),
             // One reply for all shards: the command is done when all of them have done it.
@@ -145,6 +164,9 @@ impl Answers {
             Outcome::Kicked(count) => self.value(key, 0, count.to_string().as_bytes(), number(0)),
             Outcome::Words(words) if words.is_empty() => {}
             Outcome::Words(words) => self.value(key, 0, &words, number(0)),
+            Outcome::GateFigures(figures) => {
+                figures.iter().for_each(|figures| self.value(key, 0, gate::line(figures).as_bytes(), number(0)));
+            }
             Outcome::Empty | Outcome::Made | Outcome::Ended | Outcome::NotFound => {}
             Outcome::Held => return reply::CLOSE_CURRENT_ITEM_FIRST,
             Outcome::NoRoom => return reply::NO_ROOM,

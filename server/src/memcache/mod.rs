@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod control;
+pub(crate) mod gate;
 pub(crate) mod greeting;
 pub(crate) mod session;
 mod stored;

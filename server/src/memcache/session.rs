@@ -1,6 +1,7 @@
 //! A memcache session: one client's commands turned into operations, and outcomes into replies, in the order of the
 //! commands.
 
+mod gates;
 mod keyed;
 mod rules;
 
@@ -213,6 +214,11 @@ impl Session {
             | Command::Acknowledge { .. }
             | Command::Unconfigure { .. }
             | Command::Touch { .. } => return self.keyed(command, backend),
+            Command::Join { .. }
+            | Command::Pay { .. }
+            | Command::Extend { .. }
+            | Command::Return { .. }
+            | Command::StatsGate { .. } => return self.of_gate(command, backend),
             Command::StatsOfCache => self.text(reply::END),
             Command::Version => {
                 let mut text = Vec::new();

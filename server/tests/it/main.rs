@@ -21,6 +21,15 @@ mod documents;
 mod draining;
 mod fanout;
 mod folders;
+mod gate;
+<<<<<<< HEAD
+mod gate_kills;
+mod gate_model;
+mod gate_rush;
+mod gate_unkind;
+=======
+mod gate_rush;
+>>>>>>> gbench
 mod holders;
 mod hostile;
 mod import;

@@ -152,6 +152,7 @@ fn the_readme_explains_every_figure() {
     let server = Launch::new().start();
     let mut client = server.connect();
     assert_eq!(client.set("q", b"x"), "STORED");
+    assert_eq!(client.set("c/config", b"tickets=1"), "STORED");
     let stages = explained("## Where time goes");
     for (kind, section) in [
         ("", "### stats"),
@@ -159,11 +160,12 @@ fn the_readme_explains_every_figure() {
         ("latency", "### stats latency"),
         ("conns", "### stats conns"),
         ("queues", "### stats queues"),
+        ("gate c", "### stats gate"),
         ("settings", "### stats settings"),
     ] {
         let figures = explained(section);
         let stats = client.stats(kind);
-        assert!(stats.len() >= if ["conns", "queues"].contains(&kind) { 9 } else { 20 }, "{stats:?}");
+        assert!(stats.len() >= if ["conns", "queues", "gate c"].contains(&kind) { 9 } else { 20 }, "{stats:?}");
         for (name, _) in stats {
             let is_explained = match kind {
                 "cores" | "conns" | "queues" => {

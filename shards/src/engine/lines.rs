@@ -229,6 +229,17 @@ impl Shard {
         Ok(())
     }
 
+    /// Gives a message that a gate has brought to the first in line: with a ticket, or since one was paid. A refusal and a
+    /// look bring none.
+    #[cold]
+    pub(super) fn serve_after_gate(&mut self, now: Moment, queue: &[u8], asked: &Attempt<Outcome>) -> Result<()> {
+        if matches!(asked, Attempt::Done(outcome) if outcome.waits_for_commit()) {
+            self.serve_line(now, queue, 1)?;
+        }
+        self.wake_lines();
+        Ok(())
+    }
+
     /// Has the lines of those queues served that have got a message otherwise than by a put.
     #[inline]
     pub(super) fn wake_lines(&mut self) {

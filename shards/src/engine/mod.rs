@@ -30,7 +30,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use storage::settings::Patterns;
-use storage::{FrameNumber, Result, Store};
+use storage::{FrameNumber, GateAnswered, Result, Store};
 
 use crate::client::{Asker, Client, GatherId};
 use crate::engine::applying::Applying;
@@ -257,6 +257,8 @@ impl Engine {
                     }
                     // What came back may be on its way to the dead letters.
                     Outcome::Ended => self.note_deadline(),
+                    // A seat that is free may be for the first in the gate's line.
+                    Outcome::Gate(GateAnswered { waits: true, .. }) | Outcome::Configured => self.note_deadline(),
                     _ => {}
                 }
                 if self.shard.has_waits() {

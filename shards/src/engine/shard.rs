@@ -83,6 +83,13 @@ impl Shard {
                 let taken = self.take(by.client, queue)?;
                 self.or_make_child(queue, taken)?
             }
+            Op::Gate { queue, buyer, act } => {
+                let attempt = self.store.ask_gate(queue, buyer, act)?.map(Outcome::Gate);
+                if self.has_lines_to_look_at() {
+                    self.serve_after_gate(now, queue, &attempt)?;
+                }
+                attempt
+            }
             Op::TakeWait { queue, until } => {
                 return self.get_or_wait(now, by, queue, Wanted::Take, Some(until), 0);
             }
@@ -261,6 +268,7 @@ impl Shard {
                 Outcome::Holders { counts, next }
             }
             Op::Checkpoint => Outcome::CheckpointAsked(self.store.request_checkpoint()),
+            Op::GateFigures { queue } => Outcome::GateFigures(self.store.gate_figures(queue).map(Box::new)),
             Op::Figures => Outcome::Figures(Box::new(self.figures())),
             Op::Latency => Outcome::Latency(Box::new(self.latency.times().clone())),
             Op::ResetFigures => {

@@ -153,6 +153,8 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
+    use storage::{BUYER_BYTES_MAX, GateAct};
+
     use super::*;
     use crate::client::GatherId;
     use crate::moment::Moment;
@@ -168,6 +170,7 @@ mod tests {
     fn operations_come_out_as_they_went_in() {
         let open = Open { queue: b"q", holder: Holding::Number, lease_s: None, close: false, until: None };
         let end = |which, fate| Op::End { queue: b"q", which, fate };
+        let gate = |act| Op::Gate { queue: b"q", buyer: b"a/b=1", act };
         let ops = [
             Op::Put { queue: b"q", flags: 7, body: b"hello" },
             Op::Put { queue: b"a longer name", flags: 0, body: b"" },
@@ -192,6 +195,16 @@ mod tests {
             Op::Configure { queue: b"q", words: b"depth=5 lease=3" },
             Op::Config { queue: b"q" },
             Op::Unconfigure { queue: b"q" },
+            gate(GateAct::Join { message: None, admits: true }),
+            gate(GateAct::Join { message: None, admits: false }),
+            gate(GateAct::Join { message: Some((u32::MAX, b"a body")), admits: true }),
+            gate(GateAct::Join { message: Some((0, b"")), admits: false }),
+            gate(GateAct::Look),
+            gate(GateAct::Pay),
+            gate(GateAct::Extend { seconds: u32::MAX }),
+            gate(GateAct::Return),
+            Op::Gate { queue: b"concert", buyer: &[b'b'; BUYER_BYTES_MAX], act: GateAct::Look },
+            Op::GateFigures { queue: b"concert" },
             Op::Leave,
             Op::Delete { queue: b"q" },
             Op::Flush { queue: b"q" },

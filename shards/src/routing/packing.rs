@@ -1,5 +1,7 @@
 //! How an operation is packed into a batch: a number, a name, and what else there is as bytes behind the name.
 
+use storage::GateAct;
+
 use crate::client::Client;
 use crate::moment::Moment;
 use crate::op::{Fate, Holding, Op, Open, Which};
@@ -8,10 +10,10 @@ use crate::op::{Fate, Holding, Op, Open, Which};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Packed {
     kind: Kind,
-    /// Flags of a put, cursor of a listing, messages of a kick.
+    /// Flags of a put, cursor of a listing, messages of a kick; of a join, whether a ticket may be given.
     number: u32,
     queue_bytes: u32,
-    /// Of a put the body. Of others what [`write_more`] writes.
+    /// Of a put the body, of a join the buyer. Of others what [`write_more`] writes.
     more_bytes: u32,
 }
 
@@ -27,6 +29,10 @@ enum Kind {
     End,
     Touch,
     Kick,
+    /// A join without a message.
+    Join,
+    Gate,
+    GateFigures,
     Configure,
     Config,
     Unconfigure,
@@ -47,7 +53,7 @@ impl Packed {
     /// Packs an operation, its bytes behind those that are there.
     #[inline]
     pub(super) fn pack(op: &Op<'_>, bytes: &mut Vec<u8>) -> Packed {
-        // The two that matter come first, and have nothing that must be written in another form.
+        // Those that matter come first, and have nothing that must be written in another form.
         let (kind, number, queue): (_, _, &[u8]) = match *op {
             Op::Put { queue, flags, body } => {
                 bytes.extend_from_slice(queue);
@@ -59,6 +65,14 @@ impl Packed {
                 bytes.extend_from_slice(queue);
                 return Packed { kind: Kind::Take, number: 0, queue_bytes: queue.len() as u32, more_bytes: 0 };
             }
+            Op::Gate { queue, buyer, act: GateAct::Join { message: None, admits } } => {
+                bytes.extend_from_slice(queue);
+                bytes.extend_from_slice(buyer);
+                let (queue_bytes, more_bytes) = (queue.len() as u32, buyer.len() as u32);
+                return Packed { kind: Kind::Join, number: u32::from(admits), queue_bytes, more_bytes };
+            }
+            Op::Gate { queue, .. } => (Kind::Gate, 0, queue),
+            Op::GateFigures { queue } => (Kind::GateFigures, 0, queue),
             Op::PutWith { queue, flags, .. } => (Kind::PutWith, flags, queue),
             Op::Create { queue } => (Kind::Create, 0, queue),
             Op::TakeWait { queue, .. } => (Kind::TakeWait, 0, queue),
@@ -101,7 +115,12 @@ impl Packed {
         match self.kind {
             Kind::Put => Op::Put { queue, flags: self.number, body: more },
             Kind::Take => Op::Take { queue },
+            Kind::Join => {
+                let act = GateAct::Join { message: None, admits: self.number == 1 };
+                Op::Gate { queue, buyer: more, act }
+            }
             Kind::Create => Op::Create { queue },
+            Kind::GateFigures => Op::GateFigures { queue },
             Kind::Peek => Op::Peek { queue },
             Kind::Kick => Op::Kick { queue, count: self.number },
             Kind::Configure => Op::Configure { queue, words: more },
@@ -117,7 +136,7 @@ impl Packed {
             Kind::Figures => Op::Figures,
             Kind::Latency => Op::Latency,
             Kind::ResetFigures => Op::ResetFigures,
-            Kind::PutWith | Kind::TakeWait | Kind::Open | Kind::End | Kind::Touch | Kind::ListHolders => {
+            Kind::PutWith | Kind::TakeWait | Kind::Open | Kind::End | Kind::Touch | Kind::Gate | Kind::ListHolders => {
                 self.read_more(queue, more)
             }
         }
@@ -160,6 +179,13 @@ impl Packed {
                 let lease_s = more.i64();
                 Op::Touch { queue, which: more.which(), lease_s }
             }
+            Kind::Gate => {
+                let [act] = more.array();
+                let number = more.u32();
+                let buyer_bytes = more.u32() as usize;
+                let (buyer, body) = more.0.split_at(buyer_bytes);
+                Op::Gate { queue, buyer, act: gate_act(act, number, body) }
+            }
             Kind::ListHolders => {
                 let from = (Client::of_ticket(more.u64()), more.u64());
                 Op::ListHolders { from, to: Client::of_ticket(more.u64()) }
@@ -177,6 +203,26 @@ const ACKNOWLEDGE: u8 = 0;
 const ABORT: u8 = 1;
 const RELEASE: u8 = 2;
 const BURY: u8 = 3;
+
+const JOIN: u8 = 0;
+const JOIN_DRAINED: u8 = 1;
+const LOOK: u8 = 2;
+const PAY: u8 = 3;
+const EXTEND: u8 = 4;
+const RETURN: u8 = 5;
+
+/// What is asked of a gate. `number`: the flags of a message, or seconds.
+fn gate_act(act: u8, number: u32, body: &[u8]) -> GateAct<'_> {
+    match act {
+        JOIN => GateAct::Join { message: Some((number, body)), admits: true },
+        JOIN_DRAINED => GateAct::Join { message: Some((number, body)), admits: false },
+        LOOK => GateAct::Look,
+        PAY => GateAct::Pay,
+        EXTEND => GateAct::Extend { seconds: number },
+        RETURN => GateAct::Return,
+        _ => unreachable!("written below"),
+    }
+}
 
 /// Writes what an operation has besides its name and number. What is of any length stands at the end.
 fn write_more(op: &Op<'_>, bytes: &mut Vec<u8>) {
@@ -218,6 +264,22 @@ fn write_more(op: &Op<'_>, bytes: &mut Vec<u8>) {
         Op::Touch { which, lease_s, .. } => {
             bytes.extend_from_slice(&lease_s.to_le_bytes());
             write_which(which, bytes);
+        }
+        Op::Gate { buyer, act, .. } => {
+            let (act, number, body): (_, _, &[u8]) = match act {
+                GateAct::Join { message: Some((flags, body)), admits: true } => (JOIN, flags, body),
+                GateAct::Join { message: Some((flags, body)), admits: false } => (JOIN_DRAINED, flags, body),
+                GateAct::Join { message: None, .. } => unreachable!("it is packed as a join"),
+                GateAct::Look => (LOOK, 0, b""),
+                GateAct::Pay => (PAY, 0, b""),
+                GateAct::Extend { seconds } => (EXTEND, seconds, b""),
+                GateAct::Return => (RETURN, 0, b""),
+            };
+            bytes.push(act);
+            bytes.extend_from_slice(&number.to_le_bytes());
+            bytes.extend_from_slice(&(buyer.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(buyer);
+            bytes.extend_from_slice(body);
         }
         Op::ListHolders { from: (client, queue), to } => {
             for number in [client.ticket(), queue, to.ticket()] {

@@ -12,9 +12,9 @@ use crate::asked::Asked;
 
 /// An operation of a client, in the order of its commands.
 #[derive(Debug)]
-pub(crate) struct Pending {
+pub(crate) struct Pending<A = Asked> {
     pub(crate) owner: usize,
-    pub(crate) asked: Asked,
+    pub(crate) asked: A,
     /// What must come of it, once it was applied.
     pub(crate) applied: Option<Applied>,
     /// What the shards say. `None`: it comes later.
@@ -54,16 +54,16 @@ impl Wake for Flag {
 }
 
 #[derive(Debug)]
-pub(crate) struct Client {
+pub(crate) struct Client<A = Asked> {
     /// The shard that its connection landed on.
     pub(crate) shard: usize,
     pub(crate) gather: GatherId,
     /// The number of what it has sent last.
     pub(crate) round: u64,
-    pub(crate) pending: Vec<Pending>,
+    pub(crate) pending: Vec<Pending<A>>,
     /// Operations that were not asked for yet, since the first one waits for its shard's disk; and after how many
     /// retries it was tried.
-    pub(crate) stalled: Vec<(usize, Asked)>,
+    pub(crate) stalled: Vec<(usize, A)>,
     pub(crate) tried_at: u64,
     /// Operations whose outcomes come later, and have not come yet.
     pub(crate) forwarded: usize,
@@ -72,8 +72,8 @@ pub(crate) struct Client {
     woken: Arc<Flag>,
 }
 
-impl Client {
-    pub(crate) fn new(shard: usize, gather: GatherId) -> Client {
+impl<A> Client<A> {
+    pub(crate) fn new(shard: usize, gather: GatherId) -> Client<A> {
         let woken = Arc::new(Flag(AtomicBool::new(false)));
         let (pending, stalled) = (Vec::new(), Vec::new());
         Client { shard, gather, round: 0, pending, stalled, tried_at: 0, forwarded: 0, frame_needed: 0, woken }
@@ -89,7 +89,7 @@ impl Client {
     }
 
     /// Hands over the replies to all that was sent, in order, if all are there and may be told.
-    pub(crate) fn settle(&mut self, engine: &mut Engine) -> Option<Vec<Pending>> {
+    pub(crate) fn settle(&mut self, engine: &mut Engine) -> Option<Vec<Pending<A>>> {
         if self.forwarded > 0 {
             let waker: Waker = Arc::clone(&self.woken).into();
             if !self.woken.0.swap(false, Ordering::Relaxed) || !engine.is_complete(self.gather, &waker) {

@@ -87,7 +87,7 @@ impl<'a> Simulation<'a> {
             self.connect(shard);
         }
         if self.random.chance(2) {
-            let disk = &self.shards[self.random.below(u64::from(shards)) as usize].disk;
+            let disk = &self.shards[self.random.below(u64::from(shards)) as usize].tasks.disk;
             disk.crash_at(disk.operations() + 1 + self.random.below(300));
         }
     }
@@ -98,7 +98,7 @@ impl<'a> Simulation<'a> {
     pub(crate) fn live(&mut self, steps: u64) {
         for _ in 0..steps {
             if let Err(error) = self.step() {
-                assert!(self.shards.iter().any(|shard| shard.disk.has_crashed()), "{error}");
+                assert!(self.shards.iter().any(|shard| shard.tasks.disk.has_crashed()), "{error}");
                 return self.crash();
             }
         }
@@ -112,7 +112,7 @@ impl<'a> Simulation<'a> {
     pub(crate) fn settle_and_check(&mut self) {
         let done = self.settle().and_then(|()| self.check_credits());
         if let Err(error) = done {
-            assert!(self.shards.iter().any(|shard| shard.disk.has_crashed()), "{error}");
+            assert!(self.shards.iter().any(|shard| shard.tasks.disk.has_crashed()), "{error}");
             self.crash();
         }
     }
@@ -124,7 +124,7 @@ impl<'a> Simulation<'a> {
         let only_what_was_synced = power_cut && self.setup.durability == Durability::Written;
         let mut left = Vec::new();
         for shard in std::mem::take(&mut self.shards) {
-            let (disk, safe) = (shard.disk, shard.history.safe(only_what_was_synced));
+            let (disk, safe) = (shard.tasks.disk, shard.history.safe(only_what_was_synced));
             shard.out.check(&shard.history);
             let coming_back = shard.out.coming_back(self.now);
             if power_cut {
@@ -188,7 +188,7 @@ impl<'a> Simulation<'a> {
         self.note_ended(at);
         let shard = &mut self.shards[at];
         shard.lines.check_deadlines(self.now);
-        if !shard.due.time && !shard.engine.holds_back() {
+        if !shard.tasks.due.time && !shard.tasks.engine.holds_back() {
             shard.out.all_is_back(&mut shard.history, self.now);
         }
         Ok(())
@@ -202,9 +202,9 @@ impl<'a> Simulation<'a> {
     fn with_shard<T>(&mut self, at: usize, f: impl FnOnce(&mut SimulatedShard) -> T) -> T {
         let shard = &mut self.shards[at];
         let result = f(shard);
-        shard.due.add(shard.engine.take_due());
+        shard.tasks.due.add(shard.tasks.engine.take_due());
         let mut unsent = Vec::new();
-        while let Some((to, packet)) = shard.engine.next_packet() {
+        while let Some((to, packet)) = shard.tasks.engine.next_packet() {
             let channel = &mut self.channels[at][to.index()];
             if channel.len() < CHANNEL_BATCHES {
                 channel.push_back(packet);
@@ -213,29 +213,29 @@ impl<'a> Simulation<'a> {
                 unsent.push((to, packet));
             }
         }
-        unsent.into_iter().for_each(|(to, packet)| shard.engine.keep_packet(to, packet));
+        unsent.into_iter().for_each(|(to, packet)| shard.tasks.engine.keep_packet(to, packet));
         result
     }
 
     /// A shard takes the next packet from another one.
     fn receive(&mut self, from: usize, to: usize) -> Result<()> {
         let Some(packet) = self.channels[from][to].pop_front() else { return Ok(()) };
-        self.with_shard(to, |shard| shard.engine.receive(ShardId(from as u16), packet));
+        self.with_shard(to, |shard| shard.tasks.engine.receive(ShardId(from as u16), packet));
         Ok(())
     }
 
     /// A shard applies a few operations of others.
     fn apply(&mut self, at: usize) -> Result<()> {
-        if !mem::take(&mut self.shards[at].due.apply) {
+        if !mem::take(&mut self.shards[at].tasks.due.apply) {
             return Ok(());
         }
         let (mut seen, now) = (Vec::new(), self.now);
         let result = self.with_shard(at, |shard| {
-            let more = shard.engine.apply_step(now, |by, op, answer, late| {
+            let more = shard.tasks.engine.apply_step(now, |by, op, answer, late| {
                 seen.push(Seen::Asked(by, Asked::owned(*op), SeenAnswer::of(answer)));
                 seen.extend(late.iter().map(Seen::ended));
             });
-            shard.late_seen = shard.engine.late().len();
+            shard.late_seen = shard.tasks.engine.late().len();
             more
         });
         for seen in seen {
@@ -248,16 +248,16 @@ impl<'a> Simulation<'a> {
     // ---- clients ----
 
     fn connect(&mut self, shard: usize) {
-        let gather = self.shards[shard].engine.open();
+        let gather = self.shards[shard].tasks.engine.open();
         self.clients.push(Client::new(shard, gather));
     }
 
     fn disconnect(&mut self, client: usize) {
         let client = self.clients.swap_remove(client);
-        let ticket = self.shards[client.shard].engine.client_of(client.gather);
+        let ticket = self.shards[client.shard].tasks.engine.client_of(client.gather);
         self.shards[client.shard].lines.leave(ticket);
         self.shards[client.shard].out.leave(ticket);
-        self.with_shard(client.shard, |shard| shard.engine.close(client.gather));
+        self.with_shard(client.shard, |shard| shard.tasks.engine.close(client.gather));
         self.note_ended(client.shard);
         self.shards[client.shard].lines.check_gone();
     }
@@ -296,13 +296,13 @@ impl<'a> Simulation<'a> {
             let address = Address { round: client.round, slot };
             let mut frame_needed = client.frame_needed;
             let by = Asker {
-                client: self.shards[at].engine.client_of(gather),
+                client: self.shards[at].tasks.engine.client_of(gather),
                 address: shards::Address { gather, slot: client.forwarded as u32 },
             };
             let to = ShardId(owner as u16);
             let op = asked.borrowed();
             let answer =
-                self.with_shard(at, |shard| shard.engine.submit(now, gather, to, op, None, &mut frame_needed))?;
+                self.with_shard(at, |shard| shard.tasks.engine.submit(now, gather, to, op, None, &mut frame_needed))?;
             let client = &mut self.clients[number];
             client.frame_needed = frame_needed;
             let seen = SeenAnswer::of(&answer);
@@ -315,7 +315,7 @@ impl<'a> Simulation<'a> {
                 Answer::Stalled => {
                     self.counts.stalled += 1;
                     all.push_front((owner, asked));
-                    client.tried_at = self.shards[at].engine.retries();
+                    client.tried_at = self.shards[at].tasks.engine.retries();
                     break;
                 }
             };
@@ -341,7 +341,7 @@ impl<'a> Simulation<'a> {
         if client.stalled.is_empty() {
             return self.look_for_replies(number);
         }
-        if self.shards[client.shard].engine.retries() > client.tried_at {
+        if self.shards[client.shard].tasks.engine.retries() > client.tried_at {
             let ops = mem::take(&mut client.stalled);
             return self.resume(number, ops);
         }
@@ -351,7 +351,7 @@ impl<'a> Simulation<'a> {
     /// A client gets its replies, if all are there: each must be what came of its operation when that was applied.
     fn look_for_replies(&mut self, number: usize) -> Result<()> {
         let client = &mut self.clients[number];
-        let Some(replies) = client.settle(&mut self.shards[client.shard].engine) else { return Ok(()) };
+        let Some(replies) = client.settle(&mut self.shards[client.shard].tasks.engine) else { return Ok(()) };
         for reply in replies {
             let applied = reply.applied.expect("no reply without an operation");
             assert_eq!(reply.outcome.as_ref(), Some(&applied.outcome), "the reply to {:?}", reply.asked);

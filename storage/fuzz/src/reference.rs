@@ -151,7 +151,8 @@ impl<'a> Files<'a> {
                 break;
             }
         }
-        if frames.is_empty() && last.is_some() {
+        // Before the very first sync, any part of what was written may be there.
+        if frames.is_empty() && run.start > 1 {
             return Err("the oldest segment begins with no frame".into());
         }
         let missing = frames.last().map_or(0, |frame| frame.number) + 1;
@@ -162,7 +163,7 @@ impl<'a> Files<'a> {
             }
         }
         self.is_the_end(at, missing - 1)?;
-        if last.is_some() && needed < run.start {
+        if !frames.is_empty() && needed < run.start {
             return Err(format!("segment {needed} is missing"));
         }
         let Tale { queues: told, states, leases, gates, .. } = tale;

@@ -219,14 +219,15 @@ impl LogFiles {
         let Some(last) = self.last_used()? else {
             // Nothing was ever committed: the log begins in the oldest segment that was prepared.
             let segment = *self.files.keys().next().expect("find makes one");
-            let tail = Tail { position: start_of(segment), frame: 0, checksum: 0, next_queue_id: 1, leases: 0 };
-            let walk = Walk { first_segment: segment, ..Walk::new(Rebuild::new(index.is_some()), tail) };
-            self.check_end(&walk)?;
-            return Ok(walk);
+            return self.nothing_behind(segment, index.is_some());
         };
         let first = *self.run_ending_with(last).start();
         let mut reader = self.reader(start_of(first)).expect("it is in the list");
         let Some(frame) = reader.next()? else {
+            if first == FIRST_SEGMENT {
+                // What was written before the very first sync may be there in part, unless a frame vouches for more.
+                return self.nothing_behind(first, index.is_some());
+            }
             return Err(damage(start_of(first), "the oldest segment does not begin with a whole frame"));
         };
         // The first frame's number and predecessor cannot be checked; all others are, against it.
@@ -244,6 +245,14 @@ impl LogFiles {
             Some(what) => Err(damage(walk.tail.position, format!("the log up to here is not complete: {what}"))),
             None => Ok(walk),
         }
+    }
+
+    /// A log of which no frame is known to have been on stable storage: it begins anew in this segment.
+    fn nothing_behind(&self, segment: u32, indexed: bool) -> Result<Walk> {
+        let tail = Tail { position: start_of(segment), frame: 0, checksum: 0, next_queue_id: 1, leases: 0 };
+        let walk = Walk { first_segment: segment, ..Walk::new(Rebuild::new(indexed), tail) };
+        self.check_end(&walk)?;
+        Ok(walk)
     }
 
     /// The newest segment that begins with a frame of its own.
@@ -367,11 +376,12 @@ impl LogFiles {
         })
     }
 
-    /// Brings the notes in step with where the log goes on: behind the segment before, and not yet in the one behind.
+    /// Brings the notes in step with where the log goes on: behind the segment before, and not yet in those behind. What a
+    /// power cut took may have reached over more than one of them.
     fn note_tail(&self, walk: &Walk) -> Result<()> {
         let tail = walk.tail.position.segment;
-        for (segment, continued) in [(tail - 1, true), (tail, false)] {
-            let Some(file) = self.files.get(&segment).filter(|_| segment >= walk.first_segment) else { continue };
+        for (&segment, file) in self.files.range(walk.first_segment.max(tail - 1)..) {
+            let continued = segment < tail;
             let notes = SegmentNotes::new(Arc::clone(file), self.log_id, segment);
             if notes.read()?.continued != continued {
                 notes.note_continued(continued)?;

@@ -4,6 +4,7 @@
 mod checkpoints;
 mod commits;
 mod crash;
+mod crowd;
 mod damage;
 mod dead_letters;
 mod dedup;
@@ -14,6 +15,7 @@ mod family;
 mod family_found;
 mod fanout;
 mod flush;
+mod gates;
 mod leases;
 mod missing;
 mod model;

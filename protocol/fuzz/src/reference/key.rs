@@ -2,7 +2,7 @@
 
 use protocol::{Act, Fate, Holder, Key, KeyRules, Which};
 
-use super::{Outcome, is_key, number};
+use super::{BAD_TIME, Outcome, is_key, number, rejected};
 
 const YEAR: i128 = 365 * 24 * 60 * 60;
 
@@ -48,6 +48,10 @@ impl<'a> Options<'a> {
         rows.iter().any(|row| self.fit(row))
     }
 
+    fn buyer(&self) -> Option<&'a [u8]> {
+        ["ticket", "place", "paid"].iter().find_map(|word| self.value(word))
+    }
+
     fn which(&self) -> Which<'a> {
         match (self.value("as"), self.value("lease")) {
             (Some(name), _) => Which::Name(name),
@@ -60,13 +64,11 @@ impl<'a> Options<'a> {
 /// What a part behind a slash is: no option, a bad one, or a good one.
 fn option(part: &[u8]) -> Option<Option<(&str, &[u8])>> {
     let text = std::str::from_utf8(part).ok();
-    if let Some(word) =
-        ["open", "close", "abort", "release", "bury", "peek", "dead", "config"].iter().find(|it| text == Some(it))
+    if let Some(word) = ["open", "close", "abort", "release", "bury", "peek", "dead", "config", "gate"]
+        .iter()
+        .find(|it| text == Some(it))
     {
         return Some(Some((word, b"")));
-    }
-    if text == Some("gate") {
-        return Some(None);
     }
     let words = ["t=", "as=", "for=", "lease=", "delay=", "id=", "kick="];
     let word = words.iter().find(|word| part.starts_with(word.as_bytes()))?;
@@ -83,12 +85,26 @@ fn option(part: &[u8]) -> Option<Option<(&str, &[u8])>> {
     Some(good.then_some((&word[..word.len() - 1], value)))
 }
 
+/// The first part behind a slash that names a buyer, and its word.
+fn buyer_at(parts: &[&[u8]]) -> Option<(usize, &'static str)> {
+    let word =
+        |part: &[u8]| ["ticket", "place", "paid"].into_iter().find(|it| part.starts_with(format!("{it}=").as_bytes()));
+    (1..parts.len()).find_map(|at| Some((at, word(parts[at])?)))
+}
+
+/// Whether a key names a buyer, be it a good one or not.
+pub(crate) fn has_buyer(asked: &[u8], rules: KeyRules) -> bool {
+    rules.options && buyer_at(&asked.split(|byte| *byte == b'/').collect::<Vec<_>>()).is_some()
+}
+
 fn read(asked: &[u8], rules: KeyRules) -> Option<(Name<'_>, Options<'_>)> {
     let mut options = Options::default();
     let mut parts: Vec<&[u8]> = asked.split(|byte| *byte == b'/').collect();
-    let reserved = |part: &&[u8]| ["ticket=", "place=", "paid="].iter().any(|it| part.starts_with(it.as_bytes()));
-    if rules.options && parts[1..].iter().any(reserved) {
-        return None;
+    if let Some((at, word)) = buyer_at(&parts).filter(|_| rules.options) {
+        let before: usize = parts[..at].iter().map(|part| part.len() + 1).sum();
+        let buyer = &asked[before + word.len() + 1..];
+        options.0.push((word, buyer));
+        parts.truncate(at);
     }
     while let (true, [_, .., last]) = (rules.options, &parts[..]) {
         let Some(found) = option(last) else { break };
@@ -104,7 +120,9 @@ fn read(asked: &[u8], rules: KeyRules) -> Option<(Name<'_>, Options<'_>)> {
     let mut names = name.splitn(if rules.fanout { 2 } else { 1 }, |byte| *byte == b'+');
     let (queue, child) = (names.next()?, names.next());
     let dead = options.has("dead");
-    let good = is_key(asked) && !queue.is_empty() && child != Some(b"");
+    let of_gate = ["ticket", "place", "paid", "gate"].iter().any(|word| options.has(word));
+    let buyer_good = options.buyer() != Some(b"");
+    let good = is_key(asked) && !queue.is_empty() && child != Some(b"") && !(of_gate && child.is_some()) && buyer_good;
     good.then_some((Name { asked, queue, child, dead }, options))
 }
 
@@ -118,6 +136,23 @@ pub(crate) fn set(key: &[u8], rules: KeyRules, flags: u32, exptime: i64, noreply
         return Some(Outcome::Set { queue: name.queue, flags, exptime, body: b"", noreply });
     }
     options.fit(": delay id").then_some(Outcome::SetWith { name, flags, exptime, body: b"", delay_s, id, noreply })
+}
+
+pub(crate) fn add(key: &[u8], rules: KeyRules, flags: u32, noreply: bool) -> Option<Outcome<'_>> {
+    let (name, options) = read(key, rules)?;
+    let buyer = options.value("ticket").filter(|_| options.fit("ticket:"))?;
+    Some(Outcome::Add { name, buyer, flags, body: b"", noreply })
+}
+
+pub(crate) fn incr(key: &[u8], rules: KeyRules, noreply: bool) -> Option<Outcome<'_>> {
+    let (name, options) = read(key, rules)?;
+    let buyer = options.value("ticket").filter(|_| options.fit("ticket:"))?;
+    Some(Outcome::OfBuyer { word: "incr", name, buyer, seconds: 0, noreply })
+}
+
+pub(crate) fn stats_gate(key: &[u8], rules: KeyRules) -> Option<Outcome<'_>> {
+    let (name, options) = read(key, rules)?;
+    (options.0.is_empty() && name.child.is_none()).then_some(Outcome::StatsGate { name })
 }
 
 pub(crate) fn get<'a>(keys: &[&'a [u8]], rules: KeyRules, with_number: bool) -> Option<Outcome<'a>> {
@@ -138,6 +173,14 @@ pub(crate) fn get<'a>(keys: &[&'a [u8]], rules: KeyRules, with_number: bool) -> 
         Act::Kick { count: options.number("kick")? }
     } else if options.fit("config:") {
         Act::Config
+    } else if options.fit("gate:") {
+        Act::Gate
+    } else if options.fit("ticket:") {
+        Act::Join { buyer: options.buyer()? }
+    } else if options.fit("place:") {
+        Act::Look { buyer: options.buyer()? }
+    } else if options.fit("paid:") {
+        Act::Pay { buyer: options.buyer()? }
     } else if options.fit_one(&["open: as for t dead", "open close: for t dead"]) {
         open(options, options.number("for"), with_number)?
     } else if options.fit_one(&["close: as dead", "close: lease dead"]) {
@@ -177,6 +220,13 @@ fn open<'a>(options: &Options<'a>, seconds: Option<u32>, with_number: bool) -> O
 pub(crate) fn touch<'a>(key: &'a [u8], seconds: &[u8], rules: KeyRules, noreply: bool) -> Option<Outcome<'a>> {
     let (name, options) = read(key, rules)?;
     let lease_s = number(seconds, i64::MIN.into(), YEAR)? as i64;
+    if options.fit("ticket:") {
+        let buyer = options.buyer()?;
+        return Some(match u32::try_from(lease_s) {
+            Ok(seconds) => Outcome::OfBuyer { word: "touch", name, buyer, seconds, noreply },
+            Err(_) => rejected(noreply, BAD_TIME),
+        });
+    }
     let good = options.fit_one(&["as: dead", "lease: dead"]);
     good.then(|| Outcome::Touch { name, which: options.which(), lease_s, noreply })
 }
@@ -187,6 +237,8 @@ pub(crate) fn delete(key: &[u8], rules: KeyRules, noreply: bool) -> Option<Outco
         Some(Outcome::Delete { name, noreply })
     } else if options.fit("config:") {
         Some(Outcome::Unconfigure { name, noreply })
+    } else if options.fit("ticket:") {
+        Some(Outcome::OfBuyer { word: "delete", name, buyer: options.buyer()?, seconds: 0, noreply })
     } else if options.fit_one(&["as: dead", "lease: dead"]) {
         Some(Outcome::Acknowledge { name, which: options.which(), noreply })
     } else {

@@ -1,10 +1,12 @@
 //! The commands whose keys say more than a queue's name.
 
 use protocol::{Act, Command, Holder, Key, reply};
-use shards::{Fate, Holding, Moment, Op, Open, Outcome, Which, owner_of};
+use shards::{Fate, GateAct, Holding, Moment, Op, Open, Outcome, Which, owner_of};
 
 use super::Session;
+use super::gates::join;
 use crate::memcache::answer::Reply;
+use crate::memcache::gate::Door;
 use crate::memcache::stored;
 use crate::session::{Backend, Step};
 
@@ -77,6 +79,17 @@ impl Session {
         }
         let (queue, max) = (&*stored::name(key), self.rules.open_max);
         let op = match act {
+            Act::Join { buyer } => {
+                let join = join(None, backend);
+                return self.ask_gate(key, buyer, join, Door::Get { with_number }, false, backend);
+            }
+            Act::Look { buyer } => {
+                return self.ask_gate(key, buyer, GateAct::Look, Door::Look { with_number }, false, backend);
+            }
+            Act::Pay { buyer } => {
+                return self.ask_gate(key, buyer, GateAct::Pay, Door::Get { with_number }, false, backend);
+            }
+            Act::Gate => Op::GateFigures { queue },
             Act::Take { .. } => match until {
                 Some(until) => Op::TakeWait { queue, until },
                 None => Op::Take { queue },

@@ -252,7 +252,7 @@ impl Simulation<'_> {
     /// Notes that waits have ended since this was noted last.
     pub(super) fn note_ended(&mut self, at: usize) {
         let shard = &mut self.shards[at];
-        let ended: Vec<Seen> = shard.engine.late()[shard.late_seen..].iter().map(Seen::ended).collect();
+        let ended: Vec<Seen> = shard.tasks.engine.late()[shard.late_seen..].iter().map(Seen::ended).collect();
         shard.late_seen += ended.len();
         ended.into_iter().for_each(|ended| self.note_seen(at, ended));
     }

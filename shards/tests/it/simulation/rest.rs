@@ -10,7 +10,6 @@ use super::Simulation;
 use crate::asked::Asked;
 use crate::client::Client;
 use crate::setup::Step;
-use crate::simulated_shard::SimulatedShard;
 
 /// Rounds of all tasks within which all clients must have all replies, if nothing new comes.
 const SETTLE_ROUNDS: u32 = 3000;
@@ -21,7 +20,7 @@ impl Simulation<'_> {
     pub(super) fn settle(&mut self) -> Result<()> {
         self.run_until(Simulation::is_at_rest)?;
         let connected: BTreeSet<shards::Client> =
-            self.clients.iter().map(|client| self.shards[client.shard].engine.client_of(client.gather)).collect();
+            self.clients.iter().map(|client| self.shards[client.shard].tasks.engine.client_of(client.gather)).collect();
         for shard in &self.shards {
             let gone = shard.out.clients().find(|client| !connected.contains(client));
             assert!(gone.is_none(), "{gone:?} holds a message, and is gone");
@@ -48,7 +47,7 @@ impl Simulation<'_> {
             self.run_all_tasks()?;
         }
         let waiting = self.clients.iter().filter(|client| client.is_waiting()).collect::<Vec<_>>();
-        let left = self.shards.iter_mut().map(SimulatedShard::left).collect::<Vec<_>>();
+        let left = self.shards.iter_mut().map(|shard| shard.tasks.left()).collect::<Vec<_>>();
         panic!("no rest: shards have {left:?}, and {} clients wait: {waiting:#?}", waiting.len());
     }
 
@@ -57,7 +56,7 @@ impl Simulation<'_> {
         let in_line: Vec<u64> =
             self.shards.iter().flat_map(|shard| shard.lines.waits()).map(|wait| wait.address.round).collect();
         self.clients.iter().all(|client| !client.is_waiting() || in_line.contains(&client.round))
-            && self.shards.iter_mut().all(|shard| shard.left().is_empty())
+            && self.shards.iter_mut().all(|shard| shard.tasks.left().is_empty())
             && self.channels.iter().flatten().all(VecDeque::is_empty)
             && self.under_way.is_empty()
     }
@@ -65,7 +64,7 @@ impl Simulation<'_> {
     fn run_all_tasks(&mut self) -> Result<()> {
         for at in 0..self.shards.len() {
             // A second may have passed.
-            self.shards[at].due.sync = true;
+            self.shards[at].tasks.due.sync = true;
             self.pass(at)?;
             for step in [Step::Send, Step::Commit, Step::Sync, Step::Segments, Step::Reads, Step::Index, Step::Reclaim]
             {

@@ -1,0 +1,124 @@
+//! Gates: first come, first served, one ticket a buyer, also over crashes.
+
+use storage::{Durability, GateAct, GateAnswer};
+use storage_testing::{CrashDisk, CrashTree, Random, for_seeds};
+
+use crate::crowd::{Crowd, Rules};
+use crate::driver::{Crash, options};
+
+const TWO: Rules = Rules { tickets: 2, hold_s: 0, hold_max: 1, line: 0, put_paid: false };
+
+fn open(disk: &CrashDisk, with_index: bool, durability: Durability) -> Crowd {
+    Crowd::open(disk, with_index.then(|| CrashTree::new(disk)), options(durability, 0)).unwrap()
+}
+
+fn live(crowd: &mut Crowd, steps: usize, random: &mut Random) {
+    for _ in 0..steps {
+        if crowd.random_step(random).is_err() {
+            assert!(crowd.disk.has_crashed());
+            break;
+        }
+    }
+}
+
+#[test]
+fn who_has_a_ticket_is_never_told_that_none_is_left() {
+    let mut crowd = open(&CrashDisk::default(), false, Durability::Synced);
+    assert_eq!(crowd.join(1).unwrap(), GateAnswer::NotNow, "there is no gate");
+    crowd.tell(TWO).unwrap();
+    let joins = [1, 2, 3, 1, 2, 3].map(|buyer| crowd.join(buyer).unwrap());
+    let [one, two, none] = [GateAnswer::Seat(1), GateAnswer::Seat(2), GateAnswer::SoldOut];
+    assert_eq!(joins, [one, two, none, one, two, none]);
+    crowd.crash(Crash::Kill, &mut Random::new(1)).unwrap();
+}
+
+#[test]
+fn a_refusal_waits_for_the_last_ticket_and_then_for_nothing() {
+    let mut crowd = open(&CrashDisk::default(), false, Durability::Synced);
+    crowd.tell(TWO).unwrap();
+    let waits = |crowd: &mut Crowd, buyer: &[u8]| {
+        let join = GateAct::Join { message: None, admits: true };
+        let answered = crowd.store.at_once(|store| store.ask_gate(crate::crowd::GATE, buyer, join));
+        answered.unwrap().unwrap().waits
+    };
+    crowd.join(1).unwrap();
+    crowd.join(2).unwrap();
+    assert!(waits(&mut crowd, b"late") && waits(&mut crowd, b"buyer-1"), "the tickets are not safe");
+    crowd.commit().unwrap();
+    let (bytes, live) = (crowd.store.totals().log_bytes, crowd.store.totals().live_bytes);
+    assert!(!waits(&mut crowd, b"late") && !waits(&mut crowd, b"buyer-1"));
+    for n in 0..1000 {
+        assert!(!waits(&mut crowd, format!("refused-{n}").as_bytes()));
+    }
+    assert!(!crowd.store.wants_commit(), "a refusal writes nothing");
+    assert_eq!((crowd.store.totals().log_bytes, crowd.store.totals().live_bytes), (bytes, live));
+}
+
+/// Nothing but a checkpoint, or nothing but copies, may say who has what.
+#[test]
+fn a_ticket_outlives_its_segment_and_is_in_a_checkpoint() {
+    for with_index in [false, true] {
+        let (disk, mut random) = (CrashDisk::default(), Random::new(1));
+        let mut crowd = open(&disk, with_index, Durability::Synced);
+        crowd.tell(Rules { tickets: 6, hold_s: 1000, hold_max: 3, line: 3, put_paid: true }).unwrap();
+        for buyer in 0..10 {
+            crowd.join(buyer).unwrap();
+        }
+        crowd.act(1, GateAct::Pay).unwrap();
+        crowd.act(2, GateAct::Return).unwrap();
+        crowd.act(7, GateAct::Return).unwrap();
+        crowd.act(3, GateAct::Extend { seconds: 100 }).unwrap();
+        crowd.go_round().unwrap();
+        if with_index {
+            crowd.checkpoint().unwrap();
+        }
+        crowd = crowd.crash(Crash::PowerCut, &mut random).unwrap();
+        crowd.pass_time(1_000_000).unwrap();
+        crowd.go_round().unwrap();
+        crowd.crash(Crash::Kill, &mut random).unwrap();
+    }
+}
+
+#[test]
+fn a_gate_crashes_at_every_operation() {
+    for_seeds(1, |seed| {
+        for (durability, crash) in [(Durability::Synced, Crash::PowerCut), (Durability::Written, Crash::Kill)] {
+            let mut crash_at = 0;
+            loop {
+                crash_at += 1;
+                let mut random = Random::new(seed);
+                let disk = CrashDisk::default();
+                let mut crowd = open(&disk, crash_at % 2 == 0, durability);
+                disk.crash_at(disk.operations() + crash_at);
+                live(&mut crowd, 3000, &mut random);
+                if !disk.has_crashed() {
+                    break;
+                }
+                let mut random = Random::new(seed + crash_at);
+                let mut crowd = crowd.crash(crash, &mut random).unwrap();
+                live(&mut crowd, 100, &mut random);
+                crowd.crash(Crash::PowerCut, &mut random).unwrap();
+            }
+            assert!(crash_at > 100, "a workload that does something");
+        }
+    });
+}
+
+#[test]
+fn many_lives_of_a_gate() {
+    for_seeds(60, |seed| {
+        let mut random = Random::new(seed);
+        let disk = CrashDisk::default();
+        let durability = random.pick(&[Durability::Synced, Durability::Written]);
+        let mut crowd = open(&disk, random.chance(2), durability);
+        for _ in 0..6 {
+            disk.crash_at(disk.operations() + 1 + random.below(300));
+            live(&mut crowd, 1500, &mut random);
+            crowd = crowd.crash(random.pick(&[Crash::Kill, Crash::PowerCut]), &mut random).unwrap();
+            if random.chance(3) {
+                crowd.go_round().unwrap();
+                crowd = crowd.crash(Crash::PowerCut, &mut random).unwrap();
+            }
+        }
+    });
+}
