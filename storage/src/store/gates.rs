@@ -8,9 +8,10 @@ use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::gate::asking::{GateAct, GateAnswer, GateAnswered, GateFigures};
 use crate::gate::state::{Gate, Gets};
-use crate::gate::ticket::{BUYER_BYTES_MAX, Freed, Key, Terms, Ticket};
+use crate::gate::ticket::Ticket;
 use crate::log::Purpose;
 use crate::log::entry::{Entry, FREED_BYTES, QueueId, STATE_BYTES, State, TAKE_BYTES, TicketEntry, ticket_bytes};
+use crate::log::tickets::{BUYER_BYTES_MAX, Freed, Key, Terms};
 use crate::queue::states::Out;
 use crate::queue::table::Slot;
 use crate::settings::{GateSettings, PutWhen, Settings};
@@ -96,7 +97,7 @@ impl Store {
     fn look(&self, id: QueueId, key: Key) -> GateAnswer {
         let gate = self.gates.get(id).expect("the buyer was found in it");
         let ticket = gate.get(key).expect("the buyer was found there");
-        match (key.as_seat(), ticket.terms.until) {
+        match (key.as_seat(), ticket.terms().until) {
             (Some(seat), 0) => GateAnswer::Paid { seat },
             (Some(seat), until) => {
                 GateAnswer::Held { seat, left_s: until.saturating_sub(self.log.now_ms).div_ceil(1000) }
@@ -217,7 +218,7 @@ impl Store {
         if is_given {
             gate.given_in = changed_in;
         }
-        let ticket = Ticket { buyer: buyer.into(), terms, segment };
+        let ticket = Ticket::new(buyer.into(), terms, segment);
         if let Some((segment, bytes)) = gate.set(key, ticket) {
             self.log.sub_live(segment, bytes);
         }
@@ -235,7 +236,7 @@ impl Store {
     fn pay(&mut self, slot: Slot, id: QueueId, key: Key) -> Attempt<GateAnswered> {
         let Some(seat) = key.as_seat() else { return self.told(id, GateAnswer::Unknown) };
         let ticket = self.gates.get(id).and_then(|gate| gate.get(key)).expect("the buyer was found there");
-        let terms = ticket.terms;
+        let terms = ticket.terms();
         if terms.until > 0 {
             let bytes = ticket_bytes(ticket.buyer.len()) + STATE_BYTES;
             if let Some(held_up) = self.log.make_room(bytes, Purpose::Take).held_up() {
@@ -254,7 +255,7 @@ impl Store {
             return self.told(id, GateAnswer::Unknown);
         }
         let ticket = self.gates.get(id).and_then(|gate| gate.get(key)).expect("the buyer was found there");
-        let terms = ticket.terms;
+        let terms = ticket.terms();
         if terms.until == 0 {
             return self.told(id, GateAnswer::Done);
         }
@@ -298,7 +299,7 @@ impl Store {
         let changed_in = self.changed();
         self.gates.make(queue).changed_in = changed_in;
         self.gates.time(queue);
-        ticket.terms
+        ticket.terms()
     }
 
     /// Whether a message waits in the queue of a slot that is kept back.
@@ -388,7 +389,7 @@ impl Store {
     pub(super) fn copy_ticket(&mut self, from: u32, entry: &TicketEntry<'_>, purpose: Purpose) -> Attempt<bool> {
         let TicketEntry { queue, key, buyer, .. } = *entry;
         let ticket = self.gates.get(queue).and_then(|gate| gate.get(key));
-        let Some(terms) = ticket.filter(|it| it.segment == from && *it.buyer == *buyer).map(|it| it.terms) else {
+        let Some(terms) = ticket.filter(|it| it.segment == from && *it.buyer == *buyer).map(Ticket::terms) else {
             return Attempt::Done(true);
         };
         let room = self.log.make_room(ticket_bytes(buyer.len()), purpose);
