@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use fastrand::Rng;
 
 use crate::crash::arguments_of;
+use crate::gate_crowd::{Gate, Rush, finish, let_in, let_in_and_kill};
 use crate::gate_model::{Kind, Place};
-use crate::gate_rush::{Gate, Rush, finish, let_in, let_in_and_kill};
 use crate::process::{Launch, random_seed};
 
 /// How often; `RUSHQ_GATE_KILLS` sets another number.
@@ -38,7 +38,9 @@ fn what_a_gate_has_told_holds_after_any_kill() {
     let rounds = std::env::var("RUSHQ_GATE_KILLS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let mut rng = Rng::with_seed(random_seed());
     let mut server = Launch::new().with(&arguments_of(0)).start();
-    let mut before: Option<(Arc<Rush>, Vec<Vec<Option<Place>>>)> = None;
+    // The rush of the round before, and what its buyers had.
+    let mut before: Option<Arc<Rush>> = None;
+    let mut had: Vec<Vec<Option<Place>>> = Vec::new();
     let (mut kills, mut amid) = (0, 0);
     for round in 0..rounds {
         let rush = Arc::new(rush(round, &mut rng));
@@ -74,14 +76,14 @@ fn what_a_gate_has_told_holds_after_any_kill() {
         let_in(server.address(), &rush, &mut rng, |_| false, || {});
         let mut client = server.connect();
         // The gates of the round before have been through a kill since, and perhaps to another shard.
-        if let Some((rush, places)) = before.take() {
-            for (gate, places) in rush.gates.iter().zip(&places) {
+        if let Some(rush) = before.take() {
+            for (gate, places) in rush.gates.iter().zip(&had) {
                 assert_eq!(gate.places(&mut client), *places, "{} after another restart", gate.name);
                 assert_eq!(client.command(&format!("delete {}", gate.name)), "DELETED");
             }
         }
-        let places = rush.gates.iter().map(|gate| finish(gate, &mut client)).collect();
-        before = Some((rush, places));
+        had = rush.gates.iter().map(|gate| finish(gate, &mut client)).collect();
+        before = Some(rush);
     }
     println!("{kills} kills, {amid} of them between a gate's first and last seat");
     assert!(amid * 2 > rounds, "only {amid} of {kills} kills were between a gate's first and last seat");

@@ -15,8 +15,8 @@ use nix::sys::signal::Signal;
 
 use crate::client::Client;
 use crate::disk_full::SmallDisk;
+use crate::gate_crowd::{Gate, Rush, finish, let_in};
 use crate::gate_model::{Kind, Told};
-use crate::gate_rush::{Gate, Rush, finish, let_in};
 use crate::process::{Launch, random_seed, wait_until};
 use crate::root::is_root;
 

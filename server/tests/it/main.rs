@@ -22,14 +22,11 @@ mod draining;
 mod fanout;
 mod folders;
 mod gate;
-<<<<<<< HEAD
+mod gate_crowd;
 mod gate_kills;
 mod gate_model;
 mod gate_rush;
 mod gate_unkind;
-=======
-mod gate_rush;
->>>>>>> gbench
 mod holders;
 mod hostile;
 mod import;
