@@ -48,7 +48,9 @@ pub(crate) struct Gate {
     /// The frame in which a ticket was given last, and the one in which anything changed last.
     pub(crate) given_in: FrameNumber,
     pub(crate) changed_in: FrameNumber,
-    /// When it is to be looked at for what lapses, by the list of all gates.
+    /// Its line may get seats from then on, in milliseconds since 1970; `None`: no moment is known.
+    pub(super) opens_at: Option<u64>,
+    /// When it is to be looked at, by the list of all gates.
     pub(super) timed_at: Option<u64>,
 }
 
@@ -125,6 +127,12 @@ impl Gate {
         let is_free = self.state(rules, now_ms) == GateState::SoldOut
             && rules.tickets.is_some_and(|tickets| self.seats.taken() < tickets.into());
         is_free.then(|| (Key::place(*place), self.seats.lowest_free()))
+    }
+
+    /// When the line may get seats that it cannot get yet, in milliseconds since 1970: the gate's time has not come.
+    pub(crate) fn opens_for_line(&self, rules: &GateSettings, now_ms: u64) -> Option<u64> {
+        let is_before = self.has_line() && self.state(rules, now_ms) == GateState::Before;
+        is_before.then(|| rules.opens.saturating_mul(1000))
     }
 
     /// How many are in line up to a place, at most: those who left it count until all before them have gone.

@@ -329,10 +329,11 @@ impl Store {
     fn serve_line(&mut self, slot: Slot) -> Attempt<bool> {
         let queue = self.live.queues.at(slot);
         let id = queue.id;
-        let Some(rules) = queue.rules().cloned() else { return Attempt::Done(false) };
+        let rules = queue.rules().cloned().unwrap_or_default();
         let Some(gate) = self.gates.get(id) else { return Attempt::Done(false) };
         let Some((place, seat)) = gate.next_of_line(&rules.gate, self.log.now_ms) else {
-            self.gates.note_served(id);
+            let opens_at = gate.opens_for_line(&rules.gate, self.log.now_ms);
+            self.gates.note_served(id, opens_at);
             return Attempt::Done(false);
         };
         let ticket = gate.get(place).expect("it is the first of the line");
@@ -351,20 +352,25 @@ impl Store {
         Attempt::Done(true)
     }
 
-    /// When the next ticket lapses, in milliseconds since 1970.
-    pub(super) fn next_lapse_ms(&self) -> Option<u64> {
-        self.gates.next_lapse().map(|(at_ms, _)| at_ms)
+    /// When the next ticket lapses, or a line may get seats, in milliseconds since 1970.
+    pub(super) fn next_of_gates_ms(&self) -> Option<u64> {
+        self.gates.next_due().map(|(at_ms, _)| at_ms)
     }
 
     /// Has tickets lapse that were not paid in time, and gives lines what they are to get, up to so many. `false`: what is
     /// due is held up.
     pub(super) fn pass_time_of_gates(&mut self, left: &mut usize) -> bool {
         while *left > 0
-            && let Some((_, queue)) = self.gates.next_lapse().filter(|(at_ms, _)| *at_ms <= self.log.now_ms)
+            && let Some((_, queue)) = self.gates.next_due().filter(|(at_ms, _)| *at_ms <= self.log.now_ms)
         {
             *left -= 1;
             let gate = self.gates.get(queue).expect("it is timed");
-            let (_, seat) = gate.next_lapse().expect("it is timed by that");
+            let Some((_, seat)) = gate.next_lapse().filter(|(at_ms, _)| *at_ms <= self.log.now_ms) else {
+                // The time of its line has come.
+                self.gates.note_served(queue, None);
+                self.gates.note_unserved(queue);
+                continue;
+            };
             let slot = self.live.queues.find_id(queue).expect("a gate goes with its queue");
             if !self.free_ticket(slot, Key::seat(seat), Freed::Lapsed).is_done() {
                 return false;
