@@ -152,6 +152,24 @@ fn a_refusal_waits_for_the_last_ticket_and_the_next_one_for_nothing() {
     assert_eq!(sizes(shards.engine(OWNER).store().totals()), size);
 }
 
+/// With fewer tickets than before, which a power cut takes back, none was to be refused.
+#[test]
+fn a_refusal_waits_for_the_number_of_tickets_that_it_rests_on() {
+    for words in ["tickets=1", "tickets=0", "tickets=9 close=1000000000"] {
+        let mut shards = Shards::with_gate("tickets=9");
+        let (client, admin) = (shards.connect(OWNER), shards.connect(OWNER));
+        if words != "tickets=0" {
+            assert_eq!(shards.buyer(client, "ann", JOIN), GateAnswer::Seat(1));
+        }
+        let frame = shards.engine(OWNER).acknowledged() + 1;
+        let configure = Op::Configure { queue: QUEUE, words: words.as_bytes() };
+        assert_eq!(shards.ask(admin, configure), Answer::Now(Outcome::Configured));
+        assert_eq!(shards.buyer_at_once(client, "bob", JOIN), (answered(GateAnswer::SoldOut, true), frame), "{words}");
+        shards.run();
+        assert_eq!(shards.buyer_at_once(client, "bob", JOIN), (answered(GateAnswer::SoldOut, false), 0));
+    }
+}
+
 /// A crowd that is refused must not wait for the tickets of another gate.
 #[test]
 fn in_a_batch_of_another_shard_a_refusal_goes_before_a_ticket() {

@@ -78,6 +78,7 @@ impl GateSimulation {
         // What has come due meanwhile is done before.
         self.settle()?;
         self.tick += 1;
+        let mut joined = Vec::new();
         for at in 0..self.gates.len() {
             let figures = self.figures(at);
             let gate = &mut self.gates[at];
@@ -85,10 +86,15 @@ impl GateSimulation {
             gate.tickets.rest(self.tick, figures.map(|figures| figures.tickets as u32), has_crashed);
             if let Some(figures) = figures {
                 self.check(at, &figures);
-                self.check_next(at, &figures);
+                joined.extend(self.check_next(at, &figures));
             }
         }
-        self.settle()
+        // It is told when it is safe.
+        self.settle()?;
+        for (request, outcome) in joined {
+            self.tell(&request, outcome);
+        }
+        Ok(())
     }
 
     pub(super) fn figures(&self, gate: usize) -> Option<GateFigures> {
@@ -103,7 +109,8 @@ impl GateSimulation {
         let (mut held, mut paid) = (0, 0);
         for buyer in 0..self.gates[at].buyers.len() {
             let request = self.ask(at, buyer, Act::Look);
-            let answer = self.answer(&request);
+            let (answer, outcome) = self.answer(&request);
+            self.tell(&request, outcome);
             let seat = match answer {
                 GateAnswer::Held { seat, .. } => {
                     held += 1;
@@ -141,12 +148,12 @@ impl GateSimulation {
     }
 
     /// A buyer who has nothing asks: there is a ticket, or there is a reason for none.
-    fn check_next(&mut self, at: usize, figures: &GateFigures) {
+    fn check_next(&mut self, at: usize, figures: &GateFigures) -> Option<(Request, Outcome)> {
         let gate = &self.gates[at];
         let has_nothing = |buyer: &usize| gate.buyers[*buyer].known == Known::Nothing;
-        let Some(buyer) = (0..gate.buyers.len()).find(has_nothing) else { return };
+        let buyer = (0..gate.buyers.len()).find(has_nothing)?;
         let request = self.ask(at, buyer, Act::Join { with_message: false, admits: true });
-        let answer = self.answer(&request);
+        let (answer, outcome) = self.answer(&request);
         let is_right = match answer {
             GateAnswer::Seat(_) => figures.held + figures.paid < figures.tickets,
             GateAnswer::InLine(nth) => nth > figures.line && figures.line < u64::from(self.gates[at].line),
@@ -156,10 +163,11 @@ impl GateSimulation {
             _ => false,
         };
         assert!(is_right, "{buyer} is told {answer:?}, of {figures:?}");
+        Some((request, outcome))
     }
 
     /// Has a request answered at once, on the gate's own shard. What changes nothing rests on what is safe.
-    fn answer(&mut self, request: &Request) -> GateAnswer {
+    fn answer(&mut self, request: &Request) -> (GateAnswer, Outcome) {
         let at = request.owner(self.setup.shards);
         let now = self.now;
         let (answer, is_safe) = self.with_shard(at, |shard| {
@@ -181,8 +189,7 @@ impl GateSimulation {
         let Answer::Now(Outcome::Gate(GateAnswered { answer, waits })) = answer else { panic!("{answer:?}") };
         let What::Ask { act, .. } = request.what else { panic!("{request:?} is not for a gate") };
         assert!(act != Act::Look || !is_safe || !waits, "a look that waits, and all is safe");
-        self.tell(request, Outcome::Gate(GateAnswered { answer, waits }));
-        answer
+        (answer, Outcome::Gate(GateAnswered { answer, waits }))
     }
 
     /// All messages of a gate's queue, in order.

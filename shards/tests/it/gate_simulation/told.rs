@@ -235,16 +235,21 @@ impl Gate {
 
     /// Notes that a buyer has a seat until then, if that is still to come.
     fn has(&mut self, number: usize, seat: u32, until: Option<Moment>, tick: Option<u64>, now: Moment) {
-        let (until, tick) = match self.buyers[number].known {
+        let known = self.buyers[number].known;
+        if until.is_some_and(|until| until <= now) {
+            // What is told is old.
+            if !matches!(known, Known::Has { .. }) {
+                self.buyers[number].lose();
+            }
+            return;
+        }
+        let (until, tick) = match known {
             Known::Has { seat: of_known, until: known, tick: asked } => {
                 assert_eq!(seat, of_known, "of buyer {number}, who has one");
                 (until.zip(known).map(|(told, known)| told.max(known)), tick.or(asked))
             }
             _ => (until, tick),
         };
-        if until.is_some_and(|until| until <= now) {
-            return self.buyers[number].lose();
-        }
         for (other, buyer) in self.buyers.iter().enumerate() {
             let is_others = matches!(buyer.known, Known::Has { seat: of_other, .. } if of_other == seat);
             assert!(!is_others || other == number, "buyers {number} and {other} have seat {seat}");
