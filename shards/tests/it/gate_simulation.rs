@@ -41,6 +41,7 @@ pub(crate) struct GateSimulation {
     tick: u64,
     now: Moment,
     is_drained: bool,
+    is_full: bool,
     /// A disk has been full since all was at rest.
     was_full: bool,
     pub(crate) counts: GateCounts,
@@ -72,6 +73,7 @@ impl GateSimulation {
             tick: 0,
             now: Moment::from_ms(1_700_000_000_000),
             is_drained: false,
+            is_full: false,
             was_full: false,
             counts: GateCounts::default(),
         };
@@ -97,7 +99,7 @@ impl GateSimulation {
         for _ in 0..self.setup.clients {
             self.connect();
         }
-        (self.is_drained, self.was_full) = (false, false);
+        (self.is_drained, self.is_full, self.was_full) = (false, false, false);
     }
 
     // ---- lives ----
@@ -154,11 +156,11 @@ impl GateSimulation {
     // ---- steps ----
 
     fn step(&mut self) -> Result<()> {
-        if self.random.chance(400) {
+        if self.random.chance(if self.is_drained { 60 } else { 600 }) {
             self.is_drained = !self.is_drained;
         }
-        if self.random.chance(400) {
-            self.fill_or_clear_a_disk();
+        if self.random.chance(if self.is_full { 60 } else { 600 }) {
+            self.fill_or_clear_the_disks();
         }
         match self.setup.step(&mut self.random) {
             Step::Client => {
@@ -205,11 +207,13 @@ impl GateSimulation {
         self.gates.iter_mut().for_each(|gate| gate.pass(now));
     }
 
-    fn fill_or_clear_a_disk(&mut self) {
-        let at = self.any_shard();
-        let disk = &self.shards[at].disk;
-        let room = self.random.below(4000) as usize;
-        disk.set_bytes_max(self.random.chance(2).then(|| disk.bytes() + room));
+    /// Leaves little or no room on the disks, or has them be large again.
+    fn fill_or_clear_the_disks(&mut self) {
+        self.is_full = !self.is_full;
+        for shard in &self.shards {
+            let room = self.random.below(4000) as usize;
+            shard.disk.set_bytes_max(self.is_full.then(|| shard.disk.bytes() + room));
+        }
         self.was_full = true;
     }
 

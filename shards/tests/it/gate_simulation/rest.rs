@@ -24,7 +24,7 @@ impl GateSimulation {
     /// Lets all clients have their replies, with room on all disks.
     pub(super) fn settle(&mut self) -> Result<()> {
         self.shards.iter().for_each(|shard| shard.disk.set_bytes_max(None));
-        self.is_drained = false;
+        (self.is_drained, self.is_full) = (false, false);
         let least = if self.was_full { LOOKED_AT_ANEW_MS / ROUND_MS } else { 0 };
         for round in 0..SETTLE_ROUNDS {
             if round >= least && self.is_at_rest() {
