@@ -10,7 +10,7 @@ mod told;
 use std::collections::VecDeque;
 use std::mem;
 
-use shards::{Answer, CHANNEL_BATCHES, Durability, Moment, Outcome, Packet, ShardId};
+use shards::{Answer, CHANNEL_BATCHES, Durability, GateAnswer, GateAnswered, Moment, Outcome, Packet, ShardId};
 use storage::Result;
 use storage_testing::{CrashDisk, Random};
 
@@ -24,6 +24,8 @@ use told::Gate;
 
 /// Milliseconds that pass at once.
 const STEPS_MS: &[u64] = &[0, 1, 5, 50, 600];
+/// Of so many clients that are told about the stock, one sees a crash then.
+const STOCK_CRASHES: u64 = 30;
 const HOUR_MS: u64 = 3_600_000;
 
 pub(crate) struct GateSimulation {
@@ -335,10 +337,17 @@ impl GateSimulation {
     fn look_for_replies(&mut self, number: usize) {
         let client = &mut self.clients[number];
         let Some(replies) = client.settle(&mut self.shards[client.shard].engine) else { return };
+        let mut crashes = self.setup.crash_after_replies;
         for Pending { asked, outcome, .. } in replies {
-            self.tell(&asked, outcome.expect("all are there"));
+            let outcome = outcome.expect("all are there");
+            // What is told about the stock may rest on what was only just done.
+            if matches!(outcome, Outcome::Gate(GateAnswered { answer: GateAnswer::SoldOut | GateAnswer::Seat(_), .. }))
+            {
+                crashes = crashes.min(STOCK_CRASHES);
+            }
+            self.tell(&asked, outcome);
         }
-        if self.random.chance(self.setup.crash_after_replies) {
+        if self.random.chance(crashes) {
             self.crash();
         }
     }

@@ -83,7 +83,10 @@ impl GateSimulation {
             let figures = self.figures(at);
             let gate = &mut self.gates[at];
             gate.rest(self.now);
-            gate.tickets.rest(self.tick, figures.map(|figures| figures.tickets as u32), has_crashed);
+            let tickets = figures.map(|figures| figures.tickets as u32);
+            // What has gone is known by now, so a refusal from here on counts it.
+            let gone = figures.map_or(0, |figures| figures.returned + figures.lapsed);
+            gate.tickets.rest(self.tick, (tickets, gone), has_crashed);
             if let Some(figures) = figures {
                 self.check(at, &figures);
                 joined.extend(self.check_next(at, &figures));
@@ -136,7 +139,7 @@ impl GateSimulation {
         let given = held + paid + figures.returned + figures.lapsed;
         assert_eq!(figures.given, given, "each ticket that was given is there, or was returned, or has lapsed");
         let least = gate.tickets.given_at_least;
-        assert!(figures.given >= u64::from(least), "a refusal means that {least} were given: {figures:?}");
+        assert!(figures.given >= least, "a refusal means that {least} were given: {figures:?}");
         for waits in in_line {
             let Some(since) = gate.buyers[waits].in_line_since() else { continue };
             for has in seats.values() {
