@@ -24,8 +24,8 @@ use told::Gate;
 
 /// Milliseconds that pass at once.
 const STEPS_MS: &[u64] = &[0, 1, 5, 50, 600];
-/// Of so many clients that are told about the stock, one sees a crash then.
-const STOCK_CRASHES: u64 = 30;
+/// Of so many clients that are told about the stock while not all is safe, one sees a crash then.
+const UNSAFE_CRASHES: u64 = 5;
 const HOUR_MS: u64 = 3_600_000;
 
 pub(crate) struct GateSimulation {
@@ -125,7 +125,7 @@ impl GateSimulation {
 
     /// Lets all clients have their replies, and looks at all gates.
     pub(crate) fn settle_and_look(&mut self) {
-        if let Err(error) = self.settle().and_then(|()| self.look(false)) {
+        if let Err(error) = self.settle().and_then(|()| self.look()) {
             self.crash_of(&error.to_string());
         }
     }
@@ -152,7 +152,7 @@ impl GateSimulation {
         let now = if earlier { Moment::from_ms(self.now.ms() - HOUR_MS) } else { self.now };
         self.set_time(now);
         self.start(disks);
-        self.look(true).expect("no disk crashes here");
+        self.look().expect("no disk crashes here");
     }
 
     // ---- steps ----
@@ -340,16 +340,22 @@ impl GateSimulation {
         let mut crashes = self.setup.crash_after_replies;
         for Pending { asked, outcome, .. } in replies {
             let outcome = outcome.expect("all are there");
-            // What is told about the stock may rest on what was only just done.
-            if matches!(outcome, Outcome::Gate(GateAnswered { answer: GateAnswer::SoldOut | GateAnswer::Seat(_), .. }))
-            {
-                crashes = crashes.min(STOCK_CRASHES);
+            if self.is_about_stock(&asked, &outcome) {
+                crashes = crashes.min(UNSAFE_CRASHES);
             }
             self.tell(&asked, outcome);
         }
         if self.random.chance(crashes) {
             self.crash();
         }
+    }
+
+    /// Whether a client is told about the stock of a gate while something is not safe on its shard.
+    fn is_about_stock(&self, request: &Request, outcome: &Outcome) -> bool {
+        let Outcome::Gate(GateAnswered { answer, .. }) = outcome else { return false };
+        let engine = &self.shards[request.owner(self.setup.shards)].engine;
+        let is_safe = engine.acknowledged() == engine.last_changed_frame();
+        matches!(answer, GateAnswer::SoldOut | GateAnswer::Seat(_)) && !is_safe
     }
 
     /// A client is told what came of a request.

@@ -74,7 +74,7 @@ impl GateSimulation {
     }
 
     /// Looks at all gates while nothing is under way, after a crash or without one.
-    pub(super) fn look(&mut self, has_crashed: bool) -> Result<()> {
+    pub(super) fn look(&mut self) -> Result<()> {
         // What has come due meanwhile is done before.
         self.settle()?;
         self.tick += 1;
@@ -86,7 +86,7 @@ impl GateSimulation {
             let tickets = figures.map(|figures| figures.tickets as u32);
             // What has gone is known by now, so a refusal from here on counts it.
             let gone = figures.map_or(0, |figures| figures.returned + figures.lapsed);
-            gate.tickets.rest(self.tick, (tickets, gone), has_crashed);
+            gate.tickets.rest(self.tick, (tickets, gone));
             if let Some(figures) = figures {
                 self.check(at, &figures);
                 joined.extend(self.check_next(at, &figures));
