@@ -87,6 +87,12 @@ impl Buyer {
         self.in_line.filter(|(_, changes)| *changes == self.changes).map(|(tick, _)| tick)
     }
 
+    /// Notes that it has no ticket. Where they lapse, one may have come and gone.
+    fn has_nothing(&mut self, hold_s: u32) {
+        self.has_one &= hold_s == 0 || self.known == Known::Nothing;
+        (self.known, self.first_asked) = (Known::Nothing, None);
+    }
+
     /// Notes that what is known may be so no more.
     fn lose(&mut self) {
         self.known = Known::Unsure;
@@ -193,7 +199,7 @@ impl Gate {
             }
             (Act::Join { .. }, GateAnswer::SoldOut) => {
                 if is_alone {
-                    (buyer.known, buyer.first_asked) = (Known::Nothing, None);
+                    buyer.has_nothing(hold_s);
                 }
                 self.tickets.refused(before.tick, tick);
             }
@@ -216,7 +222,7 @@ impl Gate {
             (Act::Pay | Act::Extend { .. }, GateAnswer::Unknown) => {}
             (Act::Look, GateAnswer::Unknown) | (Act::Return, GateAnswer::Done | GateAnswer::Unknown) => {
                 if is_alone {
-                    (buyer.known, buyer.first_asked) = (Known::Nothing, None);
+                    buyer.has_nothing(hold_s);
                 }
             }
             (Act::Look, GateAnswer::InLine(_)) => {}
