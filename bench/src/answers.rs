@@ -3,11 +3,13 @@
 mod keys;
 mod memcache;
 mod redis;
+pub(crate) mod stock;
 
 use crate::message::{self, Filling, Stamp};
 use crate::options::{Arguments, Protocol, Sizes};
 use crate::workload::{self, Act, Request};
 use keys::Keys;
+use stock::Call;
 
 /// More than any answer to a get can have. A server that sends this much without an answer in it sends nonsense.
 pub(crate) const ANSWER_BYTES_MAX: usize = 1 << 30;
@@ -45,6 +47,8 @@ pub(crate) struct Dialect {
     run: Option<u32>,
     /// The end of every set's bytes, where all messages are the same.
     tail: Option<Vec<u8>>,
+    /// How redis is asked for a ticket.
+    call: Option<Call>,
     scratch: Vec<u8>,
 }
 
@@ -59,6 +63,7 @@ impl Dialect {
             filling: Filling::new(sizes.max),
             run,
             tail: None,
+            call: options.gate.map(|tickets| Call::new(&options.gate_queue(), tickets)),
             scratch: Vec::new(),
         };
         if run.is_none() && sizes.min == sizes.max {
@@ -71,6 +76,12 @@ impl Dialect {
 
     /// Appends a request to `out`; the bytes of its message are returned.
     pub(crate) fn append(&mut self, out: &mut Vec<u8>, request: Request, producer: u32) -> usize {
+        if let (Protocol::Redis, Act::Join, Some(call)) = (self.protocol, request.act, &self.call) {
+            self.scratch.clear();
+            keys::append_buyer_name(&mut self.scratch, producer, request.number);
+            call.append(out, &self.scratch);
+            return 0;
+        }
         let mut digits = itoa::Buffer::new();
         let number = digits.format(self.key_minimum + request.queue).as_bytes();
         match self.protocol {
@@ -102,7 +113,8 @@ impl Dialect {
         match (self.protocol, act) {
             (Protocol::Memcache, Act::Set) => memcache::to_set(input),
             (Protocol::Memcache, Act::Close | Act::Delete) => memcache::to_acknowledgement(input, act),
-            (Protocol::Memcache, Act::Get | Act::Open | Act::CloseOpen | Act::OpenNamed) => memcache::to_get(input),
+            (Protocol::Memcache, _) => memcache::to_get(input),
+            (Protocol::Redis, Act::Join) => stock::next(input),
             (Protocol::Redis, _) => redis::next(input, act.is_set()),
         }
     }

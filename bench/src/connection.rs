@@ -6,6 +6,9 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use socket2::{Domain, SockAddr, Socket, Type};
+
 use crate::answers::{ANSWER_BYTES_MAX, Answer, Dialect};
 use crate::options::Arguments;
 use crate::workload::Request;
@@ -61,8 +64,22 @@ impl Connection {
                 outcome => break outcome?,
             }
         };
-        socket.set_nodelay(true)?;
         socket.set_nonblocking(true)?;
+        Connection::over(socket)
+    }
+
+    /// Begins to connect. Whether that succeeds is known when something is sent or received.
+    pub(crate) fn begin(address: &SocketAddr) -> std::io::Result<Connection> {
+        let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(&SockAddr::from(*address)) {
+            Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error),
+            _ => Connection::over(TcpStream::from(socket)),
+        }
+    }
+
+    fn over(socket: TcpStream) -> std::io::Result<Connection> {
+        socket.set_nodelay(true)?;
         Ok(Connection { socket, outbox: Vec::new(), sent: 0, begun: Vec::new(), outstanding: VecDeque::new() })
     }
 
@@ -84,6 +101,11 @@ impl Connection {
 
     pub(crate) fn is_sending(&self) -> bool {
         self.sent < self.outbox.len()
+    }
+
+    /// A byte of what is in the outbox, or was, may have left.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.sent > 0 || self.outbox.is_empty()
     }
 
     /// Reads once, into `buffer` where nothing is begun, and hands out the whole answers.
@@ -198,6 +220,26 @@ mod tests {
             }
             assert_eq!(said.len(), 4, "in pieces of {piece}: {said:?}");
             assert!(connection.outstanding.is_empty() && connection.begun.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_refused_says_so_when_it_is_used() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut connection = Connection::begin(&address).unwrap();
+        connection.outbox.extend_from_slice(b"version\r\n");
+        assert!(!connection.has_sent());
+        while connection.is_sending() {
+            connection.send().unwrap();
+        }
+        assert!(connection.has_sent());
+        drop(listener);
+        let mut refused = Connection::begin(&address);
+        if let Ok(connection) = &mut refused {
+            connection.outbox.extend_from_slice(b"version\r\n");
+            while connection.send().is_ok() && connection.is_sending() {}
+            assert!(!connection.has_sent());
         }
     }
 

@@ -4,6 +4,7 @@ mod answers;
 mod beside;
 mod connection;
 mod drain;
+mod gate;
 mod live;
 mod message;
 mod options;
@@ -45,6 +46,11 @@ fn main() -> ExitCode {
         if !options.beside.is_empty() {
             let outcome = beside::run(&options)?;
             report::tell_beside(&options, &outcome)?;
+            return Ok(outcome.is_good());
+        }
+        if options.buyers.is_some() {
+            let outcome = gate::run(&options)?;
+            report::tell_rush(&options, &outcome)?;
             return Ok(outcome.is_good());
         }
         let outcome = run::run(&options)?;

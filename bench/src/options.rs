@@ -5,6 +5,7 @@
 
 mod check;
 mod forms;
+mod gate;
 mod help;
 mod load;
 mod together;
@@ -144,6 +145,36 @@ pub(crate) struct Arguments {
     #[argh(option, arg_name = "LOAD")]
     pub(crate) beside: Vec<Load>,
 
+    /// a queue with so many tickets, for which --buyers ask; or a sold-out one, with --gate-refusals. It is
+    /// KEY-PREFIX followed by --key-minimum, and must be empty. With -P redis: a stock and a script
+    #[argh(option, arg_name = "TICKETS", from_str_fn(whole))]
+    pub(crate) gate: Option<u32>,
+
+    /// so many buyers ask for a ticket each, at the --rate or all at once, over the connections that -c says, one buyer at a
+    /// time on each. A buyer asks until it is answered, over new connections if need be. At the end the winners ask once
+    /// more, the queue is emptied, and all that was told is checked: it fails if a ticket was sold twice, too many were,
+    /// one was lost or taken back, a buyer was refused too early, or came after a later one
+    #[argh(option, arg_name = "N", from_str_fn(whole))]
+    pub(crate) buyers: Option<u32>,
+
+    /// more words of the queue's config, beside tickets=; several have spaces between them
+    #[argh(option, arg_name = "WORD=VALUE")]
+    pub(crate) gate_config: Vec<String>,
+
+    /// percent of the buyers that drop their connection as soon as they have asked, and ask again
+    #[argh(option, arg_name = "PERCENT", from_str_fn(whole))]
+    pub(crate) gate_unread: Option<u32>,
+
+    /// how often --restart-command is run while buyers ask, once without it: most often between the first and the last
+    /// ticket, for which fewer of the buyers come before each kill than there are tickets
+    #[argh(option, arg_name = "N", from_str_fn(whole))]
+    pub(crate) gate_kills: Option<u32>,
+
+    /// sell all the tickets of the --gate, and then measure how fast further buyers are refused: each request is another
+    /// buyer's, and its refusal counts as a miss
+    #[argh(switch)]
+    pub(crate) gate_refusals: bool,
+
     /// a shell command that restarts the server in the middle of the run; connections that it breaks are made again
     #[argh(option, arg_name = "COMMAND")]
     pub(crate) restart_command: Option<String>,
@@ -264,7 +295,7 @@ impl Arguments {
 
     /// The number of queues.
     pub(crate) fn queues(&self) -> u64 {
-        if self.rush { 1 } else { u64::from(self.key_maximum) - u64::from(self.key_minimum) + 1 }
+        if self.rush || self.gate.is_some() { 1 } else { u64::from(self.key_maximum) - u64::from(self.key_minimum) + 1 }
     }
 
     pub(crate) fn sizes(&self) -> Sizes {
@@ -303,95 +334,4 @@ fn one_line(output: &str) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    pub(crate) fn parse(line: &str) -> Result<Arguments, String> {
-        match Arguments::read(line.split_whitespace().map(OsString::from))? {
-            Asked::Run(arguments) => arguments.check().map(|()| *arguments),
-            Asked::Text(text) => panic!("{line}: {text}"),
-        }
-    }
-
-    #[test]
-    fn the_defaults_are_those_that_the_help_names() {
-        let mut line = String::new();
-        for flag in help::flags() {
-            if let Some((_, default)) = flag.description.split_once("[default: ") {
-                line.push_str(&format!("{} {} ", flag.long, default.trim_end_matches(']')));
-            }
-        }
-        assert_eq!(parse("").unwrap(), parse(&line).unwrap(), "{line}");
-        assert_eq!(line.matches("--").count(), 12, "{line}");
-    }
-
-    #[test]
-    fn what_is_no_value_is_named_in_a_line() {
-        for (line, expected) in [
-            ("-n x", "option '--requests' with value 'x': it is a whole number from 0 to 18446744073709551615"),
-            ("-p65536", "option '--port' with value '65536': it is a whole number from 0 to 65535"),
-            (
-                "--ratio=0:0",
-                "option '--ratio' with value '0:0': a ratio is two numbers, sets:gets, that are not both 0",
-            ),
-            ("--rate fast", "option '--rate' with value 'fast': it is a number"),
-            ("-P telnet", "option '--protocol' with value 'telnet': it is memcache_text or redis"),
-        ] {
-            assert_eq!(parse(line).unwrap_err(), expected);
-        }
-        assert!(parse("--beside sets,nothing").unwrap_err().contains("'nothing': it is one of none, sets-noreply, "));
-    }
-
-    #[test]
-    fn loads_have_commas_or_spaces_between_them() {
-        for line in ["--beside none,sets", "--beside none sets", "--beside=none --beside sets"] {
-            assert_eq!(parse(line).unwrap().beside, [Load::None, Load::Sets], "{line}");
-        }
-    }
-
-    #[test]
-    fn defaults_are_for_queues() {
-        let options = parse("").unwrap();
-        assert_eq!((options.server.as_str(), options.port, options.clients), ("127.0.0.1", 22201, 50));
-        assert_eq!((options.time_max(), options.ratio), (TEST_TIME_DEFAULT, Ratio { sets: 1, gets: 1 }));
-        assert_eq!((options.queues(), options.sizes()), (64, Sizes { min: 100, max: 100 }));
-        assert_eq!(options.roles(), [Role::Mixed; 50]);
-    }
-
-    #[test]
-    fn what_memtier_users_type() {
-        let line = "-s host -p 1 -P redis -c 2 -t 3 -n 4 --ratio=6:0 --pipeline=7 --data-size-range=8-9 \
-                    --key-prefix=k --key-minimum=5 --key-maximum=14 --rate-limiting 10 --hide-histogram \
-                    --json-out-file=out.json --key-pattern=S:S";
-        let options = parse(line).unwrap();
-        assert_eq!((options.protocol, options.threads, options.requests), (Protocol::Redis, 3, Some(4)));
-        assert_eq!((options.ratio, options.sizes()), (Ratio { sets: 6, gets: 0 }, Sizes { min: 8, max: 9 }));
-        assert_eq!((options.queues(), options.roles().len()), (10, 6));
-        assert_eq!((options.rate_limiting, options.key_pattern), (Some(10.0), Pattern::Sequential));
-        assert!(parse("-n 10 --test-time 1").is_err());
-    }
-
-    #[test]
-    fn producers_and_consumers_are_in_all() {
-        let options = parse("--producers 2 --consumers 3 -t 2 -n 7").unwrap();
-        assert_eq!(options.roles(), [vec![Role::Producer; 2], vec![Role::Consumer; 3]].concat());
-        assert_eq!((options.requests_of(Role::Producer), options.requests_of(Role::Consumer)), (Some(7), None));
-        assert_eq!(parse("--consumers 3 -n 7").unwrap().requests_of(Role::Consumer), Some(7));
-        parse("--producers 2 -c 3").unwrap_err();
-    }
-
-    #[test]
-    fn a_rush_is_for_one_queue_at_once() {
-        let options = parse("--rush -c 100 -n 3").unwrap();
-        assert_eq!((options.roles(), options.queues(), options.batch()), (vec![Role::Producer; 100], 1, 3));
-        assert!(options.verifies());
-        assert_eq!(parse("--rush").unwrap().requests_of(Role::Producer), Some(1));
-    }
-
-    #[test]
-    fn a_run_always_has_an_end() {
-        assert_eq!(parse("-n 10").unwrap().time_max(), REQUESTS_TIME_MAX);
-        assert_eq!(parse("--test-time 0.5").unwrap().time_max(), Duration::from_millis(500));
-        assert_eq!(parse("--test-time 8 --restart-command x").unwrap().restart_at(), Duration::from_secs(4));
-    }
-}
+pub(crate) mod tests;

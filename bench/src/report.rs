@@ -2,6 +2,7 @@
 
 mod beside;
 mod findings;
+mod gate;
 mod html;
 mod json;
 mod plot;
@@ -14,6 +15,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::beside::Beside;
+use crate::gate::Rushed;
 use crate::options::Arguments;
 use crate::run::Outcome;
 
@@ -43,9 +45,25 @@ pub(crate) fn tell_beside(options: &Arguments, outcome: &Beside) -> Result<(), S
     Ok(())
 }
 
+/// The same for a rush on a gate.
+pub(crate) fn tell_rush(options: &Arguments, outcome: &Rushed) -> Result<(), String> {
+    let document = gate::document(options, outcome);
+    print!("{}", gate::table(&document));
+    if let Some(path) = &options.json_out_file {
+        write(path, &format!("{document:#}\n"))?;
+    }
+    if let Some(path) = &options.html {
+        write(path, &html::of_rush(&document))?;
+    }
+    Ok(())
+}
+
 /// Compares the results of earlier runs.
 pub(crate) fn compare(options: &Arguments) -> Result<(), String> {
     let documents = options.compare.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    if documents.iter().any(gate::is) {
+        return Err(String::from("results of --gate with --buyers stand for themselves, and are not compared"));
+    }
     match documents.iter().filter(|document| beside::is(document)).count() {
         0 => {}
         all if all == documents.len() => {

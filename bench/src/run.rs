@@ -9,10 +9,9 @@ use std::sync::{Barrier, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
 use crate::connection::{CONNECT_TIMEOUT, Connection, reachable};
 use crate::drain::{self, Drained};
+use crate::gate;
 use crate::live::Live;
 use crate::options::{Arguments, Role};
 use crate::restart::{self, Gap, Restarted};
@@ -57,13 +56,17 @@ impl Outcome {
 /// Connects all clients, and then puts the load on.
 pub(crate) fn run(options: &Arguments) -> Result<Outcome, String> {
     let address = reachable(options)?;
+    if options.gate_refusals {
+        gate::set_up(options, &address)?;
+        gate::sell_out(options, &address)?;
+    }
     if let Some(pid) = options.server_pid
         && usage::of_process(pid).is_none()
     {
         return Err(format!("there is no process {pid}"));
     }
     be_punctual();
-    allow_connections();
+    usage::allow_connections();
     let roles = options.roles();
     let began = SystemTime::now();
     let run = options.verifies().then(|| run_number(began));
@@ -84,6 +87,11 @@ pub(crate) fn run(options: &Arguments) -> Result<Outcome, String> {
         gap: options.restart_command.as_ref().map(|_| Mutex::new(Gap::default())),
     };
     let mut outcome = put_load(&shared, clients, began)?;
+    if options.gate_refusals && outcome.tally.hits > 0 {
+        let tickets = outcome.tally.hits;
+        let failure = format!("{tickets} more buyers were given a ticket of a gate that was sold out");
+        outcome.threads[0].failure.get_or_insert(failure);
+    }
     let (gap, verifier, start) = (shared.gap, shared.verifier, *shared.start.get_or_init(Instant::now));
     outcome.restarted = outcome.restarted.map(|(restarted, _)| {
         (restarted, gap.map(|gap| gap.into_inner().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default())
@@ -100,14 +108,6 @@ pub(crate) fn run(options: &Arguments) -> Result<Outcome, String> {
         outcome.verdict = Some(verdict);
     }
     Ok(outcome)
-}
-
-/// As many open files as the system lets this user have.
-fn allow_connections() {
-    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // If it cannot be, connecting says why.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
-    }
 }
 
 /// A number that no other run is likely to have.

@@ -50,8 +50,8 @@ impl Tally {
     fn side(&mut self, act: Act) -> &mut Side {
         match act {
             Act::Set => &mut self.sets,
-            Act::Close | Act::Delete => &mut self.acks,
-            Act::Get | Act::Open | Act::CloseOpen | Act::OpenNamed => &mut self.gets,
+            Act::Close | Act::Delete | Act::Pay => &mut self.acks,
+            Act::Get | Act::Open | Act::CloseOpen | Act::OpenNamed | Act::Join => &mut self.gets,
         }
     }
 
@@ -129,8 +129,8 @@ impl Run {
         }
         match act {
             Act::Set => self.sets += 1,
-            Act::Close | Act::Delete => self.acks += 1,
-            Act::Get | Act::Open | Act::CloseOpen | Act::OpenNamed => self.gets += 1,
+            Act::Close | Act::Delete | Act::Pay => self.acks += 1,
+            Act::Get | Act::Open | Act::CloseOpen | Act::OpenNamed | Act::Join => self.gets += 1,
         }
     }
 

@@ -1,13 +1,21 @@
-//! CPU time, of this program and of the server.
+//! What this program may use and has used, and the CPU time of the server.
 
 use std::fs;
 use std::time::Duration;
 
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::unistd::{SysconfVar, sysconf};
 
 /// Above this share of a core, the figures are the load generator's and not the server's.
 pub(crate) const SHARE_MAX: f64 = 0.95;
+
+/// As many open files as the system lets this user have.
+pub(crate) fn allow_connections() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // If it cannot be, connecting says why.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
+}
 
 pub(crate) fn of_this_thread() -> Duration {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_THREAD) else {

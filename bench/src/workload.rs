@@ -41,6 +41,10 @@ pub(crate) enum Act {
     OpenNamed,
     /// Acknowledges what is open under a name.
     Delete,
+    /// Asks a gate for a ticket. The producer and the number are the buyer.
+    Join,
+    /// Tells a gate that the buyer has paid.
+    Pay,
 }
 
 impl Act {
@@ -120,6 +124,8 @@ pub(crate) struct Workload {
     sets_made: u64,
     gets_made: u64,
     reliable: Option<Reliable>,
+    /// Each get is another buyer's, who asks for a ticket.
+    joins: bool,
     /// The acknowledgement that follows the open before it.
     pending: Option<Request>,
 }
@@ -128,6 +134,7 @@ impl Workload {
     /// Clients begin at different places in the ratio's round, so that not all set at the same time.
     pub(crate) fn new(options: &Arguments, role: Role, client: usize, producer: u32) -> Workload {
         let (sets, gets) = match role {
+            _ if options.gate_refusals => (0, 1),
             Role::Mixed => (u64::from(options.ratio.sets), u64::from(options.ratio.gets)),
             Role::Producer => (1, 0),
             Role::Consumer => (0, 1),
@@ -142,6 +149,7 @@ impl Workload {
             sets_made: 0,
             gets_made: 0,
             reliable: options.reliable,
+            joins: options.gate_refusals,
             pending: None,
         }
     }
@@ -165,6 +173,7 @@ impl Workload {
         };
         let (act, acknowledgement) = match self.reliable {
             _ if is_set => (Act::Set, None),
+            _ if self.joins => (Act::Join, None),
             None => (Act::Get, None),
             Some(Reliable::OpenClose) => (Act::Open, Some(Act::Close)),
             Some(Reliable::CloseOpen) => (Act::CloseOpen, None),
@@ -247,6 +256,14 @@ mod tests {
         let mut workload = Workload::new(&options, Role::Mixed, 0, 0);
         let acts: Vec<Act> = (0..4).map(|_| workload.next().act).collect();
         assert_eq!(acts, [Act::Set, Act::CloseOpen, Act::CloseOpen, Act::Set]);
+    }
+
+    #[test]
+    fn each_buyer_that_is_to_be_refused_is_another() {
+        let options = parse("--gate 5 --gate-refusals").unwrap();
+        let mut workload = Workload::new(&options, Role::Mixed, 1, 1);
+        let asked: Vec<Request> = (0..3).map(|_| workload.next()).collect();
+        assert_eq!(asked, [0, 1, 2].map(|number| Request { act: Act::Join, queue: 0, number }));
     }
 
     #[test]

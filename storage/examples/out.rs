@@ -48,7 +48,7 @@ fn open(directory: &Path) -> Result<(Store, String), Box<dyn Error>> {
 
 /// Puts the messages into a queue that may have so many open.
 fn fill(store: &mut Store, messages: u64, delay_s: Option<u32>) -> Result<(), Box<dyn Error>> {
-    store.at_once(|s| s.configure(b"q", b"open=4000000000"))?;
+    store.at_once(|s| s.configure(b"q", b"open=999999999"))?;
     for n in 0..messages {
         let with = PutWith { delay_s, ..PutWith::default() };
         store.at_once(|s| s.put_with(b"q", n as u32, &[b'x'; 100], with))?.ok_or("no room")?;

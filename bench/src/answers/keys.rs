@@ -39,7 +39,7 @@ impl Keys {
         let verb: &[u8] = match request.act {
             Act::Set => b"set ",
             Act::Delete => b"delete ",
-            Act::Get | Act::Open | Act::Close | Act::CloseOpen | Act::OpenNamed => b"get ",
+            _ => b"get ",
         };
         for part in [verb, &self.prefix, number] {
             out.extend_from_slice(part);
@@ -58,6 +58,8 @@ impl Keys {
                 self.append_name(out, b"/as=", producer, request.number);
                 out.extend_from_slice(b"\r\n");
             }
+            Act::Join => append_buyer(out, b"/ticket=", producer, request.number),
+            Act::Pay => append_buyer(out, b"/paid=", producer, request.number),
         }
     }
 
@@ -68,9 +70,23 @@ impl Keys {
     }
 }
 
+fn append_buyer(out: &mut Vec<u8>, option: &[u8], producer: u32, number: u64) {
+    out.extend_from_slice(option);
+    append_buyer_name(out, producer, number);
+    out.extend_from_slice(b"\r\n");
+}
+
 fn append(out: &mut Vec<u8>, option: &[u8], rest: &[u8]) {
     out.extend_from_slice(option);
     out.extend_from_slice(rest);
+}
+
+/// The name under which a buyer asks for a ticket.
+pub(super) fn append_buyer_name(out: &mut Vec<u8>, producer: u32, number: u64) {
+    let mut digits = itoa::Buffer::new();
+    out.extend_from_slice(digits.format(producer).as_bytes());
+    out.push(b'-');
+    out.extend_from_slice(digits.format(number).as_bytes());
 }
 
 /// A number that no other thread's names are likely to have.
@@ -102,6 +118,12 @@ mod tests {
         assert_eq!(lines("", &named), "get q1/open/as=ab-3-7\r\ndelete q1/as=ab-3-7\r\n");
         let killed = "--reliable named --producers 1 --consumers 2 --kill-consumers 50 --wait 20";
         assert_eq!(lines(killed, &named), "get q1/open/as=ab-3-7/for=2/t=20\r\ndelete q1/as=ab-3-7\r\n");
+    }
+
+    #[test]
+    fn buyers_have_names() {
+        let wanted = "get q1/ticket=3-7\r\nget q1/paid=3-7\r\n";
+        assert_eq!(lines("--gate 5 --buyers 9", &[Act::Join, Act::Pay]), wanted);
     }
 
     #[test]

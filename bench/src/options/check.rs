@@ -19,6 +19,7 @@ impl Arguments {
     pub(crate) fn check(&self) -> Result<(), String> {
         self.check_counts()?;
         self.check_numbers()?;
+        self.check_gate()?;
         let bad = self.key_prefix.bytes().any(|byte| byte <= b' ' || byte == 0x7f);
         if bad || self.key_prefix.len() > KEY_PREFIX_MAX {
             return Err(format!("--key-prefix must be at most {KEY_PREFIX_MAX} bytes without spaces"));
@@ -37,7 +38,8 @@ impl Arguments {
         if (self.reliable.is_some() || self.wait.is_some()) && self.protocol != Protocol::Memcache {
             return Err(String::from("--reliable and --wait speak memcache's protocol alone"));
         }
-        if self.restart_command.is_some() && self.restart_after.is_none() && self.test_time.is_none() {
+        let is_timed = self.restart_after.is_some() || self.test_time.is_some();
+        if self.restart_command.is_some() && !is_timed && self.gate.is_none() {
             return Err(String::from("--restart-command needs --test-time, or --restart-after"));
         }
         if self.restart_after.is_some() && self.restart_at() >= self.time_max() {

@@ -14,7 +14,7 @@ const COLUMNS: usize = 100;
 const INDENT: usize = 34;
 
 /// The groups, each with its options in the order in which they are shown.
-const GROUPS: [(&str, &[&str]); 8] = [
+const GROUPS: [(&str, &[&str]); 9] = [
     ("Server", &["--server", "--port", "--protocol", "--server-pid"]),
     ("Load", &["--clients", "--threads", "--requests", "--test-time", "--ratio", "--pipeline"]),
     (
@@ -23,6 +23,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ),
     ("Rates and roles", &["--rate-limiting", "--rate", "--producers", "--consumers", "--consumer-rate"]),
     ("Opens and acknowledgements", &["--reliable", "--kill-consumers", "--wait"]),
+    ("Gates", &["--gate", "--buyers", "--gate-config", "--gate-unread", "--gate-kills", "--gate-refusals"]),
     ("Other runs", &["--verify", "--rush", "--beside", "--restart-command", "--restart-after"]),
     ("Results", &["--hide-histogram", "--json-out-file", "--html", "--label", "--compare", "--baseline"]),
     ("Help", &["--help", "--version"]),

@@ -4,13 +4,33 @@
 use super::forms::Given;
 
 /// An option, and those that mean something else or nothing beside it.
-const EXCLUDED: [(&str, &[&str]); 7] = [
+const EXCLUDED: [(&str, &[&str]); 10] = [
     ("--requests", &["--test-time"]),
     ("--rate-limiting", &["--rate", "--consumer-rate"]),
     ("--producers", &["--clients", "--ratio", "--rush"]),
     ("--consumers", &["--clients", "--ratio", "--rush"]),
     ("--reliable", &["--rush", "--beside"]),
     ("--rush", &["--test-time", "--ratio", "--rate", "--rate-limiting", "--consumer-rate"]),
+    (
+        "--gate",
+        &[
+            "--ratio",
+            "--data-size",
+            "--data-size-range",
+            "--key-maximum",
+            "--key-pattern",
+            "--producers",
+            "--consumers",
+            "--reliable",
+            "--verify",
+            "--rush",
+            "--beside",
+            "--restart-after",
+        ],
+    ),
+    // Buyers come over one thread, so that what they were told is in one order.
+    ("--buyers", &["--threads", "--requests", "--test-time", "--pipeline", "--rate-limiting", "--gate-refusals"]),
+    ("--gate-refusals", &["--restart-command"]),
     (
         "--beside",
         &[
@@ -35,12 +55,17 @@ const EXCLUDED: [(&str, &[&str]); 7] = [
 ];
 
 /// An option, and the one without which it means nothing.
-const NEEDED: [(&str, &str); 5] = [
+const NEEDED: [(&str, &str); 10] = [
     ("--restart-after", "--restart-command"),
     ("--baseline", "--compare"),
     ("--kill-consumers", "--reliable"),
     ("--kill-consumers", "--consumers"),
     ("--wait", "--consumers"),
+    ("--buyers", "--gate"),
+    ("--gate-config", "--gate"),
+    ("--gate-refusals", "--gate"),
+    ("--gate-unread", "--buyers"),
+    ("--gate-kills", "--restart-command"),
 ];
 
 /// # Errors
@@ -82,7 +107,7 @@ mod tests {
         for (name, others) in EXCLUDED {
             for other in others {
                 let word = |name: &str| match name {
-                    "--verify" | "--rush" => name.to_string(),
+                    "--verify" | "--rush" | "--gate-refusals" => name.to_string(),
                     "--beside" => "--beside sets".to_string(),
                     "--reliable" => "--reliable named".to_string(),
                     name => format!("{name} 1"),

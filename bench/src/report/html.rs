@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::plot::{self, Line, escape};
+use super::plot::{self, Events, Line, escape};
 use super::several::Comparison;
-use super::{beside, number, table, text};
+use super::{beside, gate, number, table, text};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -30,11 +30,67 @@ pub(super) fn of_one(document: &Value) -> String {
     body += &plot::over_time("Latency over time", "ms", &latencies, true);
     let kinds = [distribution(document, "sets"), distribution(document, "gets")];
     body += &plot::percentiles("Latency by percentile", "ms", &kinds);
-    let _ = writeln!(body, "<h2>Figures</h2>\n<pre>{}</pre>", escape(&table::of(document, false)));
+    body += &figures(document, &table::of(document, false));
+    page(&title, &body)
+}
+
+/// The page of a rush on a gate.
+pub(super) fn of_rush(document: &Value) -> String {
+    let label = text(document, "/label");
+    let title = if label.is_empty() { String::from("a rush") } else { format!("a rush: {label}") };
+    let mut body = String::from("<dl>");
+    let figure = |path: &str, places: usize| match document.pointer(path).and_then(Value::as_f64) {
+        Some(value) => format!("{value:.places$}"),
+        None => String::from("-"),
+    };
+    for (name, value) in [
+        ("tickets", figure("/gate/tickets", 0)),
+        ("buyers", figure("/gate/buyers", 0)),
+        ("sold out after ms", figure("/gate/sold_out_ms", 1)),
+        ("refusals per second", figure("/gate/refusals_per_second", 0)),
+        ("kills", document["kills"].as_array().map_or(0, Vec::len).to_string()),
+        ("violations", violations(document).to_string()),
+    ] {
+        let _ = write!(body, "<div><dt>{name}</dt><dd>{value}</dd></div>");
+    }
+    body.push_str("</dl>\n");
+    body += &warned(document);
+    for violation in gate::violations(document) {
+        let _ = writeln!(body, "<p class=\"warning\">{}</p>", escape(&violation));
+    }
+    // Milliseconds for a short rush.
+    let end_ms = document["course"]["seats"].as_array().and_then(|it| it.last()).map_or(0.0, |last| number(last, "/0"));
+    let (time, unit_ms) = if end_ms < 3000.0 { ("milliseconds", 1.0) } else { ("seconds", 1000.0) };
+    let line = |name: &str, path: &str, place: usize| {
+        let points = document["course"][path].as_array().into_iter().flatten();
+        let points = points.map(|it| (number(it, "/0") / unit_ms, number(it, &format!("/{place}"))));
+        Line { name: String::from(name), points: points.collect() }
+    };
+    let kills = document["kills"].as_array().into_iter().flatten().map(|kill| number(kill, "/at_ms") / unit_ms);
+    let events = Events { name: "kills", at: kills.collect() };
+    body += &plot::course("Seats given", "told by then", time, &[line("seats", "seats", 1)], &events, false);
+    body += &plot::course("Refusals", "told by then", time, &[line("refusals", "refusals", 1)], &events, false);
+    let seats = [line("median", "seat_ms", 1), line("longest", "seat_ms", 2)];
+    body += &plot::course("Latency of seats", "ms", time, &seats, &events, true);
+    let refusals = [line("median", "refusal_ms", 1), line("longest", "refusal_ms", 2)];
+    body += &plot::course("Latency of refusals", "ms", time, &refusals, &events, true);
+    let kinds = [distribution(document, "seats"), distribution(document, "refusals")];
+    body += &plot::percentiles("Latency by percentile", "ms", &kinds);
+    body += &figures(document, &gate::table(document));
+    page(&title, &body)
+}
+
+fn violations(document: &Value) -> u64 {
+    let sentences = document["checked"]["sentences"].as_array().into_iter().flatten();
+    sentences.filter_map(|sentence| sentence["violations"].as_u64()).sum()
+}
+
+/// What the report has as text, and how it was made.
+fn figures(document: &Value, table: &str) -> String {
     let words = document["command_line"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let line: Vec<&str> = words.collect();
-    let _ = writeln!(body, "<h2>Command line</h2>\n<pre>{}</pre>", escape(&line.join(" ")));
-    page(&title, &body)
+    let (table, line) = (escape(table), escape(&line.join(" ")));
+    format!("<h2>Figures</h2>\n<pre>{table}</pre>\n<h2>Command line</h2>\n<pre>{line}</pre>\n")
 }
 
 /// The page of a comparison.
@@ -106,6 +162,11 @@ fn summary(document: &Value) -> String {
         let _ = write!(out, "<div><dt>{name}</dt><dd>{figure}</dd></div>");
     }
     out.push_str("</dl>\n");
+    out + &warned(document)
+}
+
+fn warned(document: &Value) -> String {
+    let mut out = String::new();
     for warning in document["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         let _ = writeln!(out, "<p class=\"warning\">{}</p>", escape(warning));
     }
@@ -178,6 +239,16 @@ mod tests {
                         <div><dt>hits per second</dt><dd>3</dd></div><div><dt>misses per second</dt><dd>2</dd>";
         assert!(page.contains(headline), "{page}");
         assert!(page.contains("prefers-color-scheme"));
+    }
+
+    #[test]
+    fn the_page_of_a_rush_is_whole_and_has_its_kills_and_violations() {
+        let page = of_rush(&gate::tests::example("--label <b>"));
+        check(&page);
+        assert_eq!((page.matches("<svg").count(), page.matches("<path class=\"event\"").count()), (5, 4));
+        let violation = "<p class=\"warning\">violated 1 times: a buyer has one ticket; buyer 0 was told seat 1";
+        assert!(page.contains("&lt;b&gt;") && page.contains(violation), "{page}");
+        assert!(page.contains("<dt>violations</dt><dd>1</dd>") && page.contains(">milliseconds</text>"), "{page}");
     }
 
     #[test]

@@ -106,6 +106,7 @@ fn configuration(options: &Arguments) -> Value {
         "kill_consumers": options.kill_consumers,
         "wait_ms": options.wait,
         "verify": options.verifies(),
+        "gate_refusals": options.gate.filter(|_| options.gate_refusals),
         "rush": options.rush,
     })
 }

@@ -81,14 +81,35 @@ fn round_step(step: f64) -> f64 {
 
 /// What happened second by second, or over any other count.
 pub(super) fn over_time(title: &str, unit: &str, lines: &[Line], is_logarithmic: bool) -> String {
+    course(title, unit, "seconds", lines, &Events::default(), is_logarithmic)
+}
+
+/// Moments that a plot over time marks.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    /// What they are called, in the plural.
+    pub(super) name: &'static str,
+    pub(super) at: Vec<f64>,
+}
+
+/// The same over a time of any unit, with moments marked.
+pub(super) fn course(
+    title: &str,
+    unit: &str,
+    time: &str,
+    lines: &[Line],
+    events: &Events,
+    is_logarithmic: bool,
+) -> String {
     let all = || lines.iter().flat_map(|line| line.points.iter());
-    let across = Axis::linear(all().map(|(x, _)| *x));
+    let across = Axis::linear(all().map(|(x, _)| *x).chain(events.at.iter().copied()));
     let up = all().map(|(_, y)| *y);
     let up = if is_logarithmic { Axis::logarithmic(up) } else { Axis::linear(up) };
     let marks: Vec<(f64, String)> = across.marks().into_iter().map(|mark| (across.place(mark), figure(mark))).collect();
     let placed: Vec<Vec<(f64, f64)>> =
         lines.iter().map(|line| line.points.iter().map(|(x, y)| (across.place(*x), up.place(*y))).collect()).collect();
-    frame(title, unit, "seconds", &marks, up, lines, &placed)
+    let happened: Vec<f64> = events.at.iter().map(|at| across.place(*at)).collect();
+    frame(title, unit, &Across { name: time, marks, events: (events.name, happened) }, up, lines, &placed)
 }
 
 /// Latencies by percentile, from points of percentile and latency. The axis gives each further nine the same room.
@@ -108,7 +129,7 @@ pub(super) fn percentiles(title: &str, unit: &str, lines: &[Line]) -> String {
     }
     let place = |(percentile, y): &(f64, f64)| (across.place(tail(*percentile)), up.place(*y));
     let placed: Vec<Vec<(f64, f64)>> = lines.iter().map(|line| line.points.iter().map(place).collect()).collect();
-    frame(title, unit, "percentile", &marks, up, lines, &placed)
+    frame(title, unit, &Across { name: "percentile", marks, events: ("", Vec::new()) }, up, lines, &placed)
 }
 
 /// One in how many is slower.
@@ -116,16 +137,17 @@ fn tail(percentile: f64) -> f64 {
     100.0 / (100.0 - percentile)
 }
 
+/// The axis across, placed from 0 to 1.
+#[derive(Debug)]
+struct Across<'a> {
+    name: &'a str,
+    marks: Vec<(f64, String)>,
+    /// What is marked besides, and where.
+    events: (&'a str, Vec<f64>),
+}
+
 /// Axes with marks, and lines whose points are placed from 0 to 1.
-fn frame(
-    title: &str,
-    unit: &str,
-    across: &str,
-    marks: &[(f64, String)],
-    up: Axis,
-    lines: &[Line],
-    placed: &[Vec<(f64, f64)>],
-) -> String {
+fn frame(title: &str, unit: &str, across: &Across<'_>, up: Axis, lines: &[Line], placed: &[Vec<(f64, f64)>]) -> String {
     let x = |place: f64| LEFT + place * (WIDTH - LEFT - RIGHT);
     let y = |place: f64| HEIGHT - BOTTOM - place * (HEIGHT - TOP - BOTTOM);
     let mut out = format!(
@@ -133,7 +155,7 @@ fn frame(
          <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
         escape(title),
         escape(unit),
-        legend(lines),
+        legend(lines, across),
         escape(title)
     );
     // Writing to a String does not fail.
@@ -142,12 +164,16 @@ fn frame(
         let _ = write!(out, "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{:.1}\"/>", WIDTH - RIGHT);
         let _ = writeln!(out, "<text class=\"up\" x=\"{:.1}\" y=\"{:.1}\">{name}</text>", LEFT - 6.0, at + 4.0);
     }
-    for (place, name) in marks {
+    for (place, name) in &across.marks {
         let at = x(*place);
         let _ = write!(out, "<path class=\"grid\" d=\"M{at:.1} {TOP}V{:.1}\"/>", HEIGHT - BOTTOM);
         let _ = writeln!(out, "<text class=\"across\" x=\"{at:.1}\" y=\"{:.1}\">{name}</text>", HEIGHT - BOTTOM + 16.0);
     }
-    let _ = writeln!(out, "<text class=\"across\" x=\"{:.1}\" y=\"{:.1}\">{across}</text>", x(0.5), HEIGHT - 8.0);
+    let _ =
+        writeln!(out, "<text class=\"across\" x=\"{:.1}\" y=\"{:.1}\">{}</text>", x(0.5), HEIGHT - 8.0, across.name);
+    for at in across.events.1.iter().map(|place| x(*place)) {
+        let _ = writeln!(out, "<path class=\"event\" d=\"M{at:.1} {TOP}V{:.1}\"/>", HEIGHT - BOTTOM);
+    }
     for (number, points) in placed.iter().enumerate() {
         let path: Vec<String> = points.iter().map(|(px, py)| format!("{:.1} {:.1}", x(*px), y(*py))).collect();
         match path.as_slice() {
@@ -163,11 +189,12 @@ fn frame(
     out + "</svg></figure>\n"
 }
 
-fn legend(lines: &[Line]) -> String {
+fn legend(lines: &[Line], across: &Across<'_>) -> String {
     let name = |(number, line): (usize, &Line)| {
         format!("<span class=\"key c{}\"></span>{}", number % COLOURS, escape(&line.name))
     };
-    lines.iter().enumerate().map(name).collect()
+    let events = format!("<span class=\"key event\"></span>{}", escape(across.events.0));
+    lines.iter().enumerate().map(name).chain((!across.events.1.is_empty()).then_some(events)).collect()
 }
 
 /// One bar for each name, as long as its value.
@@ -267,6 +294,19 @@ mod tests {
                 assert!(!plot.contains("NaN") && !plot.contains("inf"), "{plot}");
             }
         }
+    }
+
+    #[test]
+    fn what_happened_is_marked_in_its_place() {
+        let line = Line { name: String::from("x"), points: vec![(0.0, 1.0), (10.0, 2.0)] };
+        let events = Events { name: "<kills>", at: vec![5.0, 20.0] };
+        let plot = course("t", "u", "ms", &[line], &events, false);
+        // The axis goes on to what happened last, and a bit further.
+        let last = LEFT + (WIDTH - LEFT - RIGHT) / 1.05;
+        assert!(plot.contains(&format!("<path class=\"event\" d=\"M{last:.1} {TOP}V")), "{plot}");
+        assert_eq!((plot.matches("class=\"event\"").count(), plot.matches("key event").count()), (2, 1));
+        assert!(plot.contains("&lt;kills&gt;") && plot.contains(">ms</text>"), "{plot}");
+        assert!(!over_time("t", "u", &[], false).contains("event"));
     }
 
     #[test]

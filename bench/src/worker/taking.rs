@@ -135,7 +135,7 @@ fn count(tally: &mut Tally, dialect: &Dialect, asked: &Asked, answer: Answer<'_>
             let what = match asked.request.act {
                 Act::Set => "set",
                 Act::Delete => "delete",
-                Act::Get | Act::Open | Act::Close | Act::CloseOpen | Act::OpenNamed => "get",
+                _ => "get",
             };
             let line = line.escape_ascii().to_string();
             return Err(format!("the server answers nonsense to a {what}: {line:.80}"));

@@ -4,9 +4,11 @@
 
 mod beside;
 mod fake;
+mod fake_gate;
 mod fake_opens;
 mod faults;
 mod files;
+mod gate;
 mod open_loop;
 mod opens;
 mod program;

@@ -68,8 +68,9 @@ const BENCH: &[(&str, &str)] = &[
     ("live", "options tally"),
     ("drain", "answers connection options verify workload"),
     ("worker", "answers connection options restart schedule tally usage verify workload"),
-    ("run", "connection drain live options restart tally usage verify worker workload"),
-    ("report", "beside options run tally usage verify worker workload"),
+    ("gate", "answers connection options restart schedule tally usage workload"),
+    ("run", "connection drain gate live options restart tally usage verify worker workload"),
+    ("report", "beside gate options run tally usage verify worker workload"),
 ];
 
 /// The parts of a path in the code of a module: `super` is what it stands for there. A path into the crate begins with

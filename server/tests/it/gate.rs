@@ -525,8 +525,7 @@ fn a_client_can_have_the_bare_name() {
     );
 }
 
-/// By the shard's timer, and not when somebody asks: a client that waits gets nothing of it, and the figures change by
-/// themselves.
+/// By the shard's timer, and not when a command comes: the figures change by themselves.
 #[test]
 fn a_hold_lapses_by_itself() {
     let server = Launch::new().start();
