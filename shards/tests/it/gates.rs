@@ -1,69 +1,9 @@
 //! Gates, step by step: which frame an answer waits for, what is told at once, and what happens by itself.
 
-use std::task::Waker;
+use shards::{Answer, Due, GateAct, GateAnswer, GateAnswered, GateState, Op, Outcome, Totals};
 
-use shards::{Answer, Due, FrameNumber, GateAct, GateAnswer, GateAnswered, GateState, Op, Outcome, Totals};
-
-use crate::two_shards::{Client, OTHER, OWNER, QUEUE, Shards};
-
-const JOIN: GateAct<'_> = GateAct::Join { message: None, admits: true };
-const DRAINED: GateAct<'_> = GateAct::Join { message: None, admits: false };
-
-fn gate<'a>(buyer: &'a str, act: GateAct<'a>) -> Op<'a> {
-    Op::Gate { queue: QUEUE, buyer: buyer.as_bytes(), act }
-}
-
-fn answered(answer: GateAnswer, waits: bool) -> Answer {
-    Answer::Now(Outcome::Gate(GateAnswered { answer, waits }))
-}
-
-impl Shards {
-    /// Two shards, and a gate on the one that owns it.
-    fn with_gate(words: &str) -> Shards {
-        let mut shards = Shards::new();
-        shards.configure(words);
-        shards
-    }
-
-    fn configure(&mut self, words: &str) {
-        let admin = self.connect(OTHER);
-        assert_eq!(self.tell(admin, Op::Configure { queue: QUEUE, words: words.as_bytes() }), "configured");
-        self.run();
-    }
-
-    /// Asks for a buyer, and all tasks run until it is answered.
-    #[track_caller]
-    fn buyer(&mut self, client: Client, buyer: &str, act: GateAct<'_>) -> GateAnswer {
-        let outcome = self.get(client, gate(buyer, act));
-        self.run();
-        let Outcome::Gate(GateAnswered { answer, .. }) = outcome else { panic!("{outcome:?}") };
-        answer
-    }
-
-    /// Asks the owner for a buyer, and nothing else happens: the answer, and the frame that must be safe first.
-    fn buyer_at_once(&mut self, client: Client, buyer: &str, act: GateAct<'_>) -> (Answer, FrameNumber) {
-        let (mut frame_needed, now) = (0, self.now);
-        let answer =
-            self.engine(OWNER).submit(now, client.gather, OWNER, gate(buyer, act), None, &mut frame_needed).unwrap();
-        (answer, frame_needed)
-    }
-
-    fn commit(&mut self) {
-        let mut commit = self.engine(OWNER).begin_commit().expect("a frame");
-        commit.run().unwrap();
-        self.engine(OWNER).finish_commit(commit, true);
-    }
-
-    /// Has the owner apply all that others have sent.
-    fn apply(&mut self) {
-        let now = self.now;
-        while self.engine(OWNER).apply_step(now, |_, _, _, _| {}).unwrap() {}
-    }
-
-    fn is_told(&mut self, client: Client) -> bool {
-        self.engine(client.shard).is_complete(client.gather, Waker::noop())
-    }
-}
+use crate::gate_asking::{DRAINED, JOIN, answered, gate};
+use crate::two_shards::{OTHER, OWNER, QUEUE, Shards};
 
 #[test]
 fn a_buyer_has_one_ticket_whatever_connection_asks() {
