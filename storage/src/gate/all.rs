@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::state::{Gate, Needless};
 use super::ticket::Ticket;
 use crate::log::entry::{QueueId, ticket_bytes};
+use crate::log::frame::FrameNumber;
 use crate::log::tickets::{Key, Tally, Terms};
 
 /// All gates that ever gave a ticket, by their queues.
@@ -17,6 +18,8 @@ pub(crate) struct Gates {
     unserved: BTreeSet<QueueId>,
     /// Of queues that are gone, whose tickets still count as live in the log.
     forgotten: VecDeque<Gate>,
+    /// The frame in which any gate's settings were changed last.
+    pub(crate) ruled_in: FrameNumber,
 }
 
 impl Gates {

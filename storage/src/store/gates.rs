@@ -1,8 +1,8 @@
 //! Gates: what a buyer asks is answered by the state in memory, and what it changes is written down, a ticket in one frame
 //! with its message.
 //!
-//! What a buyer is told waits until what it rests on is safe: of a refusal that is the last ticket that was given, of
-//! all else the last change of the gate.
+//! What a buyer is told waits until what it rests on is safe: of a refusal that is the last ticket that was given, and how
+//! many there are to be; of all else the last change of the gate.
 
 use crate::attempt::Attempt;
 use crate::error::Result;
@@ -116,7 +116,7 @@ impl Store {
     ) -> Attempt<GateAnswered> {
         const NOT_NOW: Attempt<GateAnswered> = Attempt::Done(GateAnswered { answer: GateAnswer::NotNow, waits: false });
         let now_ms = self.log.now_ms;
-        let acknowledged = self.acknowledged();
+        let (acknowledged, ruled_in) = (self.acknowledged(), self.gates.ruled_in);
         let (rules, id) = match slot {
             Some(slot) => {
                 if self.gates.get(self.live.queues.at(slot).id).is_some_and(Gate::has_line) {
@@ -130,7 +130,7 @@ impl Store {
                     && gate.gets(&rules.gate, now_ms) == Gets::Nothing
                 {
                     gate.refused += 1;
-                    let waits = gate.given_in > acknowledged;
+                    let waits = gate.given_in.max(ruled_in) > acknowledged;
                     return Attempt::Done(GateAnswered { answer: GateAnswer::SoldOut, waits });
                 }
                 (rules.clone(), Some(queue.id))
@@ -146,7 +146,10 @@ impl Store {
             Gets::Seat(seat) => Key::seat(seat),
             Gets::Place(nth) => Key::place(nth),
             // Of a gate that has given nothing so far.
-            Gets::Nothing => return Attempt::Done(GateAnswered { answer: GateAnswer::SoldOut, waits: false }),
+            Gets::Nothing => {
+                let waits = ruled_in > acknowledged;
+                return Attempt::Done(GateAnswered { answer: GateAnswer::SoldOut, waits });
+            }
             Gets::NotNow => return NOT_NOW,
         };
         if !admits {
