@@ -117,9 +117,10 @@ impl Plan {
     }
 
     fn moment(self, kill: u32) -> Moment {
+        let nobody_comes = kill > 0 && self.may_come(kill) == self.may_come(kill - 1);
         let random = mixed(u64::from(kill) << 32 | u64::from(self.buyers));
         let part = |whole: Duration| whole.mul_f64((random >> 32) as f64 / f64::from(u32::MAX));
-        if random.is_multiple_of(2) {
+        if random.is_multiple_of(2) && !nobody_comes {
             Moment::BehindTicket(part(BEHIND_TICKET_MAX))
         } else {
             Moment::BehindReturn(part(BEHIND_RETURN_MAX))
@@ -202,12 +203,15 @@ mod tests {
 
     #[test]
     fn kills_come_behind_tickets_and_behind_returns() {
-        let plan = Plan { tickets: 20, buyers: 2000, kills: 100 };
+        let plan = Plan { tickets: 200, buyers: 2000, kills: 100 };
         let behind_tickets = (0..100).filter(|kill| matches!(plan.moment(*kill), Moment::BehindTicket(_))).count();
         assert!((30..70).contains(&behind_tickets), "{behind_tickets}");
         for kill in 0..100 {
             let (Moment::BehindTicket(delay) | Moment::BehindReturn(delay)) = plan.moment(kill);
             assert!(delay <= BEHIND_RETURN_MAX);
         }
+        // Where no buyer comes before a kill, there is no ticket behind which it could come.
+        let plan = Plan { tickets: 1, ..plan };
+        assert!((1..60).all(|kill| matches!(plan.moment(kill), Moment::BehindReturn(_))));
     }
 }
