@@ -110,16 +110,17 @@ timeout 120 "$python" "$here/workers.py" "$port"
 mkdir "$scratch/nginx"
 timeout 60 "$python" "$here/nginx.py" "$nginx" "$port" "$scratch/nginx"
 
-# The README's examples, as they are written but for the port.
+# The examples in the documents, as they are written but for the port.
 example() {
-    local output
-    sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" README.md | sed "1d;\$d;s/22201/$port/" >"$scratch/example.$1"
+    local document="$1" output
+    shift
+    sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" "$document" | sed "1d;\$d;s/22201/$port/" >"$scratch/example.$1"
     output="$(timeout 60 "${@:2}" "$scratch/example.$1" 2>&1)" || true
-    [ "$output" = "seat 14, A" ] || { echo "README.md, example of $1: $output" >&2; exit 1; }
-    echo "README.md, example of $1: seat 14, A"
+    [ "$output" = "seat 14, A" ] || { echo "$document, example of $1: $output" >&2; exit 1; }
+    echo "$document, example of $1: seat 14, A"
 }
-example php php
-example python "$python"
+example README.md php php
+example protocol/README.md python "$python"
 
 # All at once. The consumers are there before the first message, and the last of them ends when the queue is empty after
 # the producers are done.

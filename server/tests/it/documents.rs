@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use crate::arrows::{CRATES, OF_ITS_TESTS_TOO, PACKAGES, dependencies, manifest_of};
 
 const CONTRIBUTING: &str = ".github/CONTRIBUTING.md";
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     CONTRIBUTING,
     "bench/README.md",
     "protocol/README.md",
     "scripts/README.md",
+    "scripts/rush/README.md",
     "server/README.md",
     "shards/README.md",
     "storage/README.md",
@@ -170,6 +171,21 @@ fn links_lead_to_files_and_headings() {
         }
     }
     assert!(seen > 30, "{seen} links");
+}
+
+/// What nginx is told stands in two documents, and the site runs with the files.
+#[test]
+fn nginx_is_told_what_the_documents_say() {
+    for (document, files) in
+        [("README.md", &["seat.conf"][..]), ("scripts/rush/README.md", &["seat.conf", "join.conf"])]
+    {
+        let text = read(document);
+        let blocks: Vec<&str> = text.split("```nginx\n").skip(1).filter_map(|it| it.split("```").next()).collect();
+        let files: Vec<String> = files.iter().map(|file| read(&format!("scripts/rush/{file}"))).collect();
+        assert_eq!(blocks, files, "{document} has other blocks than scripts/rush");
+    }
+    let site = read("scripts/rush/nginx.conf");
+    assert!(site.contains("include seat.conf;") && site.contains("include join.conf;"), "the site has other blocks");
 }
 
 #[test]

@@ -5,13 +5,17 @@
 //! of gone numbers with queue, whether it begins one, and pairs of distance and length up to a distance of 0, `N`
 //! settings with queue and size, `C` a time with second and leases, `E` what a message has beside its body, with queue,
 //! number, tries, when it may be handed out and when it ends, `I` what a put was called, with queue, until when and size,
-//! `A` the messages that the next put is, too, as pairs of queue and number up to a queue 0, `D` a drop, `F` a flush of
+//! `A` the messages that the next put is, too, as pairs of queue and number up to a queue 0, `K` a ticket with queue, key,
+//! what, how often its time was extended, until when, number of its message, as which it was given and when, and a buyer, `Y`
+//! one that is no more with queue, key, why and count, `Z` what was counted of a gate with queue and six numbers, `D` a drop, `F` a flush of
 //! all queues, `B` raw bytes, `X` changes a byte of what was there last. `#`, `<`, `v`, `=`, `^` and `q` set the header's
 //! number, predecessor, durable frame, segment, first segment and next queue id, and `!` makes its checksum wrong.
 
 use storage_testing::Images;
 
-use super::format::{Entry, Frame, LOG_ID, SEGMENT_HEADER_BYTES, SegmentHeader, put_varint, segment_name};
+use super::format::{
+    Entry, FIRST_PLACE, Frame, LOG_ID, SEGMENT_HEADER_BYTES, SegmentHeader, Ticket, put_varint, segment_name,
+};
 use super::options;
 use super::script::Script;
 
@@ -92,9 +96,41 @@ impl Forge {
     }
 }
 
+/// The key of a ticket: a small letter is a place in line.
+fn key(script: &mut Script<'_>) -> u64 {
+    match script.0.first() {
+        Some(letter @ b'a'..=b'z') => {
+            script.byte();
+            FIRST_PLACE + u64::from(letter - b'a')
+        }
+        _ => script.number(),
+    }
+}
+
+/// A buyer's name: digits are the lengths of long ones.
+fn buyer(script: &mut Script<'_>) -> Vec<u8> {
+    const BYTES: [usize; 10] = [0, 2, 30, 100, 150, 200, 248, 249, 250, 251];
+    match script.byte() {
+        digit @ b'0'..=b'9' => vec![b'b'; BYTES[usize::from(digit - b'0')]],
+        byte => vec![byte],
+    }
+}
+
 fn entry(letter: u8, script: &mut Script<'_>, body: &mut Vec<u8>) {
+    if letter == b'K' {
+        let (queue, key) = (script.number(), key(script));
+        let [what, extended, until, seq, given, at] = [(); 6].map(|()| script.number());
+        let (what, extended, buyer) = (what as u8, extended as u8, buyer(script));
+        Entry::Ticket(Ticket { queue, key, what, extended, until, seq, given, at, buyer: &buyer }).encode(body);
+        return;
+    }
     let mut number = || script.number();
     match letter {
+        b'Y' => {
+            let (queue, key) = (number(), key(script));
+            Entry::Freed { queue, key, why: script.number() as u8, count: script.number() }.encode(body);
+        }
+        b'Z' => Entry::Gate { queue: number(), counted: [(); 6].map(|()| number()) }.encode(body),
         b'R' => {
             let [queue, head, next, sets, gets] = [(); 5].map(|()| number());
             let name = script.byte();

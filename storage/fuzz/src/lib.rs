@@ -7,6 +7,7 @@
 mod damage;
 mod forge;
 mod format;
+mod gates;
 mod index_damage;
 mod life;
 mod opening;

@@ -7,8 +7,12 @@
 //! `o` opens the log anew. With an index, `j` asks for a checkpoint, `i` does a piece of it, and `J` asks for one and
 //! does all of it. `O` opens a message, `A` acknowledges an open one, `B` has one come back, each with a queue, the
 //! latter two with which, and `B` with how; `d` puts a message that is kept back, with a queue and seconds; `e` gives a
-//! queue words, `K` puts a dead letter back, `z` lets so many half seconds pass. A `W` in front acknowledges after the
-//! write.
+//! queue words, `K` puts a dead letter back, `z` lets so many half seconds pass. `Q` gives a queue the words of a gate, `T`
+//! asks it for a ticket, with a queue, a buyer and how, `P` pays one, `E` asks for more time, with seconds, `R` gives one
+//! back. A `W` in front acknowledges after the write.
+
+mod gate;
+mod now;
 
 use std::sync::Arc;
 
@@ -16,11 +20,13 @@ use storage::{
     Attempt, Commit, Durability, FrameNumber, GiveBack, Opening, PutWith, SETTINGS_BYTES_MAX, Standing, Store,
     StoreOptions,
 };
-use storage_testing::{AllKept, CrashDisk, CrashTree, Expected, Images, Message, Name, Opens, Pairs, kept, kept_at};
+use storage_testing::{AllKept, CrashDisk, CrashTree, Images, Message, Name, Opens, Pairs, kept, kept_at};
 
 use super::format::{self, SegmentHeader};
+use super::gates::{self, Gates};
 use super::script::Script;
 use super::{State, options};
+use now::{Change, Now};
 
 /// What time it is at first, in milliseconds since 1970.
 const BEGINS_MS: u64 = 1_700_000_000_000;
@@ -28,7 +34,6 @@ const BEGINS_MS: u64 = 1_700_000_000_000;
 const STEPS_MAX: usize = 400;
 
 type Op = storage_testing::Op<Vec<u8>>;
-type Model = Expected<Vec<u8>>;
 
 /// What a queue is told by words: one of these.
 const WORDS: [&[u8]; 8] = [
@@ -45,7 +50,7 @@ const WORDS: [&[u8]; 8] = [
 /// The changes of a log, each with its frame.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    ops: Vec<(Op, FrameNumber)>,
+    ops: Vec<(Change, FrameNumber)>,
     /// What time it is at the end, in milliseconds since 1970.
     pub(crate) now_ms: u64,
 }
@@ -59,25 +64,27 @@ struct Life {
     options: StoreOptions,
     store: Store,
     history: History,
-    now: Model,
+    now: Now,
     commit: Option<Commit>,
     puts: u32,
 }
 
 impl History {
-    /// The last frame of which this is the state, and this is what its messages have beside their bodies.
-    pub(crate) fn frame_of(&self, state: &State, kept: &AllKept<Vec<u8>>) -> Option<FrameNumber> {
+    /// The last frame of which this is the state, and this is what its messages have beside their bodies, and its buyers.
+    pub(crate) fn frame_of(&self, state: &State, kept: &AllKept<Vec<u8>>, gates: &Gates) -> Option<FrameNumber> {
         let kept = kept_at(kept, self.now_ms);
-        let is_it = |model: &Model| model.queues == *state && kept_at(&model.kept, self.now_ms) == kept;
-        let (mut model, mut found) = (Model::default(), None);
+        let is_it = |now: &Now| {
+            now.model.queues == *state && kept_at(&now.model.kept, self.now_ms) == kept && now.gates == *gates
+        };
+        let (mut now, mut found) = (Now::default(), None);
         let mut ops = self.ops.iter().peekable();
-        if is_it(&model) {
+        if is_it(&now) {
             found = Some(0);
         }
-        while let Some((op, frame)) = ops.next() {
-            model.apply(op);
+        while let Some((change, frame)) = ops.next() {
+            now.apply(change);
             let ends_frame = ops.peek().is_none_or(|(_, next)| next != frame);
-            if ends_frame && is_it(&model) {
+            if ends_frame && is_it(&now) {
                 found = Some(*frame);
             }
         }
@@ -131,7 +138,7 @@ impl Life {
         let disk = CrashDisk::with(&Images::from([(format::segment_name(1), header.segment())]));
         let tree = has_index.then(|| CrashTree::new(&disk));
         let store = open(&disk, tree.as_ref(), options);
-        let (history, now, indexes) = (History::default(), Model::default(), Vec::new());
+        let (history, now, indexes) = (History::default(), Now::default(), Vec::new());
         let mut life = Life { disk, tree, indexes, options, store, history, now, commit: None, puts: 0 };
         life.set_time(BEGINS_MS);
         for _ in 0..STEPS_MAX {
@@ -178,7 +185,7 @@ impl Life {
             b'O' => self.open_next(name(script.byte())),
             b'A' | b'B' => {
                 let (name, which) = (name(script.byte()), script.number() as usize);
-                let open = self.now.numbers(&name, Standing::Open);
+                let open = self.now.model.numbers(&name, Standing::Open);
                 let how = if letter == b'B' { script.number() } else { 0 };
                 let Some(seq) = open.get(which % open.len().max(1)).copied() else { return };
                 let delay_ms = [None, Some(0), Some(1500), Some(1 << 40)][how as usize % 4];
@@ -196,6 +203,7 @@ impl Life {
                 let body = format!("delayed {}", self.puts).into_bytes();
                 self.apply(Op::PutWith { name, flags: self.puts, body, delay_s, exptime: 3 });
             }
+            b'Q' | b'T' | b'P' | b'E' | b'R' => self.gate_step(letter, script),
             b'e' => {
                 let (name, words) = (name(script.byte()), WORDS[script.number() as usize % WORDS.len()].to_vec());
                 self.apply(Op::Configure { name, words });
@@ -270,8 +278,10 @@ impl Life {
 
     /// Applies a change to the store and to what is expected of it.
     fn apply(&mut self, op: Op) {
-        let expected = self.now.apply(&op);
-        match &op {
+        let change = Change::Op(op);
+        let expected = self.now.apply(&change).0;
+        let Change::Op(op) = &change else { unreachable!("it is one") };
+        match op {
             // By the limits of the queue, it may be refused.
             Op::Put { name, flags, body } => {
                 self.store.at_once(|s| s.put(name, *flags, body)).expect("the disk is good").unwrap_or_default()
@@ -298,7 +308,7 @@ impl Life {
             Op::Tell { name, settings } => drop(self.at_once(|s| s.set_settings(name, settings))),
             Op::Take { name } | Op::TakeMessage { name, .. } => {
                 let taken = self.at_once(|s| match op {
-                    Op::TakeMessage { seq, .. } => s.take_message(name, seq),
+                    Op::TakeMessage { seq, .. } => s.take_message(name, *seq),
                     _ => s.take(name),
                 });
                 let taken = taken.map(|taken| Message { seq: taken.seq, flags: taken.flags, body: taken.body.into() });
@@ -307,19 +317,19 @@ impl Life {
             _ => unreachable!("others are done elsewhere"),
         }
         let may_be_dead = matches!(op, Op::GiveBack { .. });
-        self.history.ops.push((op, self.store.changed()));
+        self.history.ops.push((change, self.store.changed()));
         // A message that dies is moved at once where that is possible.
-        if may_be_dead && let Some(op) = self.now.passed(&mut self.store) {
-            self.note(op);
+        if may_be_dead && let Some(op) = self.now.model.passed(&mut self.store) {
+            self.note(Change::Op(op));
         }
     }
 
     fn open_next(&mut self, name: Vec<u8>) {
-        let expected = self.now.opened_by(&name);
+        let expected = self.now.model.opened_by(&name);
         match (self.at_once(|s| s.open_next(name.bytes())), expected) {
             (Opening::Message(opened), Opens::Message(message, _)) => {
                 assert_eq!((opened.seq, opened.flags, &*opened.body), (message.seq, message.flags, &*message.body));
-                self.note(Op::Open { name });
+                self.note(Change::Op(Op::Open { name }));
             }
             (Opening::Empty, Opens::Empty) | (Opening::Full, Opens::Full) => {}
             (found, expected) => panic!("{found:?}, and not {expected:?}"),
@@ -327,9 +337,9 @@ impl Life {
     }
 
     /// Notes what the store has done.
-    fn note(&mut self, op: Op) {
-        self.now.apply(&op);
-        self.history.ops.push((op, self.store.changed()));
+    fn note(&mut self, change: Change) {
+        self.now.apply(&change);
+        self.history.ops.push((change, self.store.changed()));
     }
 
     /// Lets some time pass, and happen what is due.
@@ -337,9 +347,12 @@ impl Life {
         self.set_time(self.history.now_ms + passes_ms);
         for _ in 0..STEPS_MAX {
             let has_more = self.store.pass_time(1).expect("the disk is good");
-            if let Some(op) = self.now.passed(&mut self.store) {
-                self.note(op);
-            } else if !has_more && !self.now.is_something_due() {
+            if self.note_gates() {
+                gates::check(&mut self.store, &self.now.gates, self.history.now_ms);
+            }
+            if let Some(op) = self.now.model.passed(&mut self.store) {
+                self.note(Change::Op(op));
+            } else if !has_more && !self.now.model.is_something_due() && !self.now.gate_is_due() {
                 return;
             } else if !has_more {
                 self.store.settle().expect("the disk is good");
@@ -352,7 +365,7 @@ impl Life {
     fn set_time(&mut self, now_ms: u64) {
         self.history.now_ms = now_ms;
         self.store.set_time(now_ms);
-        self.note(Op::SetTime { unix_ms: now_ms });
+        self.note(Change::Op(Op::SetTime { unix_ms: now_ms }));
     }
 
     /// Has something done that there is room for.
@@ -385,14 +398,15 @@ impl Life {
 
     fn open_anew(&mut self) {
         self.forget_unwritten();
-        self.now = Model::default();
-        for (op, _) in &self.history.ops {
-            self.now.apply(op);
+        self.now = Now::default();
+        for (change, _) in &self.history.ops {
+            self.now.apply(change);
         }
         self.store = open(&self.disk, self.tree.as_ref(), self.options);
         let kept = kept(&mut self.store);
-        assert_eq!(kept_at(&kept, self.history.now_ms), kept_at(&self.now.kept, self.history.now_ms));
-        self.note(Op::Restart { kept });
+        assert_eq!(kept_at(&kept, self.history.now_ms), kept_at(&self.now.model.kept, self.history.now_ms));
+        gates::check(&mut self.store, &self.now.gates, 0);
+        self.note(Change::Op(Op::Restart { kept }));
         self.set_time(self.history.now_ms);
     }
 }

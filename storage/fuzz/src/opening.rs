@@ -1,16 +1,19 @@
 //! Opens files as a log, and holds what comes of it against the reference and against the log's history.
 
+mod buyers;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use storage::settings::Words;
 use storage::{Error, Opening, Recovered, Result, Store, StoreOptions};
-use storage_testing::{AllKept, CrashDisk, CrashTree, Images, Kept, Message, Pairs, Queue, kept, kept_at, try_drain};
+use storage_testing::{CrashDisk, CrashTree, Images, Kept, Message, Pairs, Queue, kept, kept_at, try_drain};
 
 use super::damage::Damaged;
+use super::gates;
 use super::life::History;
-use super::reference;
-use super::{ALLOCATED, State, options};
+use super::reference::{self, Found};
+use super::{ALLOCATED, options};
 
 /// No start needs more at once for logs as small as these, nor a larger piece of it, whatever their headers claim: windows
 /// of what is there, and queues' runs of messages.
@@ -59,8 +62,10 @@ pub(crate) fn holds(images: &Images, damaged: Damaged, history: Option<&History>
     assert_eq!((recovered.queues, recovered.messages), (state.len() as u64, messages));
     assert_eq!((totals.queues, totals.messages), (state.len() as u64, messages));
     assert_eq!(kept(&mut store), found.kept, "what messages have beside their bodies");
+    gates::check(&mut store, &found.gates, 0);
     if let Some(history) = history.filter(|_| damaged != Damaged::Knowingly) {
-        let frame = history.frame_of(&state, &found.kept).unwrap_or_else(|| panic!("nobody ever put this: {state:?}"));
+        let frame = history.frame_of(&state, &found.kept, &found.gates);
+        let frame = frame.unwrap_or_else(|| panic!("it never was like this: {state:?}\n{:?}", found.gates));
         let lost = frame < history.last_frame();
         assert!(damaged != Damaged::Not || !lost, "undamaged, and older than it was: {frame}");
     }
@@ -69,10 +74,13 @@ pub(crate) fn holds(images: &Images, damaged: Damaged, history: Option<&History>
     let left = reference::read(&disk.images(), &options());
     if damaged != Damaged::Knowingly {
         assert!(!found.is_impossible, "no store writes what is there");
-        assert_eq!(left.as_ref().map(|left| (&left.state, &left.kept)), Ok((&state, &found.kept)), "what is left");
+        let left = left.as_ref().map(|left| (&left.state, &left.kept, &left.gates));
+        assert_eq!(left, Ok((&state, &found.kept, &found.gates)), "what is left");
     }
     if let Some(left) = left.ok().filter(|left| !found.is_impossible && !left.is_impossible) {
-        goes_on(&disk, left.state, left.kept, left.leases);
+        buyers::return_all(&disk, &left);
+        buyers::join_one_more(&disk, &left);
+        goes_on(&disk, left);
     }
     assert_eq!(try_drain(&mut store).expect("it was whole when it was opened"), state);
 }
@@ -80,7 +88,7 @@ pub(crate) fn holds(images: &Images, damaged: Damaged, history: Option<&History>
 /// Opens a log that is whole with an index of which nothing is known: it is believed or not, and what is opened is what
 /// the log says. An index that is forged may say otherwise, and still nothing panics.
 pub(crate) fn holds_with_index(images: &Images, pairs: &Pairs, damaged: Damaged, now_ms: u64) {
-    let reference::Found { state: wanted, kept: wanted_kept, .. } =
+    let reference::Found { state: wanted, kept: wanted_kept, gates: wanted_gates, .. } =
         reference::read(images, &options()).expect("the log is whole");
     let disk = CrashDisk::with(images);
     let tree = CrashTree::with(&disk, pairs);
@@ -100,6 +108,7 @@ pub(crate) fn holds_with_index(images: &Images, pairs: &Pairs, damaged: Damaged,
         drop(store.at_once(|store| store.put(b"a", 7, b"put into what was forged")).and_then(|_| store.close()));
         return;
     }
+    gates::check(&mut store, &wanted_gates, 0);
     assert_eq!(drained.expect("the log is whole"), wanted, "from index: {}", recovered.from_index);
     // A delay that was over may be forgotten by the one, and not by the other.
     assert_eq!(kept_at(&found_kept, now_ms), kept_at(&wanted_kept, now_ms), "from index: {}", recovered.from_index);
@@ -149,7 +158,8 @@ fn passes(store: &mut Store) {
 }
 
 /// A log that was opened can be opened again, and be added to.
-fn goes_on(disk: &CrashDisk, mut expected: State, mut expected_kept: AllKept<Vec<u8>>, leases: u64) {
+fn goes_on(disk: &CrashDisk, left: Found) {
+    let Found { state: mut expected, kept: mut expected_kept, gates, leases, .. } = left;
     // The store that was opened first is not to notice.
     let disk = CrashDisk::with(&disk.images());
     let (mut store, _) = open(&disk, options()).expect("it was opened before");
@@ -185,6 +195,7 @@ fn goes_on(disk: &CrashDisk, mut expected: State, mut expected_kept: AllKept<Vec
         }
     }
     assert_eq!(found_kept, expected_kept, "what messages have beside their bodies");
+    gates::check(&mut store, &gates, 0);
     let again = CrashDisk::with(&disk.images());
     passes(&mut open(&again, options()).expect("the store itself wrote it").0);
     let mut found = try_drain::<Vec<u8>>(&mut store).expect("the store itself wrote it");

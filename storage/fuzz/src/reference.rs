@@ -1,16 +1,23 @@
 //! What recovery must make of the files that it finds, said as plainly as it can be: of files that are there as a whole,
 //! without a care for memory or speed.
 
+mod gates;
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use storage::StoreOptions;
-use storage_testing::{AllKept, Images, Kept, Message, Queue};
+use storage_testing::{AllKept, Images, Kept};
 
 use super::State;
 use super::format::{
-    self, Entry, FRAME_HEADER_BYTES, Frame, NUMBER_END, Notes, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number,
+    self, Entry, FRAME_HEADER_BYTES, Frame, NUMBER_END, Notes, SEGMENT_HEADER_BYTES, SegmentHeader, Ticket,
+    segment_number,
 };
+use super::gates::Gates;
+use gates::GateTold;
+use told::{Put, Told};
 
 /// What a log says.
 #[derive(Debug)]
@@ -18,6 +25,7 @@ pub(crate) struct Found {
     pub(crate) state: State,
     /// What the messages have beside their bodies.
     pub(crate) kept: AllKept<Vec<u8>>,
+    pub(crate) gates: Gates,
     /// Deliveries may have been numbered up to here.
     pub(crate) leases: u64,
     pub(crate) frames: u64,
@@ -31,34 +39,6 @@ pub(crate) struct Found {
 /// Why a log is not opened.
 pub(crate) type Why = String;
 
-/// A queue as the frames so far tell it.
-#[derive(Debug, Default)]
-struct Told<'a> {
-    name: &'a [u8],
-    contradicts: bool,
-    head: u64,
-    next: u64,
-    sets: u64,
-    gets: u64,
-    settings: &'a [u8],
-    record_segment: u32,
-    /// Where the list begins that stands in front of the next record.
-    listed_in: Option<u32>,
-    /// Numbers that are gone: ranges in any order.
-    gone: Vec<(u64, u64)>,
-    messages: BTreeMap<u64, Put<'a>>,
-}
-
-/// The newest copy of a message.
-#[derive(Debug)]
-struct Put<'a> {
-    segment: u32,
-    /// The second in which it was put; 0 when the segment says none before it.
-    second: u32,
-    flags: u32,
-    body: &'a [u8],
-}
-
 /// What the frames so far tell.
 #[derive(Debug, Default)]
 struct Tale<'a> {
@@ -67,6 +47,8 @@ struct Tale<'a> {
     states: BTreeMap<(u64, u64), (u32, Kept)>,
     /// What puts were called, by queue, and until which second that is remembered: the last that was said of each.
     ids: BTreeMap<(u64, &'a [u8]), u32>,
+    /// The gates that there are, by their queues.
+    gates: BTreeMap<u64, GateTold>,
     /// The segment that the last time is in, and its second.
     time: (u32, u32),
     leases: u64,
@@ -111,8 +93,8 @@ pub(crate) fn read(images: &Images, options: &StoreOptions) -> Result<Found, Why
         if unfinished.iter().any(|(number, _)| *number != 1) {
             return Err("the segments before one that was being prepared are missing".into());
         }
-        let (state, kept) = (State::new(), AllKept::new());
-        return Ok(Found { state, kept, leases: 0, frames: 0, ambiguous: false, is_impossible: false });
+        let (state, kept, gates) = (State::new(), AllKept::new(), Gates::new());
+        return Ok(Found { state, kept, gates, leases: 0, frames: 0, ambiguous: false, is_impossible: false });
     };
     if segment_bytes < StoreOptions::segment_bytes_min(options.body_bytes_max) as u64 {
         return Err("segments too small".into());
@@ -184,8 +166,9 @@ impl<'a> Files<'a> {
         if !frames.is_empty() && needed < run.start {
             return Err(format!("segment {needed} is missing"));
         }
-        let Tale { queues: told, states, leases, .. } = tale;
+        let Tale { queues: told, states, leases, gates, .. } = tale;
         complete(&told, needed)?;
+        gates.values().try_for_each(|gate| gate.complete(needed))?;
         let names: BTreeSet<&[u8]> = told.values().map(|queue| queue.name).collect();
         let ambiguous = names.len() < told.len();
         let state = told.values().map(|queue| (queue.name.to_vec(), queue.state())).collect();
@@ -213,8 +196,10 @@ impl<'a> Files<'a> {
         let is_impossible = states.keys().any(is_early)
             || states.iter().any(|(of, state)| is_left_behind(of, state))
             || is_at_its_end
+            || gates.iter().any(|(id, gate)| gate.is_impossible(told[id].next))
             || told.values().any(|queue| queue.contradicts || has_too_many(queue) || has_too_few(queue));
-        Ok(Found { state, kept, leases, frames: frames.len() as u64, ambiguous, is_impossible })
+        let gates = gates.into_iter().map(|(id, gate)| (told[&id].name.to_vec(), gate.gate)).collect();
+        Ok(Found { state, kept, gates, leases, frames: frames.len() as u64, ambiguous, is_impossible })
     }
 
     /// Nothing may say that there was more than the frames up to one, which is in segment `at`.
@@ -250,6 +235,8 @@ impl<'a> Files<'a> {
 /// Applies a frame's entries in their order.
 fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(), Why> {
     let (mut rest, mut also) = (frame.body, Vec::new());
+    // The message of a new ticket.
+    let mut awaited = None;
     while !rest.is_empty() {
         let (entry, bytes) = Entry::read(rest).ok_or("a frame is whole, and its entries are not")?;
         rest = &rest[bytes..];
@@ -260,6 +247,13 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
             && (also.contains(&(queue, seq)) || also.iter().collect::<BTreeSet<_>>().len() < also.len())
         {
             return Err("a put names a message twice".into());
+        }
+        match (entry, awaited) {
+            (Entry::Also { .. }, _) => {}
+            (Entry::Put { queue, seq, .. }, Some(message)) if message == (queue, seq) => awaited = None,
+            (_, Some(_)) => return Err("a new ticket has not its message behind it".into()),
+            (Entry::Ticket(ticket), None) => awaited = (ticket.what & 1 == 1).then_some((ticket.queue, ticket.seq)),
+            _ => {}
         }
         let told = &mut tale.queues;
         match entry {
@@ -288,6 +282,9 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
         | Entry::Take { queue, .. }
         | Entry::Gone { queue, .. }
         | Entry::Told { queue, .. }
+        | Entry::Ticket(Ticket { queue, .. })
+        | Entry::Freed { queue, .. }
+        | Entry::Gate { queue, .. }
         | Entry::Drop { queue }) = entry
         else {
             told.values_mut().for_each(|queue| queue.head = queue.next);
@@ -296,6 +293,7 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
         if let Entry::Drop { .. } = entry {
             told.remove(&queue);
             tale.ids.retain(|(of, _), _| *of != queue);
+            tale.gates.remove(&queue);
             continue;
         }
         let queue = told.entry(queue).or_insert_with(|| Told { head: 1, next: 1, ..Told::default() });
@@ -339,6 +337,11 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
                 }
             }
             Entry::Told { settings, .. } => queue.settings = settings,
+            Entry::Ticket(ticket) => tale.gates.entry(ticket.queue).or_default().ticket(&ticket, segment),
+            Entry::Freed { queue, key, why, count } => {
+                tale.gates.entry(queue).or_default().freed(key, why, count);
+            }
+            Entry::Gate { queue, counted } => tale.gates.entry(queue).or_default().counted(counted),
             Entry::Drop { .. }
             | Entry::Flush
             | Entry::Time { .. }
@@ -347,9 +350,10 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
             | Entry::Also { .. } => unreachable!("seen above"),
         }
     }
-    match also.is_empty() {
-        true => Ok(()),
-        false => Err("a list of messages has no put behind it".into()),
+    match (also.is_empty(), awaited) {
+        (true, None) => Ok(()),
+        (false, _) => Err("a list of messages has no put behind it".into()),
+        (true, Some(_)) => Err("a new ticket has not its message behind it".into()),
     }
 }
 
@@ -366,70 +370,4 @@ fn complete(told: &BTreeMap<u64, Told<'_>>, needed: u32) -> Result<(), Why> {
         }
     }
     Ok(())
-}
-
-impl<'a> Told<'a> {
-    /// Notes a message, or a copy of one.
-    fn put(&mut self, seq: u64, put: Put<'a>) {
-        // A number that was there before is a copy.
-        self.contradicts |= self.is_gone(seq) || (seq > self.next && !self.name.is_empty());
-        if seq >= self.next {
-            self.next = seq + 1;
-            self.sets += 1;
-        }
-        self.messages.insert(seq, put);
-    }
-
-    /// Notes that these numbers are gone. The head is never among them.
-    fn lose(&mut self, start: u64, end: u64) {
-        self.next = self.next.max(end);
-        self.gone.push((start, end));
-        self.pass_gone();
-    }
-
-    fn pass_gone(&mut self) {
-        while let Some((_, end)) = self.gone.iter().find(|(start, end)| (*start..*end).contains(&self.head)) {
-            self.head = *end;
-        }
-    }
-
-    fn is_gone(&self, seq: u64) -> bool {
-        seq < self.head || self.gone.iter().any(|(start, end)| (*start..*end).contains(&seq))
-    }
-
-    /// How many numbers from the head to the next one are gone.
-    fn gone_above_head(&self) -> u64 {
-        let mut ranges = self.gone.clone();
-        ranges.sort_unstable();
-        let (mut counted_to, mut gone) = (self.head, 0);
-        for (start, end) in ranges {
-            gone += end.saturating_sub(start.max(counted_to));
-            counted_to = counted_to.max(end);
-        }
-        gone
-    }
-
-    /// How many messages should wait.
-    fn waiting(&self) -> u64 {
-        self.next - self.head - self.gone_above_head()
-    }
-
-    fn waiting_messages(&self) -> impl Iterator<Item = (&u64, &Put<'a>)> {
-        self.messages.range(self.head..).filter(|(seq, _)| !self.is_gone(**seq))
-    }
-
-    fn state(&self) -> Queue {
-        let message = |(seq, put): (&u64, &Put<'_>)| Message { seq: *seq, flags: put.flags, body: put.body.into() };
-        let messages = self.waiting_messages().map(message).collect();
-        Queue { sets: self.sets, gets: self.gets, settings: self.settings.to_vec(), messages }
-    }
-
-    /// What the messages of the queue with this id have beside their bodies.
-    fn kept(&self, id: u64, states: &BTreeMap<(u64, u64), (u32, Kept)>) -> BTreeMap<u64, Kept> {
-        let kept = |(seq, put): (&u64, &Put<'_>)| {
-            let state = states.get(&(id, *seq)).map(|(_, kept)| *kept).unwrap_or_default();
-            (*seq, Kept { put_s: put.second, ..state })
-        };
-        self.waiting_messages().map(kept).collect()
-    }
 }

@@ -7,7 +7,7 @@
 use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::gate::asking::{GateAct, GateAnswer, GateAnswered, GateFigures};
-use crate::gate::state::Gets;
+use crate::gate::state::{Gate, Gets};
 use crate::gate::ticket::{BUYER_BYTES_MAX, Freed, Key, Terms, Ticket};
 use crate::log::Purpose;
 use crate::log::entry::{Entry, FREED_BYTES, QueueId, STATE_BYTES, State, TAKE_BYTES, TicketEntry, ticket_bytes};
@@ -84,7 +84,7 @@ impl Store {
         let queue = self.live.queues.at(self.live.queues.find(name)?);
         let rules = queue.rules().map_or_else(GateSettings::default, |rules| rules.gate);
         let figures = self.gates.get(queue.id).map(|gate| gate.figures(&rules, self.log.now_ms));
-        figures.or_else(|| rules.tickets.map(|_| crate::gate::state::Gate::default().figures(&rules, self.log.now_ms)))
+        figures.or_else(|| rules.tickets.map(|_| Gate::default().figures(&rules, self.log.now_ms)))
     }
 
     /// An answer that rests on all that the gate of a queue is.
@@ -118,6 +118,10 @@ impl Store {
         let acknowledged = self.acknowledged();
         let (rules, id) = match slot {
             Some(slot) => {
+                if self.gates.get(self.live.queues.at(slot).id).is_some_and(Gate::has_line) {
+                    // It may be their time by now. What is held up is tried again.
+                    let _ = self.serve_line(slot);
+                }
                 let queue = self.live.queues.at(slot);
                 let Some(rules) = queue.rules() else { return NOT_NOW };
                 // Most of a crowd is told this, and nothing is copied for it.
@@ -135,7 +139,7 @@ impl Store {
                 None => return NOT_NOW,
             },
         };
-        let none = crate::gate::state::Gate::default();
+        let none = Gate::default();
         let gate = id.and_then(|id| self.gates.get(id)).unwrap_or(&none);
         let key = match gate.gets(&rules.gate, now_ms) {
             Gets::Seat(seat) => Key::seat(seat),
