@@ -17,6 +17,7 @@ use storage_testing::{CrashDisk, Random};
 use crate::client::{Client, Pending};
 use crate::gate_counts::GateCounts;
 use crate::setup::{Setup, Step};
+use crate::simulation::Indexes;
 use crate::tasks::Tasks;
 use asks::{Habits, Request, What};
 use drained::Taken;
@@ -28,10 +29,11 @@ const STEPS_MS: &[u64] = &[0, 1, 5, 50, 600];
 const UNSAFE_CRASHES: u64 = 5;
 const HOUR_MS: u64 = 3_600_000;
 
-pub(crate) struct GateSimulation {
+pub(crate) struct GateSimulation<'a> {
     random: Random,
     setup: Setup,
     habits: Habits,
+    indexes: Indexes<'a>,
     shards: Vec<Tasks>,
     /// From a shard, to a shard.
     channels: Vec<Vec<VecDeque<Packet>>>,
@@ -49,8 +51,8 @@ pub(crate) struct GateSimulation {
     pub(crate) counts: GateCounts,
 }
 
-impl GateSimulation {
-    pub(crate) fn new(durability: Durability, mut random: Random) -> GateSimulation {
+impl<'a> GateSimulation<'a> {
+    pub(crate) fn new(durability: Durability, indexes: Indexes<'a>, mut random: Random) -> GateSimulation<'a> {
         let mut setup = Setup::choose(durability, &mut random);
         setup.clients = 2 + random.below(8) as usize;
         let habits = Habits::choose(&mut random);
@@ -67,6 +69,7 @@ impl GateSimulation {
             random,
             setup,
             habits,
+            indexes,
             shards: Vec::new(),
             channels: Vec::new(),
             clients: Vec::new(),
@@ -91,7 +94,8 @@ impl GateSimulation {
             .zip(disks)
             .map(|(me, disk)| {
                 disk.set_bytes_max(None);
-                Tasks::start((ShardId(me), shards), disk, None, options, self.now, |_| {}).unwrap()
+                let index = (self.indexes)(me);
+                Tasks::start((ShardId(me), shards), disk, index, options, self.now, |_| {}).unwrap()
             })
             .collect();
         self.channels = (0..shards).map(|_| (0..shards).map(|_| VecDeque::new()).collect()).collect();

@@ -74,7 +74,7 @@ fn shards_with_indexes() {
 
 /// A place for a shard's index in its next life, with a copy of what the last one left: sled keeps a tree locked for a
 /// while after it was dropped.
-fn next_index(scratch: &Path, shard: u16, lives: &mut u64) -> PathBuf {
+pub(crate) fn next_index(scratch: &Path, shard: u16, lives: &mut u64) -> PathBuf {
     *lives += 1;
     let shard = scratch.join(shard.to_string());
     std::fs::create_dir_all(&shard).unwrap();

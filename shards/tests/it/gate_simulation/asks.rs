@@ -116,7 +116,7 @@ pub(crate) fn buyer_of(body: &[u8]) -> usize {
     name.strip_prefix('b').unwrap().parse().unwrap()
 }
 
-impl GateSimulation {
+impl GateSimulation<'_> {
     /// What a client asks for next.
     pub(super) fn request(&mut self) -> Request {
         let gate = self.random.below(self.gates.len() as u64) as usize;

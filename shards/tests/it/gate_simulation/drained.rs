@@ -24,7 +24,7 @@ impl Taken {
     }
 }
 
-impl GateSimulation {
+impl GateSimulation<'_> {
     /// Takes all messages that there are, and holds all that ever were against the tickets.
     pub(crate) fn drain_and_check(&mut self) {
         for at in 0..self.gates.len() {

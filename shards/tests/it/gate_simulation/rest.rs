@@ -20,7 +20,7 @@ const ROUND_MS: u64 = 20;
 /// Milliseconds after which a store has looked anew at a disk that was full.
 const LOOKED_AT_ANEW_MS: u64 = 1100;
 
-impl GateSimulation {
+impl GateSimulation<'_> {
     /// Lets all clients have their replies, with room on all disks.
     pub(super) fn settle(&mut self) -> Result<()> {
         self.shards.iter().for_each(|shard| shard.disk.set_bytes_max(None));
