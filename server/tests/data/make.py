@@ -78,7 +78,7 @@ def with_options(ask, put, take):
     """Settings, delays, tries, dead letters, ids and children."""
     put(b"told/config", 0, b"depth=50 tries=3 lease=77")
     put(b"told", 5, b"by its settings")
-    put(b"delayed/delay=2000000000", 6, b"in sixty years")
+    put(b"delayed/delay=31536000", 6, b"in a year")
     put(b"delayed", 7, b"at once")
     put(b"tried", 8, b"once in vain")
     put(b"tried", 9, b"never")

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use storage::settings::Words;
-use storage::{Error, Opening, Recovered, Result, Store, StoreOptions};
+use storage::{Error, Opening, Recovered, Result, Store, StoreOptions, Survey};
 use storage_testing::{CrashDisk, CrashTree, Images, Kept, Message, Pairs, Queue, kept, kept_at, try_drain};
 
 use super::damage::Damaged;
@@ -68,6 +68,8 @@ pub(crate) fn holds(images: &Images, damaged: Damaged, history: Option<&History>
         let frame = frame.unwrap_or_else(|| panic!("it never was like this: {state:?}\n{:?}", found.gates));
         let lost = frame < history.last_frame();
         assert!(damaged != Damaged::Not || !lost, "undamaged, and older than it was: {frame}");
+        let survey = Survey::read(&CrashDisk::with(images)).expect("the disk is good");
+        assert!(damaged != Damaged::Not || survey.is_whole(), "undamaged, and not whole: {:?}", survey.damaged());
     }
     // What is left on the disk says the same, unless the segments that are no longer needed were forged so that they say
     // more than the others.

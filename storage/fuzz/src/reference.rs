@@ -235,8 +235,8 @@ impl<'a> Files<'a> {
 /// Applies a frame's entries in their order.
 fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(), Why> {
     let (mut rest, mut also) = (frame.body, Vec::new());
-    // The message of a new ticket.
-    let mut awaited = None;
+    // The message of a new ticket, and the queue of the record in front.
+    let (mut awaited, mut recorded) = (None, None);
     while !rest.is_empty() {
         let (entry, bytes) = Entry::read(rest).ok_or("a frame is whole, and its entries are not")?;
         rest = &rest[bytes..];
@@ -254,6 +254,9 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
             (_, Some(_)) => return Err("a new ticket has not its message behind it".into()),
             (Entry::Ticket(ticket), None) => awaited = (ticket.what & 1 == 1).then_some((ticket.queue, ticket.seq)),
             _ => {}
+        }
+        if let Some(gate) = recorded.take().and_then(|queue| tale.gates.get_mut(&queue)) {
+            gate.stands_behind_record(&entry);
         }
         let told = &mut tale.queues;
         match entry {
@@ -298,7 +301,7 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
         }
         let queue = told.entry(queue).or_insert_with(|| Told { head: 1, next: 1, ..Told::default() });
         match entry {
-            Entry::Record { head, next, sets, gets, name, settings, .. } => {
+            Entry::Record { queue: id, head, next, sets, gets, name, settings } => {
                 let before = [queue.head, queue.next, queue.sets, queue.gets];
                 // A list in front of it may begin with what the head has passed since.
                 queue.contradicts |= before.iter().zip([head, next, sets, gets]).any(|(before, now)| *before > now);
@@ -312,6 +315,7 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
                 queue.settings = settings;
                 let listed_in = queue.listed_in.take().filter(|_| queue.gone_above_head() > 0);
                 queue.record_segment = listed_in.unwrap_or(segment);
+                recorded = Some(id);
             }
             Entry::Put { seq, flags, body, .. } => {
                 let second = if tale.time.0 == segment { tale.time.1 } else { 0 };
@@ -349,6 +353,9 @@ fn apply<'a>(tale: &mut Tale<'a>, frame: &Frame<'a>, segment: u32) -> Result<(),
             | Entry::Id { .. }
             | Entry::Also { .. } => unreachable!("seen above"),
         }
+    }
+    if let Some(gate) = recorded.and_then(|queue| tale.gates.get_mut(&queue)) {
+        gate.stands_behind_record(&Entry::Flush);
     }
     match (also.is_empty(), awaited) {
         (true, None) => Ok(()),

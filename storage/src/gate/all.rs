@@ -3,19 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::state::{Gate, Needless};
-use super::ticket::{Key, Tally, Terms, Ticket};
+use super::ticket::Ticket;
 use crate::log::entry::{QueueId, ticket_bytes};
+use crate::log::frame::FrameNumber;
+use crate::log::tickets::{Key, Tally, Terms};
 
 /// All gates that ever gave a ticket, by their queues.
 #[derive(Debug, Default)]
 pub(crate) struct Gates {
     by_queue: BTreeMap<QueueId, Gate>,
-    /// When tickets lapse: one time a gate.
-    lapses: BTreeSet<(u64, QueueId)>,
+    /// When tickets lapse, or a line may get seats: one time a gate.
+    timed: BTreeSet<(u64, QueueId)>,
     /// Gates whose line may have a seat to get.
     unserved: BTreeSet<QueueId>,
     /// Of queues that are gone, whose tickets still count as live in the log.
     forgotten: VecDeque<Gate>,
+    /// The frame in which any gate's settings were changed last.
+    pub(crate) ruled_in: FrameNumber,
 }
 
 impl Gates {
@@ -37,21 +41,21 @@ impl Gates {
         self.by_queue.contains_key(&queue)
     }
 
-    /// Has a gate be looked at when its next ticket lapses. To be called when one was changed.
+    /// Has a gate be looked at when its next ticket lapses, or its line may get seats. To be called when one was changed.
     pub(crate) fn time(&mut self, queue: QueueId) {
         let Some(gate) = self.by_queue.get_mut(&queue) else { return };
-        let next = gate.next_lapse().map(|(at_ms, _)| at_ms);
+        let next = gate.next_lapse().map(|(at_ms, _)| at_ms).into_iter().chain(gate.opens_at).min();
         if next != gate.timed_at {
             if let Some(before) = std::mem::replace(&mut gate.timed_at, next) {
-                self.lapses.remove(&(before, queue));
+                self.timed.remove(&(before, queue));
             }
-            self.lapses.extend(next.map(|at_ms| (at_ms, queue)));
+            self.timed.extend(next.map(|at_ms| (at_ms, queue)));
         }
     }
 
-    /// Of all tickets the one that lapses first: when, and of which queue.
-    pub(crate) fn next_lapse(&self) -> Option<(u64, QueueId)> {
-        self.lapses.first().copied()
+    /// Of all gates the one that is to be looked at first: when, and of which queue.
+    pub(crate) fn next_due(&self) -> Option<(u64, QueueId)> {
+        self.timed.first().copied()
     }
 
     /// Notes that the line of a gate may have a seat to get, if there is one.
@@ -66,17 +70,20 @@ impl Gates {
         self.unserved.first().copied()
     }
 
-    /// Notes that the line of a gate has got what there was.
-    pub(crate) fn note_served(&mut self, queue: QueueId) {
+    /// Notes that the line of a gate has got what there was; it may get seats from this moment on, if there is one.
+    pub(crate) fn note_served(&mut self, queue: QueueId, opens_at: Option<u64>) {
         self.unserved.remove(&queue);
+        if let Some(gate) = self.get_mut(queue) {
+            gate.opens_at = opens_at;
+            self.time(queue);
+        }
     }
 
     /// Has a queue have no gate any more. What it holds is given back [one by one](Self::give_back).
     pub(crate) fn forget_queue(&mut self, queue: QueueId) {
         if let Some(gate) = self.by_queue.remove(&queue) {
-            self.lapses.extend(gate.timed_at.map(|at_ms| (at_ms, queue)));
             if let Some(at_ms) = gate.timed_at {
-                self.lapses.remove(&(at_ms, queue));
+                self.timed.remove(&(at_ms, queue));
             }
             self.unserved.remove(&queue);
             self.forgotten.push_back(gate);
@@ -126,7 +133,7 @@ impl Telling {
 
     /// Notes what a buyer has.
     pub(crate) fn know(&mut self, queue: QueueId, key: Key, buyer: &[u8], terms: Terms, segment: u32) {
-        self.tickets.insert((queue, key), Ticket { buyer: buyer.into(), terms, segment });
+        self.tickets.insert((queue, key), Ticket::new(buyer.into(), terms, segment));
         if let Some(place) = key.as_place() {
             let tally = self.tallies.entry(queue).or_default();
             tally.places = tally.places.max(place + 1);

@@ -5,9 +5,10 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::asking::{GateFigures, GateState};
 use super::seats::Seats;
-use super::ticket::{Key, Tally, Ticket};
+use super::ticket::Ticket;
 use crate::log::entry::ticket_bytes;
 use crate::log::frame::FrameNumber;
+use crate::log::tickets::{Key, Tally};
 use crate::settings::GateSettings;
 
 /// An entry of a ticket in the log that is no longer needed: its segment, and its bytes.
@@ -47,7 +48,9 @@ pub(crate) struct Gate {
     /// The frame in which a ticket was given last, and the one in which anything changed last.
     pub(crate) given_in: FrameNumber,
     pub(crate) changed_in: FrameNumber,
-    /// When it is to be looked at for what lapses, by the list of all gates.
+    /// Its line may get seats from then on, in milliseconds since 1970; `None`: no moment is known.
+    pub(super) opens_at: Option<u64>,
+    /// When it is to be looked at, by the list of all gates.
     pub(super) timed_at: Option<u64>,
 }
 
@@ -126,6 +129,12 @@ impl Gate {
         is_free.then(|| (Key::place(*place), self.seats.lowest_free()))
     }
 
+    /// When the line may get seats that it cannot get yet, in milliseconds since 1970: the gate's time has not come.
+    pub(crate) fn opens_for_line(&self, rules: &GateSettings, now_ms: u64) -> Option<u64> {
+        let is_before = self.has_line() && self.state(rules, now_ms) == GateState::Before;
+        is_before.then(|| rules.opens.saturating_mul(1000))
+    }
+
     /// How many are in line up to a place, at most: those who left it count until all before them have gone.
     pub(crate) fn place_in_line(&self, place: u64) -> u64 {
         self.line.first_key_value().map_or(1, |(first, _)| place - first + 1)
@@ -137,8 +146,8 @@ impl Gate {
         self.by_buyer.insert((self.hash(&ticket.buyer), Gate::id_of(key)));
         match (key.as_seat(), key.as_place()) {
             (Some(seat), _) => {
-                if ticket.terms.until > 0 {
-                    self.lapses.insert((ticket.terms.until, seat));
+                if ticket.terms().until > 0 {
+                    self.lapses.insert((ticket.terms().until, seat));
                 }
                 self.seats.set(seat, ticket);
             }
@@ -156,7 +165,7 @@ impl Gate {
         let ticket = match (key.as_seat(), key.as_place()) {
             (Some(seat), _) => {
                 let ticket = self.seats.remove(seat)?;
-                self.lapses.remove(&(ticket.terms.until, seat));
+                self.lapses.remove(&(ticket.terms().until, seat));
                 ticket
             }
             (None, place) => self.line.remove(&place?)?,

@@ -1,12 +1,13 @@
 //! What stands on the pages of a checkpoint: where puts are, records, lists of what is gone.
 
-use crate::gate::ticket::{BUYER_BYTES_MAX, Key, Tally, Terms, Ticket};
+use crate::gate::ticket::Ticket;
 use crate::index::segment_puts::{Located, SegmentPuts};
 use crate::index::{ITEM_BYTES_MAX, Index, IndexError, PageWriter, Pages, Written};
 use crate::log::codec::{Reader, put_varint};
 use crate::log::entry::{ID_BYTES_MAX, QueueId, Record, SETTINGS_BYTES_MAX, Seq, State};
 use crate::log::frame::NUMBER_END;
 use crate::log::ranges::{RANGE_BYTES_MAX, are_ranges};
+use crate::log::tickets::{BUYER_BYTES_MAX, Key, Tally, Terms};
 use crate::log::{Place, Position};
 use crate::names::NAME_BYTES_MAX;
 use crate::queue::ids::Remembered;
@@ -149,10 +150,10 @@ pub(crate) fn push_id(pages: &mut PageWriter, queue: QueueId, token: &[u8], id: 
 
 /// Packs what a buyer has.
 pub(crate) fn push_ticket(pages: &mut PageWriter, queue: QueueId, key: Key, ticket: &Ticket) {
-    let Ticket { buyer, terms, segment } = ticket;
+    let (buyer, terms, segment) = (&ticket.buyer, ticket.terms(), ticket.segment);
     pages.make_room(9 * 10 + buyer.len());
     let numbers = [TICKET, queue, key.number(), u64::from(terms.kept_back), u64::from(terms.extended), terms.until];
-    for number in numbers.into_iter().chain([terms.seq, u64::from(*segment), buyer.len() as u64]) {
+    for number in numbers.into_iter().chain([terms.seq, u64::from(segment), buyer.len() as u64]) {
         put_varint(pages.value(), number);
     }
     pages.value().extend_from_slice(buyer);
@@ -278,4 +279,76 @@ pub(crate) fn write_directory(
     let (pages, sum) = pages.finish();
     index.write(pages)?;
     Ok(Written { generation, sum })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Option<Vec<String>> {
+        let mut read = Vec::new();
+        read_records(bytes, |item| {
+            read.push(match item {
+                RecordItem::Ticket(queue, key, buyer, terms, segment) => {
+                    format!("{queue} {key:?} {} {terms:?} {segment}", buyer.escape_ascii())
+                }
+                RecordItem::Tally(queue, tally) => format!("{queue} {tally:?}"),
+                _ => "another".into(),
+            });
+        })?;
+        Some(read)
+    }
+
+    #[test]
+    fn tickets_and_tallies_come_back_and_cut_ones_do_not() {
+        let tally = Tally { given: 9, returned: 2, lapsed: 300, places: 4, first_ms: 1 << 40, last_ms: 1 << 41 };
+        let terms = Terms { until: 1 << 41, seq: 900, extended: 2, kept_back: true };
+        let of = |buyer: &[u8], terms| Ticket { buyer: buyer.into(), terms, segment: 17 };
+        let mut pages = PageWriter::new(Pages::Records(1));
+        let start = pages.value().len();
+        push_tally(&mut pages, 7, &tally);
+        let first_end = pages.value().len() - start;
+        push_ticket(&mut pages, 7, Key::seat(3), &of(b"ann", terms));
+        let second_end = pages.value().len() - start;
+        push_ticket(&mut pages, 7, Key::place(5), &of(b"bob", Terms::default()));
+        let bytes = pages.value()[start..].to_vec();
+        let wanted = [
+            format!("7 {tally:?}"),
+            format!("7 {:?} ann {terms:?} 17", Key::seat(3)),
+            format!("7 {:?} bob {:?} 17", Key::place(5), Terms::default()),
+        ];
+        assert_eq!(read(&bytes), Some(wanted.to_vec()));
+        for end in 1..bytes.len() {
+            let is_whole = [first_end, second_end].contains(&end);
+            assert_eq!(read(&bytes[..end]).is_some(), is_whole, "{end} of {}", bytes.len());
+        }
+    }
+
+    #[test]
+    fn what_no_gate_has_makes_no_page() {
+        let terms = Terms { seq: 1, ..Terms::default() };
+        let ends = Terms { until: NUMBER_END, ..terms };
+        let buyer = |bytes: usize| vec![b'x'; bytes].into_boxed_slice();
+        for (key, buyer, terms) in [
+            (Key::seat(0), buyer(1), terms),
+            (Key::seat(1 << 31), buyer(1), terms),
+            (Key::place(NUMBER_END), buyer(1), terms),
+            (Key::seat(1), buyer(0), terms),
+            (Key::seat(1), buyer(BUYER_BYTES_MAX + 1), terms),
+            (Key::seat(1), buyer(1), ends),
+        ] {
+            let mut pages = PageWriter::new(Pages::Records(1));
+            let start = pages.value().len();
+            push_ticket(&mut pages, 7, key, &Ticket { buyer, terms, segment: 1 });
+            assert_eq!(read(&pages.value()[start..]), None, "{key:?} {terms:?}");
+        }
+        for tally in
+            [Tally { given: NUMBER_END, ..Tally::default() }, Tally { last_ms: NUMBER_END, ..Tally::default() }]
+        {
+            let mut pages = PageWriter::new(Pages::Records(1));
+            let start = pages.value().len();
+            push_tally(&mut pages, 7, &tally);
+            assert_eq!(read(&pages.value()[start..]), None, "{tally:?}");
+        }
+    }
 }

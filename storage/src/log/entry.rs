@@ -54,11 +54,11 @@
 
 use crc32fast::Hasher;
 
-use crate::gate::ticket::{BUYER_BYTES_MAX, Freed, Key, Tally, Terms};
 use crate::log::codec::Reader;
 use crate::log::frame::NUMBER_END;
 use crate::log::pairs::are_pairs;
 use crate::log::ranges::are_ranges;
+use crate::log::tickets::{BUYER_BYTES_MAX, Freed, Key, Tally, Terms};
 use crate::names::NAME_BYTES_MAX;
 
 /// Names a queue in the log. Never reused, not even when the queue is deleted and made anew.
@@ -474,89 +474,4 @@ fn put_checksum(header: &[u8], body: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entries_come_back_and_know_their_size() {
-        let record = Record { queue: 7, name: b"tickets", settings: b"depth=7", head: 3, next: 9, sets: 8, gets: 2 };
-        let entries = [
-            (Entry::Record(record), record_bytes(b"tickets", b"depth=7")),
-            (Entry::Put { queue: 7, seq: 9, flags: 16, body: b"hello" }, put_bytes(5)),
-            (Entry::Put { queue: 7, seq: 10, flags: 0, body: b"" }, put_bytes(0)),
-            (Entry::Take { queue: 7, seq: 3 }, TAKE_BYTES),
-            (Entry::Drop { queue: 7 }, DROP_BYTES),
-            (Entry::Flush, FLUSH_BYTES),
-            (Entry::Gone { queue: 7, begins: true, ranges: &[4, 1, 2, 5] }, gone_bytes(4)),
-            (Entry::Told { queue: 7, settings: b"lease=9" }, told_bytes(7)),
-            (Entry::Time(Time { second: 1_795_000_000, leases: 1 << 40 }), TIME_BYTES),
-            (Entry::State { queue: 7, seq: 9, state: State { tries: 3, not_before: 5, expires: 6 } }, STATE_BYTES),
-            (Entry::Id { queue: 7, until_s: 1_795_000_300, token: b"order 17" }, id_bytes(8)),
-            (Entry::Also { pairs: &[8, 1, 9, 0x80, 1] }, also_bytes(5)),
-        ];
-        let mut out = Vec::new();
-        for (entry, bytes) in &entries {
-            let before = out.len();
-            entry.encode(&mut out);
-            assert_eq!(out.len() - before, *bytes, "{entry:?}");
-        }
-        let mut reader = Reader::new(&out);
-        for (entry, _) in &entries {
-            assert_eq!(Entry::decode(&mut reader), Some(*entry));
-        }
-        assert!(reader.is_empty());
-    }
-
-    #[test]
-    fn a_flipped_bit_in_a_put_is_seen() {
-        let mut out = Vec::new();
-        Entry::Put { queue: 1, seq: 1, flags: 0, body: b"abc" }.encode(&mut out);
-        for bit in 8..out.len() * 8 {
-            let mut bad = out.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Entry::decode(&mut Reader::new(&bad)), None, "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn a_number_that_no_log_has_makes_no_entry() {
-        let record = Record { queue: 7, name: b"q", settings: b"", head: 1, next: 1, sets: 0, gets: 0 };
-        for entry in [
-            Entry::Record(Record { queue: u64::MAX, ..record }),
-            Entry::Record(Record { next: u64::MAX, ..record }),
-            Entry::Record(Record { sets: u64::MAX, ..record }),
-            Entry::Record(Record { gets: u64::MAX, ..record }),
-            Entry::Record(Record { head: 2, next: 1, ..record }),
-            Entry::Put { queue: u64::MAX, seq: 1, flags: 0, body: b"" },
-            Entry::Put { queue: 1, seq: u64::MAX, flags: 0, body: b"" },
-            Entry::Take { queue: u64::MAX, seq: 1 },
-            Entry::Take { queue: 1, seq: u64::MAX },
-            Entry::Drop { queue: u64::MAX },
-            Entry::Gone { queue: u64::MAX, begins: true, ranges: &[4, 1] },
-            Entry::Gone { queue: 7, begins: false, ranges: &[] },
-            Entry::Gone { queue: 7, begins: false, ranges: &[4, 0] },
-            Entry::Told { queue: u64::MAX, settings: b"" },
-            Entry::Time(Time { second: 1, leases: u64::MAX }),
-            Entry::State { queue: 1, seq: u64::MAX, state: State::default() },
-            Entry::Id { queue: u64::MAX, until_s: 1, token: b"x" },
-            Entry::Id { queue: 1, until_s: 1, token: b"" },
-            Entry::Also { pairs: b"" },
-            Entry::Also { pairs: &[1, 1, 1] },
-            Entry::State { queue: 1, seq: 1, state: State { expires: u64::MAX, ..State::default() } },
-        ] {
-            let mut out = Vec::new();
-            entry.encode(&mut out);
-            assert_eq!(Entry::decode(&mut Reader::new(&out)), None, "{entry:?}");
-        }
-    }
-
-    #[test]
-    fn a_cut_entry_is_none() {
-        let mut out = Vec::new();
-        Entry::Record(Record { queue: 7, name: b"q", settings: b"", head: 1, next: 1, sets: 0, gets: 0 })
-            .encode(&mut out);
-        for end in 0..out.len() {
-            assert_eq!(Entry::decode(&mut Reader::new(&out[..end])), None);
-        }
-    }
-}
+mod tests;

@@ -34,7 +34,7 @@ impl Store {
         }
         let now = (self.live.states.has_dying() || self.gates.next_unserved().is_some()).then_some(0);
         let message_ms = self.live.states.next_due().map(|(at_ms, _)| at_ms);
-        now.or_else(|| message_ms.into_iter().chain(self.next_id_end_ms()).chain(self.next_lapse_ms()).min())
+        now.or_else(|| message_ms.into_iter().chain(self.next_id_end_ms()).chain(self.next_of_gates_ms()).min())
     }
 
     /// Does what is due by now, up to so many messages. Returns whether there is more to do at once.

@@ -54,6 +54,53 @@ fn a_refusal_waits_for_the_last_ticket_and_then_for_nothing() {
     assert_eq!((crowd.store.totals().log_bytes, crowd.store.totals().live_bytes), (bytes, live));
 }
 
+/// A gate with one ticket, which a buyer gives back while the queue was told these words, and another one in line.
+fn returned_under(words: &[u8]) -> (Crowd, impl Fn(&mut Crowd, &[u8], GateAct<'_>) -> GateAnswer) {
+    const NOW_MS: u64 = 1_700_000_000_000;
+    let ask = |crowd: &mut Crowd, buyer: &[u8], act: GateAct<'_>| {
+        crowd.store.at_once(|store| store.ask_gate(b"g", buyer, act)).unwrap().unwrap().answer
+    };
+    let mut crowd = open(&CrashDisk::default(), false, Durability::Synced);
+    crowd.store.set_time(NOW_MS);
+    tell(&mut crowd, b"tickets=1 line=1");
+    let join = GateAct::Join { message: None, admits: true };
+    assert_eq!(ask(&mut crowd, b"one", join), GateAnswer::Seat(1));
+    assert_eq!(ask(&mut crowd, b"two", join), GateAnswer::InLine(1));
+    tell(&mut crowd, words);
+    assert_eq!(ask(&mut crowd, b"one", GateAct::Return), GateAnswer::Done);
+    for _ in 0..10 {
+        crowd.store.pass_time(1).unwrap();
+    }
+    assert_eq!(ask(&mut crowd, b"two", GateAct::Look), GateAnswer::InLine(1));
+    (crowd, ask)
+}
+
+fn tell(crowd: &mut Crowd, words: &[u8]) {
+    crowd.store.at_once(|store| store.configure(b"g", words)).unwrap().unwrap().unwrap();
+}
+
+#[test]
+fn a_line_whose_gate_is_taken_away_has_nothing_due_until_there_is_one_again() {
+    let (mut crowd, ask) = returned_under(b"");
+    assert_eq!(crowd.store.next_due(), None);
+    tell(&mut crowd, b"tickets=1");
+    crowd.store.pass_time(1).unwrap();
+    assert_eq!(ask(&mut crowd, b"two", GateAct::Look), GateAnswer::Paid { seat: 1 });
+}
+
+#[test]
+fn a_line_gets_its_seats_when_the_time_of_its_gate_comes() {
+    let (mut crowd, ask) = returned_under(b"tickets=1 open=1700000005");
+    assert_eq!(crowd.store.next_due(), Some(1_700_000_005_000));
+    crowd.store.set_time(1_700_000_004_999);
+    assert!(!crowd.store.pass_time(9).unwrap());
+    assert_eq!(ask(&mut crowd, b"two", GateAct::Look), GateAnswer::InLine(1));
+    crowd.store.set_time(1_700_000_005_000);
+    while crowd.store.pass_time(1).unwrap() {}
+    assert_eq!(ask(&mut crowd, b"two", GateAct::Look), GateAnswer::Paid { seat: 1 });
+    assert_eq!(crowd.store.next_due(), None);
+}
+
 /// Nothing but a checkpoint, or nothing but copies, may say who has what.
 #[test]
 fn a_ticket_outlives_its_segment_and_is_in_a_checkpoint() {

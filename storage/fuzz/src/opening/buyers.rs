@@ -22,7 +22,10 @@ pub(super) fn return_all(disk: &CrashDisk, left: &Found) {
     for (name, gate) in &mut gates {
         let (seats, line) = (std::mem::take(&mut gate.seats), std::mem::take(&mut gate.line));
         gate.returned += seats.len() as u64;
-        // First those in line, so that none of them gets what comes back.
+        // Those in line are not to get what comes back.
+        let told = store.at_once(|store| store.configure(name, b"tickets=0")).expect("the disk is good");
+        assert!(told.is_some_and(|told| told.is_ok()), "there is room for good words");
+        state.get_mut(name).expect("a gate goes with its queue").settings = b"tickets=0".to_vec();
         for ticket in line.values().chain(seats.values()) {
             let asked = store.at_once(|store| store.ask_gate(name, &ticket.buyer, GateAct::Return));
             let answered = asked.expect("the disk is good").expect("there is room");

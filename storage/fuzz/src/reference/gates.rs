@@ -56,6 +56,11 @@ impl GateTold {
         self.segments.insert(told.key, segment);
     }
 
+    /// What stands behind a record of its queue. Without what was counted, that is gone with the segments before.
+    pub(super) fn stands_behind_record(&mut self, entry: &format::Entry<'_>) {
+        self.contradicts |= !matches!(entry, format::Entry::Gate { .. });
+    }
+
     /// There is no ticket of this key any more.
     pub(super) fn freed(&mut self, key: u64, why: u8, count: u64) {
         let gate = &mut self.gate;
