@@ -57,8 +57,10 @@ impl Life {
             matches!(act, Act::Return { .. }) && self.now.gates.get(&name).is_some_and(|gate| !gate.line.is_empty());
         if is_for_line {
             self.finish_commit();
-            self.begin_commit();
-            self.finish_commit();
+            while self.store.wants_commit() {
+                self.begin_commit();
+                self.finish_commit();
+            }
         }
         let before = self.store.changed();
         let answer = self.ask(&name, &act);
