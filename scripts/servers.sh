@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Servers for scripts that put load on them: bench.sh, beside.sh, growth.sh and memtier.sh read this. Each has one thread and a core
-# of its own, listens on loopback alone, and is gone with its data when the script ends, however it does.
+# Servers for scripts that put load on them: bench.sh, beside.sh, gate.sh, growth.sh and memtier.sh read this. Each has one thread and
+# a core of its own, listens on loopback alone, and is gone with its data when the script ends, however it does.
 # Usage, in a script: source scripts/servers.sh
 [ "${BASH_SOURCE[0]}" != "$0" ] || { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit; }
 

@@ -6,6 +6,7 @@ mod gate;
 mod html;
 mod json;
 mod plot;
+mod rushes;
 mod several;
 mod table;
 
@@ -62,7 +63,9 @@ pub(crate) fn tell_rush(options: &Arguments, outcome: &Rushed) -> Result<(), Str
 pub(crate) fn compare(options: &Arguments) -> Result<(), String> {
     let documents = options.compare.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     if documents.iter().any(gate::is) {
-        return Err(String::from("results of --gate with --buyers stand for themselves, and are not compared"));
+        let comparison = rushes::Comparison::new(&documents, options.baseline.as_deref())?;
+        print!("{}", comparison.table());
+        return options.html.as_ref().map_or(Ok(()), |path| write(path, &html::of_rushes(&comparison)));
     }
     match documents.iter().filter(|document| beside::is(document)).count() {
         0 => {}

@@ -52,9 +52,9 @@ impl Ledger {
         }
     }
 
-    /// A request of a buyer was sent.
+    /// A request of a buyer was sent. That of another may have been sent before, and is told of later.
     pub(super) fn sent(&mut self, sent_ns: u64) {
-        self.began_ns.get_or_insert(sent_ns);
+        self.began_ns = Some(self.began_ns.map_or(sent_ns, |began_ns| began_ns.min(sent_ns)));
     }
 
     /// It brought no answer, or none that tells anything.
@@ -107,6 +107,7 @@ mod tests {
 
     fn ledger(told: &[(u64, Told)]) -> Ledger {
         let mut ledger = Ledger::new();
+        ledger.sent(1_200);
         ledger.sent(1_000);
         for (buyer, (heard_ns, told)) in told.iter().enumerate() {
             let ask = Ask { buyer: buyer as Buyer, sent_ns: 1_000, told: Some((*heard_ns, *told)) };

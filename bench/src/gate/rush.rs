@@ -27,6 +27,8 @@ const PATIENCE_NS: u64 = 60_000_000_000;
 const TICK_MS: u8 = 5;
 const EVENTS_MAX: usize = 256;
 const BUFFER_BYTES: usize = 64 * 1024;
+/// Buyers that come before the loop looks for answers: an answer counts from when it is seen.
+const LET_IN_MAX: usize = 32;
 /// The timer's number among the slots'.
 const TIMER: u64 = u64::MAX;
 /// Winners that ask again when the server is back from a kill: the last, whose tickets were the least safe.
@@ -110,13 +112,13 @@ impl<'a> Rush<'a> {
             while let Some(slot) = self.resting.pop(self.progress.now_ns()) {
                 self.ask(slot)?;
             }
-            self.let_in()?;
+            let are_more_due = self.let_in()?;
             let buyers = self.options.buyers.unwrap_or(0);
             if self.idle.len() == self.slots.len() && self.next == buyers && self.again.is_empty() {
                 return Ok(());
             }
             self.arm()?;
-            let ready = match self.epoll.wait(&mut events, TICK_MS) {
+            let ready = match self.epoll.wait(&mut events, if are_more_due { 0 } else { TICK_MS }) {
                 Err(nix::Error::EINTR) => 0,
                 ready => ready.map_err(no_epoll)?,
             };
@@ -143,10 +145,11 @@ impl<'a> Rush<'a> {
         }
     }
 
-    /// Gives idle slots what is due.
-    fn let_in(&mut self) -> Result<(), String> {
+    /// Gives some idle slots what is due. True: more may be due.
+    fn let_in(&mut self) -> Result<bool, String> {
         let may_come = self.progress.may_come.load(Ordering::Relaxed);
-        while let Some(slot) = self.idle.last().copied() {
+        for _ in 0..LET_IN_MAX {
+            let Some(slot) = self.idle.last().copied() else { return Ok(false) };
             let now_ns = self.progress.now_ns();
             let errand = if let Some(winner) = self.again.pop_front() {
                 Errand::again(winner, now_ns)
@@ -155,18 +158,18 @@ impl<'a> Rush<'a> {
                     Some(schedule) => schedule.take(now_ns),
                     None => Some(now_ns),
                 };
-                let Some(due_ns) = due_ns else { return Ok(()) };
+                let Some(due_ns) = due_ns else { return Ok(false) };
                 self.next += 1;
                 self.progress.came.store(self.next, Ordering::Relaxed);
                 Errand::first(self.options, self.next - 1, due_ns)
             } else {
-                return Ok(());
+                return Ok(false);
             };
             self.idle.pop();
             self.slots[slot].errand = Some(errand);
             self.ask(slot)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Lets the timer go off when something is due next.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::plot::{self, Events, Line, escape};
 use super::several::Comparison;
-use super::{beside, gate, number, table, text};
+use super::{beside, gate, number, rushes, table, text};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -67,7 +67,7 @@ pub(super) fn of_rush(document: &Value) -> String {
         Line { name: String::from(name), points: points.collect() }
     };
     let kills = document["kills"].as_array().into_iter().flatten().map(|kill| number(kill, "/at_ms") / unit_ms);
-    let events = Events { name: "kills", at: kills.collect() };
+    let events = Events { name: "kills", at: kills.collect(), until: end_ms / unit_ms };
     body += &plot::course("Seats given", "told by then", time, &[line("seats", "seats", 1)], &events, false);
     body += &plot::course("Refusals", "told by then", time, &[line("refusals", "refusals", 1)], &events, false);
     let seats = [line("median", "seat_ms", 1), line("longest", "seat_ms", 2)];
@@ -101,7 +101,8 @@ pub(super) fn of_several(comparison: &Comparison, documents: &[Value]) -> String
         let values = |of: fn(&super::several::Row) -> f64| -> Vec<(String, f64)> {
             case.rows.iter().map(|row| (row.server.clone(), of(row))).collect()
         };
-        body += &plot::bars("Throughput", "messages per second", &values(|row| row.messages_per_second));
+        let unit = format!("{} per second", case.counts());
+        body += &plot::bars("Throughput", &unit, &values(|row| row.messages_per_second));
         body += &plot::bars("99th percentile", "ms", &values(|row| row.p99_ms));
         if case.rows.iter().any(|row| row.server_us.is_some()) {
             body += &plot::bars("Server", "us of CPU time per answer", &values(|row| row.server_us.unwrap_or(0.0)));
@@ -111,6 +112,20 @@ pub(super) fn of_several(comparison: &Comparison, documents: &[Value]) -> String
     }
     let _ = writeln!(body, "<h2>Figures</h2>\n<pre>{}</pre>", escape(&comparison.table()));
     page("rushq-bench: comparison", &body)
+}
+
+/// The page of several rushes.
+pub(super) fn of_rushes(comparison: &rushes::Comparison) -> String {
+    let mut body = String::new();
+    for case in &comparison.cases {
+        let _ = writeln!(body, "<h2>{}</h2>", escape(&case.name));
+        for (title, unit, of) in rushes::FIGURES {
+            let bars: Vec<(String, f64)> = case.rows.iter().map(|row| (row.server.clone(), of(row))).collect();
+            body += &plot::bars(title, unit, &bars);
+        }
+    }
+    let _ = writeln!(body, "<h2>Figures</h2>\n<pre>{}</pre>", escape(&comparison.table()));
+    page("rushes, compared", &body)
 }
 
 /// The page of what was felt beside loads.

@@ -90,6 +90,8 @@ pub(super) struct Events {
     /// What they are called, in the plural.
     pub(super) name: &'static str,
     pub(super) at: Vec<f64>,
+    /// What the time goes on to at least.
+    pub(super) until: f64,
 }
 
 /// The same over a time of any unit, with moments marked.
@@ -102,7 +104,7 @@ pub(super) fn course(
     is_logarithmic: bool,
 ) -> String {
     let all = || lines.iter().flat_map(|line| line.points.iter());
-    let across = Axis::linear(all().map(|(x, _)| *x).chain(events.at.iter().copied()));
+    let across = Axis::linear(all().map(|(x, _)| *x).chain(events.at.iter().copied()).chain([events.until]));
     let up = all().map(|(_, y)| *y);
     let up = if is_logarithmic { Axis::logarithmic(up) } else { Axis::linear(up) };
     let marks: Vec<(f64, String)> = across.marks().into_iter().map(|mark| (across.place(mark), figure(mark))).collect();
@@ -299,7 +301,7 @@ mod tests {
     #[test]
     fn what_happened_is_marked_in_its_place() {
         let line = Line { name: String::from("x"), points: vec![(0.0, 1.0), (10.0, 2.0)] };
-        let events = Events { name: "<kills>", at: vec![5.0, 20.0] };
+        let events = Events { name: "<kills>", at: vec![5.0, 20.0], until: 15.0 };
         let plot = course("t", "u", "ms", &[line], &events, false);
         // The axis goes on to what happened last, and a bit further.
         let last = LEFT + (WIDTH - LEFT - RIGHT) / 1.05;

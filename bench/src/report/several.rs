@@ -10,7 +10,7 @@ use super::{number, text};
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) server: String,
-    /// Sets that were stored, and gets that brought a message.
+    /// Sets that were stored, and gets that brought a message; or misses.
     pub(super) messages_per_second: f64,
     pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
@@ -29,7 +29,16 @@ pub(super) type Named<'a, T> = Vec<(&'a str, T)>;
 #[derive(Debug)]
 pub(super) struct Case {
     pub(super) name: String,
+    /// Gets that brought nothing are what is counted, since none of the runs had anything else.
+    pub(super) is_of_misses: bool,
     pub(super) rows: Vec<Row>,
+}
+
+impl Case {
+    /// What is counted, in a word.
+    pub(super) fn counts(&self) -> &'static str {
+        if self.is_of_misses { "misses" } else { "messages" }
+    }
 }
 
 #[derive(Debug)]
@@ -71,7 +80,13 @@ impl Comparison {
             writeln!(
                 out,
                 "{:<22}{:>6}{:>12}{:>10}{:>10}{:>11}{:>12}{to:>14}",
-                case.name, "runs", "messages/s", "p50 ms", "p99 ms", "p99.9 ms", "cpu us"
+                case.name,
+                "runs",
+                format!("{}/s", case.counts()),
+                "p50 ms",
+                "p99 ms",
+                "p99.9 ms",
+                "cpu us"
             )?;
             for row in &case.rows {
                 let Row { server, runs, messages_per_second: messages, p50_ms, p99_ms, p999_ms, .. } = row;
@@ -108,9 +123,12 @@ fn case(documents: &[Value], name: &str, servers: &Named<'_, Vec<usize>>, baseli
         Some(baseline) => servers.iter().find(|(server, _)| *server == baseline),
         None => servers.first(),
     };
-    let messages = |number: usize| {
-        let document = &documents[number];
-        super::number(document, "/sets/per_second") + super::number(document, "/gets/hits_per_second")
+    let messages = |document: &Value| number(document, "/sets/per_second") + number(document, "/gets/hits_per_second");
+    let mut all = servers.iter().flat_map(|(_, runs)| runs);
+    let is_of_misses = all.all(|run| messages(&documents[*run]) == 0.0);
+    let messages = |run: usize| {
+        let document = &documents[run];
+        if is_of_misses { number(document, "/gets/misses_per_second") } else { messages(document) }
     };
     let row = |(server, runs): &(&str, Vec<usize>)| {
         let middle =
@@ -130,7 +148,7 @@ fn case(documents: &[Value], name: &str, servers: &Named<'_, Vec<usize>>, baseli
             document: runs[runs.len() / 2],
         }
     };
-    Case { name: String::from(name), rows: servers.iter().map(row).collect() }
+    Case { name: String::from(name), is_of_misses, rows: servers.iter().map(row).collect() }
 }
 
 pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -192,6 +210,19 @@ mod tests {
         let ratios: Vec<Option<f64>> = comparison.cases[0].rows.iter().map(|row| row.ratio).collect();
         assert_eq!(ratios, [Some(1.0), Some(0.5), Some(0.01)]);
         assert_eq!(comparison.cases[0].name, "all");
+    }
+
+    #[test]
+    fn runs_that_brought_nothing_are_compared_by_their_misses() {
+        let mut many = result("sold/rushq", 0.0);
+        many["gets"]["misses_per_second"] = json!(24690.0);
+        let documents = [many, result("sold/memcached", 0.0), result("bought/rushq", 7.0)];
+        let comparison = Comparison::new(&documents, Some("memcached")).unwrap();
+        let figures =
+            |case: usize| (comparison.cases[case].counts(), comparison.cases[case].rows[0].messages_per_second);
+        assert_eq!((figures(0), figures(1)), (("misses", 24690.0), ("messages", 7.0)));
+        assert_eq!(comparison.cases[0].rows[0].ratio, Some(2.0));
+        assert!(comparison.table().contains("misses/s"));
     }
 
     #[test]

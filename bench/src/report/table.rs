@@ -25,6 +25,7 @@ fn write_all(out: &mut String, document: &Value, with_histogram: bool) -> std::f
         }
     }
     writeln!(out)?;
+    write_refusals(out, document)?;
     write_rush(out, &document["rush"])?;
     write_restart(out, document)?;
     write_kills(out, document)?;
@@ -93,6 +94,18 @@ fn write_distribution(out: &mut String, title: &str, points: &Value) -> std::fmt
         writeln!(out, "{:>11.3}{:>13.5}", number(point, "/1"), number(point, "/0"))?;
     }
     Ok(())
+}
+
+fn write_refusals(out: &mut String, document: &Value) -> std::fmt::Result {
+    let tickets = &document["configuration"]["gate_refusals"];
+    if tickets.is_null() {
+        return Ok(());
+    }
+    let per_second = number(document, "/gets/misses_per_second");
+    writeln!(
+        out,
+        "refusals: {per_second:.0} per second, of a gate whose {tickets} tickets were sold; they are the misses"
+    )
 }
 
 fn write_rush(out: &mut String, rush: &Value) -> std::fmt::Result {
@@ -202,7 +215,9 @@ mod tests {
         assert!(rows.iter().all(|row| row.first() != Some(&"Acks")), "{report}");
         assert!(of(&example("--reliable open-close"), false).contains("\nAcks              2 "), "{report}");
         assert!(report.contains("used 62 % of a core") && report.contains("1000.000 us"), "{report}");
-        assert!(report.contains("first error: SERVER_ERROR <no>"), "{report}");
+        let refusals = of(&example("--gate 7 --gate-refusals"), false);
+        assert!(refusals.contains("refusals: 2 per second, of a gate whose 7 tickets were sold"), "{refusals}");
+        assert!(!report.contains("refusals") && report.contains("first error: SERVER_ERROR <no>"), "{report}");
         assert!(report.contains("WARNING: the server fell behind: 4 requests"), "{report}");
     }
 

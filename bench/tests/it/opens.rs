@@ -108,6 +108,9 @@ fn a_message_that_comes_after_its_acknowledgement_is_found() {
         let fake = Fake::start_lapsing(Lapse::Undo(3000));
         let run = run(&fake, way, "");
         assert!(fake.is_done());
-        check(&run, "doubled");
+        // The next consumer may have it before the first has the answer to its acknowledgement.
+        let count = |fault: &str| run.number(&format!("/verify/{fault}"));
+        assert_eq!((run.code, count("doubled") + count("shared")), (Some(1), 1.0), "{way}: {run:#?}");
+        assert_eq!(count("lost") + count("reordered"), 0.0, "{way}: {run:#?}");
     }
 }

@@ -209,7 +209,8 @@ pub(crate) fn read(input: &[u8], body_bytes_max: usize, rules: KeyRules) -> Foun
         if rest.first() == Some(&0x80) || (is_first && is_other_protocol(rest)) {
             return found.closed(input, Outcome::Closed(None));
         }
-        let word = rest.split(|byte| *byte == b' ').next().unwrap_or_default().to_ascii_lowercase();
+        // A byte more than the longest word that is looked for: of many empty lines, each would be all that is left.
+        let word: Vec<u8> = rest.iter().take_while(|byte| **byte != b' ').take(5).map(u8::to_ascii_lowercase).collect();
         let is_get = (word == b"get" || word == b"gets") && rest.len() > word.len();
         let most = if is_get { GET_LINE_BYTES_MAX } else { LINE_BYTES_MAX };
         let newline = rest.iter().position(|byte| *byte == b'\n');

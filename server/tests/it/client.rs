@@ -66,6 +66,15 @@ impl Client {
         Ok(bytes)
     }
 
+    /// Whether a part of an answer has come that was not read yet.
+    pub(crate) fn has_answer(&self) -> bool {
+        let stream = self.stream.get_ref();
+        stream.set_nonblocking(true).unwrap();
+        let came = !self.stream.buffer().is_empty() || stream.peek(&mut [0]).is_ok();
+        stream.set_nonblocking(false).unwrap();
+        came
+    }
+
     /// The next line of a reply, without its end.
     pub(crate) fn try_line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();

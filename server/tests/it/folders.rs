@@ -20,10 +20,11 @@ const STORAGE: &[(&str, &str)] = &[
     ("settings", "names"),
     ("log", "attempt disk error names options"),
     ("queue", "log names settings"),
+    ("gate", "log settings"),
     ("memory", "disk error log queue"),
-    ("index", "log names queue"),
-    ("recovery", "disk error index log options queue"),
-    ("store", "attempt disk error index log memory names options queue recovery settings"),
+    ("index", "gate log names queue"),
+    ("recovery", "disk error gate index log options queue"),
+    ("store", "attempt disk error gate index log memory names options queue recovery settings"),
 ];
 
 const SHARDS: &[(&str, &str)] = &[

@@ -166,10 +166,12 @@ impl GateModel {
         Ok(())
     }
 
-    /// Whether some of the tickets were told to buyers, and not all.
+    /// Whether some of the tickets were told to buyers and not all, of a gate that will give all and get none back.
     pub(crate) fn is_amid(&self) -> bool {
         let told = self.buyers.iter().filter(|buyer| buyer.has).count();
-        (1..self.tickets as usize).contains(&told)
+        self.kind == Kind::Final
+            && self.buyers.len() > self.tickets as usize
+            && (1..self.tickets as usize).contains(&told)
     }
 
     /// Whether what there is in the end agrees with what was told.

@@ -54,7 +54,8 @@ impl Restarted {
         let (rushq, pid_file, words) = (binary(), self.pid_file.display(), words.join(" "));
         // What was killed has no program any more, though its parent may not have looked yet.
         format!(
-            "if pid=$(cat '{pid_file}' 2> /dev/null); then kill -9 $pid; while readlink /proc/$pid/exe; do :; done; fi; \
+            "if pid=$(cat '{pid_file}' 2> /dev/null); then kill -9 $pid; while readlink /proc/$pid/exe > /dev/null; do :; done; \
+             fi; \
              exec '{rushq}' -d -P '{pid_file}' {words}"
         )
     }

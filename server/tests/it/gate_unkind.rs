@@ -27,6 +27,10 @@ fn figure(client: &mut Client, gate: &str, name: &str) -> u64 {
     stats.into_iter().find(|(figure, _)| figure == name).unwrap().1.parse().unwrap()
 }
 
+fn puts_of(client: &mut Client, queue: &str) -> u64 {
+    client.queue_counters().into_iter().find(|(name, ..)| name == queue).unwrap().1
+}
+
 /// All at once and before the first has its answer: one ticket, and one message.
 #[test]
 fn a_buyer_on_a_hundred_connections_gets_one_ticket() {
@@ -96,6 +100,40 @@ fn who_never_read_the_answer_asks_again_and_has_the_same_ticket() {
     }
 }
 
+/// A refusal says that the last ticket is given, so it is not told while a crash could take that back; once it is safe,
+/// refusals wait for nothing.
+#[test]
+fn a_refusal_is_told_once_the_last_ticket_is_safe_and_later_ones_at_once() {
+    const DELAY: Duration = Duration::from_millis(700);
+    let launch = Launch::new();
+    let trace = launch.scratch().join("strace");
+    let inject = format!("inject=fdatasync:delay_enter={}", DELAY.as_micros());
+    // -D leaves the server itself as our child.
+    let through = ["strace", "-D", "-f", "-qq", "-o", trace.to_str().unwrap(), "-e", "trace=fdatasync", "-e", &inject];
+    let server = launch.through(&through).start();
+    let [mut ann, mut bob, mut other, mut looks] = [(); 4].map(|()| server.connect());
+    for name in ["c0", "c1", "c2", "c3"] {
+        assert_eq!(other.set(&format!("{name}/config"), b"tickets=1"), "STORED");
+        let began = Instant::now();
+        ann.send(format!("incr {name}/ticket=ann 1\r\n"));
+        // Figures do not wait for the disk.
+        wait_until("the ticket to be given", Duration::from_secs(10), || figure(&mut looks, name, "given") == 1);
+        assert_eq!(bob.command(&format!("get {name}/ticket=bob")), "END");
+        assert!(began.elapsed() >= DELAY, "refused after {:?}, before the last ticket was safe", began.elapsed());
+        assert_eq!(ann.line(), "1");
+        // A machine that stalls for as long as the disk gets another chance.
+        let is_at_once = (2..7).any(|puts| {
+            other.send(format!("set {name} 0 0 1\r\nx\r\n"));
+            wait_until("the message to be put", Duration::from_secs(10), || puts_of(&mut looks, name) == puts);
+            assert_eq!(bob.command(&format!("incr {name}/ticket=bob 1")), "NOT_FOUND");
+            let is_at_once = !other.has_answer();
+            assert_eq!(other.line(), "STORED");
+            is_at_once
+        });
+        assert!(is_at_once, "each refusal has waited for a commit of something else");
+    }
+}
+
 /// Messages of so many bytes fill the rest of a segment soon.
 const BODY_BYTES: usize = 20_000;
 
@@ -145,8 +183,8 @@ fn a_disk_that_is_full_at_ticket_fifty_sells_the_rest_later() {
     for buyer in &given {
         assert_eq!(add(&mut client, *buyer), "STORED", "buyer {buyer} has a ticket");
     }
-    let (seats, _) = (figure(&mut client, "c", "held"), ());
-    assert_eq!(seats + figure(&mut client, "c", "paid"), given.len() as u64);
+    let valid = figure(&mut client, "c", "held") + figure(&mut client, "c", "paid");
+    assert_eq!(valid, given.len() as u64);
 
     drop(file);
     std::fs::remove_file(&rest).unwrap();
@@ -166,8 +204,8 @@ fn a_disk_that_is_full_at_ticket_fifty_sells_the_rest_later() {
         assert_eq!(told.insert(seat.parse::<u32>().unwrap(), *buyer), None, "seat {seat} was told twice");
     }
     assert!(told.keys().all(|seat| (1..=100).contains(seat)));
-    let (given, puts) = (figure(&mut client, "c", "given"), client.queue_counters());
-    assert_eq!((given, puts.iter().find(|(name, ..)| name == "c").unwrap().1), (101, 101), "one was returned");
+    let given = figure(&mut client, "c", "given");
+    assert_eq!((given, puts_of(&mut client, "c")), (101, 101), "one was returned");
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod told;
 use std::collections::VecDeque;
 use std::mem;
 
-use shards::{Answer, CHANNEL_BATCHES, Durability, Moment, Outcome, Packet, ShardId};
+use shards::{Answer, CHANNEL_BATCHES, Durability, GateAnswer, GateAnswered, Moment, Outcome, Packet, ShardId};
 use storage::Result;
 use storage_testing::{CrashDisk, Random};
 
@@ -24,6 +24,8 @@ use told::Gate;
 
 /// Milliseconds that pass at once.
 const STEPS_MS: &[u64] = &[0, 1, 5, 50, 600];
+/// Of so many clients that are told about the stock while not all is safe, one sees a crash then.
+const UNSAFE_CRASHES: u64 = 5;
 const HOUR_MS: u64 = 3_600_000;
 
 pub(crate) struct GateSimulation {
@@ -41,6 +43,7 @@ pub(crate) struct GateSimulation {
     tick: u64,
     now: Moment,
     is_drained: bool,
+    is_full: bool,
     /// A disk has been full since all was at rest.
     was_full: bool,
     pub(crate) counts: GateCounts,
@@ -72,6 +75,7 @@ impl GateSimulation {
             tick: 0,
             now: Moment::from_ms(1_700_000_000_000),
             is_drained: false,
+            is_full: false,
             was_full: false,
             counts: GateCounts::default(),
         };
@@ -97,7 +101,7 @@ impl GateSimulation {
         for _ in 0..self.setup.clients {
             self.connect();
         }
-        (self.is_drained, self.was_full) = (false, false);
+        (self.is_drained, self.is_full, self.was_full) = (false, false, false);
     }
 
     // ---- lives ----
@@ -121,7 +125,7 @@ impl GateSimulation {
 
     /// Lets all clients have their replies, and looks at all gates.
     pub(crate) fn settle_and_look(&mut self) {
-        if let Err(error) = self.settle().and_then(|()| self.look(false)) {
+        if let Err(error) = self.settle().and_then(|()| self.look()) {
             self.crash_of(&error.to_string());
         }
     }
@@ -148,17 +152,17 @@ impl GateSimulation {
         let now = if earlier { Moment::from_ms(self.now.ms() - HOUR_MS) } else { self.now };
         self.set_time(now);
         self.start(disks);
-        self.look(true).expect("no disk crashes here");
+        self.look().expect("no disk crashes here");
     }
 
     // ---- steps ----
 
     fn step(&mut self) -> Result<()> {
-        if self.random.chance(400) {
+        if self.random.chance(if self.is_drained { 60 } else { 600 }) {
             self.is_drained = !self.is_drained;
         }
-        if self.random.chance(400) {
-            self.fill_or_clear_a_disk();
+        if self.random.chance(if self.is_full { 60 } else { 600 }) {
+            self.fill_or_clear_the_disks();
         }
         match self.setup.step(&mut self.random) {
             Step::Client => {
@@ -205,11 +209,13 @@ impl GateSimulation {
         self.gates.iter_mut().for_each(|gate| gate.pass(now));
     }
 
-    fn fill_or_clear_a_disk(&mut self) {
-        let at = self.any_shard();
-        let disk = &self.shards[at].disk;
-        let room = self.random.below(4000) as usize;
-        disk.set_bytes_max(self.random.chance(2).then(|| disk.bytes() + room));
+    /// Leaves little or no room on the disks, or has them be large again.
+    fn fill_or_clear_the_disks(&mut self) {
+        self.is_full = !self.is_full;
+        for shard in &self.shards {
+            let room = self.random.below(4000) as usize;
+            shard.disk.set_bytes_max(self.is_full.then(|| shard.disk.bytes() + room));
+        }
         self.was_full = true;
     }
 
@@ -331,12 +337,25 @@ impl GateSimulation {
     fn look_for_replies(&mut self, number: usize) {
         let client = &mut self.clients[number];
         let Some(replies) = client.settle(&mut self.shards[client.shard].engine) else { return };
+        let mut crashes = self.setup.crash_after_replies;
         for Pending { asked, outcome, .. } in replies {
-            self.tell(&asked, outcome.expect("all are there"));
+            let outcome = outcome.expect("all are there");
+            if self.is_about_stock(&asked, &outcome) {
+                crashes = crashes.min(UNSAFE_CRASHES);
+            }
+            self.tell(&asked, outcome);
         }
-        if self.random.chance(self.setup.crash_after_replies) {
+        if self.random.chance(crashes) {
             self.crash();
         }
+    }
+
+    /// Whether a client is told about the stock of a gate while something is not safe on its shard.
+    fn is_about_stock(&self, request: &Request, outcome: &Outcome) -> bool {
+        let Outcome::Gate(GateAnswered { answer, .. }) = outcome else { return false };
+        let engine = &self.shards[request.owner(self.setup.shards)].engine;
+        let is_safe = engine.acknowledged() == engine.last_changed_frame();
+        matches!(answer, GateAnswer::SoldOut | GateAnswer::Seat(_)) && !is_safe
     }
 
     /// A client is told what came of a request.

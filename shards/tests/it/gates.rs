@@ -1,69 +1,9 @@
 //! Gates, step by step: which frame an answer waits for, what is told at once, and what happens by itself.
 
-use std::task::Waker;
+use shards::{Answer, Due, GateAct, GateAnswer, GateAnswered, GateState, Op, Outcome, Totals};
 
-use shards::{Answer, Due, FrameNumber, GateAct, GateAnswer, GateAnswered, GateState, Op, Outcome, Totals};
-
-use crate::two_shards::{Client, OTHER, OWNER, QUEUE, Shards};
-
-const JOIN: GateAct<'_> = GateAct::Join { message: None, admits: true };
-const DRAINED: GateAct<'_> = GateAct::Join { message: None, admits: false };
-
-fn gate<'a>(buyer: &'a str, act: GateAct<'a>) -> Op<'a> {
-    Op::Gate { queue: QUEUE, buyer: buyer.as_bytes(), act }
-}
-
-fn answered(answer: GateAnswer, waits: bool) -> Answer {
-    Answer::Now(Outcome::Gate(GateAnswered { answer, waits }))
-}
-
-impl Shards {
-    /// Two shards, and a gate on the one that owns it.
-    fn with_gate(words: &str) -> Shards {
-        let mut shards = Shards::new();
-        shards.configure(words);
-        shards
-    }
-
-    fn configure(&mut self, words: &str) {
-        let admin = self.connect(OTHER);
-        assert_eq!(self.tell(admin, Op::Configure { queue: QUEUE, words: words.as_bytes() }), "configured");
-        self.run();
-    }
-
-    /// Asks for a buyer, and all tasks run until it is answered.
-    #[track_caller]
-    fn buyer(&mut self, client: Client, buyer: &str, act: GateAct<'_>) -> GateAnswer {
-        let outcome = self.get(client, gate(buyer, act));
-        self.run();
-        let Outcome::Gate(GateAnswered { answer, .. }) = outcome else { panic!("{outcome:?}") };
-        answer
-    }
-
-    /// Asks the owner for a buyer, and nothing else happens: the answer, and the frame that must be safe first.
-    fn buyer_at_once(&mut self, client: Client, buyer: &str, act: GateAct<'_>) -> (Answer, FrameNumber) {
-        let (mut frame_needed, now) = (0, self.now);
-        let answer =
-            self.engine(OWNER).submit(now, client.gather, OWNER, gate(buyer, act), None, &mut frame_needed).unwrap();
-        (answer, frame_needed)
-    }
-
-    fn commit(&mut self) {
-        let mut commit = self.engine(OWNER).begin_commit().expect("a frame");
-        commit.run().unwrap();
-        self.engine(OWNER).finish_commit(commit, true);
-    }
-
-    /// Has the owner apply all that others have sent.
-    fn apply(&mut self) {
-        let now = self.now;
-        while self.engine(OWNER).apply_step(now, |_, _, _, _| {}).unwrap() {}
-    }
-
-    fn is_told(&mut self, client: Client) -> bool {
-        self.engine(client.shard).is_complete(client.gather, Waker::noop())
-    }
-}
+use crate::gate_asking::{DRAINED, JOIN, answered, gate};
+use crate::two_shards::{OTHER, OWNER, QUEUE, Shards};
 
 #[test]
 fn a_buyer_has_one_ticket_whatever_connection_asks() {
@@ -150,6 +90,24 @@ fn a_refusal_waits_for_the_last_ticket_and_the_next_one_for_nothing() {
     assert_eq!(shards.engine(OWNER).take_due(), Due::default(), "no task is woken for a refusal, nor for a repeat");
     assert_eq!(shards.engine(OWNER).last_changed_frame(), changed, "and nothing is written");
     assert_eq!(sizes(shards.engine(OWNER).store().totals()), size);
+}
+
+/// With fewer tickets than before, which a power cut takes back, none was to be refused.
+#[test]
+fn a_refusal_waits_for_the_number_of_tickets_that_it_rests_on() {
+    for words in ["tickets=1", "tickets=0", "tickets=9 close=1000000000"] {
+        let mut shards = Shards::with_gate("tickets=9");
+        let (client, admin) = (shards.connect(OWNER), shards.connect(OWNER));
+        if words != "tickets=0" {
+            assert_eq!(shards.buyer(client, "ann", JOIN), GateAnswer::Seat(1));
+        }
+        let frame = shards.engine(OWNER).acknowledged() + 1;
+        let configure = Op::Configure { queue: QUEUE, words: words.as_bytes() };
+        assert_eq!(shards.ask(admin, configure), Answer::Now(Outcome::Configured));
+        assert_eq!(shards.buyer_at_once(client, "bob", JOIN), (answered(GateAnswer::SoldOut, true), frame), "{words}");
+        shards.run();
+        assert_eq!(shards.buyer_at_once(client, "bob", JOIN), (answered(GateAnswer::SoldOut, false), 0));
+    }
 }
 
 /// A crowd that is refused must not wait for the tickets of another gate.

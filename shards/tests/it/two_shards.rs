@@ -21,6 +21,7 @@ pub(crate) struct Shards {
     /// What is due of each, and when its timer goes off.
     due: Vec<Due>,
     alarms: Vec<Moment>,
+    disks: Vec<CrashDisk>,
     pub(crate) now: Moment,
 }
 
@@ -34,15 +35,22 @@ pub(crate) struct Client {
 impl Shards {
     pub(crate) fn new() -> Shards {
         let now = Moment::from_ms(1_700_000_000_000);
-        let engine = |me| {
-            let (store, _) = Store::open(Arc::new(CrashDisk::default()), None, small_store()).unwrap();
+        let disks = vec![CrashDisk::default(), CrashDisk::default()];
+        let engine = |me: u16| {
+            let disk = disks[usize::from(me)].clone();
+            let (store, _) = Store::open(Arc::new(disk), None, small_store()).unwrap();
             Engine::new(ShardId(me), 2, Shard::new(store), now)
         };
-        Shards { engines: (0..2).map(engine).collect(), due: vec![Due::default(); 2], alarms: vec![now; 2], now }
+        let (engines, due, alarms) = ((0..2).map(engine).collect(), vec![Due::default(); 2], vec![now; 2]);
+        Shards { engines, due, alarms, disks, now }
     }
 
     pub(crate) fn engine(&mut self, shard: ShardId) -> &mut Engine {
         &mut self.engines[shard.index()]
+    }
+
+    pub(crate) fn disk(&self, shard: ShardId) -> &CrashDisk {
+        &self.disks[shard.index()]
     }
 
     pub(crate) fn connect(&mut self, shard: ShardId) -> Client {

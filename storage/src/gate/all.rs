@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::state::{Gate, Needless};
-use super::ticket::{Key, Tally, Terms, Ticket};
+use super::ticket::Ticket;
 use crate::log::entry::{QueueId, ticket_bytes};
+use crate::log::frame::FrameNumber;
+use crate::log::tickets::{Key, Tally, Terms};
 
 /// All gates that ever gave a ticket, by their queues.
 #[derive(Debug, Default)]
@@ -16,6 +18,8 @@ pub(crate) struct Gates {
     unserved: BTreeSet<QueueId>,
     /// Of queues that are gone, whose tickets still count as live in the log.
     forgotten: VecDeque<Gate>,
+    /// The frame in which any gate's settings were changed last.
+    pub(crate) ruled_in: FrameNumber,
 }
 
 impl Gates {
@@ -129,7 +133,7 @@ impl Telling {
 
     /// Notes what a buyer has.
     pub(crate) fn know(&mut self, queue: QueueId, key: Key, buyer: &[u8], terms: Terms, segment: u32) {
-        self.tickets.insert((queue, key), Ticket { buyer: buyer.into(), terms, segment });
+        self.tickets.insert((queue, key), Ticket::new(buyer.into(), terms, segment));
         if let Some(place) = key.as_place() {
             let tally = self.tallies.entry(queue).or_default();
             tally.places = tally.places.max(place + 1);

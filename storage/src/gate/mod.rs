@@ -2,7 +2,7 @@
 //! writes down each change ([`crate::store::gates`]).
 //!
 //! - `asking`: what a buyer asks, and what it is told.
-//! - `ticket`: a ticket, or a place in line, as it is in the log and in memory.
+//! - `ticket`: a ticket, or a place in line.
 //! - `seats`: the tickets by their seats.
 //! - `state`: one gate: its tickets, its line, who has what, and what is due.
 //! - `all`: the gates of a store.

@@ -104,10 +104,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::gate::ticket::Terms;
+    use crate::log::tickets::Terms;
 
     fn ticket(seq: u64) -> Ticket {
-        Ticket { buyer: b"b".as_slice().into(), terms: Terms { seq, ..Terms::default() }, segment: 1 }
+        Ticket::new(b"b".as_slice().into(), Terms { seq, ..Terms::default() }, 1)
     }
 
     /// Held against a plain map.

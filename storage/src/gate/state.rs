@@ -5,9 +5,10 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::asking::{GateFigures, GateState};
 use super::seats::Seats;
-use super::ticket::{Key, Tally, Ticket};
+use super::ticket::Ticket;
 use crate::log::entry::ticket_bytes;
 use crate::log::frame::FrameNumber;
+use crate::log::tickets::{Key, Tally};
 use crate::settings::GateSettings;
 
 /// An entry of a ticket in the log that is no longer needed: its segment, and its bytes.
@@ -145,8 +146,8 @@ impl Gate {
         self.by_buyer.insert((self.hash(&ticket.buyer), Gate::id_of(key)));
         match (key.as_seat(), key.as_place()) {
             (Some(seat), _) => {
-                if ticket.terms.until > 0 {
-                    self.lapses.insert((ticket.terms.until, seat));
+                if ticket.terms().until > 0 {
+                    self.lapses.insert((ticket.terms().until, seat));
                 }
                 self.seats.set(seat, ticket);
             }
@@ -164,7 +165,7 @@ impl Gate {
         let ticket = match (key.as_seat(), key.as_place()) {
             (Some(seat), _) => {
                 let ticket = self.seats.remove(seat)?;
-                self.lapses.remove(&(ticket.terms.until, seat));
+                self.lapses.remove(&(ticket.terms().until, seat));
                 ticket
             }
             (None, place) => self.line.remove(&place?)?,

@@ -1,12 +1,13 @@
 //! What stands on the pages of a checkpoint: where puts are, records, lists of what is gone.
 
-use crate::gate::ticket::{BUYER_BYTES_MAX, Key, Tally, Terms, Ticket};
+use crate::gate::ticket::Ticket;
 use crate::index::segment_puts::{Located, SegmentPuts};
 use crate::index::{ITEM_BYTES_MAX, Index, IndexError, PageWriter, Pages, Written};
 use crate::log::codec::{Reader, put_varint};
 use crate::log::entry::{ID_BYTES_MAX, QueueId, Record, SETTINGS_BYTES_MAX, Seq, State};
 use crate::log::frame::NUMBER_END;
 use crate::log::ranges::{RANGE_BYTES_MAX, are_ranges};
+use crate::log::tickets::{BUYER_BYTES_MAX, Key, Tally, Terms};
 use crate::log::{Place, Position};
 use crate::names::NAME_BYTES_MAX;
 use crate::queue::ids::Remembered;
@@ -149,10 +150,10 @@ pub(crate) fn push_id(pages: &mut PageWriter, queue: QueueId, token: &[u8], id: 
 
 /// Packs what a buyer has.
 pub(crate) fn push_ticket(pages: &mut PageWriter, queue: QueueId, key: Key, ticket: &Ticket) {
-    let Ticket { buyer, terms, segment } = ticket;
+    let (buyer, terms, segment) = (&ticket.buyer, ticket.terms(), ticket.segment);
     pages.make_room(9 * 10 + buyer.len());
     let numbers = [TICKET, queue, key.number(), u64::from(terms.kept_back), u64::from(terms.extended), terms.until];
-    for number in numbers.into_iter().chain([terms.seq, u64::from(*segment), buyer.len() as u64]) {
+    for number in numbers.into_iter().chain([terms.seq, u64::from(segment), buyer.len() as u64]) {
         put_varint(pages.value(), number);
     }
     pages.value().extend_from_slice(buyer);

@@ -54,11 +54,11 @@
 
 use crc32fast::Hasher;
 
-use crate::gate::ticket::{BUYER_BYTES_MAX, Freed, Key, Tally, Terms};
 use crate::log::codec::Reader;
 use crate::log::frame::NUMBER_END;
 use crate::log::pairs::are_pairs;
 use crate::log::ranges::are_ranges;
+use crate::log::tickets::{BUYER_BYTES_MAX, Freed, Key, Tally, Terms};
 use crate::names::NAME_BYTES_MAX;
 
 /// Names a queue in the log. Never reused, not even when the queue is deleted and made anew.

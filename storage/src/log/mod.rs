@@ -28,6 +28,7 @@ pub(crate) mod segment;
 pub(crate) mod segment_notes;
 mod shared;
 mod supply;
+pub(crate) mod tickets;
 mod times;
 
 use std::cmp::Ordering;

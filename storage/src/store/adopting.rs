@@ -2,7 +2,6 @@
 
 use crate::attempt::Attempt;
 use crate::error::Result;
-use crate::gate::ticket::Ticket;
 use crate::log::Purpose;
 use crate::log::entry::{
     Entry, GATE_BYTES, SETTINGS_BYTES_MAX, STATE_BYTES, Seq, TIME_BYTES, gone_bytes, put_bytes, record_bytes,
@@ -108,10 +107,11 @@ impl Store {
     /// When there is no such queue.
     pub fn adopt_ticket(&mut self, name: &[u8], ticket: &SurveyedTicket<'_>) -> Result<Attempt<()>> {
         let slot = self.live.queues.find(name).expect("the queue was adopted");
-        let SurveyedTicket { key, ticket: Ticket { buyer, terms, .. } } = ticket;
+        let SurveyedTicket { key, ticket } = ticket;
+        let buyer = &ticket.buyer;
         let room = self.log.make_room(ticket_bytes(buyer.len()), Purpose::Set);
         if room.is_done() {
-            self.append_ticket(slot, *key, buyer, *terms, (false, false));
+            self.append_ticket(slot, *key, buyer, ticket.terms(), (false, false));
         }
         Ok(room)
     }

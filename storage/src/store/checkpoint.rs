@@ -9,7 +9,6 @@
 //! Behind a checkpoint that counts, the pages that it does not need are removed, before the next one begins.
 
 use crate::gate::all::Gates;
-use crate::gate::ticket::Key;
 use crate::index::items::{
     BATCH_BYTES, push_flush, push_id, push_located, push_state, push_tally, push_ticket, push_time,
 };
@@ -19,6 +18,7 @@ use crate::index::{Contents, Meta, Page, PageWriter, Pages, Sum, Sweep, Written,
 use crate::log::Position;
 use crate::log::entry::{QueueId, Seq};
 use crate::log::segment_notes::SegmentNotes;
+use crate::log::tickets::Key;
 use crate::queue::table::Slot;
 use crate::store::Store;
 

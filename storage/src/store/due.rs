@@ -49,10 +49,8 @@ impl Store {
         while left > 0 && self.forget_ended_id() {
             left -= 1;
         }
-        if !self.pass_time_of_gates(&mut left) {
-            self.due_is_held_up = true;
-            return Ok(false);
-        }
+        // On a full disk there may be no room for these, and what needs none goes on.
+        let are_gates_held_up = !self.pass_time_of_gates(&mut left);
         while left > 0
             && let Some((at_ms, due)) = self.live.states.next_due().filter(|(at_ms, _)| *at_ms <= self.log.now_ms)
         {
@@ -89,6 +87,7 @@ impl Store {
                 }
             }
         }
+        self.due_is_held_up |= are_gates_held_up;
         Ok(!self.due_is_held_up && self.next_due().is_some_and(|at_ms| at_ms <= self.log.now_ms))
     }
 

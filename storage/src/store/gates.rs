@@ -1,16 +1,17 @@
 //! Gates: what a buyer asks is answered by the state in memory, and what it changes is written down, a ticket in one frame
 //! with its message.
 //!
-//! What a buyer is told waits until what it rests on is safe: of a refusal that is the last ticket that was given, of
-//! all else the last change of the gate.
+//! What a buyer is told waits until what it rests on is safe: of a refusal that is the last ticket that was given, and how
+//! many there are to be; of all else the last change of the gate.
 
 use crate::attempt::Attempt;
 use crate::error::Result;
 use crate::gate::asking::{GateAct, GateAnswer, GateAnswered, GateFigures};
-use crate::gate::state::Gets;
-use crate::gate::ticket::{BUYER_BYTES_MAX, Freed, Key, Terms, Ticket};
+use crate::gate::state::{Gate, Gets};
+use crate::gate::ticket::Ticket;
 use crate::log::Purpose;
 use crate::log::entry::{Entry, FREED_BYTES, QueueId, STATE_BYTES, State, TAKE_BYTES, TicketEntry, ticket_bytes};
+use crate::log::tickets::{BUYER_BYTES_MAX, Freed, Key, Terms};
 use crate::queue::states::Out;
 use crate::queue::table::Slot;
 use crate::settings::{GateSettings, PutWhen, Settings};
@@ -84,7 +85,7 @@ impl Store {
         let queue = self.live.queues.at(self.live.queues.find(name)?);
         let rules = queue.rules().map_or_else(GateSettings::default, |rules| rules.gate);
         let figures = self.gates.get(queue.id).map(|gate| gate.figures(&rules, self.log.now_ms));
-        figures.or_else(|| rules.tickets.map(|_| crate::gate::state::Gate::default().figures(&rules, self.log.now_ms)))
+        figures.or_else(|| rules.tickets.map(|_| Gate::default().figures(&rules, self.log.now_ms)))
     }
 
     /// An answer that rests on all that the gate of a queue is.
@@ -96,7 +97,7 @@ impl Store {
     fn look(&self, id: QueueId, key: Key) -> GateAnswer {
         let gate = self.gates.get(id).expect("the buyer was found in it");
         let ticket = gate.get(key).expect("the buyer was found there");
-        match (key.as_seat(), ticket.terms.until) {
+        match (key.as_seat(), ticket.terms().until) {
             (Some(seat), 0) => GateAnswer::Paid { seat },
             (Some(seat), until) => {
                 GateAnswer::Held { seat, left_s: until.saturating_sub(self.log.now_ms).div_ceil(1000) }
@@ -115,9 +116,13 @@ impl Store {
     ) -> Attempt<GateAnswered> {
         const NOT_NOW: Attempt<GateAnswered> = Attempt::Done(GateAnswered { answer: GateAnswer::NotNow, waits: false });
         let now_ms = self.log.now_ms;
-        let acknowledged = self.acknowledged();
+        let (acknowledged, ruled_in) = (self.acknowledged(), self.gates.ruled_in);
         let (rules, id) = match slot {
             Some(slot) => {
+                if self.gates.get(self.live.queues.at(slot).id).is_some_and(Gate::has_line) {
+                    // It may be their time by now. What is held up is tried again.
+                    let _ = self.serve_line(slot);
+                }
                 let queue = self.live.queues.at(slot);
                 let Some(rules) = queue.rules() else { return NOT_NOW };
                 // Most of a crowd is told this, and nothing is copied for it.
@@ -125,7 +130,7 @@ impl Store {
                     && gate.gets(&rules.gate, now_ms) == Gets::Nothing
                 {
                     gate.refused += 1;
-                    let waits = gate.given_in > acknowledged;
+                    let waits = gate.given_in.max(ruled_in) > acknowledged;
                     return Attempt::Done(GateAnswered { answer: GateAnswer::SoldOut, waits });
                 }
                 (rules.clone(), Some(queue.id))
@@ -135,13 +140,16 @@ impl Store {
                 None => return NOT_NOW,
             },
         };
-        let none = crate::gate::state::Gate::default();
+        let none = Gate::default();
         let gate = id.and_then(|id| self.gates.get(id)).unwrap_or(&none);
         let key = match gate.gets(&rules.gate, now_ms) {
             Gets::Seat(seat) => Key::seat(seat),
             Gets::Place(nth) => Key::place(nth),
             // Of a gate that has given nothing so far.
-            Gets::Nothing => return Attempt::Done(GateAnswered { answer: GateAnswer::SoldOut, waits: false }),
+            Gets::Nothing => {
+                let waits = ruled_in > acknowledged;
+                return Attempt::Done(GateAnswered { answer: GateAnswer::SoldOut, waits });
+            }
             Gets::NotNow => return NOT_NOW,
         };
         if !admits {
@@ -213,7 +221,7 @@ impl Store {
         if is_given {
             gate.given_in = changed_in;
         }
-        let ticket = Ticket { buyer: buyer.into(), terms, segment };
+        let ticket = Ticket::new(buyer.into(), terms, segment);
         if let Some((segment, bytes)) = gate.set(key, ticket) {
             self.log.sub_live(segment, bytes);
         }
@@ -231,7 +239,7 @@ impl Store {
     fn pay(&mut self, slot: Slot, id: QueueId, key: Key) -> Attempt<GateAnswered> {
         let Some(seat) = key.as_seat() else { return self.told(id, GateAnswer::Unknown) };
         let ticket = self.gates.get(id).and_then(|gate| gate.get(key)).expect("the buyer was found there");
-        let terms = ticket.terms;
+        let terms = ticket.terms();
         if terms.until > 0 {
             let bytes = ticket_bytes(ticket.buyer.len()) + STATE_BYTES;
             if let Some(held_up) = self.log.make_room(bytes, Purpose::Take).held_up() {
@@ -250,7 +258,7 @@ impl Store {
             return self.told(id, GateAnswer::Unknown);
         }
         let ticket = self.gates.get(id).and_then(|gate| gate.get(key)).expect("the buyer was found there");
-        let terms = ticket.terms;
+        let terms = ticket.terms();
         if terms.until == 0 {
             return self.told(id, GateAnswer::Done);
         }
@@ -294,7 +302,7 @@ impl Store {
         let changed_in = self.changed();
         self.gates.make(queue).changed_in = changed_in;
         self.gates.time(queue);
-        ticket.terms
+        ticket.terms()
     }
 
     /// Whether a message waits in the queue of a slot that is kept back.
@@ -390,7 +398,7 @@ impl Store {
     pub(super) fn copy_ticket(&mut self, from: u32, entry: &TicketEntry<'_>, purpose: Purpose) -> Attempt<bool> {
         let TicketEntry { queue, key, buyer, .. } = *entry;
         let ticket = self.gates.get(queue).and_then(|gate| gate.get(key));
-        let Some(terms) = ticket.filter(|it| it.segment == from && *it.buyer == *buyer).map(|it| it.terms) else {
+        let Some(terms) = ticket.filter(|it| it.segment == from && *it.buyer == *buyer).map(Ticket::terms) else {
             return Attempt::Done(true);
         };
         let room = self.log.make_room(ticket_bytes(buyer.len()), purpose);

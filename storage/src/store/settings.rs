@@ -60,6 +60,10 @@ impl Store {
         queue.set_settings(settings);
         let bytes = queue.record_bytes();
         self.set_rules(slot);
+        let queue = self.live.queues.at(slot);
+        if self.gates.has(queue.id) || queue.rules().is_some_and(|rules| rules.gate.tickets.is_some()) {
+            self.gates.ruled_in = self.changed();
+        }
         self.log.sub_live(segment, before);
         self.log.add_live(segment, bytes);
         self.live.record_bytes = self.live.record_bytes - before as u64 + bytes as u64;

@@ -328,6 +328,10 @@ impl Crowd {
     // ---- what a crowd does ----
 
     pub(crate) fn act(&mut self, buyer: u8, act: GateAct<'_>) -> Result<GateAnswer> {
+        if self.now.clone().serve_line(self.now_ms) {
+            // What was held up.
+            self.pass_time(0)?;
+        }
         let given = self.now.given;
         let has_gate = self.store.has_queue(GATE);
         let GateAnswered { answer, waits } = self.ask(|store| store.ask_gate(GATE, &name(buyer), act))?;

@@ -24,7 +24,7 @@ impl GateSimulation {
     /// Lets all clients have their replies, with room on all disks.
     pub(super) fn settle(&mut self) -> Result<()> {
         self.shards.iter().for_each(|shard| shard.disk.set_bytes_max(None));
-        self.is_drained = false;
+        (self.is_drained, self.is_full) = (false, false);
         let least = if self.was_full { LOOKED_AT_ANEW_MS / ROUND_MS } else { 0 };
         for round in 0..SETTLE_ROUNDS {
             if round >= least && self.is_at_rest() {
@@ -74,21 +74,30 @@ impl GateSimulation {
     }
 
     /// Looks at all gates while nothing is under way, after a crash or without one.
-    pub(super) fn look(&mut self, has_crashed: bool) -> Result<()> {
+    pub(super) fn look(&mut self) -> Result<()> {
         // What has come due meanwhile is done before.
         self.settle()?;
         self.tick += 1;
+        let mut joined = Vec::new();
         for at in 0..self.gates.len() {
             let figures = self.figures(at);
             let gate = &mut self.gates[at];
             gate.rest(self.now);
-            gate.tickets.rest(self.tick, figures.map(|figures| figures.tickets as u32), has_crashed);
+            let tickets = figures.map(|figures| figures.tickets as u32);
+            // What has gone is known by now, so a refusal from here on counts it.
+            let gone = figures.map_or(0, |figures| figures.returned + figures.lapsed);
+            gate.tickets.rest(self.tick, (tickets, gone));
             if let Some(figures) = figures {
                 self.check(at, &figures);
-                self.check_next(at, &figures);
+                joined.extend(self.check_next(at, &figures));
             }
         }
-        self.settle()
+        // It is told when it is safe.
+        self.settle()?;
+        for (request, outcome) in joined {
+            self.tell(&request, outcome);
+        }
+        Ok(())
     }
 
     pub(super) fn figures(&self, gate: usize) -> Option<GateFigures> {
@@ -103,7 +112,8 @@ impl GateSimulation {
         let (mut held, mut paid) = (0, 0);
         for buyer in 0..self.gates[at].buyers.len() {
             let request = self.ask(at, buyer, Act::Look);
-            let answer = self.answer(&request);
+            let (answer, outcome) = self.answer(&request);
+            self.tell(&request, outcome);
             let seat = match answer {
                 GateAnswer::Held { seat, .. } => {
                     held += 1;
@@ -129,7 +139,7 @@ impl GateSimulation {
         let given = held + paid + figures.returned + figures.lapsed;
         assert_eq!(figures.given, given, "each ticket that was given is there, or was returned, or has lapsed");
         let least = gate.tickets.given_at_least;
-        assert!(figures.given >= u64::from(least), "a refusal means that {least} were given: {figures:?}");
+        assert!(figures.given >= least, "a refusal means that {least} were given: {figures:?}");
         for waits in in_line {
             let Some(since) = gate.buyers[waits].in_line_since() else { continue };
             for has in seats.values() {
@@ -141,12 +151,12 @@ impl GateSimulation {
     }
 
     /// A buyer who has nothing asks: there is a ticket, or there is a reason for none.
-    fn check_next(&mut self, at: usize, figures: &GateFigures) {
+    fn check_next(&mut self, at: usize, figures: &GateFigures) -> Option<(Request, Outcome)> {
         let gate = &self.gates[at];
         let has_nothing = |buyer: &usize| gate.buyers[*buyer].known == Known::Nothing;
-        let Some(buyer) = (0..gate.buyers.len()).find(has_nothing) else { return };
+        let buyer = (0..gate.buyers.len()).find(has_nothing)?;
         let request = self.ask(at, buyer, Act::Join { with_message: false, admits: true });
-        let answer = self.answer(&request);
+        let (answer, outcome) = self.answer(&request);
         let is_right = match answer {
             GateAnswer::Seat(_) => figures.held + figures.paid < figures.tickets,
             GateAnswer::InLine(nth) => nth > figures.line && figures.line < u64::from(self.gates[at].line),
@@ -156,10 +166,11 @@ impl GateSimulation {
             _ => false,
         };
         assert!(is_right, "{buyer} is told {answer:?}, of {figures:?}");
+        Some((request, outcome))
     }
 
     /// Has a request answered at once, on the gate's own shard. What changes nothing rests on what is safe.
-    fn answer(&mut self, request: &Request) -> GateAnswer {
+    fn answer(&mut self, request: &Request) -> (GateAnswer, Outcome) {
         let at = request.owner(self.setup.shards);
         let now = self.now;
         let (answer, is_safe) = self.with_shard(at, |shard| {
@@ -181,8 +192,7 @@ impl GateSimulation {
         let Answer::Now(Outcome::Gate(GateAnswered { answer, waits })) = answer else { panic!("{answer:?}") };
         let What::Ask { act, .. } = request.what else { panic!("{request:?} is not for a gate") };
         assert!(act != Act::Look || !is_safe || !waits, "a look that waits, and all is safe");
-        self.tell(request, Outcome::Gate(GateAnswered { answer, waits }));
-        answer
+        (answer, Outcome::Gate(GateAnswered { answer, waits }))
     }
 
     /// All messages of a gate's queue, in order.

@@ -16,10 +16,12 @@ pub(crate) struct Tickets {
     is_under_way: bool,
     /// When a client was told first that it is a gate.
     told_at: Option<u64>,
-    /// Refusals since the last start: when each was asked for, and told.
+    /// Refusals since all was at rest last: when each was asked for, and told.
     refusals: Vec<(u64, u64)>,
-    /// So many were given, or a refusal was none.
-    pub(crate) given_at_least: u32,
+    /// So many had been returned or had lapsed when all was at rest last.
+    gone: u64,
+    /// So many were given, those that are gone with them, or a refusal was none.
+    pub(crate) given_at_least: u64,
 }
 
 impl Tickets {
@@ -72,14 +74,15 @@ impl Tickets {
     }
 
     /// The fewest that there may have been within two ticks.
-    fn fewest(&self, from: u64, until: u64) -> u32 {
+    fn fewest(&self, from: u64, until: u64) -> u64 {
         let spans = self.spans.iter().filter(|span| span.from <= until && from <= span.until);
-        spans.map(|span| span.tickets).min().expect("a gate that refuses has a number of tickets")
+        let fewest = spans.map(|span| span.tickets).min().expect("a gate that refuses has a number of tickets");
+        u64::from(fewest) + self.gone
     }
 
-    /// Notes how many there are, now that nothing is under way. `has_crashed`: what did not survive was never so, and no
-    /// refusal may rest on it.
-    pub(crate) fn rest(&mut self, tick: u64, tickets: Option<u32>, has_crashed: bool) {
+    /// Notes how many there are, and are gone, now that nothing is under way. Another number that a client has asked for,
+    /// and that is not there, was never so, and no refusal may rest on it.
+    pub(crate) fn rest(&mut self, tick: u64, (tickets, gone): (Option<u32>, u64)) {
         self.is_under_way = false;
         let open = |span: &Span| span.until == u64::MAX;
         let survivor = self.spans.iter().rposition(|span| open(span) && Some(span.tickets) == tickets);
@@ -93,11 +96,10 @@ impl Tickets {
                 self.spans.clear();
             }
         }
-        if has_crashed {
-            for (asked, told) in std::mem::take(&mut self.refusals) {
-                assert!(!self.spans.is_empty(), "a refusal rests on what no client was told");
-                self.given_at_least = self.given_at_least.max(self.fewest(asked, told));
-            }
+        for (asked, told) in std::mem::take(&mut self.refusals) {
+            assert!(!self.spans.is_empty(), "a refusal rests on what was never so");
+            self.given_at_least = self.given_at_least.max(self.fewest(asked, told));
         }
+        self.gone = gone;
     }
 }

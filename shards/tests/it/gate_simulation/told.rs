@@ -87,6 +87,12 @@ impl Buyer {
         self.in_line.filter(|(_, changes)| *changes == self.changes).map(|(tick, _)| tick)
     }
 
+    /// Notes that it has no ticket. Where they lapse, one may have come and gone.
+    fn has_nothing(&mut self, hold_s: u32) {
+        self.has_one &= hold_s == 0 || self.known == Known::Nothing;
+        (self.known, self.first_asked) = (Known::Nothing, None);
+    }
+
     /// Notes that what is known may be so no more.
     fn lose(&mut self) {
         self.known = Known::Unsure;
@@ -193,7 +199,7 @@ impl Gate {
             }
             (Act::Join { .. }, GateAnswer::SoldOut) => {
                 if is_alone {
-                    (buyer.known, buyer.first_asked) = (Known::Nothing, None);
+                    buyer.has_nothing(hold_s);
                 }
                 self.tickets.refused(before.tick, tick);
             }
@@ -216,7 +222,7 @@ impl Gate {
             (Act::Pay | Act::Extend { .. }, GateAnswer::Unknown) => {}
             (Act::Look, GateAnswer::Unknown) | (Act::Return, GateAnswer::Done | GateAnswer::Unknown) => {
                 if is_alone {
-                    (buyer.known, buyer.first_asked) = (Known::Nothing, None);
+                    buyer.has_nothing(hold_s);
                 }
             }
             (Act::Look, GateAnswer::InLine(_)) => {}
@@ -235,16 +241,21 @@ impl Gate {
 
     /// Notes that a buyer has a seat until then, if that is still to come.
     fn has(&mut self, number: usize, seat: u32, until: Option<Moment>, tick: Option<u64>, now: Moment) {
-        let (until, tick) = match self.buyers[number].known {
+        let known = self.buyers[number].known;
+        if until.is_some_and(|until| until <= now) {
+            // What is told is old.
+            if !matches!(known, Known::Has { .. }) {
+                self.buyers[number].lose();
+            }
+            return;
+        }
+        let (until, tick) = match known {
             Known::Has { seat: of_known, until: known, tick: asked } => {
                 assert_eq!(seat, of_known, "of buyer {number}, who has one");
                 (until.zip(known).map(|(told, known)| told.max(known)), tick.or(asked))
             }
             _ => (until, tick),
         };
-        if until.is_some_and(|until| until <= now) {
-            return self.buyers[number].lose();
-        }
         for (other, buyer) in self.buyers.iter().enumerate() {
             let is_others = matches!(buyer.known, Known::Has { seat: of_other, .. } if of_other == seat);
             assert!(!is_others || other == number, "buyers {number} and {other} have seat {seat}");

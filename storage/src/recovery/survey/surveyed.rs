@@ -1,7 +1,8 @@
 //! What a survey found of one queue.
 
-use crate::gate::ticket::{Key, Tally, Ticket};
+use crate::gate::ticket::Ticket;
 use crate::log::entry::Seq;
+use crate::log::tickets::{Key, Tally};
 use crate::queue::Queue;
 
 /// A queue of a survey.
