@@ -190,7 +190,7 @@ mod tests {
         for other in [
             "rushq 1\nshards 3\n".to_string(),
             "rushq 1\nshards 3\ngeneration 7\nobsolete 6\n".to_string(),
-            "rushq 5\nshards 3\ngeneration 7\nnew\n".to_string(),
+            "rushq 6\nshards 3\ngeneration 7\nnew\n".to_string(),
             "rushq 2\nshards 0\ngeneration 1\nnew\n".to_string(),
             "rushq 2\nshards 1\ngeneration 0\nnew\n".to_string(),
             "rushq 2\nshards 1\ngeneration 1\nlog 7\n".to_string(),
