@@ -150,7 +150,7 @@ pub(crate) struct Arguments {
     #[argh(option, arg_name = "TICKETS", from_str_fn(whole))]
     pub(crate) gate: Option<u32>,
 
-    /// so many buyers ask for a ticket each, at the --rate or all at once, over the connections that -c says, one buyer at a
+    /// so many buyers ask for a ticket each, at the --rate or all at once, over the connections of -c, one buyer at a
     /// time on each. A buyer asks until it is answered, over new connections if need be. At the end the winners ask once
     /// more, the queue is emptied, and all that was told is checked: it fails if a ticket was sold twice, too many were,
     /// one was lost or taken back, a buyer was refused too early, or came after a later one

@@ -117,10 +117,10 @@ impl Plan {
     }
 
     fn moment(self, kill: u32) -> Moment {
-        let nobody_comes = kill > 0 && self.may_come(kill) == self.may_come(kill - 1);
+        let none_comes = kill > 0 && self.may_come(kill) == self.may_come(kill - 1);
         let random = mixed(u64::from(kill) << 32 | u64::from(self.buyers));
         let part = |whole: Duration| whole.mul_f64((random >> 32) as f64 / f64::from(u32::MAX));
-        if random.is_multiple_of(2) && !nobody_comes {
+        if random.is_multiple_of(2) && !none_comes {
             Moment::BehindTicket(part(BEHIND_TICKET_MAX))
         } else {
             Moment::BehindReturn(part(BEHIND_RETURN_MAX))
@@ -136,7 +136,7 @@ pub(super) fn kill(options: &Arguments, address: &SocketAddr, plan: Plan, progre
     for kill in 0..plan.kills {
         wait_for(plan, kill, seats, progress);
         seats = progress.seats.load(Ordering::Relaxed);
-        // Those who come while the server is away find nobody there.
+        // Buyers come while the server is away, too.
         progress.may_come.store(plan.may_come(kill + 1), Ordering::Relaxed);
         let restarted = restart::restart(command, progress.start, progress.start.elapsed(), &progress.stop);
         let failure = restarted.failure.clone().map(|reason| format!("the restart command: {reason}"));
@@ -154,7 +154,7 @@ pub(super) fn kill(options: &Arguments, address: &SocketAddr, plan: Plan, progre
     kills
 }
 
-/// Waits until the kill is due. `seats`: how many were told before the last.
+/// Returns when the kill is due. `seats`: how many were told before the last.
 fn wait_for(plan: Plan, kill: u32, seats: u32, progress: &Progress) {
     let until = |happened: &dyn Fn() -> bool| {
         while !happened() && !progress.is_stopped() {

@@ -120,7 +120,7 @@ pub(super) fn value(wire: &mut Wire, key: &str) -> Result<Option<String>, String
     }
 }
 
-/// Waits until a server that was restarted answers, and gives it back what it has lost that is no data.
+/// Returns when a server that was restarted answers. A script that it has lost is loaded again.
 pub(super) fn wait_for_return(
     options: &Arguments,
     address: &SocketAddr,

@@ -20,7 +20,7 @@ impl std::fmt::Display for Untold {
     }
 }
 
-/// What redis says when it cannot write, or is not there yet.
+/// How redis answers when it cannot write, or has not read its data yet.
 const REDIS_NOT_NOW: [&[u8]; 6] = [b"LOADING", b"NOSCRIPT", b"MISCONF", b"OOM", b"BUSY", b"READONLY"];
 
 /// What an answer tells a buyer.

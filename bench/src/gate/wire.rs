@@ -1,4 +1,4 @@
-//! A connection that asks and waits for its answers: before the buyers come, and after them.
+//! A connection that blocks until its answers are here: before the buyers come, and after them.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

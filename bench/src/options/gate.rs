@@ -36,7 +36,8 @@ impl Arguments {
         body
     }
 
-    /// Says what is wrong with the options of a gate, if anything is.
+    /// # Errors
+    /// When an option of a gate has a value that it cannot have, or lacks another one.
     pub(super) fn check_gate(&self) -> Result<(), String> {
         let Some(tickets) = self.gate else { return Ok(()) };
         if self.buyers.is_none() && !self.gate_refusals {

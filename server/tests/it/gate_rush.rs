@@ -52,10 +52,10 @@ impl Restarted {
         let command = launch.command();
         let words: Vec<String> = command.get_args().map(|word| format!("'{}'", word.to_str().unwrap())).collect();
         let (rushq, pid_file, words) = (binary(), self.pid_file.display(), words.join(" "));
-        // What was killed has no program any more, though its parent may not have looked yet.
+        // Its sockets and its lock are free when all its threads are gone, or dead and not yet asked for by their parent.
         format!(
-            "if pid=$(cat '{pid_file}' 2> /dev/null); then kill -9 $pid; while readlink /proc/$pid/exe > /dev/null; do :; done; \
-             fi; \
+            "if pid=$(cat '{pid_file}' 2> /dev/null); then kill -9 $pid; \
+             while grep -qs '^State:.[^Z]' /proc/$pid/task/*/status; do :; done; fi; \
              exec '{rushq}' -d -P '{pid_file}' {words}"
         )
     }

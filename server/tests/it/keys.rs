@@ -39,7 +39,7 @@ fn a_key_that_is_wrong_changes_nothing() {
         < CLIENT_ERROR bad command line format
         > get $q $q/t=5
         < CLIENT_ERROR bad command line format
-        > get $q/ticket=a/b
+        > get $q/open/ticket=a/b
         < CLIENT_ERROR bad command line format
         > get $q/open/lease=7
         < CLIENT_ERROR bad command line format

@@ -27,6 +27,7 @@ mod gate_kills;
 mod gate_model;
 mod gate_rush;
 mod gate_unkind;
+mod gate_words;
 mod holders;
 mod hostile;
 mod import;

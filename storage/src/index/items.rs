@@ -303,7 +303,7 @@ mod tests {
     fn tickets_and_tallies_come_back_and_cut_ones_do_not() {
         let tally = Tally { given: 9, returned: 2, lapsed: 300, places: 4, first_ms: 1 << 40, last_ms: 1 << 41 };
         let terms = Terms { until: 1 << 41, seq: 900, extended: 2, kept_back: true };
-        let of = |buyer: &[u8], terms| Ticket { buyer: buyer.into(), terms, segment: 17 };
+        let of = |buyer: &[u8], terms| Ticket::new(buyer.into(), terms, 17);
         let mut pages = PageWriter::new(Pages::Records(1));
         let start = pages.value().len();
         push_tally(&mut pages, 7, &tally);
@@ -339,7 +339,7 @@ mod tests {
         ] {
             let mut pages = PageWriter::new(Pages::Records(1));
             let start = pages.value().len();
-            push_ticket(&mut pages, 7, key, &Ticket { buyer, terms, segment: 1 });
+            push_ticket(&mut pages, 7, key, &Ticket::new(buyer, terms, 1));
             assert_eq!(read(&pages.value()[start..]), None, "{key:?} {terms:?}");
         }
         for tally in

@@ -386,7 +386,8 @@ impl Crowd {
         self.now_ms += ms;
         self.store.set_time(self.now_ms);
         let given = self.now.given;
-        loop {
+        for step in 0.. {
+            assert!(step < 10_000, "what is due is never done: {:?}", self.store.gate_figures(GATE));
             let before = self.store.gate_figures(GATE);
             let has_more = self.store.pass_time(1)?;
             if self.store.gate_figures(GATE) != before {

@@ -52,13 +52,19 @@ impl Life {
             b'E' => Act::Extend { buyer, seconds: script.number() as u32 % 1000 + 1 },
             _ => Act::Return { buyer },
         };
+        // A join finds what is free given to the line, and so does this.
+        if letter == b'T' && self.now.is_to_serve(&name) {
+            self.pass_time(0);
+        }
         // The line may get the seat that comes back, in the same frame or in the one behind it.
         let is_for_line =
             matches!(act, Act::Return { .. }) && self.now.gates.get(&name).is_some_and(|gate| !gate.line.is_empty());
         if is_for_line {
             self.finish_commit();
-            self.begin_commit();
-            self.finish_commit();
+            while self.store.wants_commit() {
+                self.begin_commit();
+                self.finish_commit();
+            }
         }
         let before = self.store.changed();
         let answer = self.ask(&name, &act);

@@ -203,7 +203,7 @@ impl Now {
     }
 
     /// Whether the first of the line is to get a seat.
-    fn is_to_serve(&self, name: &Name) -> bool {
+    pub(super) fn is_to_serve(&self, name: &Name) -> bool {
         let (rules, now_s) = (self.model.rules(name).gate, self.model.now_ms / 1000);
         let is_open = now_s >= rules.opens && (rules.closes == 0 || now_s < rules.closes);
         let tickets = u64::from(rules.tickets.filter(|_| is_open).unwrap_or(0));

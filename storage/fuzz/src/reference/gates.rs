@@ -86,6 +86,7 @@ impl GateTold {
     pub(super) fn counted(&mut self, counted: [u64; 6]) {
         let gate = &mut self.gate;
         let [given, .., first_ms, last_ms] = counted;
+        self.contradicts |= (gate.first_ms > 0 && first_ms > gate.first_ms) || last_ms < gate.last_ms;
         if given > 0 && (gate.first_ms == 0 || first_ms < gate.first_ms) {
             gate.first_ms = first_ms;
         }
