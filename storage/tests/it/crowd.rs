@@ -275,6 +275,8 @@ pub(crate) struct Crowd {
     synced: FrameNumber,
     /// The frame of the last ticket that was given.
     given_in: FrameNumber,
+    /// The frame in which the gate was told something last.
+    ruled_in: FrameNumber,
     /// The frame in which a buyer's ticket or place changed last.
     changed_in: FrameNumber,
     commit: Slow<Commit>,
@@ -297,6 +299,7 @@ impl Crowd {
             now_ms: BEGINS_MS,
             before: vec![(State::default(), 0)],
             given_in: 0,
+            ruled_in: 0,
             changed_in: 0,
             commit: Slow::default(),
             segment_chore: Slow::default(),
@@ -362,7 +365,8 @@ impl Crowd {
             self.note();
         }
         if answer == GateAnswer::SoldOut {
-            assert_eq!(waits, self.given_in > self.store.acknowledged(), "told when the last ticket is safe, or not");
+            let rests_on = self.given_in.max(self.ruled_in);
+            assert_eq!(waits, rests_on > self.store.acknowledged(), "told when the last ticket is safe, or not");
         }
         if !waits && matches!(answer, GateAnswer::Seat(_) | GateAnswer::Held { .. } | GateAnswer::Paid { .. }) {
             assert!(self.changed_in <= self.store.acknowledged(), "{answer:?} is told before it is safe");
@@ -376,7 +380,12 @@ impl Crowd {
 
     pub(crate) fn tell(&mut self, rules: Rules) -> Result<()> {
         let words = rules.words();
+        let before = self.store.settings(GATE).to_vec();
         self.ask(|store| store.configure(GATE, words.as_bytes()))?.expect("they are good words");
+        // The same words once more are no change.
+        if self.store.settings(GATE) != before {
+            self.ruled_in = self.store.changed();
+        }
         (self.now.rules, self.now.is_told) = (rules, true);
         self.note();
         self.pass_time(0)
@@ -436,7 +445,7 @@ impl Crowd {
         self.now = State { put: self.now.put, ..State::default() };
         self.note();
         // It is another gate from now on.
-        (self.given_in, self.changed_in) = (0, 0);
+        (self.given_in, self.ruled_in, self.changed_in) = (0, 0, 0);
         Ok(())
     }
 
