@@ -71,10 +71,12 @@ pub(crate) fn move_all(sources: &[Survey], targets: &mut [Store]) -> Result<Move
                 name = spare;
             }
             let target = &mut targets[owner_of(&name, shards).index()];
+            let given = source.gate(queue).map_or(0, |gate| gate.given_at_least());
             let adopted = Adopted {
                 name: &name,
                 settings: queue.settings(),
-                sets: queue.sets().saturating_sub(queue.stored()),
+                // Each ticket was put as a message, whatever is left of a damaged log.
+                sets: queue.sets().max(given).saturating_sub(queue.stored()),
                 gets: queue.gets(),
                 head: queue.first(),
             };

@@ -20,6 +20,7 @@ use crate::log::entry::{Entry, QueueId, Seq, put_bytes};
 use crate::log::frame::{FrameHeader, FrameNumber};
 use crate::log::frame_reader::FrameReader;
 use crate::log::segment::{FIRST_SEGMENT, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number};
+use crate::log::tickets::Tally;
 use crate::log::{Position, damage_at};
 use crate::queue::Queue;
 use crate::queue::{Kept, Taken};
@@ -224,8 +225,10 @@ impl Survey {
     /// What there is of the gate of a queue; `None`: it has none.
     #[must_use]
     pub fn gate(&self, queue: Surveyed<'_>) -> Option<SurveyedGate> {
-        let tally = *self.rebuild.gates.tallies.get(&queue.queue.id)?;
         let tickets = || self.rebuild.gates.of_queue(queue.queue.id);
+        let tally = self.rebuild.gates.tallies.get(&queue.queue.id).copied();
+        // Of a damaged log, the tickets may be all that is left.
+        let tally = tally.or_else(|| tickets().next().map(|_| Tally::default()))?;
         let line = tickets().filter(|(key, _)| key.as_place().is_some()).count() as u64;
         Some(SurveyedGate { tally, valid: tickets().count() as u64 - line, line, sets: queue.sets() })
     }

@@ -88,8 +88,7 @@ impl Store {
         let room = self.log.make_room(GATE_BYTES, Purpose::Set);
         if room.is_done() {
             let mut tally = gate.tally;
-            // Of a damaged log, the entries that gave some may be lost.
-            tally.given = tally.given.max(gate.valid + tally.returned + tally.lapsed);
+            tally.given = gate.given_at_least();
             let queue = self.live.queues.at(slot).id;
             self.gates.make(queue).tally = tally;
             self.log.append(&Entry::Gate { queue, tally });

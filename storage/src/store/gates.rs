@@ -262,7 +262,8 @@ impl Store {
         if terms.until == 0 {
             return self.told(id, GateAnswer::Done);
         }
-        let most = self.live.queues.at(slot).rules().map_or(0, |rules| rules.gate.hold_max);
+        let rules = self.live.queues.at(slot).rules();
+        let most = rules.map_or_else(|| GateSettings::default().hold_max, |rules| rules.gate.hold_max);
         if terms.extended >= most {
             return self.told(id, GateAnswer::NoMoreTime);
         }

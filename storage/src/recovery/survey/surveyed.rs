@@ -22,6 +22,12 @@ pub struct SurveyedGate {
 }
 
 impl SurveyedGate {
+    /// Tickets that were given, as far as that is known of a damaged log: what is there was given, and what went.
+    #[must_use]
+    pub fn given_at_least(&self) -> u64 {
+        self.tally.given.max(self.valid.saturating_add(self.tally.returned).saturating_add(self.tally.lapsed))
+    }
+
     /// Tickets that were given.
     #[must_use]
     pub fn given(&self) -> u64 {
@@ -55,7 +61,8 @@ impl SurveyedGate {
     /// Whether each ticket that was given is there, or was given back, or has lapsed; and was put as a message.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.tally.given == self.valid + self.tally.returned + self.tally.lapsed && self.sets >= self.tally.given
+        self.tally.given.checked_sub(self.tally.returned) == self.valid.checked_add(self.tally.lapsed)
+            && self.sets >= self.tally.given
     }
 }
 
