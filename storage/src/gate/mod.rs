@@ -1,5 +1,5 @@
 //! Gates: so many tickets, given to those who ask, first come, first served, one a buyer. Plain state, of which the store
-//! writes down each change ([`crate::store::gates`]).
+//! writes down each change (`store/gates.rs`).
 //!
 //! - `asking`: what a buyer asks, and what it is told.
 //! - `ticket`: a ticket, or a place in line.

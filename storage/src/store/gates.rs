@@ -39,7 +39,7 @@ impl Store {
     /// When the disk fails otherwise; the caller must stop.
     ///
     /// # Panics
-    /// When the buyer's name is empty or longer than [`BUYER_BYTES_MAX`](crate::BUYER_BYTES_MAX), or the body of a message
+    /// When the buyer's name is empty or longer than [`BUYER_BYTES_MAX`], or the body of a message
     /// larger than [`StoreOptions::body_bytes_max`](crate::StoreOptions::body_bytes_max).
     #[inline]
     pub fn ask_gate(&mut self, name: &[u8], buyer: &[u8], act: GateAct<'_>) -> Result<Attempt<GateAnswered>> {
