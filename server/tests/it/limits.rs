@@ -250,3 +250,12 @@ fn check_empty_queues(server: &Server, count: u64, rss_bytes_max: u64) {
     let wrong = counters.iter().find(|(_, sets, gets)| (*sets, *gets) != (1, 1));
     assert_eq!(wrong, None);
 }
+
+/// The kernel makes it larger while a shard stands still, which a crowd would notice.
+#[test]
+fn the_table_of_descriptors_has_room_for_all_connections_from_the_beginning() {
+    let server = Launch::new().with(&["-c", "3000"]).start();
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+    assert!(size.trim().parse::<u64>().unwrap() >= 3000, "{size}");
+}
