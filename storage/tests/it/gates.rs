@@ -3,7 +3,8 @@
 use storage::{Durability, GateAct, GateAnswer};
 use storage_testing::{CrashDisk, CrashTree, Random, for_seeds};
 
-use crate::crowd::{BEGINS_MS, Crowd, Rules};
+use crate::crowd::{BEGINS_MS, Crowd};
+use crate::crowd_state::Rules;
 use crate::driver::{Crash, options};
 
 const TWO: Rules = Rules { tickets: 2, hold_s: 0, hold_max: 1, line: 0, put_paid: false };

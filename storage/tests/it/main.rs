@@ -5,6 +5,7 @@ mod checkpoints;
 mod commits;
 mod crash;
 mod crowd;
+mod crowd_state;
 mod damage;
 mod dead_letters;
 mod dedup;
