@@ -61,7 +61,10 @@ fn a_name_keeps_what_it_has_open_while_its_queue_is_paused() {
     assert_eq!(shards.tell(worker, open(Holding::Name(b"w2"))), "nothing");
 }
 
-/// Each way in which a message comes to a line: a put, a lease that ends, a client that goes, a delay, a kick, and a ticket.
+/// What brings a message to a line.
+type Bring = fn(&mut Shards, Client);
+
+/// Each way in which a message comes to a line: a put, a lease that ends, a client that goes, a delay, a kick.
 #[test]
 fn clients_that_wait_for_a_paused_queue_are_served_when_it_is_resumed() {
     let resume: [Op<'_>; 3] = [
@@ -69,7 +72,7 @@ fn clients_that_wait_for_a_paused_queue_are_served_when_it_is_resumed() {
         Op::Configure { queue: QUEUE, words: b"lease=60" },
         Op::Unconfigure { queue: QUEUE },
     ];
-    let bring: [(&str, fn(&mut Shards, Client)); 5] = [
+    let bring: [(&str, Bring); 5] = [
         ("put", |shards, _| shards.put_all(&["put"])),
         ("lease", |shards, _| shards.pass(2000)),
         ("gone", |shards, worker| shards.leave(worker)),
