@@ -31,7 +31,7 @@ pub use routing::batch::Batch;
 pub use routing::credits::{CHANNEL_BATCHES, CREDITS};
 pub use routing::router::Router;
 pub use storage::names;
-pub use storage::settings::Patterns;
+pub use storage::settings::{Patterns, matches};
 pub use storage::{
     BUYER_BYTES_MAX, Damaged, Durability, Error, FrameNumber, GateAct, GateAnswer, GateAnswered, GateFigures,
     GateState, QueueId, QueueLine, Recovered, StoreOptions, Survey, Taken, Totals,
