@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use shards::pump::ShardHandle;
 
+use crate::process::certificates::Certificates;
 use crate::process::drain::Drain;
 use crate::process::permits::Limit;
 use crate::process::settings::Settings;
@@ -16,6 +17,8 @@ pub(crate) struct ShardContext {
     /// The shard itself, which runs on this thread.
     pub(crate) handle: ShardHandle,
     pub(crate) settings: Arc<Settings>,
+    /// What its TCP ports do TLS with; `None`: they are plain.
+    pub(crate) certificates: Option<Arc<Certificates>>,
     /// Whether the process drains.
     pub(crate) drain: Arc<Drain>,
     /// The connections that the process may have.
