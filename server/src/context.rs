@@ -1,6 +1,7 @@
 //! What all parts of the server share on one shard.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use shards::pump::ShardHandle;
@@ -26,4 +27,11 @@ pub(crate) struct ShardContext {
     /// The connections that are open, of all shards.
     pub(crate) roster: Arc<Roster>,
     pub(crate) started: Instant,
+}
+
+impl ShardContext {
+    /// Handshakes of TLS that came to nothing, on all shards.
+    pub(crate) fn failed_handshakes(&self) -> u64 {
+        self.certificates.as_ref().map_or(0, |certificates| certificates.failed_handshakes.load(Relaxed))
+    }
 }
