@@ -121,6 +121,7 @@ impl Session {
                     None
                 }
                 Parse::Close(rejection) => {
+                    trace::closed(self.peer, &input[done..]);
                     rejection.into_iter().for_each(|rejection| self.text(rejection.reply()));
                     Some(Step::Close)
                 }
