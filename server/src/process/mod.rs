@@ -15,6 +15,7 @@ pub(crate) mod logging;
 mod machine;
 pub(crate) mod names;
 pub(crate) mod networks;
+pub(crate) mod operator;
 pub(crate) mod options;
 mod path_text;
 pub(crate) mod paths;
