@@ -25,4 +25,5 @@ pub(crate) mod settings;
 pub(crate) mod signals;
 pub(crate) mod socket_file;
 pub(crate) mod stop;
+pub(crate) mod usage;
 mod values;
