@@ -13,6 +13,7 @@ pub(crate) mod limits;
 pub(crate) mod logging;
 mod machine;
 pub(crate) mod names;
+pub(crate) mod operator;
 pub(crate) mod options;
 mod path_text;
 pub(crate) mod paths;

@@ -9,6 +9,7 @@ use shards::{CommitMode, Durability};
 use crate::process::addresses::{Endpoint, endpoints};
 use crate::process::logging;
 use crate::process::machine;
+use crate::process::operator::{self, Operator};
 use crate::process::options::Arguments;
 use crate::process::paths::{absolute, refuse_own_name};
 use crate::process::privileges::Identity;
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) tcp: Vec<Endpoint>,
     pub(crate) udp: Vec<Endpoint>,
     pub(crate) unix: Option<UnixSocket>,
+    /// The operator's page. `None`: there is none.
+    pub(crate) operator: Option<Operator>,
     pub(crate) directory: PathBuf,
     pub(crate) shards: u16,
     /// The cores that this process may run on.
@@ -111,6 +114,12 @@ impl Settings {
             Some(path) => Some(UnixSocket { path: beside_own_names(path, "-s", &directory)?, mask: options.unix_mask }),
             None => None,
         };
+        let operator = Operator::of(options, &directory, false)?;
+        if let (Some(unix), Some(admin)) = (&unix, operator.as_ref().and_then(Operator::socket))
+            && unix.path == admin.path
+        {
+            return Err(format!("-s and --admin are both {}; name another by one of them", unix.path.display()));
+        }
         let file =
             |path: Option<&Path>, option| path.map(|path| beside_own_names(path, option, &directory)).transpose();
         let pid_file = file(options.pid_file.as_deref(), "-P")?;
@@ -123,6 +132,7 @@ impl Settings {
             tcp,
             udp,
             unix,
+            operator,
             directory,
             shards,
             cores,
@@ -155,6 +165,15 @@ impl Settings {
                 commit_bytes_max: options.commit_kilobytes << 10,
             },
         })
+    }
+
+    /// What the server can be reached at, in words, once its sockets are bound: the addresses of TCP behind the others,
+    /// and the page's last.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let unix = self.unix.iter().map(|unix| unix.path.display().to_string());
+        let udp = self.udp.iter().map(|endpoint| format!("udp {}", endpoint.address));
+        let tcp = self.tcp.iter().map(|endpoint| endpoint.address.to_string());
+        unix.chain(udp).chain(tcp).chain(self.operator.iter().flat_map(Operator::addresses)).collect()
     }
 
     /// Every option's long name and value that is in force, for `stats settings`.
@@ -196,6 +215,9 @@ impl Settings {
             ("kestrel_keys", on(self.kestrel_keys)),
             ("open_per_connection", self.open_per_connection.to_string()),
             ("wait_max", self.wait_max.as_secs().to_string()),
+            ("admin", operator::place(self.operator.as_ref())),
+            ("admin_read_only", on(self.operator.as_ref().is_some_and(|operator| operator.read_only))),
+            ("admin_host", operator::hosts(self.operator.as_ref())),
             ("daemon", on(self.daemon)),
             ("threads", self.shards.to_string()),
             ("user", self.identity.as_ref().map_or("none", Identity::name).to_string()),
