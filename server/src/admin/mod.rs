@@ -3,3 +3,4 @@
 pub(crate) mod ask;
 pub(crate) mod listed;
 pub(crate) mod report;
+pub(crate) mod weight;

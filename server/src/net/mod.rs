@@ -1,5 +1,6 @@
 //! Sockets and what runs on them: accepting, reading and sending, and the tasks of the clients.
 
+pub(crate) mod agent;
 mod connection;
 mod connections;
 pub(crate) mod datagrams;
