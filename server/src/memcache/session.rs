@@ -11,7 +11,7 @@ use shards::{Answer, Counters, Op, Outcome, ShardId, Taken, owner_of};
 
 use crate::memcache::answer::{Answers, Reply};
 use crate::memcache::greeting::{self, Greetings};
-use crate::memcache::stored;
+use crate::session::stored;
 use crate::memcache::trace;
 use crate::process::logging;
 use crate::session::peer::Peer;
