@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod access;
 mod admin;
 mod context;
 mod conversation;
@@ -10,6 +11,7 @@ mod process;
 mod server;
 mod session;
 mod tools;
+mod web;
 
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::process::getopt::Known;
 
 /// The groups, each with the long names of its options in the order in which they are shown.
-const GROUPS: [(&str, &[&str]); 7] = [
+const GROUPS: [(&str, &[&str]); 8] = [
     (
         "Who gets in",
         &[
@@ -50,6 +50,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
             "--wait-max",
         ],
     ),
+    ("The operator", &["--admin", "--admin-read-only", "--admin-host", "--agent-check"]),
     ("Process", &["--daemon", "--threads", "--user", "--pid-file", "--stop-timeout", "--core-files"]),
     ("Data directory", &["--check", "--repair", "--import", "--import-queue"]),
     ("Log and help", &["--verbose", "--statistics-seconds", "--log-file", "--license", "--help", "--version"]),

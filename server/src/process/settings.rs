@@ -6,11 +6,12 @@ use std::time::Duration;
 use shards::pump::PumpOptions;
 use shards::{CommitMode, Durability};
 
-use crate::process::addresses::{Endpoint, endpoints};
+use crate::process::addresses::{self, Endpoint, endpoints};
 use crate::process::certificates::TlsFiles;
 use crate::process::logging;
 use crate::process::machine;
 use crate::process::networks::{Network, networks};
+use crate::process::operator::{self, Operator};
 use crate::process::options::Arguments;
 use crate::process::paths::{absolute, refuse_own_name};
 use crate::process::privileges::Identity;
@@ -47,6 +48,10 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<TlsFiles>,
     /// From where connections begin with a PROXY header.
     pub(crate) proxies: Vec<Network>,
+    /// The operator's page. `None`: there is none.
+    pub(crate) operator: Option<Operator>,
+    /// Where HAProxy's agent-check is answered.
+    pub(crate) agent: Vec<Endpoint>,
     pub(crate) directory: PathBuf,
     pub(crate) shards: u16,
     /// The cores that this process may run on.
@@ -117,6 +122,13 @@ impl Settings {
             Some(path) => Some(UnixSocket { path: beside_own_names(path, "-s", &directory)?, mask: options.unix_mask }),
             None => None,
         };
+        let operator = Operator::of(options, &directory, false)?;
+        if let (Some(unix), Some(admin)) = (&unix, operator.as_ref().and_then(Operator::socket))
+            && unix.path == admin.path
+        {
+            return Err(format!("-s and --admin are both {}; name another by one of them", unix.path.display()));
+        }
+        let agent = options.agent_check.as_deref().map(|place| addresses::of_option("--agent-check", place, ""));
         let file =
             |path: Option<&Path>, option| path.map(|path| beside_own_names(path, option, &directory)).transpose();
         let pid_file = file(options.pid_file.as_deref(), "-P")?;
@@ -131,6 +143,8 @@ impl Settings {
             unix,
             tls: tls_files(options)?,
             proxies: options.proxy_protocol.as_deref().map_or(Ok(Vec::new()), |it| networks("--proxy-protocol", it))?,
+            operator,
+            agent: agent.transpose()?.unwrap_or_default(),
             directory,
             shards,
             cores,
@@ -163,6 +177,16 @@ impl Settings {
                 commit_bytes_max: options.commit_kilobytes << 10,
             },
         })
+    }
+
+    /// What the server can be reached at, in words, once its sockets are bound: the addresses of TCP behind the others,
+    /// then the page's and the agent's.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let unix = self.unix.iter().map(|unix| unix.path.display().to_string());
+        let udp = self.udp.iter().map(|endpoint| format!("udp {}", endpoint.address));
+        let tcp = self.tcp.iter().map(|endpoint| endpoint.address.to_string());
+        let agent = self.agent.iter().map(|endpoint| format!("agent {}", endpoint.address));
+        unix.chain(udp).chain(tcp).chain(self.operator.iter().flat_map(Operator::addresses)).chain(agent).collect()
     }
 
     /// Every option's long name and value that is in force, for `stats settings`.
@@ -208,6 +232,10 @@ impl Settings {
             ("kestrel_keys", on(self.kestrel_keys)),
             ("open_per_connection", self.open_per_connection.to_string()),
             ("wait_max", self.wait_max.as_secs().to_string()),
+            ("admin", operator::place(self.operator.as_ref())),
+            ("admin_read_only", on(self.operator.as_ref().is_some_and(|operator| operator.read_only))),
+            ("admin_host", operator::hosts(self.operator.as_ref())),
+            ("agent_check", socket_addresses(&self.agent)),
             ("daemon", on(self.daemon)),
             ("threads", self.shards.to_string()),
             ("user", self.identity.as_ref().map_or("none", Identity::name).to_string()),
@@ -219,6 +247,12 @@ impl Settings {
             ("log_file", path(self.log_file.as_ref())),
         ]
     }
+}
+
+/// Addresses and ports, with commas between them.
+fn socket_addresses(endpoints: &[Endpoint]) -> String {
+    let words: Vec<String> = endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
+    if words.is_empty() { "none".to_string() } else { words.join(",") }
 }
 
 /// Addresses with commas between them, with their ports where these differ.
