@@ -25,7 +25,7 @@ fn from(address: [u8; 4], server: &Server) -> TcpStream {
 
 /// The addresses of all connections, as an operator sees them.
 fn peers(client: &mut Client) -> Vec<String> {
-    client.stats("conns").into_iter().filter(|(name, _)| name.ends_with(":addr")).map(|(_, value)| value).collect()
+    client.stats("conns").into_iter().filter(|(name, _)| name.ends_with(":peer")).map(|(_, value)| value).collect()
 }
 
 #[test]
