@@ -1,8 +1,10 @@
-//! What comes before a client is served: the header of a proxy that is trusted, and then the handshake of TLS.
+//! What comes before a client is served: the header of a proxy that is trusted, and then the handshake of TLS. A client
+//! for which neither is due is served at once.
 
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Waker};
@@ -10,14 +12,15 @@ use std::time::Duration;
 
 use futures_lite::future::or;
 use glommio::timer::sleep;
+use socket2::Socket;
 
-use crate::context::ShardContext;
 use crate::net::ShardNet;
 use crate::net::handshake::Failed;
 use crate::net::proxy_header::{self, HEADER_BYTES_MAX, Header};
 use crate::net::socket::WatchedSocket;
 use crate::net::stream::{Stream, wait_for_delivery};
 use crate::process::certificates::Certificates;
+use crate::process::permits::Permit;
 use crate::process::rarely::Rarely;
 use crate::session::peer::Peer;
 
@@ -29,71 +32,94 @@ const DELIVERY: Duration = Duration::from_secs(2);
 /// Lines about headers that are none.
 static BAD_HEADERS: Rarely = Rarely::new();
 
-/// What is due before a client is served.
-#[derive(Debug)]
-pub(super) struct Due {
-    /// The proxy that the connection comes from, whose header begins it.
-    proxy: Option<IpAddr>,
-    certificates: Option<Arc<Certificates>>,
+/// A port's protocol: how its clients are served.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Door {
+    /// What a client gets that begins without TLS where TLS is due, in its own language.
+    pub(super) plain_answer: &'static [u8],
+    /// Serves a client from now on, on a task of its own.
+    pub(super) serve: fn(Stream, Peer, Permit, &Rc<ShardNet>),
 }
 
-impl Due {
-    /// What is due for a client of a TCP port or a Unix socket; `None`: nothing is.
-    pub(super) fn of(peer: Peer, context: &ShardContext) -> Option<Due> {
-        let is_tcp = !matches!(peer, Peer::Unix(..));
-        let certificates = context.certificates.as_ref().filter(|_| is_tcp).map(Arc::clone);
-        let is_proxy = |address: &SocketAddr| context.settings.proxies.iter().any(|it| it.has(address.ip()));
-        let proxy = match peer {
-            Peer::Tcp(address) if is_proxy(&address) => Some(address.ip()),
-            _ => None,
-        };
-        (certificates.is_some() || proxy.is_some()).then_some(Due { proxy, certificates })
+/// Has a connection served that was accepted, TCP or a Unix socket's.
+pub(super) fn arrive(socket: Socket, permit: Permit, net: &Rc<ShardNet>, door: Door) {
+    let socket = match WatchedSocket::new(socket, &net.poller) {
+        Ok(socket) => socket,
+        Err(error) => {
+            log::warn!("a connection cannot be served: {error}");
+            return;
+        }
+    };
+    let peer = Peer::of(&socket);
+    let is_tcp = !matches!(peer, Peer::Unix(..));
+    let certificates = net.context.certificates.as_ref().filter(|_| is_tcp).map(Arc::clone);
+    let is_proxy = |address: &SocketAddr| net.context.settings.proxies.iter().any(|it| it.has(address.ip()));
+    let proxy = match peer {
+        Peer::Tcp(address) if is_proxy(&address) => Some(address.ip()),
+        _ => None,
+    };
+    if certificates.is_none() && proxy.is_none() {
+        (door.serve)(Stream::plain(socket), peer, permit, net);
+    } else {
+        net.tasks.spawn(Arrival { socket, peer, permit, net: Rc::clone(net), door }.come_in(proxy, certificates));
     }
 }
 
-/// Has a client come in: returns its stream, and who it is. `None`: it does not, and has heard why, as far as there is a
-/// way to tell. `plain_answer`: what a client hears, in its own language, that begins without TLS where TLS is due.
-pub(super) async fn come_in(
+/// A connection that is not served yet.
+struct Arrival {
     socket: WatchedSocket,
-    mut peer: Peer,
-    due: Due,
-    net: &ShardNet,
-    plain_answer: &[u8],
-) -> Option<(Stream, Peer)> {
-    if let Some(proxy) = due.proxy {
-        match within_patience(client(&socket)).await {
-            Ok(client) => peer = client.map_or(peer, Peer::Tcp),
-            Err(why) => {
-                log_bad_header(proxy, &why);
-                return None;
-            }
-        }
-    }
-    let Some(certificates) = due.certificates else { return Some((Stream::plain(socket), peer)) };
-    let shaken = within_patience(net.handshakes.shake(&socket, certificates.current(), &net.records)).await;
-    match shaken {
-        Ok(tls) => Some((Stream::secured(socket, tls, net.records.clone()), peer)),
-        Err(Failed::Gone) => None,
-        Err(why) => {
-            certificates.failed_handshakes.fetch_add(1, Relaxed);
-            log::debug!("{peer}: no TLS: {why}");
-            if matches!(why, Failed::NoTls) {
-                // Best effort, as all that is told to a client that is not let in.
-                let _ = socket.poll_write(&Context::from_waker(Waker::noop()), plain_answer);
-            }
-            let _ = socket.shutdown(Shutdown::Write);
-            wait_for_delivery(&socket, DELIVERY, &net.read_buffer).await;
-            None
-        }
-    }
+    peer: Peer,
+    permit: Permit,
+    net: Rc<ShardNet>,
+    door: Door,
 }
 
-fn log_bad_header(proxy: IpAddr, why: &io::Error) {
-    if why.kind() == io::ErrorKind::UnexpectedEof {
-        // A look at whether the port is open.
-        log::debug!("{proxy}: the connection ended without a PROXY header");
-    } else if BAD_HEADERS.is_due() {
-        log::warn!("a connection from the proxy {proxy} is closed: {why}; --proxy-protocol names it");
+impl Arrival {
+    async fn come_in(mut self, proxy: Option<IpAddr>, certificates: Option<Arc<Certificates>>) {
+        if let Some(proxy) = proxy {
+            match within_patience(client(&self.socket)).await {
+                Ok(Some(client)) => self.peer = Peer::Tcp(client),
+                Ok(None) => {}
+                // A look at whether the port is open.
+                Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => {
+                    log::debug!("{proxy}: the connection ended without a PROXY header");
+                    return;
+                }
+                Err(why) => {
+                    if BAD_HEADERS.is_due() {
+                        log::warn!("a connection from the proxy {proxy} is closed: {why}; --proxy-protocol names it");
+                    }
+                    return;
+                }
+            }
+        }
+        let Some(certificates) = certificates else {
+            return (self.door.serve)(Stream::plain(self.socket), self.peer, self.permit, &self.net);
+        };
+        let records = &self.net.records;
+        match within_patience(self.net.handshakes.shake(&self.socket, certificates.current(), records)).await {
+            Ok(tls) => {
+                let stream = Stream::secured(self.socket, tls, records.clone());
+                (self.door.serve)(stream, self.peer, self.permit, &self.net);
+            }
+            Err(Failed::Gone) => {}
+            Err(why) => {
+                certificates.failed_handshakes.fetch_add(1, Relaxed);
+                log::debug!("{}: no TLS: {why}", self.peer);
+                self.turn_away(matches!(why, Failed::NoTls)).await;
+            }
+        }
+    }
+
+    /// Ends a connection. `is_plain`: its client has an answer.
+    async fn turn_away(&self, is_plain: bool) {
+        if is_plain {
+            // Best effort, as all that is told to a client that is not let in.
+            let answer = self.door.plain_answer;
+            let _ = self.socket.poll_write(&Context::from_waker(Waker::noop()), answer);
+        }
+        let _ = self.socket.shutdown(Shutdown::Write);
+        wait_for_delivery(&self.socket, DELIVERY, &self.net.read_buffer).await;
     }
 }
 

@@ -9,13 +9,11 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use protocol::reply;
-use socket2::Socket;
 
 use crate::conversation::{Carrier, Conversation};
 use crate::net::ShardNet;
-use crate::net::arrival::{Due, come_in};
+use crate::net::arrival::Door;
 use crate::net::connections::Open;
-use crate::net::socket::WatchedSocket;
 use crate::net::stream::Stream;
 use crate::process::permits::Permit;
 use crate::session::peer::Peer;
@@ -44,24 +42,8 @@ struct Connection {
     _permit: Permit,
 }
 
-/// Has a client served that has connected, once it is in.
-pub(super) fn admit(socket: Socket, permit: Permit, net: &Rc<ShardNet>) {
-    let socket = match WatchedSocket::new(socket, &net.poller) {
-        Ok(socket) => socket,
-        Err(error) => {
-            log::warn!("a connection cannot be served: {error}");
-            return;
-        }
-    };
-    let peer = Peer::of(&socket);
-    let Some(due) = Due::of(peer, &net.context) else { return serve(Stream::plain(socket), peer, permit, net) };
-    let of_task = Rc::clone(net);
-    net.tasks.spawn(async move {
-        if let Some((stream, peer)) = come_in(socket, peer, due, &of_task, reply::NEEDS_TLS).await {
-            serve(stream, peer, permit, &of_task);
-        }
-    });
-}
+/// Where clients of memcache's protocol come in.
+pub(super) const DOOR: Door = Door { plain_answer: reply::NEEDS_TLS, serve };
 
 /// Serves a client until it goes, on a task of its own.
 fn serve(stream: Stream, peer: Peer, permit: Permit, net: &Rc<ShardNet>) {
