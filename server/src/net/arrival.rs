@@ -34,15 +34,15 @@ static BAD_HEADERS: Rarely = Rarely::new();
 
 /// A port's protocol: how its clients are served.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Door {
+pub(super) struct Door {
     /// What a client gets that begins without TLS where TLS is due, in its own language.
-    pub(crate) plain_answer: &'static [u8],
+    pub(super) plain_answer: &'static [u8],
     /// Serves a client from now on, on a task of its own.
-    pub(crate) serve: fn(Stream, Peer, Permit, &Rc<ShardNet>),
+    pub(super) serve: fn(Stream, Peer, Permit, &Rc<ShardNet>),
 }
 
 /// Has a connection served that was accepted, TCP or a Unix socket's.
-pub(crate) fn arrive(socket: Socket, permit: Permit, net: &Rc<ShardNet>, door: Door) {
+pub(super) fn arrive(socket: Socket, permit: Permit, net: &Rc<ShardNet>, door: Door) {
     let socket = match WatchedSocket::new(socket, &net.poller) {
         Ok(socket) => socket,
         Err(error) => {
@@ -102,6 +102,7 @@ impl Arrival {
                 let stream = Stream::secured(self.socket, tls, records.clone());
                 (self.door.serve)(stream, self.peer, self.permit, &self.net);
             }
+            Err(Failed::Gone) => {}
             Err(why) => {
                 certificates.failed_handshakes.fetch_add(1, Relaxed);
                 log::debug!("{}: no TLS: {why}", self.peer);

@@ -1,7 +1,7 @@
 //! Sockets and what runs on them: accepting, reading and sending, and the tasks of the clients.
 
 pub(crate) mod agent;
-pub(crate) mod arrival;
+mod arrival;
 mod connection;
 mod connections;
 pub(crate) mod datagrams;
@@ -13,7 +13,7 @@ mod poller;
 mod proxy_header;
 mod socket;
 pub(crate) mod sockets;
-pub(crate) mod stream;
+mod stream;
 mod tasks;
 mod tls;
 mod uring_enter;
