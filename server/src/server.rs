@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sd_notify::NotifyState;
 use shards::{DataDirectory, Durability};
 
+use crate::access::Users;
 use crate::executors::{Executors, Shared};
 use crate::net::sockets::Sockets;
 use crate::process::addresses::Endpoint;
@@ -48,6 +49,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     }
     // By the user that reads it again later.
     let queue_config = Arc::new(QueueConfig::read(settings.queue_config.as_deref())?);
+    let users = settings.users.as_deref().map(Users::read).transpose()?;
 
     if settings.repair {
         repair(&directory, &settings)?;
@@ -66,18 +68,22 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     let executors = Executors::start(
         shards,
         sockets.split(settings.shards),
-        Shared { settings: &settings, queue_config: &queue_config, stop: &stop, drain: &drain },
+        Shared { settings: &settings, queue_config: &queue_config, users: &users, stop: &stop, drain: &drain },
     )?;
     log::info!("listening on {addresses}");
     notify_service_manager(NotifyState::Ready);
     starting.map(Starting::ready).transpose()?;
 
     signals.receive()?;
-    let signal = signals.wait_for_end(&drain, &queue_config);
+    let read_again = move || {
+        queue_config.read_again();
+        users.iter().for_each(|users| users.read_again());
+    };
+    let signal = signals.wait_for_end(&drain, &read_again);
     log::info!("signal {signal}: finishing what was read");
     notify_service_manager(NotifyState::Stopping);
     std::thread::spawn(move || {
-        signals.wait_for_end(&drain, &queue_config);
+        signals.wait_for_end(&drain, read_again);
         log::warn!("second signal: exiting at once");
         std::process::exit(1);
     });
@@ -107,6 +113,11 @@ fn log_what_starts(settings: &Settings) {
         settings.shards,
         settings.memory_bytes >> 20,
     );
+    for address in settings.open_addresses() {
+        log::warn!(
+            "-l {address}: every machine that reaches it may do everything; give --users FILE, or --open if so meant"
+        );
+    }
 }
 
 /// Sets the damaged parts of a data directory aside.

@@ -11,6 +11,7 @@ use glommio::{Task, spawn_local};
 use protocol::reply;
 use socket2::Socket;
 
+use crate::access::{Crowd, Place, Source};
 use crate::context::ShardContext;
 use crate::net::ShardNet;
 use crate::net::connection;
@@ -112,9 +113,15 @@ async fn next(listener: &WatchedSocket, context: &ShardContext, last_line: &mut 
 }
 
 fn admit(socket: Socket, net: &Rc<ShardNet>) {
-    let ShardContext { handle, limit, .. } = &*net.context;
+    let ShardContext { handle, limit, crowd, .. } = &*net.context;
     match limit.enter() {
-        Ok(permit) => connection::serve(socket, permit, net),
+        Ok(permit) => match place(crowd.as_ref(), &socket) {
+            Ok(place) => connection::serve(socket, permit, place, net),
+            Err(TooMany) => {
+                handle.count(|counters| counters.rejected_connections += 1);
+                refuse(&socket, reply::TOO_MANY_CONNECTIONS_OF_ADDRESS);
+            }
+        },
         Err(refused) => {
             handle.count(|counters| {
                 counters.rejected_connections += 1;
@@ -123,11 +130,26 @@ fn admit(socket: Socket, net: &Rc<ShardNet>) {
             if refused.needs_task {
                 spawn_local(log_refused(Arc::clone(limit))).detach();
             }
-            // Best effort: a client that does not read this sees the connection close.
-            let _ = (&socket).write(reply::TOO_MANY_CONNECTIONS);
-            let _ = socket.shutdown(Shutdown::Write);
+            refuse(&socket, reply::TOO_MANY_CONNECTIONS);
         }
     }
+}
+
+/// An address has as many connections as it may.
+struct TooMany;
+
+/// A connection's place among those of its address, where that counts. One by a Unix socket has no address.
+fn place(crowd: Option<&Arc<Crowd>>, socket: &Socket) -> Result<Option<Place>, TooMany> {
+    let Some(crowd) = crowd else { return Ok(None) };
+    let address = socket.peer_addr().ok().and_then(|address| address.as_socket());
+    let Some(address) = address else { return Ok(None) };
+    crowd.enter(Source::from(address.ip())).map(Some).ok_or(TooMany)
+}
+
+/// Best effort: a client that does not read the text sees the connection close.
+fn refuse(socket: &Socket, text: &[u8]) {
+    let _ = (&*socket).write(text);
+    let _ = socket.shutdown(Shutdown::Write);
 }
 
 /// Logs how many connections were refused, until a while has passed without one.

@@ -8,7 +8,18 @@ use crate::process::getopt::Known;
 const GROUPS: [(&str, &[&str]); 7] = [
     (
         "Who gets in",
-        &["--port", "--udp-port", "--unix-socket", "--unix-mask", "--listen", "--connections", "--idle-timeout"],
+        &[
+            "--port",
+            "--udp-port",
+            "--unix-socket",
+            "--unix-mask",
+            "--listen",
+            "--connections",
+            "--connections-per-address",
+            "--idle-timeout",
+            "--users",
+            "--open",
+        ],
     ),
     (
         "Messages",
