@@ -21,9 +21,13 @@ mod uring_enter;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use glommio::spawn_local;
+use nix::sys::socket::{Shutdown, shutdown};
+use shards::ShardId;
 
+use crate::access::Users;
 use crate::context::ShardContext;
 use connections::Connections;
 use handshake::Handshakes;
@@ -33,6 +37,9 @@ use tasks::Tasks;
 
 /// The most bytes that are read from a socket at once.
 const READ_BYTES: usize = 64 << 10;
+
+/// Connections that are looked at in one piece.
+const ROSTER_AT_ONCE: usize = 512;
 
 /// What the clients of a shard are served with.
 #[derive(Debug)]
@@ -78,10 +85,33 @@ impl ShardNet {
         }
     }
 
+    /// Closes connections of users that are out after the file of `--users` was read again, for ever.
+    pub(crate) async fn close_those_out(self: Rc<Self>, shard: ShardId, users: Arc<Users>) {
+        let mut version = 0;
+        loop {
+            version = users.after(version).await;
+            let mut last = None;
+            loop {
+                let some = self.context.roster.some(shard, last, ROSTER_AT_ONCE);
+                let Some(seen) = some.last() else { break };
+                last = Some(seen.client);
+                for out in some.iter().filter(|seen| seen.user.as_ref().is_some_and(|user| !user.is_in())) {
+                    // Its task wakes up to a connection that has ended. It runs on this thread, so the socket is its own
+                    // as long as it is in the roster.
+                    if let Err(error) = shutdown(out.socket, Shutdown::Both) {
+                        log::debug!("{}: a connection has gone by itself: {error}", out.peer);
+                    }
+                }
+                self.context.handle.pass().await;
+            }
+        }
+    }
+
     /// Lets every connection finish what its client has sent so far, as far as the client keeps up, and waits until the
     /// replies are with the clients.
     pub(crate) async fn finish(&self) {
         self.connections.begin_stop();
+        self.context.users.iter().for_each(|users| users.close());
         self.context.handle.refuse_to_wait();
         self.poller.wake_readers();
         self.connections.all_served(self.context.settings.stop_timeout).await;
