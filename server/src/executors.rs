@@ -23,6 +23,7 @@ use crate::process::queue_config::QueueConfig;
 use crate::process::settings::Settings;
 use crate::process::stop::Stop;
 use crate::session::roster::Roster;
+use crate::web::desk::Desk;
 
 /// Threads beside each shard's own, for: a commit, a sync, the log's files, the index, waiting for the stop, and reads of
 /// bodies, so that three slow ones hold up none of these.
@@ -182,7 +183,8 @@ async fn run(mut shard: Shard, links: Links, parts: Parts, report: StartReport) 
     let started = Instant::now();
     let context = Rc::new(ShardContext { handle: handle.clone(), settings, drain, limit, roster, started });
     let begun = ShardNet::new(&context).map_err(|error| format!("clients cannot be served: {error}"));
-    let begun = begun.and_then(|net| Ok((start_serving(number, sockets, handovers, &net)?, net)));
+    let desk = (number == 0).then(|| Desk::open(&context)).flatten();
+    let begun = begun.and_then(|net| Ok((start_serving(number, sockets, handovers, desk.as_ref(), &net)?, net)));
     let (serving, net) = match begun {
         Ok(begun) => begun,
         // The main thread prints it and ends the process.
@@ -198,6 +200,7 @@ async fn run(mut shard: Shard, links: Links, parts: Parts, report: StartReport) 
     for task in serving {
         task.cancel().await;
     }
+    desk.iter().for_each(|desk| desk.begin_stop());
     net.finish().await;
     while !handle.is_idle() {
         sleep(STOP_POLL).await;
@@ -238,6 +241,7 @@ fn start_serving(
     number: usize,
     sockets: ShardSockets,
     handovers: Arc<[Handover]>,
+    desk: Option<&Rc<Desk>>,
     net: &Rc<ShardNet>,
 ) -> Result<Vec<Task<()>>, String> {
     net.start();
@@ -250,6 +254,9 @@ fn start_serving(
     }
     for socket in sockets.udp {
         tasks.push(datagrams::start(socket, net)?);
+    }
+    if let Some(desk) = desk {
+        tasks.extend(net.serve_page(sockets.admin, desk)?);
     }
     tasks.push(spawn_local(listener::take_over(handovers, number, Rc::clone(net))));
     Ok(tasks)

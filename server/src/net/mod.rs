@@ -4,6 +4,7 @@ mod connection;
 mod connections;
 pub(crate) mod datagrams;
 pub(crate) mod handover;
+pub(crate) mod http;
 pub(crate) mod listener;
 mod patience;
 mod poller;
@@ -16,10 +17,13 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use glommio::spawn_local;
+use glommio::{Task, spawn_local};
+use socket2::Socket;
 
 use crate::context::ShardContext;
+use crate::web::desk::Desk;
 use connections::Connections;
+use http::places::Places;
 use poller::Poller;
 use tasks::Tasks;
 
@@ -37,6 +41,8 @@ pub(crate) struct ShardNet {
     /// Reply buffers that no connection uses.
     spare_replies: RefCell<Vec<Vec<u8>>>,
     connections: Rc<Connections>,
+    /// The connections of the operator's page.
+    places: Rc<Places>,
 }
 
 impl ShardNet {
@@ -50,6 +56,7 @@ impl ShardNet {
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
             spare_replies: RefCell::default(),
             connections: Connections::new(),
+            places: Rc::default(),
         }))
     }
 
@@ -65,12 +72,23 @@ impl ShardNet {
         }
     }
 
+    /// Serves the operator's page on bound sockets, until the tasks are cancelled.
+    ///
+    /// # Errors
+    /// When a socket cannot listen.
+    pub(crate) fn serve_page(self: &Rc<ShardNet>, sockets: Vec<Socket>, desk: &Rc<Desk>) -> Result<Vec<Task<()>>, String> {
+        spawn_local(Rc::clone(&self.places).end_slow()).detach();
+        sockets.into_iter().map(|socket| http::start(socket, self, desk)).collect()
+    }
+
     /// Lets every connection finish what its client has sent so far, as far as the client keeps up, and waits until the
     /// replies are with the clients.
     pub(crate) async fn finish(&self) {
         self.connections.begin_stop();
+        self.places.begin_stop();
         self.context.handle.refuse_to_wait();
         self.poller.wake_readers();
         self.connections.all_served(self.context.settings.stop_timeout).await;
+        self.places.all_gone().await;
     }
 }

@@ -1,0 +1,11 @@
+//! The operator's page and its interface: HTTP requests turned into what the shards are asked, and outcomes into answers.
+//! No socket is here.
+
+pub(crate) mod desk;
+mod guard;
+mod page;
+pub(crate) mod response;
+mod route;
+mod shown;
+mod shows;
+mod text;
