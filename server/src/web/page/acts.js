@@ -35,7 +35,8 @@ export function ask_purge({ id, name, figures }) {
         danger: true,
         path: "/api/queue/purge",
         text: there
-            ? `${plural(there, "message")} can be dropped for good: those that wait or are delayed. What is open stays. Type the number to drop them all, or a smaller one to drop only the oldest.`
+            ? `${plural(there, "message")} can be dropped for good: those that wait or are delayed. What is open stays. ` +
+              "Type the number to drop them all, or a smaller one to drop only the oldest."
             : "Nothing waits here, so nothing can be dropped.",
         fields: [{ name: "count", label: `How many to drop: type ${there}`, inputmode: "numeric" }],
         ready: given => within(given.count, 1, there),
@@ -50,7 +51,9 @@ export function ask_delete({ id, name, figures }) {
         verb: "Delete",
         danger: true,
         path: "/api/queue/delete",
-        text: "The queue goes with all of its messages, those that are open, delayed and dead too, with its counters and its settings.",
+        text:
+            "The queue goes with all of its messages, those that are open, delayed and dead too, with its counters " +
+            "and its settings.",
         fields: [{ name: "name", label: `Type its name: ${name}` }],
         ready: given => given.name === name,
         content: given => ({ queue: id, name: given.name }),
@@ -93,7 +96,9 @@ export function ask_give_back({ id, name }, line) {
         title: `Give back message ${line.seq}`,
         verb: "Give back",
         path: "/api/queue/release",
-        text: `It is held by ${line.holder}, for ${duration(line.since_s)}. It goes back to its place, and that holder can acknowledge it no more.`,
+        text:
+            `It is held by ${line.holder}, for ${duration(line.since_s)}. It goes back to its place, and that holder ` +
+            "can acknowledge it no more.",
         content: () => ({ queue: id, lease: line.lease }),
         told: () => `Message ${line.seq} of ${name} is back in its place.`,
     });

@@ -41,7 +41,8 @@ export class Chart {
             "aria-valuemin": "0",
             pointermove: event => this.point(event),
             pointerdown: event => this.point(event),
-            pointerleave: () => this.choose(null),
+            // A finger that is lifted leaves the value to be read.
+            pointerleave: event => event.pointerType !== "touch" && this.choose(null),
             keydown: event => this.step(event),
             blur: () => this.choose(null),
         });
@@ -67,7 +68,8 @@ export class Chart {
         const parts = this.series.map((name, index) => {
             const values = points.map(point => point[index]);
             return values.length
-                ? `${name}: ${rate(values.at(-1))} at the end, between ${rate(Math.min(...values))} and ${rate(Math.max(...values))}`
+                ? `${name}: ${rate(values.at(-1))} at the end, ` +
+                      `between ${rate(Math.min(...values))} and ${rate(Math.max(...values))}`
                 : `${name}: nothing yet`;
         });
         put(this.summary, `${this.title}, ${this.unit}. ${parts.join(". ")}.`);

@@ -1,7 +1,7 @@
 // The server's connections.
 
 import { at, bytes, exact, plural, put, span } from "./elements.js";
-import { Table, bytes_title, figure, seconds_title } from "./parts.js";
+import { Table, bytes_title, figure, row_button, seconds_title } from "./parts.js";
 import { Poll, act_after, act_button, ask, state } from "./server.js";
 
 let connections_after = "";
@@ -29,17 +29,11 @@ const connections = new Table(
         {
             label: "",
             kind: "button",
-            cell: (cell, line) =>
-                cell.firstChild ||
-                cell.append(
-                    act_button(
-                        {
-                            "aria-label": `Close connection ${line.id}`,
-                            click: () => close_connection(line),
-                        },
-                        "Close…",
-                    ),
-                ),
+            cell: row_button(
+                attributes => act_button(attributes, "Close…"),
+                line => `Close connection ${line.id}`,
+                close_connection,
+            ),
         },
     ],
     { key: line => line.id, none: "There is no connection." },
@@ -51,7 +45,9 @@ function close_connection(line) {
         verb: "Close it",
         danger: true,
         path: "/api/connection/close",
-        text: `The client at ${line.peer || "an unknown address"} loses its connection. What that has open goes back to its place.`,
+        text:
+            `The client at ${line.peer || "an unknown address"} loses its connection. What that has open goes back ` +
+            "to its place.",
         content: () => ({ id: line.id }),
         told: () => `Connection ${line.id} is closed.`,
     });

@@ -1,5 +1,5 @@
-// Elements of the page, and numbers as people read them. What comes from the server goes into the document as text alone:
-// children are nodes or text, and nothing here or elsewhere reads HTML.
+// Elements of the page, and numbers as people read them. What comes from the server goes into the document as text
+// alone: children are nodes or text, and nothing here or elsewhere reads HTML.
 
 export const at = id => document.getElementById(id);
 

@@ -25,29 +25,23 @@ const shards = new Table(
     { key: line => line.shard, none: "No shard has answered." },
 );
 
+const facts = Object.fromEntries(["up", "on", "safe", "user"].map(name => [name, make("b")]));
+at("facts").replaceChildren(
+    make("span", {}, "up ", facts.up),
+    make("span", {}, "on ", facts.on),
+    make("span", {}, facts.safe),
+    make("span", {}, facts.user),
+);
+
 function show_facts(of) {
     const begun = new Date(Date.now() - of.uptime_s * 1_000);
-    const facts = [
-        ["up ", duration(of.uptime_s), "", `since ${begun.toLocaleString("en-GB")}`],
-        ["on ", of.addresses.join(", "), "", ""],
-        [
-            "",
-            of.durable ? "durable" : "not durable (-N)",
-            of.durable ? "good" : "warn",
-            of.durable
-                ? "A put is answered after the disk has it."
-                : "A put is answered before the disk has it: a power cut may cost the last second.",
-        ],
-        ...(of.user ? [["you are ", of.user, "", ""]] : []),
-    ];
-    const text = JSON.stringify(facts);
-    if (show_facts.shown === text) return;
-    show_facts.shown = text;
-    at("facts").replaceChildren(
-        ...facts.map(([before, value, kind, title]) =>
-            make("span", { title }, before, make("b", { class: kind }, value)),
-        ),
-    );
+    put(facts.up, duration(of.uptime_s), `since ${begun.toLocaleString("en-GB").slice(0, -3)}`);
+    put(facts.on, of.addresses.join(", "));
+    if (of.durable) put(facts.safe, "durable", "A put is answered after the disk has it.");
+    else
+        put(facts.safe, "not durable (-N)", "A put is answered before the disk has it: a power cut may cost a second.");
+    facts.safe.className = of.durable ? "good" : "warn";
+    put(facts.user, of.user ? `user ${of.user}` : "");
 }
 
 function show_overview(of) {
@@ -80,20 +74,15 @@ function show_overview(of) {
     tiles.meter("Memory", of.memory_bytes / of.memory_max_bytes);
     tiles.set("Log", bytes(of.log_bytes), bytes_title(of.log_bytes), `${bytes(of.log_live_bytes)} of it live`);
     tiles.meter("Log", of.log_live_bytes / of.log_bytes);
-    tiles.set("Disk free", bytes(of.disk_free_bytes), bytes_title(of.disk_free_bytes), `of ${bytes(of.disk_bytes)}`);
-    tiles.meter("Disk free", 1 - of.disk_free_bytes / of.disk_bytes, 0.9);
-    tiles.set(
-        "Commit p99",
-        microseconds(of.commit.p99_us),
-        `${exact(of.commit.p99_us)} µs`,
-        `p50 ${microseconds(of.commit.p50_us)}`,
-    );
-    tiles.set(
-        "fsync p99",
-        microseconds(of.fsync.p99_us),
-        `${exact(of.fsync.p99_us)} µs`,
-        `p50 ${microseconds(of.fsync.p50_us)}`,
-    );
+    if (of.disk_bytes) {
+        const free = of.disk_free_bytes;
+        tiles.set("Disk free", bytes(free), bytes_title(free), `of ${bytes(of.disk_bytes)}`);
+        tiles.meter("Disk free", 1 - free / of.disk_bytes, 0.9);
+    } else tiles.set("Disk free", "–", "not known yet");
+    const set_time = (label, { p50_us, p99_us }) =>
+        tiles.set(label, microseconds(p99_us), `${exact(p99_us)} µs`, `p50 ${microseconds(p50_us)}`);
+    set_time("Commit p99", of.commit);
+    set_time("fsync p99", of.fsync);
     shards.show(of.shards);
     const spread = read => {
         const values = of.shards.map(read);
@@ -101,7 +90,8 @@ function show_overview(of) {
     };
     put(
         at("shards-spread"),
-        `${of.shards.length}, each with ${spread(line => line.connections)} connections, ${spread(line => line.messages)} messages`,
+        `${of.shards.length}, each with ${spread(line => line.connections)} connections, ` +
+            `${spread(line => line.messages)} messages`,
     );
 }
 
@@ -124,7 +114,8 @@ export const history_poll = new Poll(async signal => {
     const minutes = Math.round((CHART_POINTS * interval_s) / 60);
     const labels = [];
     for (let minute = 0; minute <= minutes; minute += 2) {
-        labels.push([((CHART_POINTS - 1) * minute) / minutes, minute === minutes ? "now" : `−${minutes - minute} min`]);
+        const text = minute === minutes ? "now" : `−${minutes - minute} min`;
+        labels.push([((CHART_POINTS - 1) * minute) / minutes, text]);
     }
     const when = (index, newest) =>
         newest ? "now" : clock(new Date((now - (points.length - 1 - index) * interval_s) * 1_000));
@@ -265,7 +256,9 @@ at("drain").addEventListener("click", () => {
         verb: "Drain",
         danger: true,
         path: "/api/drain",
-        text: "Puts are refused and gates give no ticket, until this is ended here or by SIGUSR2. Gets and acknowledgements go on.",
+        text:
+            "Puts are refused and gates give no ticket, until this is ended here or by SIGUSR2. Gets and " +
+            "acknowledgements go on.",
         content: () => ({ on: true }),
         told: () => "The server is draining: puts are refused.",
     });

@@ -1,6 +1,6 @@
 // Parts that a refresh fills in place: tiles, tables. The focus, the pointer and what is being read are not disturbed.
 
-import { count, draw, exact, make, put } from "./elements.js";
+import { count, draw, exact, fill, make, put } from "./elements.js";
 
 /** Figures with their names, made once and then only filled. */
 export class Tiles {
@@ -45,12 +45,12 @@ export class Tiles {
 
 /**
  * Rows that keep their elements from one refresh to the next, by `key`. Columns are {label, kind, sort, cell}: `cell`
- * fills a td from a row.
+ * fills a td from a line, which a row has as its `line`.
  */
 export class Table {
     constructor(table, columns, { key, none, sort = null }) {
         Object.assign(this, { table, columns, key, none, rows: new Map() });
-        table.setAttribute("role", "table");
+        fill(table, { role: "table", tabindex: "-1" }, []);
         this.heads = columns.map(({ label, kind = "", sort: by }) => {
             const head = make("th", { class: kind + (by ? " sortable" : ""), scope: "col", role: "columnheader" });
             head.append(by ? make("button", { type: "button", click: () => sort(by) }, label) : label);
@@ -70,6 +70,7 @@ export class Table {
     }
 
     show_none(text) {
+        this.keep_focus(this.body);
         this.rows.clear();
         this.body.replaceChildren(
             make(
@@ -80,7 +81,7 @@ export class Table {
         );
     }
 
-    /** With `hold`, a refresh while the pointer is over the rows moves none of them: a click meets what was aimed at. */
+    /** With `hold`, no row moves while the pointer is over them: a click meets what was aimed at. */
     show(lines, hold = false) {
         if (lines.length === 0) {
             this.show_none(this.none);
@@ -101,12 +102,14 @@ export class Table {
                     row.append(make("td", { class: kind, role: "cell", "data-label": label }));
                 this.rows.set(key, row);
             }
+            row.line = line;
             this.columns.forEach(({ cell }, index) => cell(row.children[index], line));
             wanted.push(row);
         }
         if (held) return;
         for (const [key, row] of this.rows) {
             if (keys.has(key)) continue;
+            this.keep_focus(row);
             row.remove();
             this.rows.delete(key);
         }
@@ -115,19 +118,15 @@ export class Table {
 
     /** The row that has the focus stays where it is in the document, since a move would take the focus away. */
     arrange(wanted) {
+        if (wanted.every((row, index) => this.body.children[index] === row)) return;
         const focused = wanted.findIndex(row => row.contains(document.activeElement));
-        wanted.forEach((row, index) => {
-            if (index === focused) return;
-            if (index < focused) {
-                if (row.nextSibling !== wanted[index + 1]) this.body.insertBefore(row, wanted[focused]);
-            } else if (row.previousSibling !== (wanted[index - 1] || null)) {
-                this.body.append(row);
-            }
-        });
-        if (wanted.some((row, index) => this.body.children[index] !== row)) {
-            wanted.slice(0, Math.max(focused, 0)).forEach(row => this.body.insertBefore(row, wanted[focused]));
-            wanted.slice(focused + 1).forEach(row => this.body.append(row));
-        }
+        wanted.slice(0, Math.max(focused, 0)).forEach(row => this.body.insertBefore(row, wanted[focused]));
+        wanted.slice(focused + 1).forEach(row => this.body.append(row));
+    }
+
+    /** The focus of a row that goes stays with its table. */
+    keep_focus(row) {
+        if (row.contains(document.activeElement)) this.table.focus();
     }
 }
 
@@ -139,6 +138,11 @@ export const cell_of =
         put(cell, known ? show(value) : "–", known ? title(value) : "");
         cell.classList.toggle("zero", !value);
     };
+/** A button in each row, which is told the row's line. */
+export const row_button = (button, name, act) => (cell, line) => {
+    if (cell.firstChild) return;
+    cell.append(button({ "aria-label": name(line), click: () => act(cell.parentElement.line) }));
+};
 export const figure = (label, read, more = {}, show = count, title = exact) => ({
     label,
     kind: "number narrow",

@@ -1,7 +1,7 @@
 // Messages looked at without taking them, as text, JSON or hex.
 
 import { bytes, clock, count, duration, exact, make, plural, put, SPACE } from "./elements.js";
-import { ask, reason, Refused, say } from "./server.js";
+import { ask, Refused, say } from "./server.js";
 
 function bytes_of(message) {
     if (message.text !== null) return new TextEncoder().encode(message.text);
@@ -109,7 +109,7 @@ export class Peek {
             if (failure instanceof Refused && failure.status === 404) {
                 this.forget();
                 put(this.when, `${this.none} (${clock()})`);
-            } else say(reason(failure), true);
+            } else say(failure.message, true);
         }
     }
 

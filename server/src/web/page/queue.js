@@ -3,7 +3,7 @@
 import { ask_delete, ask_give_back, ask_kick, ask_move, ask_purge, ask_put } from "./acts.js";
 import { Chart } from "./chart.js";
 import { at, bytes, count, duration, exact, make, name_of, put, rate, span } from "./elements.js";
-import { Table, Tiles, bytes_title, figure, rate_title, seconds_title } from "./parts.js";
+import { Table, Tiles, bytes_title, figure, rate_title, row_button, seconds_title } from "./parts.js";
 import { Peek } from "./peek.js";
 import { Poll, Refused, act, act_button, ask, state } from "./server.js";
 
@@ -139,7 +139,7 @@ const opens = new Table(
         { label: "Holder", kind: "name beside", cell: (cell, line) => put(cell, line.holder) },
         figure("Since", line => line.since_s, {}, span, seconds_title),
         {
-            label: "Lease ends in",
+            label: "Ends in",
             kind: "number lease",
             cell: (cell, line) =>
                 line.ends_in_s === null
@@ -150,17 +150,11 @@ const opens = new Table(
         {
             label: "",
             kind: "button",
-            cell: (cell, line) =>
-                cell.firstChild ||
-                cell.append(
-                    act_button(
-                        {
-                            "aria-label": `Give back message ${line.seq}`,
-                            click: () => ask_give_back(queue, line),
-                        },
-                        "Give back",
-                    ),
-                ),
+            cell: row_button(
+                attributes => act_button(attributes, "Give back"),
+                line => `Give back message ${line.seq}`,
+                line => ask_give_back(queue, line),
+            ),
         },
     ],
     { key: line => line.lease, none: "No message is open." },

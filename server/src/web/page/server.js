@@ -16,12 +16,22 @@ export class Refused extends Error {
     }
 }
 
+/** There was no answer. */
+class Unanswered extends Error {}
+
 async function talk(path, options, signal) {
     const signals = [AbortSignal.timeout(ANSWER_MS_MAX), ...(signal ? [signal] : [])];
-    const answer = await fetch(path, { ...options, signal: AbortSignal.any(signals), cache: "no-store" });
+    let answer;
+    let text;
+    try {
+        answer = await fetch(path, { ...options, signal: AbortSignal.any(signals), cache: "no-store" });
+        text = await answer.text();
+    } catch (failure) {
+        throw new Unanswered(failure.name === "TimeoutError" ? "nothing came in time" : "no connection to it");
+    }
     let found;
     try {
-        found = await answer.json();
+        found = JSON.parse(text);
     } catch {
         throw new Refused(answer.status, `the server has answered ${answer.status}, and no JSON`);
     }
@@ -29,12 +39,15 @@ async function talk(path, options, signal) {
     return found;
 }
 
-/** Parameters are made part of the path; those that are empty are left out. */
-export function ask(path, parameters = {}, signal = undefined) {
-    const given = Object.entries(parameters).filter(
-        ([, value]) => value !== "" && value !== null && value !== undefined,
-    );
-    const words = given.map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
+/** A queue's id is written as it is in a path, whatever a person has typed into the address. */
+const in_path = id => id.replace(/[^\w%.~-]/gu, encodeURIComponent);
+
+/** Parameters are made part of the path; those that are empty are left out. `queue` is an id. */
+export function ask(path, { queue = "", ...others } = {}, signal = undefined) {
+    const words = queue === "" ? [] : [`queue=${in_path(queue)}`];
+    for (const [name, value] of Object.entries(others)) {
+        if (value !== "" && value !== null && value !== undefined) words.push(`${name}=${encodeURIComponent(value)}`);
+    }
     return talk(words.length ? `${path}?${words.join("&")}` : path, {}, signal);
 }
 
@@ -43,25 +56,24 @@ function order(path, content) {
     return talk(path, { method: "POST", headers, body: JSON.stringify(content) });
 }
 
-export const reason = failure => (failure.name === "TimeoutError" ? "no answer in time" : failure.message);
-
 let last_answer = new Date();
+const silent = new Set();
 
-function answers(failure) {
-    if (failure && !(failure instanceof Refused)) {
-        banner(
-            "silent",
-            "bad",
-            `The server does not answer (${reason(failure)}). What is here is of ${clock(last_answer)}; the page asks again by itself.`,
-        );
-    } else {
+/** Whether the server has answered this poll: the banner is there while it leaves one without. */
+function answered(poll, failure) {
+    if (failure === null) {
         last_answer = new Date();
-        banner("silent", "", "");
+        silent.delete(poll);
+    } else silent.add(poll);
+    document.body.classList.toggle("old", silent.size > 0);
+    if (silent.size === 0) banner("silent", "", "");
+    else if (failure) {
+        const text = `The server does not answer (${failure.message}). What is here is of ${clock(last_answer)}`;
+        banner("silent", "bad", `${text}; the page asks again by itself.`);
     }
-    document.body.classList.toggle("old", Boolean(failure && !(failure instanceof Refused)));
 }
 
-/** Asks again and again, while the page is seen. `run` takes a signal and returns the milliseconds until the next time. */
+/** Asks again and again, while the page is seen. `run` takes a signal, and returns milliseconds until the next time. */
 export class Poll {
     constructor(run) {
         this.run = run;
@@ -82,6 +94,8 @@ export class Poll {
     stop() {
         this.running = false;
         this.pause();
+        silent.delete(this);
+        banner(this, "", "");
     }
 
     /** Asks at once. What was asked before is dropped. */
@@ -94,13 +108,14 @@ export class Poll {
         try {
             again = (await this.run(asked.signal)) || AGAIN_MS;
             if (this.asked !== asked) return;
-            answers(null);
-            banner("refused", "", "");
+            answered(this, null);
+            banner(this, "", "");
         } catch (failure) {
             if (this.asked !== asked) return;
-            answers(failure);
-            if (failure instanceof Refused) banner("refused", "bad", failure.message);
-            else if (!(failure instanceof TypeError) && failure.name !== "TimeoutError") console.error(failure);
+            answered(this, failure instanceof Refused ? null : failure);
+            banner(this, "bad", failure instanceof Refused ? failure.message : "");
+            // Of the page itself: a fault of it.
+            if (!(failure instanceof Refused || failure instanceof Unanswered)) console.error(failure);
         }
         this.timer = setTimeout(() => this.now(), again);
     }
@@ -132,6 +147,9 @@ export function say(text, failed = false) {
     put(at("notice-text"), `${clock()} ${text}`);
 }
 
+const told_failure = failure =>
+    failure instanceof Unanswered ? `The server has not answered (${failure.message}).` : failure.message;
+
 /** A button that acts, and cannot where the page may only look. */
 export function act_button(attributes, text) {
     return make(
@@ -147,12 +165,12 @@ export async function act(path, content, told) {
         say(told(await order(path, content)));
         document.dispatchEvent(new Event("acted"));
     } catch (failure) {
-        say(reason(failure), true);
+        say(told_failure(failure), true);
     }
 }
 
 /**
- * Asks in a dialog, then acts. `fields` are {name, label, kind, value, hint}; `ready` says whether what is typed will do;
+ * Asks in a dialog, then acts. `fields` are {name, label, kind, value}; `ready` says whether what is typed will do;
  * `content` makes the body of the request, `told` the line of what came of it. An error stays in the dialog.
  */
 export function act_after({
@@ -195,7 +213,9 @@ export function act_after({
             done();
             document.dispatchEvent(new Event("acted"));
         } catch (failure) {
-            put(error, reason(failure));
+            // The dialog may have been left meanwhile.
+            if (dialog.open && form.isConnected) put(error, told_failure(failure));
+            else say(told_failure(failure), true);
             check();
         }
     };
