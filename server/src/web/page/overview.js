@@ -200,15 +200,12 @@ const queues = new Table(
 export const queues_poll = new Poll(async signal => {
     const found = await ask("/api/queues", { ...listed, limit: queues_limit() }, signal);
     queues_next = found.next;
-    queues.show(found.queues, !queues_asked);
+    const held = queues.show(found.queues, !queues_asked);
     queues_asked = false;
-    put(
-        at("queues-count"),
-        found.matched === found.total
-            ? plural(found.total, "queue")
-            : `${exact(found.matched)} of ${plural(found.total, "queue")}`,
-        `found in ${found.took_ms} ms`,
-    );
+    const total = plural(found.total, "queue");
+    const matched = found.matched === found.total ? total : `${exact(found.matched)} of ${total}`;
+    const text = held ? `${matched}; in this order while the pointer is here` : matched;
+    put(at("queues-count"), text, `found in ${found.took_ms} ms`);
     at("queues-previous").disabled = !listed.after;
     at("queues-next").disabled = !found.next;
     // However many queues there are, this costs the server a hundredth of its time at most.

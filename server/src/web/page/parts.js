@@ -81,11 +81,13 @@ export class Table {
         );
     }
 
-    /** With `hold`, no row moves while the pointer is over them: a click meets what was aimed at. */
+    /**
+     * With `hold`, no row moves while the pointer is over them: a click meets what was aimed at. Returns whether it is so.
+     */
     show(lines, hold = false) {
         if (lines.length === 0) {
             this.show_none(this.none);
-            return;
+            return false;
         }
         if (this.rows.size === 0) this.body.replaceChildren();
         const held = hold && this.rows.size > 0 && matchMedia("(hover: hover)").matches && this.body.matches(":hover");
@@ -106,7 +108,7 @@ export class Table {
             this.columns.forEach(({ cell }, index) => cell(row.children[index], line));
             wanted.push(row);
         }
-        if (held) return;
+        if (held) return true;
         for (const [key, row] of this.rows) {
             if (keys.has(key)) continue;
             this.keep_focus(row);
@@ -114,6 +116,7 @@ export class Table {
             this.rows.delete(key);
         }
         this.arrange(wanted);
+        return false;
     }
 
     /** The row that has the focus stays where it is in the document, since a move would take the focus away. */
