@@ -189,8 +189,7 @@ async fn run(mut shard: Shard, links: Links, parts: Parts, report: StartReport) 
     let context =
         Rc::new(ShardContext { handle: handle.clone(), settings, certificates, drain, limit, roster, started });
     let begun = ShardNet::new(&context).map_err(|error| format!("clients cannot be served: {error}"));
-    let desk = (number == 0).then(|| Desk::open(&context)).flatten();
-    let begun = begun.and_then(|net| Ok((start_serving(number, sockets, handovers, desk.as_ref(), &net)?, net)));
+    let begun = begun.and_then(|net| Ok((start_serving(number, sockets, handovers, &net)?, net)));
     let (serving, net) = match begun {
         Ok(begun) => begun,
         // The main thread prints it and ends the process.
@@ -206,7 +205,6 @@ async fn run(mut shard: Shard, links: Links, parts: Parts, report: StartReport) 
     for task in serving {
         task.cancel().await;
     }
-    desk.iter().for_each(|desk| desk.begin_stop());
     net.finish().await;
     while !handle.is_idle() {
         sleep(STOP_POLL).await;
@@ -247,7 +245,6 @@ fn start_serving(
     number: usize,
     sockets: ShardSockets,
     handovers: Arc<[Handover]>,
-    desk: Option<&Rc<Desk>>,
     net: &Rc<ShardNet>,
 ) -> Result<Vec<Task<()>>, String> {
     net.start();
@@ -261,7 +258,8 @@ fn start_serving(
     for socket in sockets.udp {
         tasks.push(datagrams::start(socket, net)?);
     }
-    if let Some(desk) = desk {
+    // The first shard serves the page.
+    if let Some(desk) = (number == 0).then(|| Desk::open(&net.context)).flatten() {
         tasks.extend(net.serve_page(sockets.admin, desk)?);
     }
     tasks.push(spawn_local(listener::take_over(handovers, number, Rc::clone(net))));

@@ -18,14 +18,17 @@ mod tasks;
 mod tls;
 mod uring_enter;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use glommio::{Task, spawn_local};
 use socket2::Socket;
 
 use crate::context::ShardContext;
+use crate::process::operator::CONNECTIONS_MAX;
+use crate::process::permits::Limit;
 use crate::web::desk::Desk;
 use connections::Connections;
 use handshake::Handshakes;
@@ -51,8 +54,9 @@ pub(crate) struct ShardNet {
     /// Reply buffers that no connection uses.
     spare_replies: RefCell<Vec<Vec<u8>>>,
     connections: Rc<Connections>,
-    /// The connections of the operator's page.
+    /// The connections of the operator's page, and where they are answered.
     places: Rc<Places>,
+    desk: OnceCell<Rc<Desk>>,
 }
 
 impl ShardNet {
@@ -69,6 +73,7 @@ impl ShardNet {
             spare_replies: RefCell::default(),
             connections: Connections::new(),
             places: Rc::default(),
+            desk: OnceCell::new(),
         }))
     }
 
@@ -88,15 +93,22 @@ impl ShardNet {
     ///
     /// # Errors
     /// When a socket cannot listen.
-    pub(crate) fn serve_page(self: &Rc<ShardNet>, sockets: Vec<Socket>, desk: &Rc<Desk>) -> Result<Vec<Task<()>>, String> {
+    pub(crate) fn serve_page(
+        self: &Rc<ShardNet>,
+        sockets: Vec<Socket>,
+        desk: Rc<Desk>,
+    ) -> Result<Vec<Task<()>>, String> {
+        self.desk.get_or_init(|| desk);
         spawn_local(Rc::clone(&self.places).end_slow()).detach();
-        sockets.into_iter().map(|socket| http::start(socket, self, desk)).collect()
+        let limit = Arc::new(Limit::new(CONNECTIONS_MAX));
+        sockets.into_iter().map(|socket| http::start(socket, &limit, self)).collect()
     }
 
     /// Lets every connection finish what its client has sent so far, as far as the client keeps up, and waits until the
     /// replies are with the clients.
     pub(crate) async fn finish(&self) {
         self.connections.begin_stop();
+        self.desk.get().iter().for_each(|desk| desk.begin_stop());
         self.places.begin_stop();
         self.context.handle.refuse_to_wait();
         self.poller.wake_readers();
