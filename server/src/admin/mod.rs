@@ -11,3 +11,4 @@ pub(crate) mod report;
 pub(crate) mod search;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod weight;

@@ -14,7 +14,7 @@ use crate::web::response::{Refusal, Response, json};
 use crate::web::route::Show;
 use crate::web::shown::{History, OfShard, Overview, Times};
 use crate::web::text::Query;
-use crate::web::{connections, messages, queues};
+use crate::web::{connections, health, messages, queues};
 
 /// Whether all shards answer: what does not come says that they do not.
 pub(crate) async fn healthz(desk: &Desk) -> Response {
@@ -30,15 +30,9 @@ pub(crate) async fn healthz(desk: &Desk) -> Response {
 pub(crate) async fn readyz(desk: &Desk) -> Result<Response, Refusal> {
     let asking = desk.asking();
     let shards = ask::figures(asking.handle, &asking.gather).await;
-    let reasons = [
-        (desk.is_stopping(), "stopping"),
-        (desk.context.drain.is_on(), "draining"),
-        (shards.iter().any(|shard| shard.full), "the disk is full"),
-    ];
-    match reasons.into_iter().find(|(is_so, _)| *is_so) {
-        Some((_, reason)) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason)),
-        None => Ok(line(StatusCode::OK, "ok\n")),
-    }
+    health::ready(desk.is_stopping(), desk.context.drain.is_on(), &shards)
+        .map(|()| line(StatusCode::OK, "ok\n"))
+        .map_err(|reason| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason))
 }
 
 /// Shows something.
