@@ -25,6 +25,7 @@ use crate::process::queue_config::QueueConfig;
 use crate::process::settings::Settings;
 use crate::process::stop::Stop;
 use crate::session::roster::Roster;
+use crate::web::desk::Desk;
 
 /// Threads beside each shard's own, for: a commit, a sync, the log's files, the index, waiting for the stop, and reads of
 /// bodies, so that three slow ones hold up none of these; and a handshake of TLS.
@@ -292,6 +293,10 @@ fn start_serving(
     }
     for socket in sockets.udp {
         tasks.push(datagrams::start(socket, net)?);
+    }
+    // The first shard serves the page.
+    if let Some(desk) = (number == 0).then(|| Desk::open(&net.context)).flatten() {
+        tasks.extend(net.serve_page(sockets.admin, desk)?);
     }
     tasks.push(spawn_local(listener::take_over(handovers, number, Rc::clone(net))));
     Ok(tasks)

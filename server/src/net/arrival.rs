@@ -22,6 +22,7 @@ use crate::net::socket::WatchedSocket;
 use crate::net::stream::{Stream, wait_for_delivery};
 use crate::net::tls::Tls;
 use crate::process::certificates::Certificates;
+use crate::process::permits::Permit;
 use crate::process::rarely::Rarely;
 use crate::session::peer::Peer;
 
@@ -33,21 +34,21 @@ const DELIVERY: Duration = Duration::from_secs(2);
 /// Lines about headers that are none.
 static BAD_HEADERS: Rarely = Rarely::new();
 
-/// A port's protocol: how its clients are served. `P`: by what a connection of it is let in.
+/// A port's protocol: how its clients are served.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Door<P> {
+pub(super) struct Door {
     /// What a client gets that begins without TLS where TLS is due, in its own language.
     pub(super) plain_answer: &'static [u8],
     /// What a client gets whose address has as many connections as it may. `None`: those of the port do not count.
     pub(super) crowd_answer: Option<&'static [u8]>,
     /// Serves a client from now on, on a task of its own.
-    pub(super) serve: fn(Stream, Peer, P, Option<Place>, &Rc<ShardNet>),
+    pub(super) serve: fn(Stream, Peer, Permit, Option<Place>, &Rc<ShardNet>),
 }
 
 /// A client's address has as many connections as it may. With what it is told.
 struct TooMany(&'static [u8]);
 
-impl<P> Door<P> {
+impl Door {
     /// A client's place among those of its address, where that counts. One by a Unix socket has no address.
     fn place(&self, peer: Peer, net: &ShardNet) -> Result<Option<Place>, TooMany> {
         let (Some(crowd), Some(answer), Peer::Tcp(address)) = (&net.context.crowd, self.crowd_answer, peer) else {
@@ -64,7 +65,7 @@ impl<P> Door<P> {
 }
 
 /// Has a connection served that was accepted, TCP or a Unix socket's.
-pub(super) fn arrive<P: 'static>(socket: Socket, permit: P, net: &Rc<ShardNet>, door: Door<P>) {
+pub(super) fn arrive(socket: Socket, permit: Permit, net: &Rc<ShardNet>, door: Door) {
     let socket = match WatchedSocket::new(socket, &net.poller) {
         Ok(socket) => socket,
         Err(error) => {
@@ -104,16 +105,16 @@ fn tell_and_end(socket: &WatchedSocket, answer: &[u8]) {
 }
 
 /// A connection that is not served yet.
-struct Arrival<P> {
+struct Arrival {
     socket: WatchedSocket,
     peer: Peer,
-    permit: P,
+    permit: Permit,
     place: Option<Place>,
     net: Rc<ShardNet>,
-    door: Door<P>,
+    door: Door,
 }
 
-impl<P> Arrival<P> {
+impl Arrival {
     async fn come_in(mut self, proxy: Option<IpAddr>, certificates: Option<Arc<Certificates>>) {
         if let Some(proxy) = proxy
             && !self.take_header(proxy).await

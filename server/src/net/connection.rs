@@ -47,7 +47,7 @@ struct Connection {
 }
 
 /// Where clients of memcache's protocol come in.
-pub(super) const DOOR: Door<Permit> =
+pub(super) const DOOR: Door =
     Door { plain_answer: reply::NEEDS_TLS, crowd_answer: Some(reply::TOO_MANY_CONNECTIONS_OF_ADDRESS), serve };
 
 /// Serves a client until it goes, on a task of its own. `place`: among those of its address.
