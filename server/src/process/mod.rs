@@ -1,12 +1,13 @@
 //! The process: its command line, what the machine allows it, its files, its user, its signals and its end.
 
 pub(crate) mod addresses;
+pub(crate) mod commands;
 pub(crate) mod daemon;
 pub(crate) mod data_directory;
 pub(crate) mod drain;
 mod entry;
 pub(crate) mod fault;
-mod getopt;
+pub(crate) mod getopt;
 mod help;
 pub(crate) mod keeper;
 pub(crate) mod limits;
