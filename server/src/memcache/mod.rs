@@ -5,5 +5,4 @@ pub(crate) mod control;
 pub(crate) mod gate;
 pub(crate) mod greeting;
 pub(crate) mod session;
-mod stored;
 pub(crate) mod trace;

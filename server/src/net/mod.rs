@@ -1,15 +1,20 @@
 //! Sockets and what runs on them: accepting, reading and sending, and the tasks of the clients.
 
+pub(crate) mod arrival;
 mod connection;
 mod connections;
 pub(crate) mod datagrams;
 pub(crate) mod handover;
+mod handshake;
 pub(crate) mod listener;
 mod patience;
 mod poller;
+mod proxy_header;
 mod socket;
 pub(crate) mod sockets;
+pub(crate) mod stream;
 mod tasks;
+mod tls;
 mod uring_enter;
 
 use std::cell::RefCell;
@@ -20,7 +25,9 @@ use glommio::spawn_local;
 
 use crate::context::ShardContext;
 use connections::Connections;
+use handshake::Handshakes;
 use poller::Poller;
+use stream::Records;
 use tasks::Tasks;
 
 /// The most bytes that are read from a socket at once.
@@ -34,6 +41,9 @@ pub(crate) struct ShardNet {
     tasks: Rc<Tasks>,
     /// Every connection reads into this one, and has gone through it before another task runs.
     read_buffer: RefCell<Vec<u8>>,
+    /// What the streams of TLS share.
+    records: Records,
+    handshakes: Handshakes,
     /// Reply buffers that no connection uses.
     spare_replies: RefCell<Vec<Vec<u8>>>,
     connections: Rc<Connections>,
@@ -48,6 +58,8 @@ impl ShardNet {
             poller: Poller::new()?,
             tasks: Tasks::new(),
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
+            records: Records::default(),
+            handshakes: Handshakes::new(),
             spare_replies: RefCell::default(),
             connections: Connections::new(),
         }))

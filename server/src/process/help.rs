@@ -6,10 +6,22 @@ use crate::process::commands::{COMMANDS, Command};
 use crate::process::getopt::Known;
 
 /// The groups, each with the long names of its options in the order in which they are shown.
-const GROUPS: [(&str, &[&str]); 7] = [
+const GROUPS: [(&str, &[&str]); 8] = [
     (
         "Who gets in",
-        &["--port", "--udp-port", "--unix-socket", "--unix-mask", "--listen", "--connections", "--idle-timeout"],
+        &[
+            "--port",
+            "--udp-port",
+            "--unix-socket",
+            "--unix-mask",
+            "--listen",
+            "--connections",
+            "--idle-timeout",
+            "--tls-cert",
+            "--tls-key",
+            "--tls-ca",
+            "--proxy-protocol",
+        ],
     ),
     (
         "Messages",
@@ -39,6 +51,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
             "--wait-max",
         ],
     ),
+    ("The operator", &["--admin", "--admin-read-only", "--admin-host"]),
     ("Process", &["--daemon", "--threads", "--user", "--pid-file", "--stop-timeout", "--core-files"]),
     ("Data directory", &["--check", "--repair", "--import", "--import-queue"]),
     ("Log and help", &["--verbose", "--statistics-seconds", "--log-file", "--license", "--help", "--version"]),

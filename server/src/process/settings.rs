@@ -7,8 +7,11 @@ use shards::pump::PumpOptions;
 use shards::{CommitMode, Durability};
 
 use crate::process::addresses::{Endpoint, endpoints};
+use crate::process::certificates::TlsFiles;
 use crate::process::logging;
 use crate::process::machine;
+use crate::process::networks::{Network, networks};
+use crate::process::operator::{self, Operator};
 use crate::process::options::Arguments;
 use crate::process::paths::{absolute, refuse_own_name};
 use crate::process::privileges::Identity;
@@ -41,6 +44,12 @@ pub(crate) struct Settings {
     pub(crate) tcp: Vec<Endpoint>,
     pub(crate) udp: Vec<Endpoint>,
     pub(crate) unix: Option<UnixSocket>,
+    /// `None`: the TCP ports are plain.
+    pub(crate) tls: Option<TlsFiles>,
+    /// From where connections begin with a PROXY header.
+    pub(crate) proxies: Vec<Network>,
+    /// The operator's page. `None`: there is none.
+    pub(crate) operator: Option<Operator>,
     pub(crate) directory: PathBuf,
     pub(crate) shards: u16,
     /// The cores that this process may run on.
@@ -111,6 +120,12 @@ impl Settings {
             Some(path) => Some(UnixSocket { path: beside_own_names(path, "-s", &directory)?, mask: options.unix_mask }),
             None => None,
         };
+        let operator = Operator::of(options, &directory, false)?;
+        if let (Some(unix), Some(admin)) = (&unix, operator.as_ref().and_then(Operator::socket))
+            && unix.path == admin.path
+        {
+            return Err(format!("-s and --admin are both {}; name another by one of them", unix.path.display()));
+        }
         let file =
             |path: Option<&Path>, option| path.map(|path| beside_own_names(path, option, &directory)).transpose();
         let pid_file = file(options.pid_file.as_deref(), "-P")?;
@@ -123,6 +138,9 @@ impl Settings {
             tcp,
             udp,
             unix,
+            tls: tls_files(options)?,
+            proxies: options.proxy_protocol.as_deref().map_or(Ok(Vec::new()), |it| networks("--proxy-protocol", it))?,
+            operator,
             directory,
             shards,
             cores,
@@ -157,6 +175,15 @@ impl Settings {
         })
     }
 
+    /// What the server can be reached at, in words, once its sockets are bound: the addresses of TCP behind the others,
+    /// and the page's last.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let unix = self.unix.iter().map(|unix| unix.path.display().to_string());
+        let udp = self.udp.iter().map(|endpoint| format!("udp {}", endpoint.address));
+        let tcp = self.tcp.iter().map(|endpoint| endpoint.address.to_string());
+        unix.chain(udp).chain(tcp).chain(self.operator.iter().flat_map(Operator::addresses)).collect()
+    }
+
     /// Every option's long name and value that is in force, for `stats settings`.
     pub(crate) fn list(&self) -> Vec<(&'static str, String)> {
         let on = |on: bool| if on { "on" } else { "off" }.to_string();
@@ -177,6 +204,10 @@ impl Settings {
             ("listen", listen_words(if self.tcp.is_empty() { &self.udp } else { &self.tcp })),
             ("connections", self.connections_max.to_string()),
             ("idle_timeout", seconds(self.idle_timeout)),
+            ("tls_cert", path(self.tls.as_ref().map(|tls| &tls.cert))),
+            ("tls_key", path(self.tls.as_ref().map(|tls| &tls.key))),
+            ("tls_ca", path(self.tls.as_ref().and_then(|tls| tls.ca.as_ref()))),
+            ("proxy_protocol", network_words(&self.proxies)),
             ("stop_timeout", self.stop_timeout.as_secs().to_string()),
             ("home", self.directory.display().to_string()),
             ("body_bytes", self.storage.body_bytes_max.to_string()),
@@ -196,6 +227,9 @@ impl Settings {
             ("kestrel_keys", on(self.kestrel_keys)),
             ("open_per_connection", self.open_per_connection.to_string()),
             ("wait_max", self.wait_max.as_secs().to_string()),
+            ("admin", operator::place(self.operator.as_ref())),
+            ("admin_read_only", on(self.operator.as_ref().is_some_and(|operator| operator.read_only))),
+            ("admin_host", operator::hosts(self.operator.as_ref())),
             ("daemon", on(self.daemon)),
             ("threads", self.shards.to_string()),
             ("user", self.identity.as_ref().map_or("none", Identity::name).to_string()),
@@ -219,6 +253,29 @@ fn listen_words(endpoints: &[Endpoint]) -> String {
         false => addresses().map(|address| address.to_string()).collect(),
     };
     if words.is_empty() { "none".to_string() } else { words.join(",") }
+}
+
+fn network_words(networks: &[Network]) -> String {
+    let words: Vec<String> = networks.iter().map(Network::to_string).collect();
+    if words.is_empty() { "none".to_string() } else { words.join(",") }
+}
+
+/// The files of TLS: certificate and key, or neither.
+fn tls_files(options: &Arguments) -> Result<Option<TlsFiles>, String> {
+    let path = |path: &Option<PathBuf>, option| path.as_deref().map(|path| absolute(path, option)).transpose();
+    let ca = path(&options.tls_ca, "--tls-ca")?;
+    match (path(&options.tls_cert, "--tls-cert")?, path(&options.tls_key, "--tls-key")?) {
+        (Some(_), Some(_)) if options.udp_port != 0 => {
+            Err(format!("-U {} beside --tls-cert: UDP has no TLS; leave one of them out", options.udp_port))
+        }
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key, ca })),
+        (Some(cert), None) => Err(format!("--tls-cert {}: --tls-key is missing, which names its key", cert.display())),
+        (None, Some(key)) => Err(format!("--tls-key {}: --tls-cert is missing", key.display())),
+        (None, None) => match ca {
+            Some(ca) => Err(format!("--tls-ca {}: --tls-cert and --tls-key are missing", ca.display())),
+            None => Ok(None),
+        },
+    }
 }
 
 fn stop_timeout(seconds: u64) -> Result<Duration, String> {
@@ -351,6 +408,11 @@ mod tests {
             ("--open-per-connection 100001", "--open-per-connection"),
             ("--segment-bytes 1000", "-B"),
             ("-B 4000000000", "-B"),
+            ("--tls-cert c", "--tls-key"),
+            ("--tls-key k", "--tls-cert"),
+            ("--tls-ca a", "--tls-cert"),
+            ("--tls-cert c --tls-key k -U 1", "-U"),
+            ("--proxy-protocol 10.0.0.0/33", "--proxy-protocol"),
             ("-l no-such-host.invalid", "-l"),
             ("-u no-such-user-here", "-u"),
         ];

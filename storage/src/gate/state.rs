@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 
-use super::asking::{GateFigures, GateState};
+use super::asking::{GateCurve, GateFigures, GateState};
 use super::seats::Seats;
 use super::ticket::Ticket;
 use crate::log::entry::ticket_bytes;
@@ -213,6 +213,7 @@ impl Gate {
             state: self.state(rules, now_ms),
             first_ms,
             last_ms,
+            curve: GateCurve::EMPTY,
         }
     }
 
