@@ -15,7 +15,7 @@ use crate::admin::ask;
 use crate::context::ShardContext;
 use crate::net::handover::Handover;
 use crate::net::sockets::ShardSockets;
-use crate::net::{ShardNet, datagrams, listener};
+use crate::net::{ShardNet, agent, datagrams, listener};
 use crate::process::certificates::Certificates;
 use crate::process::drain::Drain;
 use crate::process::fault;
@@ -247,6 +247,10 @@ fn start_serving(
     net: &Rc<ShardNet>,
 ) -> Result<Vec<Task<()>>, String> {
     net.start();
+    for socket in sockets.agent {
+        // Not among the tasks: it tells of the stop until the process ends.
+        agent::start(socket, net)?;
+    }
     let mut tasks = Vec::new();
     for socket in sockets.tcp {
         tasks.push(listener::start(socket, net)?);

@@ -11,6 +11,7 @@ mod process;
 mod server;
 mod session;
 mod tools;
+mod web;
 
 use std::process::ExitCode;
 

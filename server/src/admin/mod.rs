@@ -9,3 +9,4 @@ pub(crate) mod report;
 pub(crate) mod search;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod weight;

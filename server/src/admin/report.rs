@@ -101,7 +101,7 @@ const FIGURES: [(&str, &str, Of); 67] = [
 ];
 
 /// The stages of a command, with their names, in the order in which they are shown.
-const STAGES: [(Stage, &str); 7] = [
+pub(crate) const STAGES: [(Stage, &str); 7] = [
     (Stage::ParseToReply, "parse_to_reply"),
     (Stage::Queue, "queue"),
     (Stage::CommitWait, "commit_wait"),
@@ -143,6 +143,14 @@ fn all(value: impl Fn(Of) -> Value, mut show: impl FnMut(&'static str, Value)) {
     for (name, _, of) in FIGURES.into_iter().filter(|(name, ..)| !name.is_empty()) {
         show(name, value(of));
     }
+}
+
+/// The figure of a shard that has this name in `stats`, or in `stats cores`.
+pub(crate) fn of_shard(name: &str) -> Option<fn(&Figures) -> u64> {
+    FIGURES.into_iter().find_map(|(stats, cores, of)| match of {
+        Shard(figure) if name == stats || name == cores => Some(figure),
+        _ => None,
+    })
 }
 
 /// Gives every figure of every shard to `show`, with the shard's number and the figure's name.

@@ -33,7 +33,7 @@ const LINES_APART: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When another process has begun to listen there meanwhile, or there is no descriptor left.
-fn listen(socket: Socket, net: &ShardNet) -> Result<WatchedSocket, String> {
+pub(super) fn listen(socket: Socket, net: &ShardNet) -> Result<WatchedSocket, String> {
     // Its connections inherit this, and those that outlive the process for a minute do not keep the next start from the
     // port. Not before the bind: a socket that is bound and does not listen yet would let a second server in.
     let listening = socket.set_reuse_address(true).and_then(|()| socket.listen(BACKLOG));
@@ -94,7 +94,7 @@ pub(crate) async fn take_over(shards: Arc<[Handover]>, me: usize, net: Rc<ShardN
 }
 
 /// The next connection. `last_line`: when the last line was logged that none can be accepted.
-async fn next(listener: &WatchedSocket, context: &ShardContext, last_line: &mut Option<Instant>) -> Socket {
+pub(super) async fn next(listener: &WatchedSocket, context: &ShardContext, last_line: &mut Option<Instant>) -> Socket {
     loop {
         match listener.accept().await {
             Ok(socket) => return socket,

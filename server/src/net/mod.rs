@@ -1,5 +1,6 @@
 //! Sockets and what runs on them: accepting, reading and sending, and the tasks of the clients.
 
+pub(crate) mod agent;
 pub(crate) mod arrival;
 mod connection;
 mod connections;

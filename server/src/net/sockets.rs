@@ -27,6 +27,7 @@ struct Purpose {
 
 const CLIENTS_TCP: Purpose = Purpose { protocol: "TCP", address: "-l", port: "-p" };
 const CLIENTS_UDP: Purpose = Purpose { protocol: "UDP", address: "-l", port: "-U" };
+const AGENT: Purpose = Purpose { protocol: "TCP", address: "--agent-check", port: "--agent-check" };
 const OPERATOR: Purpose = Purpose { protocol: "TCP", address: "--admin", port: "--admin" };
 
 /// All sockets of the server, bound, none of them listening.
@@ -38,6 +39,8 @@ pub(crate) struct Sockets {
     unix: Option<Socket>,
     /// Of the operator's page.
     admin: Vec<Socket>,
+    /// Of HAProxy's agent-check.
+    agent: Vec<Socket>,
 }
 
 /// A shard's sockets.
@@ -49,6 +52,8 @@ pub(crate) struct ShardSockets {
     pub(crate) unix: Option<Socket>,
     /// Of the operator's page, which the first shard serves.
     pub(crate) admin: Vec<Socket>,
+    /// Of HAProxy's agent-check, which the first shard answers.
+    pub(crate) agent: Vec<Socket>,
 }
 
 impl Sockets {
@@ -62,7 +67,9 @@ impl Sockets {
         let udp = bind_all(&settings.udp, CLIENTS_UDP, Type::DGRAM, shards)?;
         let endpoints = settings.operator.as_ref().map_or(&[][..], Operator::endpoints);
         let admin = bind_all(endpoints, OPERATOR, Type::STREAM, 1)?;
-        Ok(Sockets { tcp, udp, unix: None, admin: admin.into_iter().flatten().collect() })
+        let agent = bind_all(&settings.agent, AGENT, Type::STREAM, 1)?;
+        let (admin, agent) = (admin.into_iter().flatten().collect(), agent.into_iter().flatten().collect());
+        Ok(Sockets { tcp, udp, unix: None, admin, agent })
     }
 
     /// Adds the clients' Unix socket.
@@ -83,6 +90,7 @@ impl Sockets {
         };
         settings.tcp = self.tcp.iter().filter_map(|sockets| endpoint(sockets.first())).collect();
         settings.udp = self.udp.iter().filter_map(|sockets| endpoint(sockets.first())).collect();
+        settings.agent = self.agent.iter().filter_map(|socket| endpoint(Some(socket))).collect();
         if let Some(Operator { place: Place::Network(endpoints), .. }) = &mut settings.operator {
             *endpoints = self.admin.iter().filter_map(|socket| endpoint(Some(socket))).collect();
         }
@@ -90,7 +98,7 @@ impl Sockets {
 
     /// Gives each shard its own.
     pub(crate) fn split(self, shards: u16) -> Vec<ShardSockets> {
-        let Sockets { tcp, udp, mut unix, mut admin } = self;
+        let Sockets { tcp, udp, mut unix, mut admin, mut agent } = self;
         let mut tcp: Vec<_> = tcp.into_iter().map(Vec::into_iter).collect();
         let mut udp: Vec<_> = udp.into_iter().map(Vec::into_iter).collect();
         let each = |of_address: &mut Vec<std::vec::IntoIter<Socket>>| {
@@ -101,6 +109,7 @@ impl Sockets {
             udp: each(&mut udp),
             unix: unix.take(),
             admin: mem::take(&mut admin),
+            agent: mem::take(&mut agent),
         };
         (0..shards).map(shard).collect()
     }

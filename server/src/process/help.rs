@@ -51,7 +51,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "--wait-max",
         ],
     ),
-    ("The operator", &["--admin", "--admin-read-only", "--admin-host"]),
+    ("The operator", &["--admin", "--admin-read-only", "--admin-host", "--agent-check"]),
     ("Process", &["--daemon", "--threads", "--user", "--pid-file", "--stop-timeout", "--core-files"]),
     ("Data directory", &["--check", "--repair", "--import", "--import-queue"]),
     ("Log and help", &["--verbose", "--statistics-seconds", "--log-file", "--license", "--help", "--version"]),

@@ -31,4 +31,5 @@ pub(crate) mod signals;
 mod small_file;
 pub(crate) mod socket_file;
 pub(crate) mod stop;
+pub(crate) mod usage;
 mod values;

@@ -3,13 +3,11 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::process::addresses::{Endpoint, endpoints};
+use crate::process::addresses::{self, Endpoint};
 use crate::process::options::Arguments;
 use crate::process::paths::{absolute, refuse_own_name};
 use crate::process::settings::UnixSocket;
 
-/// Where a bare port listens.
-const LOOPBACK: &str = "127.0.0.1";
 /// Of the Unix socket: what reaches it may do everything.
 const SOCKET_MASK: u32 = 0o700;
 
@@ -58,9 +56,8 @@ impl Operator {
             refuse_own_name(&path, "--admin", directory)?;
             Place::Unix(UnixSocket { path, mask: SOCKET_MASK })
         } else {
-            let item = if place.parse::<u64>().is_ok() { format!("{LOOPBACK}:{place}") } else { place.clone() };
-            hosts.extend(name_of(&item));
-            Place::Network(network(&item, has_users)?)
+            hosts.extend(name_of(place).filter(|_| place.contains(':')));
+            Place::Network(network(place, has_users)?)
         };
         hosts.sort();
         hosts.dedup();
@@ -94,15 +91,8 @@ impl Operator {
     }
 }
 
-fn network(item: &str, has_users: bool) -> Result<Vec<Endpoint>, String> {
-    let wrong = |error: &str| {
-        let error = error.strip_prefix("-l ").unwrap_or(error);
-        format!("--admin {error}; it is PORT, ADDRESS:PORT, or the path of a Unix socket with a /")
-    };
-    let found = endpoints(&[item.to_string()], None).map_err(|error| wrong(&error))?;
-    if found.is_empty() {
-        return Err(wrong(&format!("{item}: the port is missing")));
-    }
+fn network(place: &str, has_users: bool) -> Result<Vec<Endpoint>, String> {
+    let found = addresses::of_option("--admin", place, ", or the path of a Unix socket, with a /")?;
     if let Some(open) = found.iter().find(|endpoint| !endpoint.address.ip().is_loopback() && !has_users) {
         return Err(format!(
             "--admin {}: everybody who reaches that address could empty every queue; give --users FILE, or a loopback \

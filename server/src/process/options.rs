@@ -209,6 +209,11 @@ pub(crate) struct Arguments {
     #[argh(option, arg_name = "NAME")]
     pub(crate) admin_host: Vec<String>,
 
+    /// tell HAProxy's agent-check here how much to send: a port of 127.0.0.1, or ADDRESS:PORT; port 0 takes any free
+    /// one [default: nowhere]
+    #[argh(option, arg_name = "WHERE")]
+    pub(crate) agent_check: Option<String>,
+
     /// print the license
     #[argh(switch, short = 'i')]
     license: bool,

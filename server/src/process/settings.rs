@@ -6,7 +6,7 @@ use std::time::Duration;
 use shards::pump::PumpOptions;
 use shards::{CommitMode, Durability};
 
-use crate::process::addresses::{Endpoint, endpoints};
+use crate::process::addresses::{self, Endpoint, endpoints};
 use crate::process::certificates::TlsFiles;
 use crate::process::logging;
 use crate::process::machine;
@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) proxies: Vec<Network>,
     /// The operator's page. `None`: there is none.
     pub(crate) operator: Option<Operator>,
+    /// Where HAProxy's agent-check is answered.
+    pub(crate) agent: Vec<Endpoint>,
     pub(crate) directory: PathBuf,
     pub(crate) shards: u16,
     /// The cores that this process may run on.
@@ -126,6 +128,7 @@ impl Settings {
         {
             return Err(format!("-s and --admin are both {}; name another by one of them", unix.path.display()));
         }
+        let agent = options.agent_check.as_deref().map(|place| addresses::of_option("--agent-check", place, ""));
         let file =
             |path: Option<&Path>, option| path.map(|path| beside_own_names(path, option, &directory)).transpose();
         let pid_file = file(options.pid_file.as_deref(), "-P")?;
@@ -141,6 +144,7 @@ impl Settings {
             tls: tls_files(options)?,
             proxies: options.proxy_protocol.as_deref().map_or(Ok(Vec::new()), |it| networks("--proxy-protocol", it))?,
             operator,
+            agent: agent.transpose()?.unwrap_or_default(),
             directory,
             shards,
             cores,
@@ -176,12 +180,13 @@ impl Settings {
     }
 
     /// What the server can be reached at, in words, once its sockets are bound: the addresses of TCP behind the others,
-    /// and the page's last.
+    /// then the page's and the agent's.
     pub(crate) fn addresses(&self) -> Vec<String> {
         let unix = self.unix.iter().map(|unix| unix.path.display().to_string());
         let udp = self.udp.iter().map(|endpoint| format!("udp {}", endpoint.address));
         let tcp = self.tcp.iter().map(|endpoint| endpoint.address.to_string());
-        unix.chain(udp).chain(tcp).chain(self.operator.iter().flat_map(Operator::addresses)).collect()
+        let agent = self.agent.iter().map(|endpoint| format!("agent {}", endpoint.address));
+        unix.chain(udp).chain(tcp).chain(self.operator.iter().flat_map(Operator::addresses)).chain(agent).collect()
     }
 
     /// Every option's long name and value that is in force, for `stats settings`.
@@ -230,6 +235,7 @@ impl Settings {
             ("admin", operator::place(self.operator.as_ref())),
             ("admin_read_only", on(self.operator.as_ref().is_some_and(|operator| operator.read_only))),
             ("admin_host", operator::hosts(self.operator.as_ref())),
+            ("agent_check", socket_addresses(&self.agent)),
             ("daemon", on(self.daemon)),
             ("threads", self.shards.to_string()),
             ("user", self.identity.as_ref().map_or("none", Identity::name).to_string()),
@@ -241,6 +247,12 @@ impl Settings {
             ("log_file", path(self.log_file.as_ref())),
         ]
     }
+}
+
+/// Addresses and ports, with commas between them.
+fn socket_addresses(endpoints: &[Endpoint]) -> String {
+    let words: Vec<String> = endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
+    if words.is_empty() { "none".to_string() } else { words.join(",") }
 }
 
 /// Addresses with commas between them, with their ports where these differ.

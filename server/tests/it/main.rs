@@ -5,6 +5,7 @@
 //! tests against another build.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test, as the test itself would")]
 
+mod agent;
 mod arrows;
 mod backup;
 mod bad_input;
