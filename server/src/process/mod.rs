@@ -2,12 +2,13 @@
 
 pub(crate) mod addresses;
 pub(crate) mod certificates;
+pub(crate) mod commands;
 pub(crate) mod daemon;
 pub(crate) mod data_directory;
 pub(crate) mod drain;
 mod entry;
 pub(crate) mod fault;
-mod getopt;
+pub(crate) mod getopt;
 mod help;
 pub(crate) mod keeper;
 pub(crate) mod limits;
