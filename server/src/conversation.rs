@@ -62,7 +62,7 @@ pub(crate) trait Carrier: ReplySink {
     fn release(&self, conversation: &mut Conversation);
 
     /// Waits until the client is gone. Input that has come meanwhile is read later.
-    fn poll_gone(&self, context: &Context<'_>) -> Poll<()>;
+    fn poll_gone(&mut self, context: &Context<'_>) -> Poll<()>;
 
     /// Ends the conversation of a client that may have sent more, or be sending it.
     ///
@@ -109,9 +109,12 @@ impl Conversation {
                     // Boxed, since it is rare and its future is large.
                     Box::pin(self.answer(control, carrier)).await?;
                 }
+                if step == Step::LogIn {
+                    step = Box::pin(self.log_in()).await;
+                }
                 let out = mem::take(&mut self.session.answers.out);
                 if log_enabled!(log::Level::Trace) {
-                    trace::replies(self.session.peer, &out);
+                    trace::replies(&self.session.who(), &out);
                 }
                 let sent = carrier.send(&out, &mut self.session.counters.bytes_written).await;
                 self.session.answers.out = out;
@@ -141,7 +144,7 @@ impl Conversation {
                     Step::Stalled => self.context.handle.retry_after(self.tried_at).await,
                     // What comes behind it is done now, and not when it was read.
                     Step::Waiting => self.read_at = Instant::now(),
-                    Step::RoundFull | Step::Control(_) => self.others_first().await,
+                    Step::RoundFull | Step::LogIn | Step::Control(_) => self.others_first().await,
                 }
                 step = self.step(&[], self.read_at);
             }
@@ -183,7 +186,7 @@ impl Conversation {
 
     /// Waits until the outcome of a get that waits for a message is there. Returns whether it is; if not, the client is
     /// gone, and gets nothing any more.
-    async fn wait(&mut self, carrier: &impl Carrier) -> bool {
+    async fn wait(&mut self, carrier: &mut impl Carrier) -> bool {
         carrier.release(self);
         self.count();
         self.note_waits(true);
@@ -243,6 +246,22 @@ impl Conversation {
         let mut client =
             control::Client { prefix, out: &mut answers.out, sink: carrier, sent: &mut counters.bytes_written };
         control::answer(control, &self.context, &self.gather, &mut client).await
+    }
+
+    /// Has a login checked, and answers it. Returns how the session goes on.
+    async fn log_in(&mut self) -> Step {
+        let asked = self.session.take_asked();
+        let peer = self.session.peer;
+        let users = self.context.users.as_ref().expect("where clients log in there are users");
+        let checked = users.check(&asked.name, &asked.password, peer.source()).await;
+        match &checked {
+            Ok(account) => {
+                log::debug!("{peer} has logged in as user {}", account.name());
+                self.entry.iter().for_each(|entry| entry.note_user(account));
+            }
+            Err(denied) => users.log_denied(&peer, &asked.name, *denied),
+        }
+        self.session.answer_login(&asked, checked)
     }
 
     /// Lets all other clients that are ready have a round, and after a while everything else of the shard its part.

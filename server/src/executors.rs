@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use glommio::timer::sleep;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement, Task, spawn_local};
-use shards::Shard;
 use shards::pump::{Links, ShardHandle, links};
+use shards::{Shard, ShardId};
 
+use crate::access::{Crowd, Users};
 use crate::admin::ask;
 use crate::context::ShardContext;
 use crate::net::handover::Handover;
 use crate::net::sockets::ShardSockets;
-use crate::net::{ShardNet, datagrams, listener};
+use crate::net::{ShardNet, agent, datagrams, listener};
+use crate::process::certificates::Certificates;
 use crate::process::drain::Drain;
 use crate::process::fault;
 use crate::process::permits::Limit;
@@ -23,10 +25,11 @@ use crate::process::queue_config::QueueConfig;
 use crate::process::settings::Settings;
 use crate::process::stop::Stop;
 use crate::session::roster::Roster;
+use crate::web::desk::Desk;
 
 /// Threads beside each shard's own, for: a commit, a sync, the log's files, the index, waiting for the stop, and reads of
-/// bodies, so that three slow ones hold up none of these.
-const BLOCKING_THREADS: usize = 8;
+/// bodies, so that three slow ones hold up none of these; and a handshake of TLS.
+const BLOCKING_THREADS: usize = 9;
 /// How long a shard may take to start, recovery apart.
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// How often a shard that drains ends waits: one that another shard sent just before is there by then.
@@ -66,6 +69,8 @@ impl Drop for StartReport {
 pub(crate) struct Shared<'a> {
     pub(crate) settings: &'a Arc<Settings>,
     pub(crate) queue_config: &'a Arc<QueueConfig>,
+    pub(crate) certificates: Option<&'a Arc<Certificates>>,
+    pub(crate) users: &'a Option<Arc<Users>>,
     pub(crate) stop: &'a Arc<Stop>,
     pub(crate) drain: &'a Arc<Drain>,
 }
@@ -85,11 +90,12 @@ impl Executors {
     pub(crate) fn start(
         shards: Vec<Shard>,
         sockets: Vec<ShardSockets>,
-        Shared { settings, queue_config, stop, drain }: Shared<'_>,
+        Shared { settings, queue_config, certificates, users, stop, drain }: Shared<'_>,
     ) -> Result<Executors, String> {
         let (started, starts) = channel();
         let (stopped, stops) = channel();
         let limit = Arc::new(Limit::new(settings.connections_max));
+        let crowd = settings.connections_per_address.map(|max| Arc::new(Crowd::new(max)));
         let roster = Arc::new(Roster::new(shards.len() as u16));
         let count = shards.len();
         let links = links(count as u16);
@@ -102,6 +108,9 @@ impl Executors {
                 handovers: Arc::clone(&handovers),
                 settings: Arc::clone(settings),
                 queue_config: Arc::clone(queue_config),
+                certificates: certificates.map(Arc::clone),
+                crowd: crowd.clone(),
+                users: users.clone(),
                 limit: Arc::clone(&limit),
                 roster: Arc::clone(&roster),
                 stop: Arc::clone(stop),
@@ -164,6 +173,9 @@ struct Parts {
     handovers: Arc<[Handover]>,
     settings: Arc<Settings>,
     queue_config: Arc<QueueConfig>,
+    certificates: Option<Arc<Certificates>>,
+    crowd: Option<Arc<Crowd>>,
+    users: Option<Arc<Users>>,
     limit: Arc<Limit>,
     roster: Arc<Roster>,
     stop: Arc<Stop>,
@@ -173,14 +185,38 @@ struct Parts {
 
 /// One shard's life.
 async fn run(mut shard: Shard, links: Links, parts: Parts, report: StartReport) {
-    let Parts { number, sockets, handovers, settings, queue_config, limit, roster, stop, drain, stopped } = parts;
+    let Parts {
+        number,
+        sockets,
+        handovers,
+        settings,
+        queue_config,
+        certificates,
+        crowd,
+        users,
+        limit,
+        roster,
+        stop,
+        drain,
+        stopped,
+    } = parts;
     let (version, patterns) = queue_config.current();
     shard.begin_with_patterns(patterns);
     let handle = ShardHandle::start(shard, links, settings.pump, fault::end_at_disk).await;
     spawn_local(follow(queue_config, version, handle.clone())).detach();
     spawn_local(end_waits(Arc::clone(&drain), handle.clone())).detach();
     let started = Instant::now();
-    let context = Rc::new(ShardContext { handle: handle.clone(), settings, drain, limit, roster, started });
+    let context = Rc::new(ShardContext {
+        handle: handle.clone(),
+        settings,
+        certificates,
+        drain,
+        limit,
+        crowd,
+        users,
+        roster,
+        started,
+    });
     let begun = ShardNet::new(&context).map_err(|error| format!("clients cannot be served: {error}"));
     let begun = begun.and_then(|net| Ok((start_serving(number, sockets, handovers, &net)?, net)));
     let (serving, net) = match begun {
@@ -190,6 +226,9 @@ async fn run(mut shard: Shard, links: Links, parts: Parts, report: StartReport) 
     };
     if let (0, Some(interval)) = (number, context.settings.statistics_interval) {
         spawn_local(ask::log_statistics(Rc::clone(&context), interval)).detach();
+    }
+    if let Some(users) = &context.users {
+        spawn_local(Rc::clone(&net).close_those_out(ShardId(number as u16), Arc::clone(users))).detach();
     }
     report.send(Started::Listening);
 
@@ -241,6 +280,10 @@ fn start_serving(
     net: &Rc<ShardNet>,
 ) -> Result<Vec<Task<()>>, String> {
     net.start();
+    for socket in sockets.agent {
+        // Not among the tasks: it tells of the stop until the process ends.
+        agent::start(socket, net)?;
+    }
     let mut tasks = Vec::new();
     for socket in sockets.tcp {
         tasks.push(listener::start(socket, net)?);
@@ -250,6 +293,10 @@ fn start_serving(
     }
     for socket in sockets.udp {
         tasks.push(datagrams::start(socket, net)?);
+    }
+    // The first shard serves the page.
+    if let Some(desk) = (number == 0).then(|| Desk::open(&net.context)).flatten() {
+        tasks.extend(net.serve_page(sockets.admin, desk)?);
     }
     tasks.push(spawn_local(listener::take_over(handovers, number, Rc::clone(net))));
     Ok(tasks)

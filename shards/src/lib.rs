@@ -12,7 +12,7 @@ mod owner;
 pub mod pump;
 mod routing;
 
-pub use client::{Address, Asker, Client, GatherId};
+pub use client::{Address, Asker, Client, GatherId, NoClient};
 pub use commit::policy::{CommitMode, CommitPolicy};
 pub use data::directory::{DataDirectory, Repaired};
 pub use data::error::{DirectoryError, Remedy};
@@ -33,7 +33,7 @@ pub use routing::batch::Batch;
 pub use routing::credits::{CHANNEL_BATCHES, CREDITS};
 pub use routing::router::Router;
 pub use storage::names;
-pub use storage::settings::Patterns;
+pub use storage::settings::{Patterns, matches};
 pub use storage::{
     BUYER_BYTES_MAX, Damaged, Durability, Error, FrameNumber, GateAct, GateAnswer, GateAnswered, GateCurve,
     GateFigures, GateState, MessageState, PeekedMessage, QueueId, QueueLine, Recovered, Search, Seq, SortBy,

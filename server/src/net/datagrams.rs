@@ -19,7 +19,7 @@ use socket2::Socket;
 use crate::conversation::{Carrier, Conversation};
 use crate::memcache::trace;
 use crate::net::ShardNet;
-use crate::session::peer::Peer;
+use crate::session::peer::{Peer, Who};
 use crate::session::{Control, ReplySink, Step};
 
 /// The largest datagram there is.
@@ -74,7 +74,7 @@ impl Carrier for Exchange<'_> {
     fn release(&self, _: &mut Conversation) {}
 
     /// A datagram has no connection, so nothing waits for one.
-    fn poll_gone(&self, _: &Context<'_>) -> Poll<()> {
+    fn poll_gone(&mut self, _: &Context<'_>) -> Poll<()> {
         Poll::Pending
     }
 
@@ -158,7 +158,7 @@ async fn answer(net: &ShardNet, peer: Peer, request: &[u8]) -> Vec<u8> {
 /// A whole answer that no session gives.
 fn refused(peer: Peer, text: &[u8]) -> Vec<u8> {
     if log_enabled!(log::Level::Trace) {
-        trace::replies(peer, text);
+        trace::replies(&Who { peer, user: None }, text);
     }
     text.to_vec()
 }

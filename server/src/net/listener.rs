@@ -13,6 +13,7 @@ use socket2::Socket;
 
 use crate::context::ShardContext;
 use crate::net::ShardNet;
+use crate::net::arrival;
 use crate::net::connection;
 use crate::net::handover::Handover;
 use crate::net::socket::WatchedSocket;
@@ -32,7 +33,7 @@ const LINES_APART: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When another process has begun to listen there meanwhile, or there is no descriptor left.
-fn listen(socket: Socket, net: &ShardNet) -> Result<WatchedSocket, String> {
+pub(super) fn listen(socket: Socket, net: &ShardNet) -> Result<WatchedSocket, String> {
     // Its connections inherit this, and those that outlive the process for a minute do not keep the next start from the
     // port. Not before the bind: a socket that is bound and does not listen yet would let a second server in.
     let listening = socket.set_reuse_address(true).and_then(|()| socket.listen(BACKLOG));
@@ -93,7 +94,7 @@ pub(crate) async fn take_over(shards: Arc<[Handover]>, me: usize, net: Rc<ShardN
 }
 
 /// The next connection. `last_line`: when the last line was logged that none can be accepted.
-async fn next(listener: &WatchedSocket, context: &ShardContext, last_line: &mut Option<Instant>) -> Socket {
+pub(super) async fn next(listener: &WatchedSocket, context: &ShardContext, last_line: &mut Option<Instant>) -> Socket {
     loop {
         match listener.accept().await {
             Ok(socket) => return socket,
@@ -114,7 +115,7 @@ async fn next(listener: &WatchedSocket, context: &ShardContext, last_line: &mut 
 fn admit(socket: Socket, net: &Rc<ShardNet>) {
     let ShardContext { handle, limit, .. } = &*net.context;
     match limit.enter() {
-        Ok(permit) => connection::serve(socket, permit, net),
+        Ok(permit) => arrival::arrive(socket, permit, net, connection::DOOR),
         Err(refused) => {
             handle.count(|counters| {
                 counters.rejected_connections += 1;
@@ -123,11 +124,15 @@ fn admit(socket: Socket, net: &Rc<ShardNet>) {
             if refused.needs_task {
                 spawn_local(log_refused(Arc::clone(limit))).detach();
             }
-            // Best effort: a client that does not read this sees the connection close.
-            let _ = (&socket).write(reply::TOO_MANY_CONNECTIONS);
-            let _ = socket.shutdown(Shutdown::Write);
+            refuse(&socket, reply::TOO_MANY_CONNECTIONS);
         }
     }
+}
+
+/// Best effort: a client that does not read the text sees the connection close.
+fn refuse(socket: &Socket, text: &[u8]) {
+    let _ = (&*socket).write(text);
+    let _ = socket.shutdown(Shutdown::Write);
 }
 
 /// Logs how many connections were refused, until a while has passed without one.

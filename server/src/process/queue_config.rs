@@ -1,31 +1,20 @@
 //! The file of `--queue-config`: settings of queues by patterns of their names, for all shards.
 
-use std::fs::File;
-use std::future::poll_fn;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
 
 use shards::Patterns;
 
-/// A file beyond this is another than the operator means.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+use crate::process::news::News;
+use crate::process::small_file;
 
 /// What the file says, as it was read last without an error. Shards wait for what it says next.
 #[derive(Debug, Default)]
 pub(crate) struct QueueConfig {
     path: Option<PathBuf>,
-    current: Mutex<Current>,
-}
-
-#[derive(Debug, Default)]
-struct Current {
-    patterns: Arc<Patterns>,
-    /// How often it was read again.
-    version: u64,
-    /// Of the shards.
-    waiting: Vec<Waker>,
+    current: Mutex<Arc<Patterns>>,
+    news: News,
 }
 
 impl QueueConfig {
@@ -35,8 +24,8 @@ impl QueueConfig {
     /// When it cannot be read, or a line is none. The line names the option, the file, and the line in it.
     pub(crate) fn read(path: Option<&Path>) -> Result<QueueConfig, String> {
         let patterns = path.map_or_else(|| Ok(Patterns::default()), read)?;
-        let current = Current { patterns: Arc::new(patterns), ..Current::default() };
-        Ok(QueueConfig { path: path.map(Path::to_path_buf), current: Mutex::new(current) })
+        let current = Mutex::new(Arc::new(patterns));
+        Ok(QueueConfig { path: path.map(Path::to_path_buf), current, news: News::default() })
     }
 
     /// Reads the file again, if there is one. What it said before stays in force when it cannot be read.
@@ -44,39 +33,27 @@ impl QueueConfig {
         let Some(path) = &self.path else { return };
         match read(path) {
             Ok(patterns) => {
-                let mut current = self.lock();
-                current.patterns = Arc::new(patterns);
-                current.version += 1;
-                let waiting = std::mem::take(&mut current.waiting);
-                drop(current);
-                waiting.into_iter().for_each(Waker::wake);
+                *self.lock() = Arc::new(patterns);
+                self.news.tell();
                 log::info!("SIGHUP: --queue-config {} is read again", path.display());
             }
             Err(what) => log::error!("SIGHUP: {what}; what the file said before stays in force"),
         }
     }
 
-    /// The patterns, and the version that they are.
+    /// The patterns, and the version that they are at least.
     pub(crate) fn current(&self) -> (u64, Arc<Patterns>) {
-        let current = self.lock();
-        (current.version, Arc::clone(&current.patterns))
+        let version = self.news.version();
+        (version, Arc::clone(&self.lock()))
     }
 
     /// Waits for a version after this one.
     pub(crate) async fn after(&self, version: u64) -> (u64, Arc<Patterns>) {
-        poll_fn(|context| {
-            let mut current = self.lock();
-            if current.version > version {
-                return Poll::Ready((current.version, Arc::clone(&current.patterns)));
-            }
-            current.waiting.retain(|waker| !waker.will_wake(context.waker()));
-            current.waiting.push(context.waker().clone());
-            Poll::Pending
-        })
-        .await
+        self.news.after(version).await;
+        self.current()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Current> {
+    fn lock(&self) -> MutexGuard<'_, Arc<Patterns>> {
         // Nothing panics while it is held.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,22 +61,9 @@ impl QueueConfig {
 
 fn read(path: &Path) -> Result<Patterns, String> {
     let failed = |error: io::Error| format!("--queue-config {}: {error}; name a file that can be read", path.display());
-    let text = text(path).map_err(failed)?;
+    let text = small_file::read(path).map_err(failed)?;
     Patterns::parse(&text)
         .map_err(|bad| format!("--queue-config {}, line {}: {}; mend that line", path.display(), bad.line, bad.what))
-}
-
-fn text(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for a writer.
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut text = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes")));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -109,6 +73,7 @@ mod tests {
     use futures_lite::future::{block_on, poll_once};
 
     use super::*;
+    use crate::process::small_file::FILE_BYTES_MAX;
 
     fn file(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("rushq-{name}-{}", std::process::id()))

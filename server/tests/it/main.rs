@@ -5,6 +5,7 @@
 //! tests against another build.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test, as the test itself would")]
 
+mod agent;
 mod arrows;
 mod backup;
 mod bad_input;
@@ -54,10 +55,12 @@ mod power_cut;
 mod process;
 mod proxy;
 mod proxy_load;
+mod proxy_protocol;
 mod queue_config;
 mod queue_settings;
 mod resharding;
 mod root;
+mod secure;
 mod signals;
 mod slow_disk;
 mod small_things;
@@ -67,6 +70,8 @@ mod start_up;
 mod statistics;
 mod stopping;
 mod strace;
+mod tls;
+mod tls_files;
 mod transcript;
 mod versions;
 mod waiting;
