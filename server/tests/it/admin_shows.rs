@@ -167,6 +167,19 @@ fn ten_thousand_queues_are_paged_each_once() {
     }
     let stops = AtomicBool::new(false);
     let (address, page) = (server.address(), server.address_for("admin"));
+    let pages = |sort: &str, order: &str| {
+        let (mut http, mut names, mut after) = (Http::at(page), Vec::new(), String::new());
+        loop {
+            let path = format!("/api/queues?filter=jobs-&sort={sort}&order={order}&limit=500&after={after}");
+            let page = http.show(&path);
+            assert_eq!(page["matched"], json!(QUEUES));
+            names.extend(page["queues"].as_array().unwrap().iter().map(|line| line["name"].to_string()));
+            match page["next"].as_str() {
+                Some(next) => after = next.replace('%', "%25"),
+                None => return names,
+            }
+        }
+    };
     thread::scope(|scope| {
         scope.spawn(|| {
             let mut client = Client::connect(address);
@@ -175,19 +188,6 @@ fn ten_thousand_queues_are_paged_each_once() {
                 client.get("load");
             }
         });
-        let pages = |sort: &str, order: &str| {
-            let (mut http, mut names, mut after) = (Http::at(page), Vec::new(), String::new());
-            loop {
-                let path = format!("/api/queues?filter=jobs-&sort={sort}&order={order}&limit=500&after={after}");
-                let page = http.show(&path);
-                assert_eq!(page["matched"], json!(QUEUES));
-                names.extend(page["queues"].as_array().unwrap().iter().map(|line| line["name"].to_string()));
-                match page["next"].as_str() {
-                    Some(next) => after = next.replace('%', "%25"),
-                    None => return names,
-                }
-            }
-        };
         let by_waiting = scope.spawn(|| pages("waiting", "desc"));
         let by_name = pages("name", "asc");
         assert!(by_name.is_sorted(), "by name");
