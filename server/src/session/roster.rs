@@ -5,12 +5,13 @@ use std::ops::Bound;
 use std::os::fd::RawFd;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{Shutdown, shutdown};
 use shards::{Client, ShardId};
 
+use crate::access::Account;
 use crate::session::peer::Peer;
 
 type OfShard = BTreeMap<Client, Arc<Figures>>;
@@ -29,6 +30,8 @@ pub(crate) struct Figures {
     /// The number of its socket in this process: no other open connection has it.
     pub(crate) socket: RawFd,
     pub(crate) peer: Peer,
+    /// Once it has logged in.
+    user: OnceLock<Arc<Account>>,
     /// When it was opened and was last active, in milliseconds of the roster.
     opened_ms: u64,
     active_ms: AtomicU64,
@@ -40,11 +43,13 @@ pub(crate) struct Figures {
 }
 
 /// What is shown of a connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) client: Client,
     pub(crate) socket: RawFd,
     pub(crate) peer: Peer,
+    /// The user that it has logged in as.
+    pub(crate) user: Option<Arc<Account>>,
     pub(crate) age: Duration,
     /// Since its last command came or was answered.
     pub(crate) idle: Duration,
@@ -65,6 +70,7 @@ impl Roster {
         let figures = Arc::new(Figures {
             socket,
             peer,
+            user: OnceLock::new(),
             opened_ms: now_ms,
             active_ms: AtomicU64::new(now_ms),
             commands: AtomicU64::new(0),
@@ -123,6 +129,7 @@ impl Figures {
             client,
             socket: self.socket,
             peer: self.peer,
+            user: self.user.get().cloned(),
             age: since(self.opened_ms),
             idle: since(self.active_ms.load(Relaxed)),
             commands: self.commands.load(Relaxed),
@@ -151,6 +158,12 @@ impl Entry {
     /// Counts what was sent to the client.
     pub(crate) fn count_written(&self, bytes: u64) {
         add(&self.figures.bytes_written, bytes);
+    }
+
+    /// Notes that the client has logged in. It does so once.
+    pub(crate) fn note_user(&self, user: &Arc<Account>) {
+        let noted = self.figures.user.set(Arc::clone(user));
+        assert!(noted.is_ok(), "a client logs in once");
     }
 
     /// Notes that a command came or was answered.

@@ -26,6 +26,7 @@ use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 use socket2::Socket;
 
+use crate::access::Place as Crowded;
 use crate::net::ShardNet;
 use crate::net::arrival::{self, Door};
 use crate::net::http::places::{Phase, Place};
@@ -52,6 +53,8 @@ const TOO_MANY: &[u8] =
 
 /// Where clients of the page come in.
 const DOOR: Door = Door {
+    // An operator gets in beside a crowd of his own address.
+    crowd_answer: None,
     plain_answer: b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
         content-length: 29\r\n\r\nthis port takes https, only.\n",
     serve,
@@ -84,7 +87,7 @@ async fn accept(listener: WatchedSocket, limit: Arc<Limit>, net: Rc<ShardNet>) {
 }
 
 /// Serves a client until it goes, on a task of its own.
-fn serve(stream: Stream, peer: Peer, permit: Permit, net: &Rc<ShardNet>) {
+fn serve(stream: Stream, peer: Peer, permit: Permit, _: Option<Crowded>, net: &Rc<ShardNet>) {
     let place = Rc::new(net.places.enter(stream.as_raw_fd(), Instant::now()));
     net.tasks.spawn(converse(Rc::clone(net), stream, peer, place, permit));
 }
