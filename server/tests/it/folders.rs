@@ -43,14 +43,15 @@ const SHARDS: &[(&str, &str)] = &[
 
 const SERVER: &[(&str, &str)] = &[
     ("process", ""),
-    ("session", ""),
-    ("context", "process session"),
+    ("access", "process"),
+    ("session", "access"),
+    ("context", "access process session"),
     ("admin", "context session"),
-    ("memcache", "admin context process session"),
+    ("memcache", "access admin context process session"),
     ("conversation", "context memcache session"),
-    ("net", "context conversation memcache process session"),
-    ("executors", "admin context net process session"),
-    ("server", "executors net process"),
+    ("net", "access context conversation memcache process session"),
+    ("executors", "access admin context net process session"),
+    ("server", "access executors net process"),
     ("tools", "process"),
 ];
 
