@@ -11,6 +11,7 @@ mod admin_acts;
 mod admin_client;
 mod admin_http;
 mod admin_shows;
+mod admin_users;
 mod agent;
 mod arrows;
 mod backup;
