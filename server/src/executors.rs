@@ -16,6 +16,7 @@ use crate::context::ShardContext;
 use crate::net::handover::Handover;
 use crate::net::sockets::ShardSockets;
 use crate::net::{ShardNet, agent, datagrams, listener};
+use crate::process::certificates::Certificates;
 use crate::process::drain::Drain;
 use crate::process::fault;
 use crate::process::permits::Limit;
@@ -23,10 +24,11 @@ use crate::process::queue_config::QueueConfig;
 use crate::process::settings::Settings;
 use crate::process::stop::Stop;
 use crate::session::roster::Roster;
+use crate::web::desk::Desk;
 
 /// Threads beside each shard's own, for: a commit, a sync, the log's files, the index, waiting for the stop, and reads of
-/// bodies, so that three slow ones hold up none of these.
-const BLOCKING_THREADS: usize = 8;
+/// bodies, so that three slow ones hold up none of these; and a handshake of TLS.
+const BLOCKING_THREADS: usize = 9;
 /// How long a shard may take to start, recovery apart.
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// How often a shard that drains ends waits: one that another shard sent just before is there by then.
@@ -66,6 +68,7 @@ impl Drop for StartReport {
 pub(crate) struct Shared<'a> {
     pub(crate) settings: &'a Arc<Settings>,
     pub(crate) queue_config: &'a Arc<QueueConfig>,
+    pub(crate) certificates: Option<&'a Arc<Certificates>>,
     pub(crate) stop: &'a Arc<Stop>,
     pub(crate) drain: &'a Arc<Drain>,
 }
@@ -85,7 +88,7 @@ impl Executors {
     pub(crate) fn start(
         shards: Vec<Shard>,
         sockets: Vec<ShardSockets>,
-        Shared { settings, queue_config, stop, drain }: Shared<'_>,
+        Shared { settings, queue_config, certificates, stop, drain }: Shared<'_>,
     ) -> Result<Executors, String> {
         let (started, starts) = channel();
         let (stopped, stops) = channel();
@@ -102,6 +105,7 @@ impl Executors {
                 handovers: Arc::clone(&handovers),
                 settings: Arc::clone(settings),
                 queue_config: Arc::clone(queue_config),
+                certificates: certificates.map(Arc::clone),
                 limit: Arc::clone(&limit),
                 roster: Arc::clone(&roster),
                 stop: Arc::clone(stop),
@@ -164,6 +168,7 @@ struct Parts {
     handovers: Arc<[Handover]>,
     settings: Arc<Settings>,
     queue_config: Arc<QueueConfig>,
+    certificates: Option<Arc<Certificates>>,
     limit: Arc<Limit>,
     roster: Arc<Roster>,
     stop: Arc<Stop>,
@@ -173,16 +178,19 @@ struct Parts {
 
 /// One shard's life.
 async fn run(mut shard: Shard, links: Links, parts: Parts, report: StartReport) {
-    let Parts { number, sockets, handovers, settings, queue_config, limit, roster, stop, drain, stopped } = parts;
+    let Parts { number, sockets, handovers, settings, queue_config, certificates, limit, roster, stop, drain, stopped } =
+        parts;
     let (version, patterns) = queue_config.current();
     shard.begin_with_patterns(patterns);
     let handle = ShardHandle::start(shard, links, settings.pump, fault::end_at_disk).await;
     spawn_local(follow(queue_config, version, handle.clone())).detach();
     spawn_local(end_waits(Arc::clone(&drain), handle.clone())).detach();
     let started = Instant::now();
-    let context = Rc::new(ShardContext { handle: handle.clone(), settings, drain, limit, roster, started });
+    let context =
+        Rc::new(ShardContext { handle: handle.clone(), settings, certificates, drain, limit, roster, started });
     let begun = ShardNet::new(&context).map_err(|error| format!("clients cannot be served: {error}"));
-    let begun = begun.and_then(|net| Ok((start_serving(number, sockets, handovers, &net)?, net)));
+    let desk = (number == 0).then(|| Desk::open(&context)).flatten();
+    let begun = begun.and_then(|net| Ok((start_serving(number, sockets, handovers, desk.as_ref(), &net)?, net)));
     let (serving, net) = match begun {
         Ok(begun) => begun,
         // The main thread prints it and ends the process.
@@ -198,6 +206,7 @@ async fn run(mut shard: Shard, links: Links, parts: Parts, report: StartReport) 
     for task in serving {
         task.cancel().await;
     }
+    desk.iter().for_each(|desk| desk.begin_stop());
     net.finish().await;
     while !handle.is_idle() {
         sleep(STOP_POLL).await;
@@ -238,6 +247,7 @@ fn start_serving(
     number: usize,
     sockets: ShardSockets,
     handovers: Arc<[Handover]>,
+    desk: Option<&Rc<Desk>>,
     net: &Rc<ShardNet>,
 ) -> Result<Vec<Task<()>>, String> {
     net.start();
@@ -254,6 +264,9 @@ fn start_serving(
     }
     for socket in sockets.udp {
         tasks.push(datagrams::start(socket, net)?);
+    }
+    if let Some(desk) = desk {
+        tasks.extend(net.serve_page(sockets.admin, desk)?);
     }
     tasks.push(spawn_local(listener::take_over(handovers, number, Rc::clone(net))));
     Ok(tasks)

@@ -7,6 +7,7 @@ use shards::{DataDirectory, Durability};
 
 use crate::executors::{Executors, Shared};
 use crate::net::sockets::Sockets;
+use crate::process::certificates::Certificates;
 use crate::process::daemon::Starting;
 use crate::process::data_directory;
 use crate::process::drain::Drain;
@@ -53,6 +54,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     }
     // By the user that reads it again later.
     let queue_config = Arc::new(QueueConfig::read(settings.queue_config.as_deref())?);
+    let certificates = settings.tls.as_ref().map(Certificates::read).transpose()?.map(Arc::new);
 
     if settings.repair {
         repair(&directory, &settings)?;
@@ -71,18 +73,24 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     let executors = Executors::start(
         shards,
         sockets.split(settings.shards),
-        Shared { settings: &settings, queue_config: &queue_config, stop: &stop, drain: &drain },
+        Shared {
+            settings: &settings,
+            queue_config: &queue_config,
+            certificates: certificates.as_ref(),
+            stop: &stop,
+            drain: &drain,
+        },
     )?;
     log::info!("listening on {addresses}");
     notify_service_manager(NotifyState::Ready);
     starting.map(Starting::ready).transpose()?;
 
     signals.receive()?;
-    let signal = signals.wait_for_end(&drain, &queue_config);
+    let signal = signals.wait_for_end(&drain, &queue_config, certificates.as_deref());
     log::info!("signal {signal}: finishing what was read");
     notify_service_manager(NotifyState::Stopping);
     std::thread::spawn(move || {
-        signals.wait_for_end(&drain, &queue_config);
+        signals.wait_for_end(&drain, &queue_config, certificates.as_deref());
         log::warn!("second signal: exiting at once");
         std::process::exit(1);
     });

@@ -33,7 +33,7 @@ pub use routing::batch::Batch;
 pub use routing::credits::{CHANNEL_BATCHES, CREDITS};
 pub use routing::router::Router;
 pub use storage::names;
-pub use storage::settings::Patterns;
+pub use storage::settings::{Patterns, matches};
 pub use storage::{
     BUYER_BYTES_MAX, Damaged, Durability, Error, FrameNumber, GateAct, GateAnswer, GateAnswered, GateCurve,
     GateFigures, GateState, MessageState, PeekedMessage, QueueId, QueueLine, Recovered, Search, Seq, SortBy,

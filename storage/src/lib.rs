@@ -32,7 +32,7 @@ pub use store::adopting::Adopted;
 pub use store::chore::Chore;
 pub use store::families::CHILDREN_MAX;
 pub use store::figures::QueueFigures;
-pub use store::find::{Found, Search, SortBy};
+pub use store::find::{Found, PAGE_LINES_MAX, Search, SortBy};
 pub use store::inspecting::{Inspected, Standing};
 pub use store::open::Recovered;
 pub use store::opens::{GiveBack, Opened, Opening};

@@ -41,6 +41,8 @@ pub const NO_MORE_TIME: &[u8] = b"CLIENT_ERROR no more time\r\n";
 pub const TRY_AGAIN: &[u8] = b"SERVER_ERROR try again\r\n";
 /// The server has as many connections as it may; this one is closed.
 pub const TOO_MANY_CONNECTIONS: &[u8] = b"SERVER_ERROR too many open connections\r\n";
+/// The connection has begun without TLS, which the port takes alone; it is closed.
+pub const NEEDS_TLS: &[u8] = b"CLIENT_ERROR this port takes TLS\r\n";
 /// The operator has turned flush_all off.
 pub const FLUSH_ALL_NOT_ALLOWED: &[u8] = b"CLIENT_ERROR flush_all not allowed\r\n";
 /// What was to be dropped is still there, since not even what is set aside on the disk is left to say so.

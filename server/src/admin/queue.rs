@@ -45,7 +45,8 @@ mod tests {
         assert_eq!(stored("q+c/dead", KeyRules::default()), name("q +c dead"));
         assert_eq!(stored("q+c/dead", KeyRules { options: false, fanout: false }), name("q+c/dead"));
         assert_eq!(stored("q/open", KeyRules::default()), None);
-        let owners = ["q", "q+c", "q/dead"].map(|key| Named::read(key.as_bytes(), KeyRules::default(), 7).unwrap().owner);
+        let owners =
+            ["q", "q+c", "q/dead"].map(|key| Named::read(key.as_bytes(), KeyRules::default(), 7).unwrap().owner);
         assert_eq!(owners, [owner_of(b"q", 7); 3], "a queue and what is made of it are on one shard");
         let odd = Named::read("a\u{e9}\"".as_bytes(), KeyRules::default(), 1).unwrap();
         assert_eq!(odd.logged(), "a\\xc3\\xa9\\\"");

@@ -30,7 +30,7 @@ use Of::{Cache, Process, Server, Shard};
 ///
 /// In `stats` memcacheQ's names come first, in its order, and behind them memcached's. Such an answer has to leave in one
 /// segment of the network, so ours are those that an operator looks at.
-const FIGURES: [(&str, &str, Of); 66] = [
+const FIGURES: [(&str, &str, Of); 67] = [
     ("pid", "", Process(|_| std::process::id().to_string())),
     ("uptime", "", Process(|context| context.started.elapsed().as_secs().to_string())),
     ("time", "", Process(|_| seconds_since_1970().to_string())),
@@ -73,6 +73,7 @@ const FIGURES: [(&str, &str, Of); 66] = [
     ("max_connections", "", Server(|server| server.settings.connections_max as u64)),
     ("rejected_connections", "", Shard(|shard| shard.counters.rejected_connections)),
     ("listen_disabled_num", "", Shard(|shard| shard.counters.listen_disabled)),
+    ("ssl_handshake_errors", "", Server(ShardContext::failed_handshakes)),
     ("accepting_conns", "", Server(|server| u64::from(server.limit.is_open()))),
     ("draining", "", Server(|server| u64::from(server.drain.is_on()))),
     ("queues", "queues", Shard(|shard| shard.totals.queues)),

@@ -11,11 +11,11 @@ use shards::{Answer, Counters, Op, Outcome, ShardId, Taken, owner_of};
 
 use crate::memcache::answer::{Answers, Reply};
 use crate::memcache::greeting::{self, Greetings};
-use crate::session::stored;
 use crate::memcache::trace;
 use crate::process::logging;
 use crate::session::peer::Peer;
 use crate::session::pending::{Pending, Ready, Waiting};
+use crate::session::stored;
 use crate::session::{Backend, Control, Step};
 
 pub(crate) use rules::Rules;
@@ -121,6 +121,7 @@ impl Session {
                     None
                 }
                 Parse::Close(rejection) => {
+                    trace::closed(self.peer, &input[done..]);
                     rejection.into_iter().for_each(|rejection| self.text(rejection.reply()));
                     Some(Step::Close)
                 }

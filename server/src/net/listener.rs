@@ -13,6 +13,7 @@ use socket2::Socket;
 
 use crate::context::ShardContext;
 use crate::net::ShardNet;
+use crate::net::arrival;
 use crate::net::connection;
 use crate::net::handover::Handover;
 use crate::net::socket::WatchedSocket;
@@ -114,7 +115,7 @@ pub(super) async fn next(listener: &WatchedSocket, context: &ShardContext, last_
 fn admit(socket: Socket, net: &Rc<ShardNet>) {
     let ShardContext { handle, limit, .. } = &*net.context;
     match limit.enter() {
-        Ok(permit) => connection::serve(socket, permit, net),
+        Ok(permit) => arrival::arrive(socket, permit, net, connection::DOOR),
         Err(refused) => {
             handle.count(|counters| {
                 counters.rejected_connections += 1;

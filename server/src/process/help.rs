@@ -8,7 +8,19 @@ use crate::process::getopt::Known;
 const GROUPS: [(&str, &[&str]); 8] = [
     (
         "Who gets in",
-        &["--port", "--udp-port", "--unix-socket", "--unix-mask", "--listen", "--connections", "--idle-timeout"],
+        &[
+            "--port",
+            "--udp-port",
+            "--unix-socket",
+            "--unix-mask",
+            "--listen",
+            "--connections",
+            "--idle-timeout",
+            "--tls-cert",
+            "--tls-key",
+            "--tls-ca",
+            "--proxy-protocol",
+        ],
     ),
     (
         "Messages",

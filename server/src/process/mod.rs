@@ -1,6 +1,7 @@
 //! The process: its command line, what the machine allows it, its files, its user, its signals and its end.
 
 pub(crate) mod addresses;
+pub(crate) mod certificates;
 pub(crate) mod daemon;
 pub(crate) mod data_directory;
 pub(crate) mod drain;
@@ -13,6 +14,7 @@ pub(crate) mod limits;
 pub(crate) mod logging;
 mod machine;
 pub(crate) mod names;
+pub(crate) mod networks;
 pub(crate) mod operator;
 pub(crate) mod options;
 mod path_text;
@@ -21,9 +23,11 @@ pub(crate) mod permits;
 pub(crate) mod pid_file;
 pub(crate) mod privileges;
 pub(crate) mod queue_config;
+pub(crate) mod rarely;
 pub(crate) mod retrying;
 pub(crate) mod settings;
 pub(crate) mod signals;
+mod small_file;
 pub(crate) mod socket_file;
 pub(crate) mod stop;
 pub(crate) mod usage;

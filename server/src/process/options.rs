@@ -52,6 +52,22 @@ pub(crate) struct Arguments {
     #[argh(option, arg_name = "SECONDS", default = "0", from_str_fn(number))]
     pub(crate) idle_timeout: u32,
 
+    /// certificate of the TCP ports, and those that sign it, in PEM: they take TLS alone then; read again at SIGHUP
+    #[argh(option, arg_name = "FILE", from_str_fn(path))]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// its private key, in PEM
+    #[argh(option, arg_name = "FILE", from_str_fn(path))]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// certificates in PEM, by one of which a client's is to be signed: without such a one no client gets in
+    #[argh(option, arg_name = "FILE", from_str_fn(path))]
+    pub(crate) tls_ca: Option<PathBuf>,
+
+    /// proxies whose connections begin with a PROXY header, which has the client's address; commas between several
+    #[argh(option, arg_name = "ADDRESS[/BITS]")]
+    pub(crate) proxy_protocol: Option<String>,
+
     /// data directory [default: rushq-data]
     #[argh(option, short = 'H', arg_name = "DIR", default = "PathBuf::from(\"rushq-data\")", from_str_fn(path))]
     pub(crate) home: PathBuf,

@@ -7,8 +7,10 @@ use shards::pump::PumpOptions;
 use shards::{CommitMode, Durability};
 
 use crate::process::addresses::{self, Endpoint, endpoints};
+use crate::process::certificates::TlsFiles;
 use crate::process::logging;
 use crate::process::machine;
+use crate::process::networks::{Network, networks};
 use crate::process::operator::{self, Operator};
 use crate::process::options::Arguments;
 use crate::process::paths::{absolute, refuse_own_name};
@@ -42,6 +44,10 @@ pub(crate) struct Settings {
     pub(crate) tcp: Vec<Endpoint>,
     pub(crate) udp: Vec<Endpoint>,
     pub(crate) unix: Option<UnixSocket>,
+    /// `None`: the TCP ports are plain.
+    pub(crate) tls: Option<TlsFiles>,
+    /// From where connections begin with a PROXY header.
+    pub(crate) proxies: Vec<Network>,
     /// The operator's page. `None`: there is none.
     pub(crate) operator: Option<Operator>,
     /// Where HAProxy's agent-check is answered.
@@ -135,6 +141,8 @@ impl Settings {
             tcp,
             udp,
             unix,
+            tls: tls_files(options)?,
+            proxies: options.proxy_protocol.as_deref().map_or(Ok(Vec::new()), |it| networks("--proxy-protocol", it))?,
             operator,
             agent: agent.transpose()?.unwrap_or_default(),
             directory,
@@ -201,6 +209,10 @@ impl Settings {
             ("listen", listen_words(if self.tcp.is_empty() { &self.udp } else { &self.tcp })),
             ("connections", self.connections_max.to_string()),
             ("idle_timeout", seconds(self.idle_timeout)),
+            ("tls_cert", path(self.tls.as_ref().map(|tls| &tls.cert))),
+            ("tls_key", path(self.tls.as_ref().map(|tls| &tls.key))),
+            ("tls_ca", path(self.tls.as_ref().and_then(|tls| tls.ca.as_ref()))),
+            ("proxy_protocol", network_words(&self.proxies)),
             ("stop_timeout", self.stop_timeout.as_secs().to_string()),
             ("home", self.directory.display().to_string()),
             ("body_bytes", self.storage.body_bytes_max.to_string()),
@@ -253,6 +265,29 @@ fn listen_words(endpoints: &[Endpoint]) -> String {
         false => addresses().map(|address| address.to_string()).collect(),
     };
     if words.is_empty() { "none".to_string() } else { words.join(",") }
+}
+
+fn network_words(networks: &[Network]) -> String {
+    let words: Vec<String> = networks.iter().map(Network::to_string).collect();
+    if words.is_empty() { "none".to_string() } else { words.join(",") }
+}
+
+/// The files of TLS: certificate and key, or neither.
+fn tls_files(options: &Arguments) -> Result<Option<TlsFiles>, String> {
+    let path = |path: &Option<PathBuf>, option| path.as_deref().map(|path| absolute(path, option)).transpose();
+    let ca = path(&options.tls_ca, "--tls-ca")?;
+    match (path(&options.tls_cert, "--tls-cert")?, path(&options.tls_key, "--tls-key")?) {
+        (Some(_), Some(_)) if options.udp_port != 0 => {
+            Err(format!("-U {} beside --tls-cert: UDP has no TLS; leave one of them out", options.udp_port))
+        }
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key, ca })),
+        (Some(cert), None) => Err(format!("--tls-cert {}: --tls-key is missing, which names its key", cert.display())),
+        (None, Some(key)) => Err(format!("--tls-key {}: --tls-cert is missing", key.display())),
+        (None, None) => match ca {
+            Some(ca) => Err(format!("--tls-ca {}: --tls-cert and --tls-key are missing", ca.display())),
+            None => Ok(None),
+        },
+    }
 }
 
 fn stop_timeout(seconds: u64) -> Result<Duration, String> {
@@ -385,6 +420,11 @@ mod tests {
             ("--open-per-connection 100001", "--open-per-connection"),
             ("--segment-bytes 1000", "-B"),
             ("-B 4000000000", "-B"),
+            ("--tls-cert c", "--tls-key"),
+            ("--tls-key k", "--tls-cert"),
+            ("--tls-ca a", "--tls-cert"),
+            ("--tls-cert c --tls-key k -U 1", "-U"),
+            ("--proxy-protocol 10.0.0.0/33", "--proxy-protocol"),
             ("-l no-such-host.invalid", "-l"),
             ("-u no-such-user-here", "-u"),
         ];

@@ -4,6 +4,7 @@ use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals as Received;
 
+use crate::process::certificates::Certificates;
 use crate::process::drain::Drain;
 use crate::process::logging;
 use crate::process::queue_config::QueueConfig;
@@ -41,7 +42,12 @@ impl Signals {
     }
 
     /// Waits for a signal that ends the server, and handles the others meanwhile. Returns its number.
-    pub(crate) fn wait_for_end(&mut self, drain: &Drain, queue_config: &QueueConfig) -> i32 {
+    pub(crate) fn wait_for_end(
+        &mut self,
+        drain: &Drain,
+        queue_config: &QueueConfig,
+        certificates: Option<&Certificates>,
+    ) -> i32 {
         for signal in self.0.forever() {
             match signal {
                 SIGUSR1 => drain.set(true),
@@ -49,6 +55,7 @@ impl Signals {
                 SIGHUP => {
                     logging::reopen();
                     queue_config.read_again();
+                    certificates.into_iter().for_each(Certificates::read_again);
                 }
                 ending => return ending,
             }

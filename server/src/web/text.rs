@@ -10,7 +10,7 @@ pub(crate) fn id_of(name: &[u8]) -> String {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => id.push(char::from(*byte)),
             _ => {
                 id.push('%');
-                [byte >> 4, byte & 15].map(|digit| id.push(char::from(b"0123456789ABCDEF"[usize::from(digit)])));
+                id.extend([byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])));
             }
         }
     }

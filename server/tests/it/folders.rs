@@ -48,9 +48,9 @@ const SERVER: &[(&str, &str)] = &[
     ("admin", "context session"),
     ("memcache", "admin context process session"),
     ("conversation", "context memcache session"),
-    ("web", "admin process"),
-    ("net", "admin context conversation memcache process session"),
-    ("executors", "admin context net process session"),
+    ("web", "admin context process session"),
+    ("net", "admin context conversation memcache process session web"),
+    ("executors", "admin context net process session web"),
     ("server", "executors net process"),
     ("tools", "process"),
 ];

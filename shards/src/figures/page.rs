@@ -22,7 +22,7 @@ impl Page {
     /// What the next piece is asked for: of the search, what comes before the last line of a page that is full.
     #[must_use]
     pub fn narrow<'a>(&'a self, search: &Search<'a>) -> Search<'a> {
-        let is_full = self.lines.len() >= search.limit as usize;
+        let is_full = self.lines.len() >= search.lines_max();
         let last = self.lines.last().filter(|_| is_full);
         Search { before: last.map(|line| (line.sort_key, &*line.name)), ..*search }
     }
@@ -30,9 +30,11 @@ impl Page {
     /// Adds the lines of a piece.
     pub fn add(&mut self, search: &Search<'_>, lines: Vec<QueueFigures>, matched: u64) {
         self.matched += matched;
-        self.lines.extend(lines);
-        self.lines.sort_by(|a, b| search.order((a.sort_key, &a.name), (b.sort_key, &b.name)));
-        self.lines.truncate(search.limit as usize);
+        if !lines.is_empty() {
+            self.lines.extend(lines);
+            self.lines.sort_by(|a, b| search.order((a.sort_key, &a.name), (b.sort_key, &b.name)));
+            self.lines.truncate(search.lines_max());
+        }
     }
 
     /// The lines in their order, and how many queues have matched.

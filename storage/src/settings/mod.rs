@@ -12,7 +12,7 @@ mod words;
 
 use std::fmt;
 
-pub use patterns::{BadLine, PATTERNS_MAX, Patterns};
+pub use patterns::{BadLine, PATTERNS_MAX, Patterns, matches};
 use words::Word;
 pub use words::{BACKOFF_DELAYS_MAX, BadWord, HOLD_MAX_MAX, TEXT_BYTES_MAX, TICKETS_MAX, TRIES_MAX, Words};
 

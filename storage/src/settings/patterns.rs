@@ -98,8 +98,9 @@ fn bad_word(bad: &BadWord) -> String {
     format!("bad word {bad}")
 }
 
-/// Whether a name is what a pattern says. Steps: at most the product of their bytes.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
+/// Whether a name is what a pattern says: `*` is any bytes, `?` any one. Steps: at most the product of their bytes.
+#[must_use]
+pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     // Where the last star is, and the byte of the name behind what it takes.
     let mut star: Option<(usize, usize)> = None;

@@ -83,6 +83,8 @@ impl Store {
     pub fn figures_of_queue(&mut self, name: &[u8]) -> Option<QueueFigures> {
         let slot = self.live.queues.find(name)?;
         self.live.follow_flush(slot);
+        self.rates.look(self.log.now_ms);
+        self.rates.sample(slot, self.live.queues.at(slot));
         Some(self.figures_of(slot))
     }
 
@@ -91,20 +93,16 @@ impl Store {
         let queue = self.live.queues.at(slot);
         let (open, delayed) =
             queue.delivery().map_or((0, 0), |delivery| (delivery.open, delivery.delayed + delivery.dying));
-        let dead = match names::is_dead(&queue.name) {
-            true => None,
-            false => self.live.queues.find(&names::dead(&queue.name)),
-        };
-        let dead = dead.map(|slot| self.live.queues.at(slot)).filter(|dead| dead.epoch == self.live.epoch());
         let put_s = queue.head_message().map(|message| self.put_second(message.place));
         let state = next.and_then(|seq| self.live.states.get(queue.id, seq)).unwrap_or_default();
         let counts = queue.counts();
+        let rate = self.rates.of(slot, queue);
         QueueFigures {
             name: (&*queue.name).into(),
             waiting: queue.waiting(),
             open,
             delayed,
-            dead: dead.map_or(0, crate::queue::Queue::depth),
+            dead: self.dead_letters_of(queue),
             oldest_s: put_s.map_or(0, |put_s| (self.log.now_ms / 1000).saturating_sub(u64::from(put_s))),
             bytes: queue.bytes,
             sets: queue.sets,
@@ -115,8 +113,8 @@ impl Store {
             refused: counts.refused + counts.dropped,
             open_full: counts.open_full,
             tries: u64::from(state.tries),
-            in_per_1000_s: 0,
-            out_per_1000_s: 0,
+            in_per_1000_s: rate.into_per_1000_s.into(),
+            out_per_1000_s: rate.out_per_1000_s.into(),
             children: queue.children().len() as u64,
             paused: false,
             is_gate: queue.rules().is_some_and(|rules| rules.gate.tickets.is_some()) || self.gates.has(queue.id),

@@ -45,6 +45,7 @@ use crate::names;
 use crate::options::{Durability, StoreOptions};
 use crate::queue::ids::Ids;
 use crate::queue::live::Live;
+use crate::queue::rates::Rates;
 use crate::queue::sums::Sums;
 use crate::queue::table::Slot;
 use crate::queue::{Message, Queue, Taken, resident_bytes};
@@ -139,6 +140,8 @@ pub struct Store {
     pub(crate) unruled: Slot,
     /// What is due waits for the disk.
     pub(crate) due_is_held_up: bool,
+    /// How fast messages come and go, while that is asked for.
+    pub(crate) rates: Rates,
     /// What time it was at the start, in milliseconds since 1970; 0 until it was said.
     pub(crate) started_ms: u64,
 }
@@ -168,6 +171,7 @@ impl Store {
             patterns: Arc::default(),
             unruled: 0,
             due_is_held_up: false,
+            rates: Rates::default(),
             started_ms: 0,
             live: Live::new(queues),
             directories: puts,
@@ -477,6 +481,7 @@ impl Store {
     /// made ready for a burst is given back little by little.
     pub fn tick(&mut self) {
         self.log.tick();
+        self.rates.forget_unlooked(self.log.now_ms);
         self.due_is_held_up = false;
     }
 

@@ -1,0 +1,141 @@
+//! Where logins wait for their turn: the hash of a password takes milliseconds, so one thread of the process makes one
+//! after the other.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use super::account::Account;
+use super::source::Source;
+
+/// Logins of one source that may wait. A host with more processes than this starts again, and its users are known by the
+/// first one's login.
+const WAITING_MAX: usize = 256;
+
+/// Why a login has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// There is no such user, or it is not the password.
+    Wrong,
+    /// Too many logins of the client's address wait.
+    Busy,
+}
+
+/// Logins that wait. Sources take turns.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    line: Mutex<Line>,
+    came: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    asks: HashMap<Source, VecDeque<Arc<Ask>>>,
+    /// Each source that has something in `asks`, once.
+    turns: VecDeque<Source>,
+}
+
+/// A login that waits.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) name: Box<[u8]>,
+    pub(super) password: Box<[u8]>,
+    answer: Mutex<Answer>,
+}
+
+#[derive(Debug, Default)]
+struct Answer {
+    given: Option<Option<Arc<Account>>>,
+    waker: Option<Waker>,
+}
+
+impl Desk {
+    /// Waits in line, and for the answer. Dropping this leaves the line.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub(super) async fn ask(&self, name: &[u8], password: &[u8], from: Source) -> Result<Arc<Account>, Denied> {
+        let ask = Arc::new(Ask { name: name.into(), password: password.into(), answer: Mutex::default() });
+        if !lock(&self.line).join(from, Arc::clone(&ask)) {
+            return Err(Denied::Busy);
+        }
+        self.came.notify_one();
+        let answer = poll_fn(|context| {
+            let mut answer = lock(&ask.answer);
+            if let Some(given) = answer.given.take() {
+                return Poll::Ready(given);
+            }
+            answer.waker = Some(context.waker().clone());
+            Poll::Pending
+        });
+        answer.await.ok_or(Denied::Wrong)
+    }
+
+    /// Waits for the next login that is to be decided.
+    pub(super) fn next(&self) -> Arc<Ask> {
+        let mut line = lock(&self.line);
+        loop {
+            if let Some(ask) = line.next() {
+                return ask;
+            }
+            line = self.came.wait(line).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Line {
+    /// Returns whether there was room.
+    fn join(&mut self, from: Source, ask: Arc<Ask>) -> bool {
+        let asks = self.asks.entry(from).or_default();
+        // Those whose clients have gone make room.
+        if asks.len() >= WAITING_MAX {
+            asks.retain(|ask| !ask.is_left());
+        }
+        if asks.len() >= WAITING_MAX {
+            return false;
+        }
+        asks.push_back(ask);
+        if asks.len() == 1 && !self.turns.contains(&from) {
+            self.turns.push_back(from);
+        }
+        true
+    }
+
+    /// The first one of the source whose turn it is.
+    fn next(&mut self) -> Option<Arc<Ask>> {
+        while let Some(from) = self.turns.pop_front() {
+            let Some(asks) = self.asks.get_mut(&from) else { continue };
+            let ask = asks.pop_front();
+            match asks.is_empty() {
+                true => drop(self.asks.remove(&from)),
+                false => self.turns.push_back(from),
+            }
+            if let Some(ask) = ask.filter(|ask| !ask.is_left()) {
+                return Some(ask);
+            }
+        }
+        None
+    }
+}
+
+impl Ask {
+    /// Whether the client has gone.
+    fn is_left(self: &Arc<Ask>) -> bool {
+        Arc::strong_count(self) == 1
+    }
+
+    /// Gives the answer: the user, if the password is his.
+    pub(super) fn answer(&self, account: Option<Arc<Account>>) {
+        let mut answer = lock(&self.answer);
+        answer.given = Some(account);
+        let waker = answer.waker.take();
+        drop(answer);
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it is held.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

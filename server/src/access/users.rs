@@ -1,0 +1,168 @@
+//! The users of `--users`, as the file was read last without an error.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use glommio::timer::sleep;
+use sha2::{Digest, Sha256};
+
+use super::account::Account;
+use super::desk::{Denied, Desk};
+use super::hash::Hash;
+use super::source::Source;
+use super::users_file::{self, NAME_BYTES_MAX};
+
+/// The longest password, in bytes: the time of a hash grows with it.
+pub(crate) const PASSWORD_BYTES_MAX: usize = 256;
+/// What a failed login costs its client at least.
+const WRONG_COSTS: Duration = Duration::from_secs(1);
+
+/// Who may log in. All shards have the same.
+#[derive(Debug)]
+pub(crate) struct Users {
+    path: PathBuf,
+    table: Mutex<Table>,
+    desk: Desk,
+    /// What makes tags of passwords in this process alone.
+    key: [u64; 4],
+    decoys: RandomState,
+}
+
+#[derive(Debug)]
+struct Table {
+    by_name: HashMap<Box<[u8]>, Arc<Account>>,
+    /// The hashes that are verified when there is no such user, chosen by his name.
+    decoys: Vec<Hash>,
+}
+
+impl Users {
+    /// Reads the file, and starts the thread that makes hashes.
+    ///
+    /// # Errors
+    /// When the file cannot be read, a line is none, or there is no user; or there is no thread. The line names the
+    /// option, the file, and the line in it.
+    pub(crate) fn read(path: &Path) -> Result<Arc<Users>, String> {
+        let table = Table::of(users_file::read(path)?);
+        let random = RandomState::new();
+        let users = Arc::new(Users {
+            path: path.to_path_buf(),
+            table: Mutex::new(table),
+            desk: Desk::default(),
+            key: [0, 1, 2, 3].map(|n: u64| random.hash_one(n)),
+            decoys: RandomState::new(),
+        });
+        let of_thread = Arc::clone(&users);
+        let thread = thread::Builder::new().name("rushq-login".to_string());
+        thread
+            .spawn(move || of_thread.decide_all())
+            .map_err(|error| format!("--users: there is no thread for logins: {error}"))?;
+        Ok(users)
+    }
+
+    /// Finds the user that has this name and this password. A wrong one takes a second at least, and no client longer
+    /// than another of its own address.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub(crate) async fn check(&self, name: &[u8], password: &[u8], from: Source) -> Result<Arc<Account>, Denied> {
+        let began = Instant::now();
+        if let Some(account) = self.find(name).filter(|account| account.has_tag(&self.tag(account, password))) {
+            return Ok(account);
+        }
+        let found = match name.len() <= NAME_BYTES_MAX && password.len() <= PASSWORD_BYTES_MAX {
+            true => self.desk.ask(name, password, from).await,
+            false => Err(Denied::Wrong),
+        };
+        if found.is_err() {
+            sleep(WRONG_COSTS.saturating_sub(began.elapsed())).await;
+        }
+        found
+    }
+
+    /// Reads the file again. What it said before stays in force when it cannot be read.
+    pub(crate) fn read_again(&self) {
+        match users_file::read(&self.path) {
+            Ok(users) => {
+                self.lock().replace_by(users);
+                log::info!("SIGHUP: --users {} is read again", self.path.display());
+            }
+            Err(what) => log::error!("SIGHUP: {what}; what the file said before stays in force"),
+        }
+    }
+
+    /// Makes the hashes that are asked for, one after the other, for ever.
+    fn decide_all(&self) {
+        loop {
+            let ask = self.desk.next();
+            ask.answer(self.decide(&ask.name, &ask.password));
+        }
+    }
+
+    /// The user, if the password is his. Without such a user it takes as long.
+    fn decide(&self, name: &[u8], password: &[u8]) -> Option<Arc<Account>> {
+        let found = self.find(name);
+        if let Some(account) = found.as_ref().filter(|account| account.has_tag(&self.tag(account, password))) {
+            return Some(Arc::clone(account));
+        }
+        let hash = found.as_ref().map_or_else(|| self.decoy(name), |account| account.hash().clone());
+        let is_right = hash.verify(password);
+        let account = found.filter(|account| is_right && account.is_in())?;
+        account.set_tag(&self.tag(&account, password));
+        Some(account)
+    }
+
+    fn find(&self, name: &[u8]) -> Option<Arc<Account>> {
+        self.lock().by_name.get(name).cloned()
+    }
+
+    /// A hash for the name of no user, always the same one.
+    fn decoy(&self, name: &[u8]) -> Hash {
+        let decoys = &self.lock().decoys;
+        decoys[self.decoys.hash_one(name) as usize % decoys.len()].clone()
+    }
+
+    /// What a right password is known by after it was right once: clients that connect for each command would otherwise
+    /// pay for a hash each time.
+    fn tag(&self, account: &Account, password: &[u8]) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        self.key.iter().for_each(|part| hasher.update(part.to_le_bytes()));
+        hasher.update(account.name());
+        hasher.update([0]);
+        hasher.update(password);
+        hasher.finalize().into()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Nothing panics while it is held.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn of(users: Vec<Account>) -> Table {
+        let decoys = users.iter().map(|user| user.hash().clone()).collect();
+        let by_name = users.into_iter().map(|user| (user.name().as_bytes().into(), Arc::new(user))).collect();
+        Table { by_name, decoys }
+    }
+
+    /// Takes over what a file says. Users with the same password stay who they are, on their connections too; the others
+    /// are out.
+    fn replace_by(&mut self, users: Vec<Account>) {
+        let mut new = Table::of(users);
+        for (name, old) in &self.by_name {
+            match new.by_name.get_mut(name).filter(|user| user.hash().is_written_as(old.hash())) {
+                Some(user) => {
+                    old.set_rights(user.rights());
+                    *user = Arc::clone(old);
+                }
+                None => old.put_out(),
+            }
+        }
+        *self = new;
+    }
+}

@@ -1,0 +1,81 @@
+//! The file of `--users`: a line for each user, `name:hash: words`.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::account::Account;
+use super::hash::Hash;
+use super::rights::Rights;
+
+/// A file beyond this is another than the operator means.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// The longest name, in bytes.
+pub(super) const NAME_BYTES_MAX: usize = 64;
+
+/// Reads the users of a file.
+///
+/// # Errors
+/// When the file cannot be read, a line is none, or there is no user. The line names the option, the file, and the line
+/// in it.
+pub(super) fn read(path: &Path) -> Result<Vec<Account>, String> {
+    let failed = |error: io::Error| format!("--users {}: {error}; name a file that can be read", path.display());
+    // Opening a pipe would wait for a writer.
+    if !path.metadata().map_err(failed)?.is_file() {
+        return Err(failed(io::Error::other("it is no file")));
+    }
+    let file = File::open(path).map_err(failed)?;
+    warn_of_others(path, &file.metadata().map_err(failed)?);
+    let mut text = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(failed(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes"))));
+    }
+    parse(&text).map_err(|(line, what)| match line {
+        0 => format!("--users {}: {what}", path.display()),
+        line => format!("--users {}, line {line}: {what}; mend that line", path.display()),
+    })
+}
+
+fn warn_of_others(path: &Path, metadata: &Metadata) {
+    if metadata.permissions().mode() & 0o004 != 0 {
+        let path = path.display();
+        log::warn!("--users {path}: every user of this machine can read it, and try passwords on it; chmod o-r {path}");
+    }
+}
+
+/// An error has the number of its line, from 1 on; 0: it is of the whole file.
+fn parse(text: &[u8]) -> Result<Vec<Account>, (usize, String)> {
+    let mut users: Vec<Account> = Vec::new();
+    for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let user = user(line).map_err(|what| (at + 1, what))?;
+        let Some(user) = user else { continue };
+        if users.iter().any(|other| other.name() == user.name()) {
+            return Err((at + 1, format!("{} is there twice", user.name())));
+        }
+        users.push(user);
+    }
+    if users.is_empty() {
+        return Err((0, "it has no user, so no client could log in; add a line name:hash: words".to_string()));
+    }
+    Ok(users)
+}
+
+/// The user of a line; `None` when there is nothing on it.
+fn user(line: &[u8]) -> Result<Option<Account>, String> {
+    let line = std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_string())?.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    let form = || "it is not name:hash: words, as in \"shop:$6$...: put=orders\"".to_string();
+    let (name, rest) = line.split_once(':').ok_or_else(form)?;
+    let (hash, words) = rest.split_once(':').ok_or_else(form)?;
+    let is_bad = |c: char| c.is_whitespace() || c.is_control();
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(is_bad) {
+        return Err(format!("a name has 1 to {NAME_BYTES_MAX} bytes, none of them a blank"));
+    }
+    let hash = Hash::parse(hash)?;
+    let rights = Rights::parse(words.split_whitespace().take_while(|word| !word.starts_with('#')))?;
+    Ok(Some(Account::new(name, hash, rights)))
+}
