@@ -89,7 +89,11 @@ impl ShardNet {
     ///
     /// # Errors
     /// When a socket cannot listen.
-    pub(crate) fn serve_page(self: &Rc<ShardNet>, sockets: Vec<Socket>, desk: &Rc<Desk>) -> Result<Vec<Task<()>>, String> {
+    pub(crate) fn serve_page(
+        self: &Rc<ShardNet>,
+        sockets: Vec<Socket>,
+        desk: &Rc<Desk>,
+    ) -> Result<Vec<Task<()>>, String> {
         spawn_local(Rc::clone(&self.places).end_slow()).detach();
         sockets.into_iter().map(|socket| http::start(socket, self, desk)).collect()
     }

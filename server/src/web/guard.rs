@@ -60,7 +60,10 @@ pub(crate) fn check(operator: &Operator, parts: &Parts, route: Option<&Route>) -
     if let Some(origin) = only(&parts.headers, &ORIGIN)?
         && !is_of(&origin, host.as_ref())
     {
-        return Err(Refusal::forbidden(format!("{}: a page of another site changes nothing here", origin.escape_default())));
+        return Err(Refusal::forbidden(format!(
+            "{}: a page of another site changes nothing here",
+            origin.escape_default()
+        )));
     }
     let content_type = only(&parts.headers, &CONTENT_TYPE)?.unwrap_or_default();
     // What a form of any site can send is none of these.

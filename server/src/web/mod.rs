@@ -8,6 +8,7 @@ mod metrics;
 mod page;
 pub(crate) mod response;
 mod route;
+mod scrapes;
 mod shown;
 mod shows;
 mod text;

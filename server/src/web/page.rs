@@ -44,7 +44,10 @@ mod tests {
     fn files_differ_and_say_what_they_are() {
         let files = [File::Page, File::Style, File::Script].map(|file| file.response(None));
         let head = |name| files.each_ref().map(|file| file.headers()[&name].to_str().expect("text").to_string());
-        assert_eq!(head(CONTENT_TYPE), ["text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8"]);
+        assert_eq!(
+            head(CONTENT_TYPE),
+            ["text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8"]
+        );
         let tags = head(ETAG);
         assert!(tags[0] != tags[1] && tags[1] != tags[2] && files.iter().all(|file| !file.body().is_empty()));
         let again = File::Style.response(Some(&files[1].headers()[ETAG]));
@@ -56,8 +59,11 @@ mod tests {
     fn the_page_asks_no_other_site_and_has_nothing_in_line() {
         for file in [File::Page, File::Style, File::Script] {
             let (_, text) = file.content();
-            for foreign in ["http://", "https://", "@import", "<script>", "style=\"", "onclick=", "javascript:", "eval("] {
-                let allowed = foreign == "http://" && text.matches(foreign).count() == text.matches("http://www.w3.org/").count();
+            for foreign in
+                ["http://", "https://", "@import", "<script>", "style=\"", "onclick=", "javascript:", "eval("]
+            {
+                let allowed =
+                    foreign == "http://" && text.matches(foreign).count() == text.matches("http://www.w3.org/").count();
                 assert!(allowed || !text.contains(foreign), "{foreign} in {:?}", file);
             }
         }

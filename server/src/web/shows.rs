@@ -9,6 +9,7 @@ use crate::admin::ask;
 use crate::admin::history::Sums;
 use crate::web::desk::{Desk, line};
 use crate::web::guard::Who;
+use crate::web::health;
 use crate::web::response::{Refusal, Response, json};
 use crate::web::route::Show;
 use crate::web::shown::{History, OfShard, Overview, Times};
@@ -18,24 +19,16 @@ use crate::web::text::Query;
 pub(crate) async fn healthz(desk: &Desk) -> Response {
     let asking = desk.asking();
     ask::figures(asking.handle, &asking.gather).await;
-    line(StatusCode::OK, "ok\n")
+    line(StatusCode::OK, "ok")
 }
 
-/// Whether messages are taken.
-///
-/// # Errors
-/// When none are, with the reason.
-pub(crate) async fn readyz(desk: &Desk) -> Result<Response, Refusal> {
+/// Whether messages are taken, and why not.
+pub(crate) async fn readyz(desk: &Desk) -> Response {
     let asking = desk.asking();
     let shards = ask::figures(asking.handle, &asking.gather).await;
-    let reasons = [
-        (desk.is_stopping(), "stopping"),
-        (desk.context.drain.is_on(), "draining"),
-        (shards.iter().any(|shard| shard.full), "the disk is full"),
-    ];
-    match reasons.into_iter().find(|(is_so, _)| *is_so) {
-        Some((_, reason)) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason)),
-        None => Ok(line(StatusCode::OK, "ok\n")),
+    match health::ready(desk.is_stopping(), desk.context.drain.is_on(), &shards) {
+        Err(reason) => line(StatusCode::SERVICE_UNAVAILABLE, &reason),
+        Ok(()) => line(StatusCode::OK, "ok"),
     }
 }
 

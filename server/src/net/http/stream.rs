@@ -24,11 +24,7 @@ pub(super) struct Stream {
 }
 
 impl Read for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        mut into: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, mut into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let mut buffer = self.net.read_buffer.borrow_mut();
         let room = into.remaining().min(buffer.len());
         let n = ready!(self.socket.poll_read(context, &mut buffer[..room]))?;
