@@ -8,13 +8,17 @@ use glommio::spawn_local;
 use hyper::header::IF_NONE_MATCH;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
+use protocol::KeyRules;
 
 use crate::admin::asking::Asking;
+use crate::admin::disk::Disk;
 use crate::admin::history::{self, History};
 use crate::admin::search::OneAtATime;
 use crate::context::ShardContext;
 use crate::process::operator::Operator;
 use crate::session::peer::Peer;
+use crate::web::acts::{self, Rules};
+use crate::web::doing;
 use crate::web::guard::{self, Who};
 use crate::web::response::{self, Refusal, Response};
 use crate::web::route::{self, Route, Scrape};
@@ -28,6 +32,7 @@ pub(crate) struct Desk {
     pub(super) operator: Operator,
     pub(super) history: Rc<RefCell<History>>,
     pub(super) searches: OneAtATime,
+    pub(super) disk: Rc<Disk>,
     /// Whether the server stops.
     stops: Cell<bool>,
 }
@@ -57,6 +62,7 @@ impl Desk {
             operator,
             history,
             searches: OneAtATime::new(),
+            disk: Disk::of(context.settings.directory.clone()),
             stops: Cell::new(false),
         }))
     }
@@ -88,7 +94,7 @@ impl Desk {
     }
 
     /// Answers a request.
-    pub(crate) async fn answer(&self, admitted: Admitted, parts: Parts, _body: Bytes) -> Response {
+    pub(crate) async fn answer(&self, admitted: Admitted, parts: Parts, body: Bytes) -> Response {
         let Admitted { route, who } = admitted;
         let answered = match route {
             Route::File(file) => Ok(file.response(parts.headers.get(IF_NONE_MATCH))),
@@ -97,9 +103,22 @@ impl Desk {
             Route::Scrape(Scrape::Server) => Ok(scrapes::server(self).await),
             Route::Scrape(Scrape::Queues) => scrapes::queues(self, parts.uri.query()).await,
             Route::Show(show) => shows::show(self, show, parts.uri.query(), &who).await,
-            Route::Act(_) => Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "not yet")),
+            Route::Act(act) => match acts::read(act, &body, &self.rules()) {
+                Ok(asked) => doing::act(self, asked, &who).await.map(|done| response::json(&done)),
+                Err(refusal) => Err(refusal),
+            },
         };
         answered.unwrap_or_else(|refusal| refusal.response())
+    }
+
+    /// What names of queues and messages are read by.
+    pub(super) fn rules(&self) -> Rules {
+        let settings = &self.context.settings;
+        Rules {
+            keys: KeyRules { options: settings.options, fanout: settings.fanout },
+            shards: settings.shards,
+            body_bytes_max: settings.storage.body_bytes_max,
+        }
     }
 
     /// Asks the shards for one answer.

@@ -7,64 +7,94 @@ use hyper::header::HeaderValue;
 use crate::web::response::{self, Response};
 
 /// A file of the page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum File {
-    Page,
-    Style,
-    Script,
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct File {
+    path: &'static str,
+    content_type: &'static str,
+    text: &'static str,
 }
 
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+static FILES: [File; 12] = [
+    File { path: "/", content_type: HTML, text: include_str!("page/index.html") },
+    File { path: "/page.css", content_type: CSS, text: include_str!("page/page.css") },
+    File { path: "/page.js", content_type: SCRIPT, text: include_str!("page/page.js") },
+    File { path: "/acts.js", content_type: SCRIPT, text: include_str!("page/acts.js") },
+    File { path: "/chart.js", content_type: SCRIPT, text: include_str!("page/chart.js") },
+    File { path: "/connections.js", content_type: SCRIPT, text: include_str!("page/connections.js") },
+    File { path: "/elements.js", content_type: SCRIPT, text: include_str!("page/elements.js") },
+    File { path: "/overview.js", content_type: SCRIPT, text: include_str!("page/overview.js") },
+    File { path: "/parts.js", content_type: SCRIPT, text: include_str!("page/parts.js") },
+    File { path: "/peek.js", content_type: SCRIPT, text: include_str!("page/peek.js") },
+    File { path: "/queue.js", content_type: SCRIPT, text: include_str!("page/queue.js") },
+    File { path: "/server.js", content_type: SCRIPT, text: include_str!("page/server.js") },
+];
+
 impl File {
-    /// Its content type, and the file.
-    fn content(self) -> (&'static str, &'static str) {
-        match self {
-            File::Page => ("text/html; charset=utf-8", include_str!("page/index.html")),
-            File::Style => ("text/css; charset=utf-8", include_str!("page/page.css")),
-            File::Script => ("text/javascript; charset=utf-8", include_str!("page/page.js")),
-        }
+    /// The file at a path.
+    pub(crate) fn at(path: &str) -> Option<&'static File> {
+        FILES.iter().find(|file| file.path == path)
     }
 
     /// The answer to who asks for it. `known`: the tags of what a browser has.
-    pub(crate) fn response(self, known: Option<&HeaderValue>) -> Response {
-        let (content_type, text) = self.content();
+    pub(crate) fn response(&self, known: Option<&HeaderValue>) -> Response {
         let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
+        self.text.hash(&mut hasher);
         let tag = HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish())).expect("digits");
-        response::file(content_type, text, &tag, known)
+        response::file(self.content_type, self.text, &tag, known)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use hyper::header::{CONTENT_TYPE, ETAG};
 
     use super::*;
 
     #[test]
-    fn files_differ_and_say_what_they_are() {
-        let files = [File::Page, File::Style, File::Script].map(|file| file.response(None));
-        let head = |name| files.each_ref().map(|file| file.headers()[&name].to_str().expect("text").to_string());
-        assert_eq!(
-            head(CONTENT_TYPE),
-            ["text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8"]
-        );
-        let tags = head(ETAG);
-        assert!(tags[0] != tags[1] && tags[1] != tags[2] && files.iter().all(|file| !file.body().is_empty()));
-        let again = File::Style.response(Some(&files[1].headers()[ETAG]));
-        assert_eq!(again.status().as_u16(), 304);
+    fn files_say_what_they_are_and_are_sent_once() {
+        let style = File::at("/page.css").expect("there is one");
+        let response = style.response(None);
+        assert_eq!(response.headers()[CONTENT_TYPE], CSS);
+        assert_eq!(response.body(), style.text.as_bytes());
+        assert_eq!(style.response(Some(&response.headers()[ETAG])).status().as_u16(), 304);
+        let of_script = File::at("/page.js").expect("there is one").response(None);
+        assert_ne!(response.headers()[ETAG], of_script.headers()[ETAG]);
+        assert!(File::at("/index.html").is_none() && File::at("").is_none());
     }
 
-    /// Without these the page would ask another site, or its policy would keep its own script from running.
+    #[test]
+    fn every_file_of_the_page_is_served_and_every_import_is_one() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web/page");
+        let mut there: Vec<String> = fs::read_dir(directory)
+            .expect("it is there")
+            .map(|entry| {
+                format!("/{}", entry.expect("readable").file_name().to_string_lossy()).replace("/index.html", "/")
+            })
+            .collect();
+        let mut served: Vec<&str> = FILES.iter().map(|file| file.path).collect();
+        (there.sort(), served.sort());
+        assert_eq!(served, there);
+        for file in &FILES {
+            for import in file.text.split(" from \"./").skip(1).filter_map(|rest| rest.split('"').next()) {
+                assert!(File::at(&format!("/{import}")).is_some(), "{} imports {import}", file.path);
+            }
+        }
+    }
+
+    /// The policy in the head of each answer would keep such a script from running.
     #[test]
     fn the_page_asks_no_other_site_and_has_nothing_in_line() {
-        for file in [File::Page, File::Style, File::Script] {
-            let (_, text) = file.content();
-            for foreign in
-                ["http://", "https://", "@import", "<script>", "style=\"", "onclick=", "javascript:", "eval("]
+        for file in &FILES {
+            let text = file.text.replace("http://www.w3.org/", "");
+            for bad in ["http://", "https://", "@import", "<script>", " style=\"", " onclick=", "javascript:", "eval("]
             {
-                let allowed =
-                    foreign == "http://" && text.matches(foreign).count() == text.matches("http://www.w3.org/").count();
-                assert!(allowed || !text.contains(foreign), "{foreign} in {:?}", file);
+                assert!(!text.contains(bad), "{bad} in {}", file.path);
             }
         }
     }

@@ -1,10 +1,9 @@
 //! What is shown, as JSON.
 
 use serde::Serialize;
-use shards::{Figures, QueueFigures, Stage, StageTimes, names};
+use shards::{Figures, Stage, StageTimes};
 
 use crate::admin::history::{INTERVAL, Point, Sums};
-use crate::web::text::{id_of, lossy};
 
 /// The server at a glance.
 #[derive(Debug, Serialize)]
@@ -110,56 +109,5 @@ pub(crate) struct History {
 impl History {
     pub(crate) fn new(now: u64, points: Vec<Point>) -> History {
         History { interval_s: INTERVAL.as_secs(), now, points }
-    }
-}
-
-/// A page of queues.
-#[derive(Debug, Serialize)]
-pub(crate) struct Queues {
-    pub(crate) matched: u64,
-    pub(crate) total: u64,
-    pub(crate) took_ms: f64,
-    pub(crate) queues: Vec<Queue>,
-    pub(crate) next: Option<String>,
-}
-
-/// A queue as a line.
-#[derive(Debug, Serialize)]
-pub(crate) struct Queue {
-    id: String,
-    name: String,
-    waiting: u64,
-    open: u64,
-    delayed: u64,
-    dead: u64,
-    oldest_s: u64,
-    in_per_s: f64,
-    out_per_s: f64,
-    bytes: u64,
-    waiters: u64,
-    children: u64,
-    paused: bool,
-    gate: bool,
-}
-
-impl From<&QueueFigures> for Queue {
-    fn from(queue: &QueueFigures) -> Queue {
-        let name = names::shown(&queue.name);
-        Queue {
-            id: id_of(&name),
-            name: lossy(&name).into_owned(),
-            waiting: queue.waiting,
-            open: queue.open,
-            delayed: queue.delayed,
-            dead: queue.dead,
-            oldest_s: queue.oldest_age_s,
-            in_per_s: queue.in_per_1000_s as f64 / 1000.0,
-            out_per_s: queue.out_per_1000_s as f64 / 1000.0,
-            bytes: queue.bytes,
-            waiters: queue.waiters,
-            children: queue.children,
-            paused: queue.paused,
-            gate: queue.is_gate,
-        }
     }
 }

@@ -7,13 +7,14 @@ use shards::{Durability, Stage};
 
 use crate::admin::ask;
 use crate::admin::history::Sums;
+use crate::web::acts::named;
 use crate::web::desk::{Desk, line};
 use crate::web::guard::Who;
-use crate::web::health;
 use crate::web::response::{Refusal, Response, json};
 use crate::web::route::Show;
 use crate::web::shown::{History, OfShard, Overview, Times};
 use crate::web::text::Query;
+use crate::web::{connections, health, messages, queues};
 
 /// Whether all shards answer: what does not come says that they do not.
 pub(crate) async fn healthz(desk: &Desk) -> Response {
@@ -37,11 +38,20 @@ pub(crate) async fn readyz(desk: &Desk) -> Response {
 /// # Errors
 /// When it is not there, or the query is none.
 pub(crate) async fn show(desk: &Desk, show: Show, query: Option<&str>, who: &Who) -> Result<Response, Refusal> {
-    let _query = Query::new(query);
+    let query = &Query::new(query);
+    let queue = || named(&query.get("queue"), &desk.rules());
     match show {
         Show::Overview => Ok(overview(desk, who).await),
         Show::History => Ok(history(desk)),
-        _ => Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "not yet")),
+        Show::Queues => {
+            let asking = desk.asking();
+            let total = Sums::of(&ask::figures(asking.handle, &asking.gather).await).queues;
+            queues::page(&asking, &desk.searches, query, total).await
+        }
+        Show::Queue => queues::one(&desk.asking(), &queue()?).await,
+        Show::Messages => messages::peek(&desk.asking(), &queue()?, query).await,
+        Show::Opens => messages::opens(&desk.asking(), &desk.context.roster, &queue()?, query).await,
+        Show::Connections => connections::list(desk, query).await,
     }
 }
 
@@ -49,7 +59,7 @@ async fn overview(desk: &Desk, who: &Who) -> Response {
     let asking = desk.asking();
     let shards = ask::figures(asking.handle, &asking.gather).await;
     let times = ask::stage_times(asking.handle, &asking.gather).await;
-    let settings = &desk.context.settings;
+    let (settings, room) = (&desk.context.settings, desk.disk.room());
     json(&Overview {
         version: env!("CARGO_PKG_VERSION"),
         uptime_s: desk.context.started.elapsed().as_secs(),
@@ -65,8 +75,8 @@ async fn overview(desk: &Desk, who: &Who) -> Response {
         memory_max_bytes: settings.memory_bytes as u64,
         log_bytes: shards.iter().map(|shard| shard.totals.log_bytes).sum(),
         log_live_bytes: shards.iter().map(|shard| shard.totals.live_bytes).sum(),
-        disk_free_bytes: None,
-        disk_bytes: None,
+        disk_free_bytes: room.map(|room| room.free_bytes),
+        disk_bytes: room.map(|room| room.bytes),
         commit: Times::of(&times, Stage::CommitWait),
         fsync: Times::of(&times, Stage::Fsync),
         totals: Sums::of(&shards).into(),

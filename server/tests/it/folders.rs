@@ -64,14 +64,15 @@ const BENCH: &[(&str, &str)] = &[
     ("workload", "options"),
     ("tally", "workload"),
     ("answers", "message options workload"),
-    ("connection", "answers options workload"),
+    ("tls", "options"),
+    ("connection", "answers options tls workload"),
     ("beside", "connection options tally usage"),
     ("verify", "message options workload"),
     ("live", "options tally"),
     ("drain", "answers connection options verify workload"),
     ("worker", "answers connection options restart schedule tally usage verify workload"),
     ("gate", "answers connection options restart schedule tally usage workload"),
-    ("run", "connection drain gate live options restart tally usage verify worker workload"),
+    ("run", "connection drain gate live options restart tally tls usage verify worker workload"),
     ("report", "beside gate options run tally usage verify worker workload"),
 ];
 

@@ -4,6 +4,7 @@
 pub(crate) mod places;
 mod stream;
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::Write;
@@ -11,6 +12,8 @@ use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -23,11 +26,15 @@ use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 use socket2::Socket;
 
+use crate::access::Place as Crowded;
 use crate::net::ShardNet;
+use crate::net::arrival::{self, Door};
 use crate::net::http::places::{Phase, Place};
-use crate::net::http::stream::Stream;
+use crate::net::http::stream::Bytes as HttpBytes;
 use crate::net::listener::{listen, next};
-use crate::net::socket::WatchedSocket;
+use crate::net::socket::{WatchedSocket, unsent};
+use crate::net::stream::Stream;
+use crate::process::permits::{Limit, Permit};
 use crate::session::peer::Peer;
 use crate::web::desk::Desk;
 use crate::web::response::{Refusal, Response};
@@ -38,60 +45,66 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// not read, it would be reset, and the client might lose the answer.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_LOOK: Duration = Duration::from_millis(10);
+/// Reads of what a client still sends then, in one go.
+const LINGER_READS: usize = 16;
 /// What a client hears when all places are taken.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 1\r\n\r\n";
 
-/// Listens on a bound socket, and serves the page until the task is cancelled.
+/// Where clients of the page come in.
+const DOOR: Door = Door {
+    // An operator gets in beside a crowd of his own address.
+    crowd_answer: None,
+    plain_answer: b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
+        content-length: 29\r\n\r\nthis port takes https, only.\n",
+    serve,
+};
+
+/// Listens on a bound socket, and serves the page until the task is cancelled. `limit`: of its connections.
 ///
 /// # Errors
 /// When it cannot listen: another process has begun to listen there meanwhile, or there is no descriptor left.
-pub(crate) fn start(socket: Socket, net: &Rc<ShardNet>, desk: &Rc<Desk>) -> Result<Task<()>, String> {
-    Ok(spawn_local(accept(listen(socket, net)?, Rc::clone(net), Rc::clone(desk))))
+pub(crate) fn start(socket: Socket, limit: &Arc<Limit>, net: &Rc<ShardNet>) -> Result<Task<()>, String> {
+    Ok(spawn_local(accept(listen(socket, net)?, Arc::clone(limit), Rc::clone(net))))
 }
 
-async fn accept(listener: WatchedSocket, net: Rc<ShardNet>, desk: Rc<Desk>) {
+async fn accept(listener: WatchedSocket, limit: Arc<Limit>, net: Rc<ShardNet>) {
     let mut last_line = None;
     loop {
         let socket = next(&listener, &net.context, &mut last_line).await;
         // A Unix socket has none of this.
         let _ = socket.set_tcp_nodelay(true);
-        serve(socket, &net, &desk);
+        match limit.enter() {
+            Ok(permit) => arrival::arrive(socket, permit, &net, DOOR),
+            Err(_) => {
+                // Best effort, as everything for a client that is not served.
+                let _ = (&socket).write(TOO_MANY);
+                let _ = socket.shutdown(Shutdown::Write);
+            }
+        }
         net.context.handle.pass().await;
     }
 }
 
 /// Serves a client until it goes, on a task of its own.
-fn serve(socket: Socket, net: &Rc<ShardNet>, desk: &Rc<Desk>) {
-    let Some(place) = net.places.enter(socket.as_raw_fd(), Instant::now()) else {
-        // Best effort, as everything for a client that is not served.
-        let _ = (&socket).write(TOO_MANY);
-        let _ = socket.shutdown(Shutdown::Write);
-        return;
-    };
-    let socket = match WatchedSocket::new(socket, &net.poller) {
-        Ok(socket) => socket,
-        Err(error) => {
-            log::warn!("a connection of the page cannot be served: {error}");
-            return;
-        }
-    };
-    let desk = Rc::clone(desk);
-    net.tasks.spawn(converse(Rc::clone(net), desk, Rc::new(socket), Rc::new(place)));
+fn serve(stream: Stream, peer: Peer, permit: Permit, _: Option<Crowded>, net: &Rc<ShardNet>) {
+    let place = Rc::new(net.places.enter(stream.as_raw_fd(), Instant::now()));
+    net.tasks.spawn(converse(Rc::clone(net), stream, peer, place, permit));
 }
 
 /// Answers a client's requests until one side ends the connection.
-async fn converse(net: Rc<ShardNet>, desk: Rc<Desk>, socket: Rc<WatchedSocket>, place: Rc<Place>) {
-    let peer = Peer::of(&*socket);
-    let stream =
-        Stream { net: Rc::clone(&net), socket: Rc::clone(&socket), place: Rc::clone(&place), has_written: false };
-    let service = service_fn(|request| respond(&net, &desk, &place, peer, request));
+async fn converse(net: Rc<ShardNet>, stream: Stream, peer: Peer, place: Rc<Place>, permit: Permit) {
+    let desk = net.desk.get().expect("who listens has a desk");
+    let stream = Rc::new(RefCell::new(stream));
+    let service = service_fn(|request| respond(&net, desk, &place, peer, request));
     // Its timer stays unset: the places have an eye on slow clients.
-    let serving = Builder::new().max_header_size(HEAD_BYTES_MAX).serve_connection(stream, service);
+    let mut builder = Builder::new();
+    let serving = builder.max_header_size(HEAD_BYTES_MAX);
+    let serving = serving.serve_connection(HttpBytes::new(&net, &stream, &place), service);
     let result = {
         let mut serving = pin!(serving);
         poll_fn(|context| {
-            if place.places().stops() {
+            if net.places.stops() {
                 serving.as_mut().graceful_shutdown();
             }
             serving.as_mut().poll(context)
@@ -101,23 +114,31 @@ async fn converse(net: Rc<ShardNet>, desk: Rc<Desk>, socket: Rc<WatchedSocket>, 
     if let Err(error) = result {
         log::debug!("{peer}: a connection of the page ended: {error}");
     }
-    linger(&net, &socket, &place).await;
+    linger(&net, &stream).await;
     // First the place, which has the number of the socket, and then the socket.
     drop(place);
-    drop(socket);
+    drop(stream);
+    drop(permit);
 }
 
 /// Waits until the client has its answer, and takes what it still sends.
-async fn linger(net: &ShardNet, socket: &WatchedSocket, place: &Place) {
-    let _ = socket.shutdown(Shutdown::Write);
+async fn linger(net: &ShardNet, stream: &RefCell<Stream>) {
+    let _ = stream.borrow_mut().end();
     let began = Instant::now();
-    while began.elapsed() < LINGER && !socket.has_ended() {
-        socket.discard_input(&mut net.read_buffer.borrow_mut());
-        if place.places().stops() && socket.is_delivered() {
+    while began.elapsed() < LINGER && !has_ended(net, stream) {
+        if net.places.stops() && unsent(stream.borrow().as_raw_fd()) == 0 {
             break;
         }
         sleep(LINGER_LOOK).await;
     }
+}
+
+/// Throws away what has come, and tells whether the client has ended its side.
+fn has_ended(net: &ShardNet, stream: &RefCell<Stream>) -> bool {
+    let nothing = Context::from_waker(Waker::noop());
+    let read = || stream.borrow_mut().poll_read(&nothing, &mut net.read_buffer.borrow_mut());
+    let last = (0..LINGER_READS).map(|_| read()).find(|read| !matches!(read, Poll::Ready(Ok(1..))));
+    matches!(last, Some(Poll::Ready(_)))
 }
 
 /// Answers a request.
@@ -131,12 +152,12 @@ async fn respond(
     place.begin(Phase::Body, Instant::now());
     // One that asks without a pause does not keep others waiting.
     net.context.handle.pass().await;
-    let response = answer(desk, place, peer, request).await;
+    let response = answer(net, desk, place, peer, request).await;
     place.begin(Phase::Taken, Instant::now());
     Ok(response.map(Full::new))
 }
 
-async fn answer(desk: &Rc<Desk>, place: &Place, peer: Peer, request: Request<Incoming>) -> Response {
+async fn answer(net: &ShardNet, desk: &Rc<Desk>, place: &Place, peer: Peer, request: Request<Incoming>) -> Response {
     let (parts, body) = request.into_parts();
     let admitted = match desk.admit(&parts, peer).await {
         Ok(admitted) => admitted,
@@ -151,7 +172,7 @@ async fn answer(desk: &Rc<Desk>, place: &Place, peer: Peer, request: Request<Inc
         return desk.answer(admitted, parts, body).await;
     }
     // An act is done to its end, and told to the log, though its client goes meanwhile.
-    let (desk, act) = (Rc::clone(desk), place.places().begin_act());
+    let (desk, act) = (Rc::clone(desk), net.places.begin_act());
     let done = spawn_local(async move {
         let response = desk.answer(admitted, parts, body).await;
         drop(act);

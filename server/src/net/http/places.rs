@@ -1,4 +1,4 @@
-//! The connections of the operator's page: how many there may be, what each waits for, and how they end.
+//! The connections of the operator's page: what each of them waits for, and how they end.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 use glommio::timer::sleep;
 use nix::sys::socket::{Shutdown, shutdown};
-
-use crate::process::operator::CONNECTIONS_MAX;
 
 /// How often connections are looked for whose clients are too slow.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -72,18 +70,15 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// A place for a connection. `None`: all are taken.
-    pub(super) fn enter(self: &Rc<Places>, socket: RawFd, now: Instant) -> Option<Place> {
+    /// A place for a connection.
+    pub(super) fn enter(self: &Rc<Places>, socket: RawFd, now: Instant) -> Place {
         let mut seats = self.seats.borrow_mut();
         let free = seats.iter().position(Option::is_none).unwrap_or(seats.len());
-        if free == CONNECTIONS_MAX {
-            return None;
-        }
         if free == seats.len() {
             seats.push(None);
         }
         seats[free] = Some(Seat { socket, phase: Phase::Idle, began: now, active: now });
-        Some(Place { places: Rc::clone(self), seat: free })
+        Place { places: Rc::clone(self), seat: free }
     }
 
     /// Has a stop wait for an act, until what this returns is dropped.
@@ -148,10 +143,6 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn places(&self) -> &Rc<Places> {
-        &self.places
-    }
-
     pub(super) fn phase(&self) -> Phase {
         self.places.seats.borrow()[self.seat].expect("it is taken").phase
     }
@@ -182,12 +173,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_so_many_places_and_one_that_is_left_is_free() {
+    fn a_place_that_is_left_is_free() {
         let (places, now) = (Rc::new(Places::default()), Instant::now());
-        let mut taken: Vec<Place> = (0..CONNECTIONS_MAX).map(|_| places.enter(-1, now).expect("free")).collect();
-        assert!(places.enter(-1, now).is_none());
-        taken.swap_remove(7);
-        assert!(places.enter(-1, now).is_some());
+        let mut taken: Vec<Place> = (0..3).map(|_| places.enter(-1, now)).collect();
+        drop(taken.swap_remove(1));
+        let again = places.enter(-1, now);
+        again.begin(Phase::Answer, now);
+        assert_eq!((again.seat, again.phase(), places.seats.borrow().len()), (1, Phase::Answer, 3));
     }
 
     #[test]
