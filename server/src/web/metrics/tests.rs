@@ -227,3 +227,20 @@ fn every_stage_has_a_histogram() {
         assert_eq!(buckets.count(), 18, "{stage}");
     }
 }
+
+/// Each in a table of its own; those of a shard by what comes behind `rushq_shard_`.
+#[test]
+fn every_metric_is_explained() {
+    let readme = include_str!("../../../README.md");
+    let (_, tables) = readme.split_once("\n### /metrics\n").expect("a section");
+    let tables = tables.split("\n### ").next().expect("a section");
+    let mut collected = Collected::new(1);
+    add(&mut collected, vec![queue("q", false)]);
+    let text = server::text(&scraped(&[shard(1)], &StageTimes::default())) + &text(collected);
+    let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert!(names.len() > 80, "{}", names.len());
+    for name in names {
+        let name = name.strip_prefix("rushq_shard_").unwrap_or(name);
+        assert!(tables.contains(&format!("`{name}`")), "server/README.md does not explain {name}");
+    }
+}
