@@ -224,7 +224,7 @@ fn an_instance_is_drained_and_taken_out() {
     assert!(answers.any(|answer| answer == "STORED"), "ten times at the instance that drains");
     stored.push(String::from("again"));
     // Where instances are asked how much they take, no connection is in vain.
-    fleet.proxy.wait("producers", "a", "DRAIN");
+    fleet.proxy.wait("producers", "a", "DRAIN (agent)");
     assert_eq!(fleet.reached("producers", 10), BTreeSet::from(["b"]));
     fleet.wait_for_both("fleet");
 
@@ -246,7 +246,7 @@ fn an_instance_is_drained_and_taken_out() {
     fleet.wait_for_both("producers");
     // And an operator who thinks better of it.
     fleet.b.signal(Signal::SIGUSR1);
-    fleet.proxy.wait("producers", "b", "DRAIN");
+    fleet.proxy.wait("producers", "b", "DRAIN (agent)");
     fleet.b.signal(Signal::SIGUSR2);
     fleet.proxy.wait("producers", "b", "UP");
     for _ in 0..2 {
