@@ -47,6 +47,7 @@ mod limits;
 mod listed;
 mod listening;
 mod log_file;
+mod metrics;
 mod missing;
 mod model;
 mod monitors;
