@@ -105,6 +105,10 @@ for client in memcache memcached tutorials zend_queue; do
 done
 timeout 60 node "$here/node_memcached.js" "$port"
 
+# Against a server of its own, which has users.
+mkdir "$scratch/login"
+timeout 60 "$python" "$here/python_login.py" "$rushq" "$scratch/login"
+
 # Workers that are killed with a message open.
 timeout 120 "$python" "$here/workers.py" "$port"
 mkdir "$scratch/nginx"
