@@ -1,11 +1,13 @@
 //! What all parts of the server share on one shard.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use shards::pump::ShardHandle;
 
 use crate::access::{Crowd, Users};
+use crate::process::certificates::Certificates;
 use crate::process::drain::Drain;
 use crate::process::permits::Limit;
 use crate::process::settings::Settings;
@@ -17,6 +19,8 @@ pub(crate) struct ShardContext {
     /// The shard itself, which runs on this thread.
     pub(crate) handle: ShardHandle,
     pub(crate) settings: Arc<Settings>,
+    /// What its TCP ports do TLS with; `None`: they are plain.
+    pub(crate) certificates: Option<Arc<Certificates>>,
     /// Whether the process drains.
     pub(crate) drain: Arc<Drain>,
     /// The connections that the process may have.
@@ -28,4 +32,11 @@ pub(crate) struct ShardContext {
     /// The connections that are open, of all shards.
     pub(crate) roster: Arc<Roster>,
     pub(crate) started: Instant,
+}
+
+impl ShardContext {
+    /// Handshakes of TLS that came to nothing, on all shards.
+    pub(crate) fn failed_handshakes(&self) -> u64 {
+        self.certificates.as_ref().map_or(0, |certificates| certificates.failed_handshakes.load(Relaxed))
+    }
 }

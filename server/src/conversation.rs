@@ -62,7 +62,7 @@ pub(crate) trait Carrier: ReplySink {
     fn release(&self, conversation: &mut Conversation);
 
     /// Waits until the client is gone. Input that has come meanwhile is read later.
-    fn poll_gone(&self, context: &Context<'_>) -> Poll<()>;
+    fn poll_gone(&mut self, context: &Context<'_>) -> Poll<()>;
 
     /// Ends the conversation of a client that may have sent more, or be sending it.
     ///
@@ -186,7 +186,7 @@ impl Conversation {
 
     /// Waits until the outcome of a get that waits for a message is there. Returns whether it is; if not, the client is
     /// gone, and gets nothing any more.
-    async fn wait(&mut self, carrier: &impl Carrier) -> bool {
+    async fn wait(&mut self, carrier: &mut impl Carrier) -> bool {
         carrier.release(self);
         self.count();
         self.note_waits(true);

@@ -16,7 +16,8 @@ use crate::admin::ask;
 use crate::context::ShardContext;
 use crate::net::handover::Handover;
 use crate::net::sockets::ShardSockets;
-use crate::net::{ShardNet, datagrams, listener};
+use crate::net::{ShardNet, agent, datagrams, listener};
+use crate::process::certificates::Certificates;
 use crate::process::drain::Drain;
 use crate::process::fault;
 use crate::process::permits::Limit;
@@ -24,10 +25,11 @@ use crate::process::queue_config::QueueConfig;
 use crate::process::settings::Settings;
 use crate::process::stop::Stop;
 use crate::session::roster::Roster;
+use crate::web::desk::Desk;
 
 /// Threads beside each shard's own, for: a commit, a sync, the log's files, the index, waiting for the stop, and reads of
-/// bodies, so that three slow ones hold up none of these.
-const BLOCKING_THREADS: usize = 8;
+/// bodies, so that three slow ones hold up none of these; and a handshake of TLS.
+const BLOCKING_THREADS: usize = 9;
 /// How long a shard may take to start, recovery apart.
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// How often a shard that drains ends waits: one that another shard sent just before is there by then.
@@ -67,6 +69,7 @@ impl Drop for StartReport {
 pub(crate) struct Shared<'a> {
     pub(crate) settings: &'a Arc<Settings>,
     pub(crate) queue_config: &'a Arc<QueueConfig>,
+    pub(crate) certificates: Option<&'a Arc<Certificates>>,
     pub(crate) users: &'a Option<Arc<Users>>,
     pub(crate) stop: &'a Arc<Stop>,
     pub(crate) drain: &'a Arc<Drain>,
@@ -87,7 +90,7 @@ impl Executors {
     pub(crate) fn start(
         shards: Vec<Shard>,
         sockets: Vec<ShardSockets>,
-        Shared { settings, queue_config, users, stop, drain }: Shared<'_>,
+        Shared { settings, queue_config, certificates, users, stop, drain }: Shared<'_>,
     ) -> Result<Executors, String> {
         let (started, starts) = channel();
         let (stopped, stops) = channel();
@@ -105,6 +108,7 @@ impl Executors {
                 handovers: Arc::clone(&handovers),
                 settings: Arc::clone(settings),
                 queue_config: Arc::clone(queue_config),
+                certificates: certificates.map(Arc::clone),
                 crowd: crowd.clone(),
                 users: users.clone(),
                 limit: Arc::clone(&limit),
@@ -169,6 +173,7 @@ struct Parts {
     handovers: Arc<[Handover]>,
     settings: Arc<Settings>,
     queue_config: Arc<QueueConfig>,
+    certificates: Option<Arc<Certificates>>,
     crowd: Option<Arc<Crowd>>,
     users: Option<Arc<Users>>,
     limit: Arc<Limit>,
@@ -180,16 +185,38 @@ struct Parts {
 
 /// One shard's life.
 async fn run(mut shard: Shard, links: Links, parts: Parts, report: StartReport) {
-    let Parts { number, sockets, handovers, settings, queue_config, crowd, users, limit, roster, stop, drain, stopped } =
-        parts;
+    let Parts {
+        number,
+        sockets,
+        handovers,
+        settings,
+        queue_config,
+        certificates,
+        crowd,
+        users,
+        limit,
+        roster,
+        stop,
+        drain,
+        stopped,
+    } = parts;
     let (version, patterns) = queue_config.current();
     shard.begin_with_patterns(patterns);
     let handle = ShardHandle::start(shard, links, settings.pump, fault::end_at_disk).await;
     spawn_local(follow(queue_config, version, handle.clone())).detach();
     spawn_local(end_waits(Arc::clone(&drain), handle.clone())).detach();
     let started = Instant::now();
-    let context =
-        Rc::new(ShardContext { handle: handle.clone(), settings, drain, limit, crowd, users, roster, started });
+    let context = Rc::new(ShardContext {
+        handle: handle.clone(),
+        settings,
+        certificates,
+        drain,
+        limit,
+        crowd,
+        users,
+        roster,
+        started,
+    });
     let begun = ShardNet::new(&context).map_err(|error| format!("clients cannot be served: {error}"));
     let begun = begun.and_then(|net| Ok((start_serving(number, sockets, handovers, &net)?, net)));
     let (serving, net) = match begun {
@@ -253,6 +280,10 @@ fn start_serving(
     net: &Rc<ShardNet>,
 ) -> Result<Vec<Task<()>>, String> {
     net.start();
+    for socket in sockets.agent {
+        // Not among the tasks: it tells of the stop until the process ends.
+        agent::start(socket, net)?;
+    }
     let mut tasks = Vec::new();
     for socket in sockets.tcp {
         tasks.push(listener::start(socket, net)?);
@@ -262,6 +293,10 @@ fn start_serving(
     }
     for socket in sockets.udp {
         tasks.push(datagrams::start(socket, net)?);
+    }
+    // The first shard serves the page.
+    if let Some(desk) = (number == 0).then(|| Desk::open(&net.context)).flatten() {
+        tasks.extend(net.serve_page(sockets.admin, desk)?);
     }
     tasks.push(spawn_local(listener::take_over(handovers, number, Rc::clone(net))));
     Ok(tasks)

@@ -11,6 +11,7 @@ mod process;
 mod server;
 mod session;
 mod tools;
+mod web;
 
 use std::process::ExitCode;
 
@@ -21,13 +22,16 @@ use crate::process::keeper::Kept;
 use crate::process::options::Arguments;
 use crate::process::settings::Settings;
 use crate::process::{fault, logging};
-use crate::tools::{check, import};
+use crate::tools::{check, ctl, import};
 
 /// Bodies of all sizes come and go in no order: the C library's allocator tidies up after them for milliseconds.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
+    if let Some(code) = ctl::run(std::env::args_os().skip(1)) {
+        return code;
+    }
     let options = Arguments::from_command_line();
     match run(&options) {
         Ok(code) => code,

@@ -8,13 +8,14 @@ use shards::{DataDirectory, Durability};
 use crate::access::Users;
 use crate::executors::{Executors, Shared};
 use crate::net::sockets::Sockets;
-use crate::process::addresses::Endpoint;
+use crate::process::certificates::Certificates;
 use crate::process::daemon::Starting;
 use crate::process::data_directory;
 use crate::process::drain::Drain;
 use crate::process::keeper::OwnFiles;
 use crate::process::limits;
 use crate::process::names;
+use crate::process::operator::Operator;
 use crate::process::pid_file::PidFile;
 use crate::process::queue_config::QueueConfig;
 use crate::process::settings::Settings;
@@ -32,14 +33,19 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     // Before anything slow, so that an operator sees at once that an address is taken; and no signal is lost from here on.
     let mut signals = Signals::hold()?;
     let mut sockets = Sockets::bind(&settings)?;
-    settings.tcp = bound(&sockets);
+    sockets.tell(&mut settings);
     let settings = Arc::new(settings);
     let directory = DataDirectory::lock(&settings.directory).map_err(|error| data_directory::line(&error))?;
     let mut own_files = OwnFiles::default();
     if let Some(unix) = &settings.unix {
-        let (socket, file) = SocketFile::bind(unix, settings.identity.as_ref())?;
-        own_files.socket = Some(file);
-        sockets.add_unix(socket, unix.path.clone());
+        let (socket, file) = SocketFile::bind("-s", unix, settings.identity.as_ref())?;
+        own_files.sockets.push(file);
+        sockets.add_unix(socket);
+    }
+    if let Some(unix) = settings.operator.as_ref().and_then(Operator::socket) {
+        let (socket, file) = SocketFile::bind("--admin", unix, settings.identity.as_ref())?;
+        own_files.sockets.push(file);
+        sockets.add_admin_unix(socket);
     }
     own_files.pid_file = settings.pid_file.as_deref().map(|path| PidFile::write("-P", path)).transpose()?;
     if let Some(identity) = &settings.identity {
@@ -49,6 +55,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     }
     // By the user that reads it again later.
     let queue_config = Arc::new(QueueConfig::read(settings.queue_config.as_deref())?);
+    let certificates = settings.tls.as_ref().map(Certificates::read).transpose()?.map(Arc::new);
     let users = settings.users.as_deref().map(Users::read).transpose()?;
 
     if settings.repair {
@@ -64,11 +71,18 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     names::check(opened.iter().flat_map(|(shard, _)| shard.names()), &settings)?;
     let (stop, drain) = (Arc::new(Stop::default()), Arc::new(Drain::default()));
     let shards = opened.into_iter().map(|(shard, _)| shard).collect();
-    let addresses = sockets.addresses().join(", ");
+    let addresses = settings.addresses().join(", ");
     let executors = Executors::start(
         shards,
         sockets.split(settings.shards),
-        Shared { settings: &settings, queue_config: &queue_config, users: &users, stop: &stop, drain: &drain },
+        Shared {
+            settings: &settings,
+            queue_config: &queue_config,
+            certificates: certificates.as_ref(),
+            users: &users,
+            stop: &stop,
+            drain: &drain,
+        },
     )?;
     log::info!("listening on {addresses}");
     notify_service_manager(NotifyState::Ready);
@@ -77,6 +91,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     signals.receive()?;
     let read_again = move || {
         queue_config.read_again();
+        certificates.iter().for_each(|certificates| certificates.read_again());
         users.iter().for_each(|users| users.read_again());
     };
     let signal = signals.wait_for_end(&drain, &read_again);
@@ -92,12 +107,6 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     let (queues, messages) = stop.left();
     log::info!("stopped: {messages} messages wait in {queues} queues");
     Ok(())
-}
-
-/// The TCP addresses as they are bound.
-fn bound(sockets: &Sockets) -> Vec<Endpoint> {
-    let bound = sockets.tcp_addresses().into_iter();
-    bound.map(|address| Endpoint { address, may_be_missing: false }).collect()
 }
 
 /// Logs the line by which an operator tells one server from another.

@@ -12,7 +12,7 @@ mod owner;
 pub mod pump;
 mod routing;
 
-pub use client::{Address, Asker, Client, GatherId};
+pub use client::{Address, Asker, Client, GatherId, NoClient};
 pub use commit::policy::{CommitMode, CommitPolicy};
 pub use data::directory::{DataDirectory, Repaired};
 pub use data::error::{DirectoryError, Remedy};
@@ -22,6 +22,8 @@ pub use engine::shard::{Late, Shard};
 pub use engine::{Due, Engine, Packet};
 pub use figures::counters::{Counters, Figures};
 pub use figures::latency::{Stage, StageTimes};
+pub use figures::opens::{OpenHolder, OpenLine};
+pub use figures::page::Page;
 pub use figures::queues::QueueFigures;
 pub use moment::Moment;
 pub use op::{Fate, Holding, Op, Open, Which};
@@ -33,6 +35,7 @@ pub use routing::router::Router;
 pub use storage::names;
 pub use storage::settings::{Patterns, matches};
 pub use storage::{
-    BUYER_BYTES_MAX, Damaged, Durability, Error, FrameNumber, GateAct, GateAnswer, GateAnswered, GateFigures,
-    GateState, QueueId, QueueLine, Recovered, StoreOptions, Survey, Taken, Totals,
+    BUYER_BYTES_MAX, Damaged, Durability, Error, FrameNumber, GateAct, GateAnswer, GateAnswered, GateCurve,
+    GateFigures, GateState, MessageState, PeekedMessage, QueueId, QueueLine, Recovered, Search, Seq, SortBy,
+    StoreOptions, Survey, Taken, Totals,
 };

@@ -1,6 +1,6 @@
 //! What a shard can be asked to do.
 
-use storage::{GateAct, GateAnswer, GateAnswered, QueueId};
+use storage::{GateAct, GateAnswer, GateAnswered, QueueId, Search, Seq};
 
 use crate::client::Client;
 use crate::moment::Moment;
@@ -143,6 +143,49 @@ pub enum Op<'a> {
         /// Of queues whose names begin so.
         prefix: &'a [u8],
     },
+    /// The figures of one queue: [`Outcome::QueueFigures`] with one line, or none.
+    QueueFigures {
+        /// The queue's name.
+        queue: &'a [u8],
+    },
+    /// Lists the children of a queue, which need not exist itself.
+    ListChildren {
+        /// The queue's name.
+        queue: &'a [u8],
+    },
+    /// Finds queues among some of the shard's. A [`Page`](crate::Page) puts the pieces together.
+    Find {
+        /// 0, or what the piece before said.
+        cursor: u32,
+        /// Which, and in what order.
+        search: Search<'a>,
+    },
+    /// Looks at the first message of a queue whose number is above one. It stays as it is.
+    PeekAt {
+        /// The queue's name.
+        queue: &'a [u8],
+        /// Numbers are from 1 on.
+        after: Seq,
+        /// Of its body no more bytes are told.
+        body_bytes_max: u32,
+    },
+    /// Lists some of what is open of a queue, the oldest first.
+    ListOpens {
+        /// The queue's name.
+        queue: &'a [u8],
+        /// 0, or what the listing before said: the number of a lease.
+        after: u64,
+    },
+    /// Drops the oldest messages of a queue that are not open, a piece of them. The one who asks goes on with what is left
+    /// of the count, and behind what the outcome says.
+    Purge {
+        /// The queue's name.
+        queue: &'a [u8],
+        /// 0, or what the piece before said.
+        after: Seq,
+        /// So many at most.
+        count: u32,
+    },
     /// Counts what the connections of some clients have open on the shard.
     ListHolders {
         /// Where it begins: this client's messages of this queue, or what the listing before said.
@@ -252,9 +295,11 @@ impl Op<'_> {
             Op::Open(Open { close: true, .. }) => Outcome::NoRoom,
             // A message that cannot be taken is one that is not there for now.
             Op::Take { .. } | Op::TakeWait { .. } | Op::Peek { .. } | Op::Open(_) | Op::Leave => Outcome::Empty,
+            Op::PeekAt { .. } => Outcome::PeekedAt(None),
             Op::End { .. }
             | Op::Touch { .. }
             | Op::Kick { .. }
+            | Op::Purge { .. }
             | Op::Unconfigure { .. }
             | Op::Delete { .. }
             | Op::Flush { .. }
@@ -266,6 +311,10 @@ impl Op<'_> {
             | Op::List { .. }
             | Op::ListFigures { .. }
             | Op::ListHolders { .. }
+            | Op::QueueFigures { .. }
+            | Op::ListChildren { .. }
+            | Op::Find { .. }
+            | Op::ListOpens { .. }
             | Op::Checkpoint
             | Op::Figures
             | Op::Latency

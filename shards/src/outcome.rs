@@ -1,10 +1,11 @@
 //! What comes of an operation.
 
-use storage::{GateAnswered, GateFigures, QueueId, QueueLine, Taken};
+use storage::{GateAnswered, GateFigures, PeekedMessage, QueueId, QueueLine, Seq, Taken};
 
 use crate::client::Client;
 use crate::figures::counters::Figures;
 use crate::figures::latency::StageTimes;
+use crate::figures::opens::OpenLine;
 use crate::figures::queues::QueueFigures;
 
 /// What came of an [`Op`](crate::Op).
@@ -74,6 +75,33 @@ pub enum Outcome {
         /// Where the listing goes on; `None` at its end.
         next: Option<u32>,
     },
+    /// The stored names of some queues.
+    Names(Vec<Box<[u8]>>),
+    /// The first ones of a piece of a search, in their order.
+    Found {
+        /// Their figures.
+        lines: Vec<QueueFigures>,
+        /// How many queues of the piece have matched.
+        matched: u64,
+        /// Where the search goes on; `None` at its end.
+        next: Option<u32>,
+    },
+    /// A message, if there was one. It stays as it is.
+    PeekedAt(Option<Box<PeekedMessage>>),
+    /// Some of what is open of a queue.
+    Opens {
+        /// The oldest first.
+        lines: Vec<OpenLine>,
+        /// Where the listing goes on; `None` at its end.
+        next: Option<u64>,
+    },
+    /// Messages were dropped.
+    Purged {
+        /// So many.
+        count: u64,
+        /// Behind which message there may be more to drop; `None`: it is done.
+        next: Option<Seq>,
+    },
     /// How many messages connections have open.
     Holders {
         /// Clients that have some, and how many: a client more than once where it has some of several queues.
@@ -96,6 +124,7 @@ impl Outcome {
         match self {
             Outcome::Message(taken) | Outcome::Peeked(taken) => taken.body.len(),
             Outcome::Opened { body, .. } => body.len(),
+            Outcome::PeekedAt(Some(peeked)) => peeked.body.len(),
             _ => 0,
         }
     }
@@ -108,6 +137,7 @@ impl Outcome {
             | Outcome::Message(_)
             | Outcome::Ended
             | Outcome::Kicked(_)
+            | Outcome::Purged { .. }
             | Outcome::Made
             | Outcome::Deleted
             | Outcome::Done
@@ -126,6 +156,10 @@ impl Outcome {
             | Outcome::Queues { .. }
             | Outcome::QueueFigures { .. }
             | Outcome::Holders { .. }
+            | Outcome::Names(_)
+            | Outcome::Found { .. }
+            | Outcome::PeekedAt(_)
+            | Outcome::Opens { .. }
             | Outcome::CheckpointAsked(_)
             | Outcome::Figures(_)
             | Outcome::Latency(_) => false,

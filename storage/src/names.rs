@@ -55,11 +55,18 @@ pub fn queue_of(name: &[u8]) -> Option<&[u8]> {
 /// A stored name as a client says it: `q+child/dead`. An old queue's `a+b` is shown as it is called.
 #[must_use]
 pub fn shown(name: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(name.len());
+    show(name, &mut shown);
+    shown
+}
+
+/// Appends a stored name as a client says it.
+pub(crate) fn show(name: &[u8], shown: &mut Vec<u8>) {
     let (of_whom, dead) = match name.strip_suffix(DEAD) {
         Some(of_whom) => (of_whom, &b"/dead"[..]),
         None => (name, &b""[..]),
     };
-    of_whom.iter().filter(|byte| **byte != b' ').chain(dead).copied().collect()
+    shown.extend(of_whom.iter().filter(|byte| **byte != b' ').chain(dead));
 }
 
 /// Whether a queue can be stored under this name: one that a client can say, of 1 to [`KEY_BYTES_MAX`] bytes without

@@ -52,6 +52,22 @@ impl<'a> Key<'a> {
         Key { queue_bytes: queue_bytes as u8, ..Key::plain(name) }
     }
 
+    /// The key of a queue, a child or dead letters, under these rules. `None`: it is no key, or asks for more than that.
+    ///
+    /// ```
+    /// use protocol::{Key, KeyRules};
+    ///
+    /// let of_queue = |key| Key::of_queue(key, KeyRules::default());
+    /// let key = of_queue(b"jobs+audit/dead").expect("it means a queue");
+    /// assert_eq!((key.queue(), key.child(), key.is_dead()), (&b"jobs"[..], Some(&b"audit"[..]), true));
+    /// assert_eq!(of_queue(b"jobs/open"), None);
+    /// ```
+    #[must_use]
+    pub fn of_queue(key: &'a [u8], rules: KeyRules) -> Option<Key<'a>> {
+        let (key, options) = read(key, rules)?;
+        (options.given() & !DEAD == 0).then_some(key)
+    }
+
     /// The key as it was asked for, with all its options.
     #[must_use]
     pub fn asked(&self) -> &'a [u8] {
@@ -286,6 +302,18 @@ mod tests {
         let no_fanout = KeyRules { fanout: false, ..KeyRules::default() };
         assert_eq!(parts("q+c/dead/open", no_fanout).as_deref(), Some("q+c dead"));
         assert_eq!(parts("+", no_fanout).as_deref(), Some("+"));
+    }
+
+    #[test]
+    fn a_key_of_a_queue_has_no_option_but_the_dead_letters() {
+        let of_queue = |key: &'static str, rules| Key::of_queue(key.as_bytes(), rules).map(|key| key.queue());
+        for (key, queue) in [("q", "q"), ("q/dead", "q"), ("q+c/dead", "q"), ("a/b", "a/b"), ("q/open=1", "q/open=1")] {
+            assert_eq!(of_queue(key, KeyRules::default()), Some(queue.as_bytes()), "{key}");
+        }
+        for key in ["q/open", "q/dead/open", "q/config", "c/ticket=a", "q/t=5", "", "a b", "/dead", "+c"] {
+            assert_eq!(of_queue(key, KeyRules::default()), None, "{key}");
+        }
+        assert_eq!(of_queue("q/open", OFF), Some(&b"q/open"[..]));
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub const NO_MORE_TIME: &[u8] = b"CLIENT_ERROR no more time\r\n";
 pub const TRY_AGAIN: &[u8] = b"SERVER_ERROR try again\r\n";
 /// The server has as many connections as it may; this one is closed.
 pub const TOO_MANY_CONNECTIONS: &[u8] = b"SERVER_ERROR too many open connections\r\n";
+/// The connection has begun without TLS, which the port takes alone; it is closed.
+pub const NEEDS_TLS: &[u8] = b"CLIENT_ERROR this port takes TLS\r\n";
 /// The client's address has as many connections as it may; this one is closed.
 pub const TOO_MANY_CONNECTIONS_OF_ADDRESS: &[u8] = b"SERVER_ERROR too many open connections from your address\r\n";
 /// The client has to log in first. memcached's words, as those of the next two.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use glommio::timer::sleep;
 use shards::pump::{Gather, ShardHandle};
-use shards::{Answer, Client, Counters, Figures, Op, Outcome, QueueFigures, QueueLine, ShardId, StageTimes};
+use shards::{Client, Counters, Figures, Op, Outcome, QueueFigures, QueueLine, ShardId, StageTimes};
 
+use crate::admin::asking::at_once;
 use crate::admin::report;
 use crate::context::ShardContext;
 
@@ -16,29 +17,12 @@ const CHECKPOINT_POLL: Duration = Duration::from_millis(2);
 
 /// Has one shard do something, and waits for it.
 async fn ask(handle: &ShardHandle, gather: &Gather, shard: ShardId, op: Op<'_>) -> Outcome {
-    let (answer, frame_needed) = {
-        let mut turn = handle.turn(gather);
-        (turn.submit(shard, op), turn.frame_needed())
-    };
-    match answer {
-        Answer::Now(outcome) => {
-            handle.settled(frame_needed).await;
-            outcome
-        }
-        Answer::Later => {
-            gather.complete().await;
-            gather.next().expect("one operation has one outcome")
-        }
-        Answer::Stalled => unreachable!("what is asked here waits for no disk"),
-    }
+    at_once(handle, gather, &[(shard, op)]).await.remove(0)
 }
 
 async fn ask_all(handle: &ShardHandle, gather: &Gather, op: Op<'_>) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    for shard in 0..handle.shards() {
-        outcomes.push(ask(handle, gather, ShardId(shard), op).await);
-    }
-    outcomes
+    let ops: Vec<_> = (0..handle.shards()).map(|shard| (ShardId(shard), op)).collect();
+    at_once(handle, gather, &ops).await
 }
 
 /// The figures of each shard.

@@ -39,6 +39,15 @@ pub(crate) fn queue(queue: &QueueFigures, mut show: impl FnMut(&'static str, u64
     }
 }
 
+/// The figure of a queue that has this name.
+///
+/// # Panics
+/// When none has.
+pub(crate) fn of_queue(name: &str) -> fn(&QueueFigures) -> u64 {
+    let figure = OF_QUEUE.into_iter().find(|(candidate, _)| *candidate == name);
+    figure.unwrap_or_else(|| panic!("no figure of a queue is called {name}")).1
+}
+
 /// Gives every figure of a connection to `show`, with its name. `open`: messages that it has open.
 pub(crate) fn connection(seen: &Seen, open: u64, mut show: impl FnMut(&'static str, Value)) {
     show("peer", Value::Text(peer_word(seen.peer)));

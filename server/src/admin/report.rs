@@ -30,7 +30,7 @@ use Of::{Cache, Process, Server, Shard};
 ///
 /// In `stats` memcacheQ's names come first, in its order, and behind them memcached's. Such an answer has to leave in one
 /// segment of the network, so ours are those that an operator looks at.
-const FIGURES: [(&str, &str, Of); 66] = [
+const FIGURES: [(&str, &str, Of); 67] = [
     ("pid", "", Process(|_| std::process::id().to_string())),
     ("uptime", "", Process(|context| context.started.elapsed().as_secs().to_string())),
     ("time", "", Process(|_| seconds_since_1970().to_string())),
@@ -73,6 +73,7 @@ const FIGURES: [(&str, &str, Of); 66] = [
     ("max_connections", "", Server(|server| server.settings.connections_max as u64)),
     ("rejected_connections", "", Shard(|shard| shard.counters.rejected_connections)),
     ("listen_disabled_num", "", Shard(|shard| shard.counters.listen_disabled)),
+    ("ssl_handshake_errors", "", Server(ShardContext::failed_handshakes)),
     ("accepting_conns", "", Server(|server| u64::from(server.limit.is_open()))),
     ("draining", "", Server(|server| u64::from(server.drain.is_on()))),
     ("queues", "queues", Shard(|shard| shard.totals.queues)),
@@ -100,7 +101,7 @@ const FIGURES: [(&str, &str, Of); 66] = [
 ];
 
 /// The stages of a command, with their names, in the order in which they are shown.
-const STAGES: [(Stage, &str); 7] = [
+pub(crate) const STAGES: [(Stage, &str); 7] = [
     (Stage::ParseToReply, "parse_to_reply"),
     (Stage::Queue, "queue"),
     (Stage::CommitWait, "commit_wait"),
@@ -142,6 +143,14 @@ fn all(value: impl Fn(Of) -> Value, mut show: impl FnMut(&'static str, Value)) {
     for (name, _, of) in FIGURES.into_iter().filter(|(name, ..)| !name.is_empty()) {
         show(name, value(of));
     }
+}
+
+/// The figure of a shard that has this name in `stats`, or in `stats cores`.
+pub(crate) fn of_shard(name: &str) -> Option<fn(&Figures) -> u64> {
+    FIGURES.into_iter().find_map(|(stats, cores, of)| match of {
+        Shard(figure) if name == stats || name == cores => Some(figure),
+        _ => None,
+    })
 }
 
 /// Gives every figure of every shard to `show`, with the shard's number and the figure's name.

@@ -6,5 +6,4 @@ pub(crate) mod gate;
 pub(crate) mod greeting;
 pub(crate) mod needs;
 pub(crate) mod session;
-mod stored;
 pub(crate) mod trace;

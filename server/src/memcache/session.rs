@@ -14,11 +14,11 @@ use shards::{Answer, Counters, Op, Outcome, ShardId, Taken, owner_of};
 use crate::access::{LOGIN_BYTES_MAX, Pass};
 use crate::memcache::answer::{Answers, Reply};
 use crate::memcache::greeting::{self, Greetings};
-use crate::memcache::stored;
 use crate::memcache::trace;
 use crate::process::logging;
 use crate::session::peer::{Peer, Who};
 use crate::session::pending::{Pending, Ready, Waiting};
+use crate::session::stored;
 use crate::session::{Backend, Control, Step};
 
 use login::Login;
@@ -141,6 +141,7 @@ impl Session {
                     None
                 }
                 Parse::Close(rejection) => {
+                    trace::closed(self.peer, &input[done..]);
                     rejection.into_iter().for_each(|rejection| self.text(rejection.reply()));
                     Some(Step::Close)
                 }

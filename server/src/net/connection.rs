@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::io;
 use std::mem;
-use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -11,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::or;
 use glommio::timer::sleep;
-use socket2::Socket;
+use protocol::reply;
 
 use crate::access::Place;
 use crate::conversation::{Carrier, Conversation};
 use crate::net::ShardNet;
-use crate::net::connections::{Open, STOP_LOOK};
-use crate::net::patience::Patience;
-use crate::net::socket::{WatchedSocket, unsent};
+use crate::net::arrival::Door;
+use crate::net::connections::Open;
+use crate::net::stream::Stream;
 use crate::process::permits::Permit;
 use crate::session::peer::Peer;
 use crate::session::{Control, ReplySink, Step};
@@ -37,7 +36,7 @@ const SPARE_REPLY_BYTES: usize = 512 << 10;
 #[derive(Debug)]
 struct Connection {
     net: Rc<ShardNet>,
-    socket: WatchedSocket,
+    stream: Stream,
     /// The last read filled its buffer.
     more_is_ready: bool,
     /// The last replies had to wait until the client had read others.
@@ -52,22 +51,19 @@ struct Connection {
     _place: Option<Place>,
 }
 
+/// Where clients of memcache's protocol come in.
+pub(super) const DOOR: Door =
+    Door { plain_answer: reply::NEEDS_TLS, crowd_answer: Some(reply::TOO_MANY_CONNECTIONS_OF_ADDRESS), serve };
+
 /// Serves a client until it goes, on a task of its own. `place`: among those of its address.
-pub(super) fn serve(socket: Socket, permit: Permit, place: Option<Place>, net: &Rc<ShardNet>) {
-    let socket = match WatchedSocket::new(socket, &net.poller) {
-        Ok(socket) => socket,
-        Err(error) => {
-            log::warn!("a connection cannot be served: {error}");
-            return;
-        }
-    };
+fn serve(stream: Stream, peer: Peer, permit: Permit, place: Option<Place>, net: &Rc<ShardNet>) {
     net.context.handle.note_connection_opened();
     let mut conversation = Conversation::new(&net.context, Instant::now());
-    conversation.enter(socket.as_raw_fd(), Peer::of(&socket));
+    conversation.enter(stream.as_raw_fd(), peer);
     let connection = Connection {
         net: Rc::clone(net),
-        seat: net.connections.seat(socket.as_raw_fd()),
-        socket,
+        seat: net.connections.seat(stream.as_raw_fd()),
+        stream,
         more_is_ready: false,
         send_waited: false,
         opened: Instant::now(),
@@ -93,24 +89,15 @@ impl Connection {
                 Err(error) => log::debug!("{}: the connection ended: {error}", conversation.session.who()),
             }
             // What is on its way to the client still arrives.
-            let _ = self.socket.shutdown(Shutdown::Write);
+            let _ = self.stream.end();
             // Out of the roster before its socket is closed, whose number may be another's then.
             drop(conversation);
         }
     }
 
-    /// Waits until the client has its replies, or reads no more. The kernel takes those back that are on their way when a
-    /// socket is closed whose input was not read, or comes later.
-    async fn wait_for_delivery(&mut self) {
-        let mut patience = Patience::new(Instant::now(), self.net.context.settings.stop_timeout);
-        while !self.socket.is_delivered() {
-            let unsent = [(self.seat, unsent(self.socket.as_raw_fd()))];
-            if !patience.lasts(Instant::now(), 1, unsent.into_iter()) {
-                break;
-            }
-            sleep(STOP_LOOK).await;
-        }
-        self.socket.discard_input(&mut self.net.read_buffer.borrow_mut());
+    /// Waits until the client has its replies, or reads no more.
+    async fn wait_for_delivery(&self) {
+        self.stream.wait_for_delivery(self.net.context.settings.stop_timeout, &self.net.read_buffer).await;
     }
 
     /// A client that is idle costs no buffers.
@@ -148,14 +135,14 @@ impl Carrier for Connection {
                 true => BEFORE_LOGIN_BYTES,
                 false => buffer.len(),
             };
-            let n = match self.socket.poll_read(context, &mut buffer[..room])? {
+            let n = match self.stream.poll_read(context, &mut buffer[..room])? {
                 Poll::Ready(0) => return Poll::Ready(Ok(None)),
                 Poll::Ready(n) => n,
                 // A server that stops serves what has arrived, and waits for nothing more.
                 Poll::Pending if self.net.connections.stops().is_some() => return Poll::Ready(Ok(None)),
                 Poll::Pending => return Poll::Pending,
             };
-            self.more_is_ready = n == room;
+            self.more_is_ready = self.stream.more_is_ready(n, room);
             if self.is_timed {
                 self.net.connections.note_busy(self.seat);
             }
@@ -184,12 +171,12 @@ impl Carrier for Connection {
         self.release_buffers(conversation);
     }
 
-    fn poll_gone(&self, context: &Context<'_>) -> Poll<()> {
-        self.socket.poll_ending(context)
+    fn poll_gone(&mut self, context: &Context<'_>) -> Poll<()> {
+        self.stream.poll_gone(context)
     }
 
     async fn close(&mut self, conversation: &mut Conversation) -> io::Result<()> {
-        self.socket.shutdown(Shutdown::Write)?;
+        self.stream.end()?;
         self.release_buffers(conversation);
         self.wait_for_delivery().await;
         Ok(())
@@ -202,7 +189,7 @@ impl ReplySink for Connection {
         let mut left = replies;
         while !left.is_empty() {
             let n = poll_fn(|context| {
-                let written = self.socket.poll_write(context, left);
+                let written = self.stream.poll_write(context, left);
                 if written.is_pending() {
                     // From here on the server waits for the client.
                     self.send_waited = true;

@@ -74,7 +74,7 @@ impl Carrier for Exchange<'_> {
     fn release(&self, _: &mut Conversation) {}
 
     /// A datagram has no connection, so nothing waits for one.
-    fn poll_gone(&self, _: &Context<'_>) -> Poll<()> {
+    fn poll_gone(&mut self, _: &Context<'_>) -> Poll<()> {
         Poll::Pending
     }
 

@@ -11,9 +11,9 @@ use glommio::{Task, spawn_local};
 use protocol::reply;
 use socket2::Socket;
 
-use crate::access::{Crowd, Place, Source};
 use crate::context::ShardContext;
 use crate::net::ShardNet;
+use crate::net::arrival;
 use crate::net::connection;
 use crate::net::handover::Handover;
 use crate::net::socket::WatchedSocket;
@@ -33,7 +33,7 @@ const LINES_APART: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When another process has begun to listen there meanwhile, or there is no descriptor left.
-fn listen(socket: Socket, net: &ShardNet) -> Result<WatchedSocket, String> {
+pub(super) fn listen(socket: Socket, net: &ShardNet) -> Result<WatchedSocket, String> {
     // Its connections inherit this, and those that outlive the process for a minute do not keep the next start from the
     // port. Not before the bind: a socket that is bound and does not listen yet would let a second server in.
     let listening = socket.set_reuse_address(true).and_then(|()| socket.listen(BACKLOG));
@@ -94,7 +94,7 @@ pub(crate) async fn take_over(shards: Arc<[Handover]>, me: usize, net: Rc<ShardN
 }
 
 /// The next connection. `last_line`: when the last line was logged that none can be accepted.
-async fn next(listener: &WatchedSocket, context: &ShardContext, last_line: &mut Option<Instant>) -> Socket {
+pub(super) async fn next(listener: &WatchedSocket, context: &ShardContext, last_line: &mut Option<Instant>) -> Socket {
     loop {
         match listener.accept().await {
             Ok(socket) => return socket,
@@ -113,15 +113,9 @@ async fn next(listener: &WatchedSocket, context: &ShardContext, last_line: &mut 
 }
 
 fn admit(socket: Socket, net: &Rc<ShardNet>) {
-    let ShardContext { handle, limit, crowd, .. } = &*net.context;
+    let ShardContext { handle, limit, .. } = &*net.context;
     match limit.enter() {
-        Ok(permit) => match place(crowd.as_ref(), &socket) {
-            Ok(place) => connection::serve(socket, permit, place, net),
-            Err(TooMany) => {
-                handle.count(|counters| counters.rejected_connections += 1);
-                refuse(&socket, reply::TOO_MANY_CONNECTIONS_OF_ADDRESS);
-            }
-        },
+        Ok(permit) => arrival::arrive(socket, permit, net, connection::DOOR),
         Err(refused) => {
             handle.count(|counters| {
                 counters.rejected_connections += 1;
@@ -133,17 +127,6 @@ fn admit(socket: Socket, net: &Rc<ShardNet>) {
             refuse(&socket, reply::TOO_MANY_CONNECTIONS);
         }
     }
-}
-
-/// An address has as many connections as it may.
-struct TooMany;
-
-/// A connection's place among those of its address, where that counts. One by a Unix socket has no address.
-fn place(crowd: Option<&Arc<Crowd>>, socket: &Socket) -> Result<Option<Place>, TooMany> {
-    let Some(crowd) = crowd else { return Ok(None) };
-    let address = socket.peer_addr().ok().and_then(|address| address.as_socket());
-    let Some(address) = address else { return Ok(None) };
-    crowd.enter(Source::from(address.ip())).map(Some).ok_or(TooMany)
 }
 
 /// Best effort: a client that does not read the text sees the connection close.

@@ -1,30 +1,44 @@
 //! Sockets and what runs on them: accepting, reading and sending, and the tasks of the clients.
 
+pub(crate) mod agent;
+mod arrival;
 mod connection;
 mod connections;
 pub(crate) mod datagrams;
 pub(crate) mod handover;
+mod handshake;
+pub(crate) mod http;
 pub(crate) mod listener;
 mod patience;
 mod poller;
+mod proxy_header;
 mod socket;
 pub(crate) mod sockets;
+mod stream;
 mod tasks;
+mod tls;
 mod uring_enter;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use glommio::spawn_local;
+use glommio::{Task, spawn_local};
 use nix::sys::socket::{Shutdown, shutdown};
 use shards::ShardId;
+use socket2::Socket;
 
 use crate::access::Users;
 use crate::context::ShardContext;
+use crate::process::operator::CONNECTIONS_MAX;
+use crate::process::permits::Limit;
+use crate::web::desk::Desk;
 use connections::Connections;
+use handshake::Handshakes;
+use http::places::Places;
 use poller::Poller;
+use stream::Records;
 use tasks::Tasks;
 
 /// The most bytes that are read from a socket at once.
@@ -41,9 +55,15 @@ pub(crate) struct ShardNet {
     tasks: Rc<Tasks>,
     /// Every connection reads into this one, and has gone through it before another task runs.
     read_buffer: RefCell<Vec<u8>>,
+    /// What the streams of TLS share.
+    records: Records,
+    handshakes: Handshakes,
     /// Reply buffers that no connection uses.
     spare_replies: RefCell<Vec<Vec<u8>>>,
     connections: Rc<Connections>,
+    /// The connections of the operator's page, and where they are answered.
+    places: Rc<Places>,
+    desk: OnceCell<Rc<Desk>>,
 }
 
 impl ShardNet {
@@ -55,8 +75,12 @@ impl ShardNet {
             poller: Poller::new()?,
             tasks: Tasks::new(),
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
+            records: Records::default(),
+            handshakes: Handshakes::new(),
             spare_replies: RefCell::default(),
             connections: Connections::new(),
+            places: Rc::default(),
+            desk: OnceCell::new(),
         }))
     }
 
@@ -94,13 +118,31 @@ impl ShardNet {
         }
     }
 
+    /// Serves the operator's page on bound sockets, until the tasks are cancelled.
+    ///
+    /// # Errors
+    /// When a socket cannot listen.
+    pub(crate) fn serve_page(
+        self: &Rc<ShardNet>,
+        sockets: Vec<Socket>,
+        desk: Rc<Desk>,
+    ) -> Result<Vec<Task<()>>, String> {
+        self.desk.get_or_init(|| desk);
+        spawn_local(Rc::clone(&self.places).end_slow()).detach();
+        let limit = Arc::new(Limit::new(CONNECTIONS_MAX));
+        sockets.into_iter().map(|socket| http::start(socket, &limit, self)).collect()
+    }
+
     /// Lets every connection finish what its client has sent so far, as far as the client keeps up, and waits until the
     /// replies are with the clients.
     pub(crate) async fn finish(&self) {
         self.connections.begin_stop();
         self.context.users.iter().for_each(|users| users.close());
+        self.desk.get().iter().for_each(|desk| desk.begin_stop());
+        self.places.begin_stop();
         self.context.handle.refuse_to_wait();
         self.poller.wake_readers();
         self.connections.all_served(self.context.settings.stop_timeout).await;
+        self.places.all_gone().await;
     }
 }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use nix::sys::socket::{MsgFlags, recv};
 use socket2::Socket;
 
 use crate::net::poller::Poller;
@@ -41,6 +42,25 @@ impl WatchedSocket {
             readiness.readable = n == buffer.len() || readiness.ending;
         }
         result
+    }
+
+    /// Looks at what is there, once it is more than `seen` bytes; it stays there. As many again: no more comes.
+    pub(super) fn poll_peek(&self, context: &Context<'_>, buffer: &mut [u8], seen: usize) -> Poll<io::Result<usize>> {
+        let is_ending = self.poller.socket(self.slot).ending;
+        self.poll_input(context, || match recv(self.as_raw_fd(), buffer, MsgFlags::MSG_PEEK)? {
+            0 => Ok(0),
+            bytes if bytes > seen || is_ending => Ok(bytes),
+            // What comes behind it makes a new edge.
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        })
+    }
+
+    /// Takes bytes away that were looked at.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub(super) fn take(&self, bytes: &mut [u8]) -> io::Result<()> {
+        (&self.socket).read_exact(bytes)
     }
 
     /// Accepts the next connection.
@@ -96,6 +116,11 @@ impl WatchedSocket {
     pub(super) fn discard_input(&self, buffer: &mut [u8]) {
         let read = (0..DISCARDS_MAX).map(|_| (&self.socket).read(buffer));
         read.take_while(|read| matches!(read, Ok(1..))).for_each(drop);
+    }
+
+    /// Whether the other side has ended its part, or the connection is broken.
+    pub(super) fn has_ended(&self) -> bool {
+        self.poller.socket(self.slot).ending
     }
 
     /// Ends this side.

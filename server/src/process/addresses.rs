@@ -2,6 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
+/// Where a bare port listens.
+const LOOPBACK: &str = "127.0.0.1";
+
 /// An address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Endpoint {
@@ -29,6 +32,24 @@ pub(crate) fn endpoints(listen: &[String], port: Option<u16>) -> Result<Vec<Endp
         all.extend(found.into_iter().map(|address| Endpoint { address, may_be_missing: is_name }));
     }
     Ok(distinct(&all))
+}
+
+/// The addresses of an option that is a port of 127.0.0.1, or an address or a name with its port. `others`: what else it can
+/// be, for the line that says so.
+///
+/// # Errors
+/// When it is neither, or no machine has the name.
+pub(crate) fn of_option(option: &str, place: &str, others: &str) -> Result<Vec<Endpoint>, String> {
+    let wrong = |error: &str| {
+        let error = error.strip_prefix("-l ").unwrap_or(error);
+        format!("{option} {error}; it is PORT or ADDRESS:PORT{others}")
+    };
+    let item = if place.parse::<u64>().is_ok() { format!("{LOOPBACK}:{place}") } else { place.to_string() };
+    let found = endpoints(&[item], None).map_err(|error| wrong(&error))?;
+    if found.is_empty() {
+        return Err(wrong(&format!("{place}: the port is missing")));
+    }
+    Ok(found)
 }
 
 /// Host and port of an item: `HOST`, `HOST:PORT`, `[IPV6]`, `[IPV6]:PORT` or a bare IPv6 address.
@@ -92,6 +113,17 @@ mod tests {
     fn no_address_is_listened_on_twice() {
         assert_eq!(listened(&["10.0.0.1", "10.0.0.1:1", "10.0.0.1:2"], Some(1)), ["10.0.0.1:1", "10.0.0.1:2"]);
         assert_eq!(listened(&["10.0.0.1", "0.0.0.0", "10.0.0.2", "::1"], Some(1)), ["0.0.0.0:1", "[::1]:1"]);
+    }
+
+    #[test]
+    fn a_bare_port_is_of_this_machine_alone() {
+        let of = |place| of_option("--x", place, "").map(|found| found[0].address.to_string());
+        assert_eq!(of("80"), Ok("127.0.0.1:80".to_string()));
+        assert_eq!(of("0.0.0.0:80"), Ok("0.0.0.0:80".to_string()));
+        for bad in ["", "127.0.0.1", "65536", "/path", "x:y"] {
+            let error = of(bad).expect_err(bad);
+            assert!(error.starts_with("--x ") && error.ends_with("; it is PORT or ADDRESS:PORT"), "{error}");
+        }
     }
 
     #[test]

@@ -34,26 +34,35 @@ pub(crate) struct Given<'a> {
     pub(crate) value: Option<String>,
 }
 
-/// Takes the arguments apart.
+/// Takes the arguments apart, where all of them are options.
 ///
 /// # Errors
 /// When an argument is no option, or an option lacks its value or has one that it does not take.
 pub(crate) fn split(arguments: impl Iterator<Item = String>, known: &[Known]) -> Result<Vec<Given<'_>>, String> {
+    let (given, words) = split_with_words(arguments, known)?;
+    words.first().map_or(Ok(given), |word| Err(no_option(word)))
+}
+
+/// Takes the arguments apart, where words stand before, between and behind the options. All behind `--` are words.
+///
+/// # Errors
+/// When there is no such option, or an option lacks its value or has one that it does not take.
+pub(crate) fn split_with_words(
+    arguments: impl Iterator<Item = String>,
+    known: &[Known],
+) -> Result<(Vec<Given<'_>>, Vec<String>), String> {
     let mut rest = arguments;
-    let mut given = Vec::new();
+    let (mut given, mut words) = (Vec::new(), Vec::new());
     while let Some(argument) = rest.next() {
         match argument.strip_prefix('-') {
-            // The end of the options, and nothing may follow.
-            Some("-") => match rest.next() {
-                Some(behind) => return Err(no_option(&behind)),
-                None => break,
-            },
+            // The end of the options.
+            Some("-") => words.extend(rest.by_ref()),
             Some(long) if long.starts_with('-') => given.push(split_long(&argument, known, &mut rest)?),
             Some(letters) if !letters.is_empty() => split_letters(letters, known, &mut rest, &mut given)?,
-            _ => return Err(no_option(&argument)),
+            _ => words.push(argument),
         }
     }
-    Ok(given)
+    Ok((given, words))
 }
 
 fn no_option(argument: &str) -> String {
@@ -116,8 +125,13 @@ fn value_behind(name: &str, word: &str, rest: &mut impl Iterator<Item = String>)
 
 /// The option that was meant, if one is written nearly so.
 fn suggestion(name: &str, known: &[Known]) -> Option<&'static str> {
-    let edits = known.iter().filter(|option| !option.hidden).map(|option| (edits(name, option.long), option.long));
-    edits.min().filter(|(edits, _)| *edits <= SUGGESTION_EDITS_MAX).map(|(_, long)| long)
+    nearest(name, known.iter().filter(|option| !option.hidden).map(|option| option.long))
+}
+
+/// The word that was meant, if one is written nearly so.
+pub(crate) fn nearest<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let edits = words.map(|word| (edits(name, word), word));
+    edits.min().filter(|(edits, _)| *edits <= SUGGESTION_EDITS_MAX).map(|(_, word)| word)
 }
 
 /// How many letters are to be added, taken away or replaced to make one word of the other (Levenshtein's distance).
@@ -219,6 +233,14 @@ mod tests {
         ] {
             assert_eq!(parts(line), Err(expected.to_string()), "{line:?}");
         }
+    }
+
+    #[test]
+    fn words_stand_between_options() {
+        let line = ["q", "-p1", "--home", "/d", "to", "--", "-v", "--port"];
+        let (given, words) = split_with_words(line.iter().map(|it| (*it).to_string()), &KNOWN).expect("all are known");
+        assert_eq!(in_long_form(&given).join(" "), "--port 1 --home /d");
+        assert_eq!(words, ["q", "to", "-v", "--port"]);
     }
 
     #[test]

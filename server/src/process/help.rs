@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use crate::process::commands::{COMMANDS, Command};
 use crate::process::getopt::Known;
 
 /// The groups, each with the long names of its options in the order in which they are shown.
-const GROUPS: [(&str, &[&str]); 7] = [
+const GROUPS: [(&str, &[&str]); 8] = [
     (
         "Who gets in",
         &[
@@ -19,6 +20,10 @@ const GROUPS: [(&str, &[&str]); 7] = [
             "--idle-timeout",
             "--users",
             "--open",
+            "--tls-cert",
+            "--tls-key",
+            "--tls-ca",
+            "--proxy-protocol",
         ],
     ),
     (
@@ -49,6 +54,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
             "--wait-max",
         ],
     ),
+    ("The operator", &["--admin", "--admin-read-only", "--admin-host", "--agent-check"]),
     ("Process", &["--daemon", "--threads", "--user", "--pid-file", "--stop-timeout", "--core-files"]),
     ("Data directory", &["--check", "--repair", "--import", "--import-queue"]),
     ("Log and help", &["--verbose", "--statistics-seconds", "--log-file", "--license", "--help", "--version"]),
@@ -60,20 +66,36 @@ const GROUPS: [(&str, &[&str]); 7] = [
 
 /// The whole text. `about`: what the program is, in a line.
 pub(crate) fn text(about: &str, known: &[Known]) -> String {
-    let mut text = format!("{about}\n\nUsage: rushq [options]\n");
+    let mut text = format!("{about}\n\nUsage: rushq [options]\n       rushq COMMAND [options]\n");
     for (heading, names) in GROUPS {
-        let options: Vec<(String, &str)> =
-            known_in_order(names, known).map(|option| (forms(option), option.description)).collect();
-        let width = options.iter().map(|(forms, _)| forms.len()).max().unwrap_or(0);
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "\n{heading}:");
-        for (forms, description) in options {
-            // argh has them begin with a small letter.
-            let (first, rest) = description.split_at(1);
-            let _ = writeln!(text, "  {forms:width$}  {}{rest}", first.to_uppercase());
-        }
+        group(&mut text, heading, known_in_order(names, known).map(|option| (forms(option), option.description)));
+    }
+    let commands = COMMANDS.iter().map(|command| (command.name.to_string(), command.summary));
+    group(&mut text, "Commands for a running server, each with a --help of its own", commands);
+    text
+}
+
+/// The whole text of a command's `--help`.
+pub(crate) fn of_command(command: &Command) -> String {
+    let blank = if command.words.is_empty() { "" } else { " " };
+    let mut text = format!("{}\n\nUsage: rushq {} [options]{blank}{}\n", command.about, command.name, command.words);
+    for (heading, options) in command.groups() {
+        group(&mut text, heading, options.iter().map(|option| (forms(option), option.description)));
     }
     text
+}
+
+/// A heading, and below it lines of two columns.
+fn group<'a>(text: &mut String, heading: &str, lines: impl Iterator<Item = (String, &'a str)>) {
+    let lines: Vec<(String, &str)> = lines.collect();
+    let width = lines.iter().map(|(forms, _)| forms.len()).max().unwrap_or(0);
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "\n{heading}:");
+    for (forms, description) in lines {
+        // argh has them begin with a small letter.
+        let (first, rest) = description.split_at(1);
+        let _ = writeln!(text, "  {forms:width$}  {}{rest}", first.to_uppercase());
+    }
 }
 
 fn known_in_order<'a>(names: &'a [&str], known: &'a [Known]) -> impl Iterator<Item = &'a Known> {

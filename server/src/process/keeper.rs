@@ -17,7 +17,8 @@ use crate::process::socket_file::{self, SocketFile};
 #[derive(Debug, Default)]
 pub(crate) struct OwnFiles {
     pub(crate) pid_file: Option<PidFile>,
-    pub(crate) socket: Option<SocketFile>,
+    /// Those of clients and of the operator.
+    pub(crate) sockets: Vec<SocketFile>,
     keeper: Option<Child>,
 }
 
@@ -27,18 +28,18 @@ impl OwnFiles {
     /// # Errors
     /// When it cannot be started, or ends at once.
     pub(crate) fn start_keeper(&mut self) -> Result<(), String> {
-        if self.pid_file.is_none() && self.socket.is_none() {
+        if self.pid_file.is_none() && self.sockets.is_empty() {
             return Ok(());
         }
         let mut command = Command::new("/proc/self/exe");
         if let Some(file) = &self.pid_file {
             command.arg("--keep-pid-file").arg(file.path());
         }
-        if let Some(socket) = &self.socket {
+        for socket in &self.sockets {
             let FileId { device, inode } = socket.id();
             command.arg("--keep-socket").arg(socket.path()).args(["--keep-socket-id", &format!("{device}:{inode}")]);
         }
-        let failed = |error: io::Error| format!("-u: there is no keeper for the files of -P and -s: {error}");
+        let failed = |error: io::Error| format!("-u: there is no keeper for the files of -P, -s and --admin: {error}");
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut keeper = spawned.map_err(failed)?;
         let ready = keeper.stdout.take().map(|mut stdout| stdout.read_exact(&mut [0]));
@@ -51,7 +52,7 @@ impl Drop for OwnFiles {
     fn drop(&mut self) {
         let Some(mut keeper) = self.keeper.take() else { return };
         // It takes their locks before it removes them.
-        self.socket.take().into_iter().for_each(SocketFile::leave);
+        self.sockets.drain(..).for_each(SocketFile::leave);
         self.pid_file.take().into_iter().for_each(PidFile::leave);
         drop(keeper.stdin.take());
         // Once it has ended they are gone.
@@ -63,15 +64,16 @@ impl Drop for OwnFiles {
 #[derive(Debug)]
 pub(crate) struct Kept<'a> {
     pid_file: Option<&'a Path>,
-    socket: Option<(&'a Path, FileId)>,
+    sockets: Vec<(&'a Path, FileId)>,
 }
 
 impl Kept<'_> {
     /// What the command line of this process names; `None`: this process is no keeper.
     pub(crate) fn of(arguments: &Arguments) -> Option<Kept<'_>> {
         let pid_file = arguments.keep_pid_file.as_deref();
-        let socket = arguments.keep_socket.as_deref().zip(arguments.keep_socket_id);
-        (pid_file.is_some() || socket.is_some()).then_some(Kept { pid_file, socket })
+        let paths = arguments.keep_socket.iter().map(|path| path.as_path());
+        let sockets: Vec<_> = paths.zip(arguments.keep_socket_id.iter().copied()).collect();
+        (pid_file.is_some() || !sockets.is_empty()).then_some(Kept { pid_file, sockets })
     }
 
     /// What the keeper does.
@@ -84,19 +86,19 @@ impl Kept<'_> {
         let server = std::os::unix::process::parent_id();
         let open = |path: &Path| Entry::of(path).map_err(|error| format!("{}: {error}", path.display()));
         let pid_file = self.pid_file.map(open).transpose()?;
-        let socket = self.socket.map(|(path, id)| {
+        let sockets = self.sockets.iter().map(|(path, id)| {
             let lock = open(&socket_file::lock_path(path))?;
             Ok::<_, String>((path, id, open(path)?, lock))
         });
-        let socket = socket.transpose()?;
+        let sockets = sockets.collect::<Result<Vec<_>, String>>()?;
         io::stdout().write_all(b"!").and_then(|()| io::stdout().flush()).map_err(|error| error.to_string())?;
 
         io::stdin().read_to_end(&mut Vec::new()).map_err(|error| error.to_string())?;
-        if let Some((path, id, entry, lock)) = &socket
-            && let Some(_locked) = claim_left_by(server, lock)
-        {
-            socket_file::remove(entry, *id, path);
-            lock.unlink().map_err(|error| error.to_string())?;
+        for (path, id, entry, lock) in &sockets {
+            if let Some(_locked) = claim_left_by(server, lock) {
+                socket_file::remove(entry, **id, path);
+                lock.unlink().map_err(|error| error.to_string())?;
+            }
         }
         if let Some(entry) = &pid_file
             && let Some(_locked) = claim_left_by(server, entry)

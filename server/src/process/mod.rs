@@ -1,19 +1,23 @@
 //! The process: its command line, what the machine allows it, its files, its user, its signals and its end.
 
 pub(crate) mod addresses;
+pub(crate) mod certificates;
+pub(crate) mod commands;
 pub(crate) mod daemon;
 pub(crate) mod data_directory;
 pub(crate) mod drain;
 mod entry;
 pub(crate) mod fault;
-mod getopt;
+pub(crate) mod getopt;
 mod help;
 pub(crate) mod keeper;
 pub(crate) mod limits;
 pub(crate) mod logging;
 mod machine;
 pub(crate) mod names;
+pub(crate) mod networks;
 pub(crate) mod news;
+pub(crate) mod operator;
 pub(crate) mod options;
 mod path_text;
 pub(crate) mod paths;
@@ -21,10 +25,13 @@ pub(crate) mod permits;
 pub(crate) mod pid_file;
 pub(crate) mod privileges;
 pub(crate) mod queue_config;
+pub(crate) mod rarely;
 pub(crate) mod retrying;
 pub(crate) mod seldom;
 pub(crate) mod settings;
 pub(crate) mod signals;
+mod small_file;
 pub(crate) mod socket_file;
 pub(crate) mod stop;
+pub(crate) mod usage;
 mod values;

@@ -65,6 +65,22 @@ pub(crate) struct Arguments {
     #[argh(switch)]
     pub(crate) open: bool,
 
+    /// certificate of the TCP ports, and those that sign it, in PEM: they take TLS alone then; read again at SIGHUP
+    #[argh(option, arg_name = "FILE", from_str_fn(path))]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// its private key, in PEM
+    #[argh(option, arg_name = "FILE", from_str_fn(path))]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// certificates in PEM, by one of which a client's is to be signed: without such a one no client gets in
+    #[argh(option, arg_name = "FILE", from_str_fn(path))]
+    pub(crate) tls_ca: Option<PathBuf>,
+
+    /// proxies whose connections begin with a PROXY header, which has the client's address; commas between several
+    #[argh(option, arg_name = "ADDRESS[/BITS]")]
+    pub(crate) proxy_protocol: Option<String>,
+
     /// data directory [default: rushq-data]
     #[argh(option, short = 'H', arg_name = "DIR", default = "PathBuf::from(\"rushq-data\")", from_str_fn(path))]
     pub(crate) home: PathBuf,
@@ -193,6 +209,24 @@ pub(crate) struct Arguments {
     #[argh(option, arg_name = "FILE", from_str_fn(path))]
     pub(crate) log_file: Option<PathBuf>,
 
+    /// serve the operator's page and its interface here: a port of 127.0.0.1, ADDRESS:PORT, or the path of a Unix
+    /// socket, which has a /; port 0 takes any free one [default: nowhere]
+    #[argh(option, arg_name = "WHERE")]
+    pub(crate) admin: Option<String>,
+
+    /// have the page and its interface show, and change nothing
+    #[argh(switch)]
+    pub(crate) admin_read_only: bool,
+
+    /// a further name by which browsers reach the page; can be given again
+    #[argh(option, arg_name = "NAME")]
+    pub(crate) admin_host: Vec<String>,
+
+    /// tell HAProxy's agent-check here how much to send: a port of 127.0.0.1, or ADDRESS:PORT; port 0 takes any free
+    /// one [default: nowhere]
+    #[argh(option, arg_name = "WHERE")]
+    pub(crate) agent_check: Option<String>,
+
     /// print the license
     #[argh(switch, short = 'i')]
     license: bool,
@@ -225,13 +259,13 @@ pub(crate) struct Arguments {
     #[argh(option, hidden_help, arg_name = "FILE", from_str_fn(path))]
     pub(crate) keep_pid_file: Option<PathBuf>,
 
-    /// the same for a Unix socket, and for the file beside it
+    /// the same for a Unix socket, and for the file beside it; can be given again
     #[argh(option, hidden_help, arg_name = "FILE", from_str_fn(path))]
-    pub(crate) keep_socket: Option<PathBuf>,
+    pub(crate) keep_socket: Vec<PathBuf>,
 
-    /// the device and inode of the socket's file
+    /// the device and inode of each socket's file, in their order
     #[argh(option, hidden_help, arg_name = "DEVICE:INODE", from_str_fn(file_id))]
-    pub(crate) keep_socket_id: Option<FileId>,
+    pub(crate) keep_socket_id: Vec<FileId>,
 }
 
 /// All options, as [`Arguments`] has them.
@@ -296,7 +330,7 @@ impl Arguments {
         if let (None, Some(queue)) = (&arguments.import, arguments.import_queue.first()) {
             return Err(format!("--import-queue {queue}: --import is missing, which names the server to take it from"));
         }
-        if arguments.keep_socket.is_some() && arguments.keep_socket_id.is_none() {
+        if arguments.keep_socket.len() > arguments.keep_socket_id.len() {
             return Err("--keep-socket: --keep-socket-id is missing".to_string());
         }
         Ok(Asked::Run(Box::new(arguments)))

@@ -1,16 +1,13 @@
 //! The file of `--queue-config`: settings of queues by patterns of their names, for all shards.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shards::Patterns;
 
 use crate::process::news::News;
-
-/// A file beyond this is another than the operator means.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+use crate::process::small_file;
 
 /// What the file says, as it was read last without an error. Shards wait for what it says next.
 #[derive(Debug, Default)]
@@ -64,22 +61,9 @@ impl QueueConfig {
 
 fn read(path: &Path) -> Result<Patterns, String> {
     let failed = |error: io::Error| format!("--queue-config {}: {error}; name a file that can be read", path.display());
-    let text = text(path).map_err(failed)?;
+    let text = small_file::read(path).map_err(failed)?;
     Patterns::parse(&text)
         .map_err(|bad| format!("--queue-config {}, line {}: {}; mend that line", path.display(), bad.line, bad.what))
-}
-
-fn text(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for a writer.
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut text = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes")));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -89,6 +73,7 @@ mod tests {
     use futures_lite::future::{block_on, poll_once};
 
     use super::*;
+    use crate::process::small_file::FILE_BYTES_MAX;
 
     fn file(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("rushq-{name}-{}", std::process::id()))

@@ -8,9 +8,12 @@ use std::time::Duration;
 use shards::pump::PumpOptions;
 use shards::{CommitMode, Durability};
 
-use crate::process::addresses::{Endpoint, endpoints};
+use crate::process::addresses::{self, Endpoint, endpoints};
+use crate::process::certificates::TlsFiles;
 use crate::process::logging;
 use crate::process::machine;
+use crate::process::networks::{Network, networks};
+use crate::process::operator::{self, Operator};
 use crate::process::options::Arguments;
 use crate::process::paths::{absolute, refuse_own_name};
 use crate::process::privileges::Identity;
@@ -43,6 +46,14 @@ pub(crate) struct Settings {
     pub(crate) tcp: Vec<Endpoint>,
     pub(crate) udp: Vec<Endpoint>,
     pub(crate) unix: Option<UnixSocket>,
+    /// `None`: the TCP ports are plain.
+    pub(crate) tls: Option<TlsFiles>,
+    /// From where connections begin with a PROXY header.
+    pub(crate) proxies: Vec<Network>,
+    /// The operator's page. `None`: there is none.
+    pub(crate) operator: Option<Operator>,
+    /// Where HAProxy's agent-check is answered.
+    pub(crate) agent: Vec<Endpoint>,
     pub(crate) directory: PathBuf,
     pub(crate) shards: u16,
     /// The cores that this process may run on.
@@ -123,6 +134,13 @@ impl Settings {
             Some(path) => Some(UnixSocket { path: beside_own_names(path, "-s", &directory)?, mask: options.unix_mask }),
             None => None,
         };
+        let operator = Operator::of(options, &directory, false)?;
+        if let (Some(unix), Some(admin)) = (&unix, operator.as_ref().and_then(Operator::socket))
+            && unix.path == admin.path
+        {
+            return Err(format!("-s and --admin are both {}; name another by one of them", unix.path.display()));
+        }
+        let agent = options.agent_check.as_deref().map(|place| addresses::of_option("--agent-check", place, ""));
         let file =
             |path: Option<&Path>, option| path.map(|path| beside_own_names(path, option, &directory)).transpose();
         let pid_file = file(options.pid_file.as_deref(), "-P")?;
@@ -135,6 +153,10 @@ impl Settings {
             tcp,
             udp,
             unix,
+            tls: tls_files(options)?,
+            proxies: options.proxy_protocol.as_deref().map_or(Ok(Vec::new()), |it| networks("--proxy-protocol", it))?,
+            operator,
+            agent: agent.transpose()?.unwrap_or_default(),
             directory,
             shards,
             cores,
@@ -172,6 +194,16 @@ impl Settings {
         })
     }
 
+    /// What the server can be reached at, in words, once its sockets are bound: the addresses of TCP behind the others,
+    /// then the page's and the agent's.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let unix = self.unix.iter().map(|unix| unix.path.display().to_string());
+        let udp = self.udp.iter().map(|endpoint| format!("udp {}", endpoint.address));
+        let tcp = self.tcp.iter().map(|endpoint| endpoint.address.to_string());
+        let agent = self.agent.iter().map(|endpoint| format!("agent {}", endpoint.address));
+        unix.chain(udp).chain(tcp).chain(self.operator.iter().flat_map(Operator::addresses)).chain(agent).collect()
+    }
+
     /// The addresses by which other machines come in although no client needs to log in, and nothing says that this is
     /// meant.
     pub(crate) fn open_addresses(&self) -> Vec<SocketAddr> {
@@ -201,6 +233,10 @@ impl Settings {
             ("connections", self.connections_max.to_string()),
             ("connections_per_address", self.connections_per_address.map_or(0, NonZeroU32::get).to_string()),
             ("idle_timeout", seconds(self.idle_timeout)),
+            ("tls_cert", path(self.tls.as_ref().map(|tls| &tls.cert))),
+            ("tls_key", path(self.tls.as_ref().map(|tls| &tls.key))),
+            ("tls_ca", path(self.tls.as_ref().and_then(|tls| tls.ca.as_ref()))),
+            ("proxy_protocol", network_words(&self.proxies)),
             ("users", path(self.users.as_ref())),
             ("open", on(self.open)),
             ("stop_timeout", self.stop_timeout.as_secs().to_string()),
@@ -222,6 +258,10 @@ impl Settings {
             ("kestrel_keys", on(self.kestrel_keys)),
             ("open_per_connection", self.open_per_connection.to_string()),
             ("wait_max", self.wait_max.as_secs().to_string()),
+            ("admin", operator::place(self.operator.as_ref())),
+            ("admin_read_only", on(self.operator.as_ref().is_some_and(|operator| operator.read_only))),
+            ("admin_host", operator::hosts(self.operator.as_ref())),
+            ("agent_check", socket_addresses(&self.agent)),
             ("daemon", on(self.daemon)),
             ("threads", self.shards.to_string()),
             ("user", self.identity.as_ref().map_or("none", Identity::name).to_string()),
@@ -235,6 +275,12 @@ impl Settings {
     }
 }
 
+/// Addresses and ports, with commas between them.
+fn socket_addresses(endpoints: &[Endpoint]) -> String {
+    let words: Vec<String> = endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
+    if words.is_empty() { "none".to_string() } else { words.join(",") }
+}
+
 /// Addresses with commas between them, with their ports where these differ.
 fn listen_words(endpoints: &[Endpoint]) -> String {
     let addresses = || endpoints.iter().map(|endpoint| endpoint.address);
@@ -245,6 +291,29 @@ fn listen_words(endpoints: &[Endpoint]) -> String {
         false => addresses().map(|address| address.to_string()).collect(),
     };
     if words.is_empty() { "none".to_string() } else { words.join(",") }
+}
+
+fn network_words(networks: &[Network]) -> String {
+    let words: Vec<String> = networks.iter().map(Network::to_string).collect();
+    if words.is_empty() { "none".to_string() } else { words.join(",") }
+}
+
+/// The files of TLS: certificate and key, or neither.
+fn tls_files(options: &Arguments) -> Result<Option<TlsFiles>, String> {
+    let path = |path: &Option<PathBuf>, option| path.as_deref().map(|path| absolute(path, option)).transpose();
+    let ca = path(&options.tls_ca, "--tls-ca")?;
+    match (path(&options.tls_cert, "--tls-cert")?, path(&options.tls_key, "--tls-key")?) {
+        (Some(_), Some(_)) if options.udp_port != 0 => {
+            Err(format!("-U {} beside --tls-cert: UDP has no TLS; leave one of them out", options.udp_port))
+        }
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key, ca })),
+        (Some(cert), None) => Err(format!("--tls-cert {}: --tls-key is missing, which names its key", cert.display())),
+        (None, Some(key)) => Err(format!("--tls-key {}: --tls-cert is missing", key.display())),
+        (None, None) => match ca {
+            Some(ca) => Err(format!("--tls-ca {}: --tls-cert and --tls-key are missing", ca.display())),
+            None => Ok(None),
+        },
+    }
 }
 
 fn stop_timeout(seconds: u64) -> Result<Duration, String> {
@@ -385,6 +454,11 @@ mod tests {
             ("--open-per-connection 100001", "--open-per-connection"),
             ("--segment-bytes 1000", "-B"),
             ("-B 4000000000", "-B"),
+            ("--tls-cert c", "--tls-key"),
+            ("--tls-key k", "--tls-cert"),
+            ("--tls-ca a", "--tls-cert"),
+            ("--tls-cert c --tls-key k -U 1", "-U"),
+            ("--proxy-protocol 10.0.0.0/33", "--proxy-protocol"),
             ("-l no-such-host.invalid", "-l"),
             ("-u no-such-user-here", "-u"),
             ("-U 1 --users u", "-U with --users u"),

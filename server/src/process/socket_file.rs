@@ -32,12 +32,16 @@ impl SocketFile {
     /// Binds the socket, in the place of one that was left by a server that has gone.
     ///
     /// # Errors
-    /// When a server has the socket, or something else than a socket is in the way.
-    pub(crate) fn bind(unix: &UnixSocket, owner: Option<&Identity>) -> Result<(Socket, SocketFile), String> {
+    /// When a server has the socket, or something else than a socket is in the way. The line names `option`.
+    pub(crate) fn bind(
+        option: &str,
+        unix: &UnixSocket,
+        owner: Option<&Identity>,
+    ) -> Result<(Socket, SocketFile), String> {
         let path = &unix.path;
-        let refused = |why: &dyn Display| format!("-s {}: {why}; name another by -s", path.display());
+        let refused = |why: &dyn Display| format!("{option} {}: {why}; name another by {option}", path.display());
         let entry = Entry::of(path).map_err(|error| refused(&error))?;
-        let lock = PidFile::write("-s", &lock_path(path))?;
+        let lock = PidFile::write(option, &lock_path(path))?;
         remove_stale(path, &entry, owner).map_err(|why| refused(&why))?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(|error| refused(&error))?;
         // The mode is there from the start: a chmod later would let others in before. This thread is the only one.

@@ -4,6 +4,7 @@
 pub(crate) mod peer;
 pub(crate) mod pending;
 pub(crate) mod roster;
+pub(crate) mod stored;
 
 use std::io;
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{Shutdown, shutdown};
 use shards::{Client, ShardId};
 
 use crate::access::Account;
@@ -90,6 +91,25 @@ impl Roster {
         let of_shard = self.lock(shard);
         let some = of_shard.range((from, Bound::Unbounded)).take(limit);
         some.map(|(client, figures)| figures.seen(*client, now_ms)).collect()
+    }
+
+    /// The connection of a client, if it is open.
+    pub(crate) fn find(&self, client: Client) -> Option<Seen> {
+        let of_shard = self.shards.get(client.shard().index()).map(|_| self.lock(client.shard()))?;
+        let now_ms = self.ms(Instant::now());
+        of_shard.get(&client).map(|figures| figures.seen(client, now_ms))
+    }
+
+    /// Ends the connection of a client, whatever it is at: what comes of it is what comes of one that its client ends.
+    /// Returns what was to be seen of it; `None`: there is no such connection.
+    pub(crate) fn close(&self, client: Client) -> Option<Seen> {
+        let of_shard = self.shards.get(client.shard().index()).map(|_| self.lock(client.shard()))?;
+        let figures = of_shard.get(&client)?;
+        // Its entry is removed before its socket is closed, and not while this holds them: the number is still that socket's.
+        if let Err(error) = shutdown(figures.socket, Shutdown::Both) {
+            log::debug!("a connection that is to be closed has gone by itself: {error}");
+        }
+        Some(figures.seen(client, self.ms(Instant::now())))
     }
 
     fn lock(&self, shard: ShardId) -> MutexGuard<'_, OfShard> {

@@ -367,6 +367,13 @@ impl Server {
         &self.running.as_ref().unwrap().addresses
     }
 
+    /// The address that the server listens on for something else than clients: `agent`, `admin`.
+    pub(crate) fn address_for(&self, what: &str) -> SocketAddr {
+        let listening = self.said().iter().find_map(|line| Some(line.split_once("listening on ")?.1)).unwrap();
+        let found = listening.split(", ").find_map(|address| address.strip_prefix(what)?.trim().parse().ok());
+        found.unwrap_or_else(|| panic!("no {what} in {listening}"))
+    }
+
     /// Waits for a line of the server's log that contains this.
     pub(crate) fn wait_for_line(&mut self, text: &str) -> String {
         let running = self.running.as_mut().unwrap();

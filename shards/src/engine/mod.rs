@@ -17,6 +17,7 @@ mod exchange;
 mod lease;
 mod leases;
 mod lines;
+mod listing;
 mod opens;
 mod returns;
 pub(crate) mod shard;

@@ -156,6 +156,14 @@ impl Shard {
                 self.note_deleted();
                 attempt
             }
+            Op::PeekAt { queue, after, body_bytes_max } => {
+                let peeked = self.store.peek_at(queue, after, body_bytes_max)?;
+                peeked.map(|peeked| Outcome::PeekedAt(peeked.map(Box::new)))
+            }
+            Op::Purge { queue, after, count } => {
+                let purged = self.store.purge(queue, after, count)?;
+                purged.map(|purged| Outcome::Purged { count: purged.count, next: purged.next })
+            }
             Op::Flush { queue } => self.store.flush(queue)?.map(|()| Outcome::Done),
             Op::FlushAll => self.store.flush_all()?.map(|()| Outcome::Done),
             _ => Attempt::Done(self.look(op)),
@@ -262,6 +270,19 @@ impl Shard {
                 });
                 Outcome::QueueFigures { lines, next }
             }
+            Op::QueueFigures { queue } => {
+                let stored = self.store.figures_of_queue(queue);
+                let line = stored.map(|stored| QueueFigures::new(stored, |queue| self.lines.in_line(queue)));
+                Outcome::QueueFigures { lines: line.into_iter().collect(), next: None }
+            }
+            Op::ListChildren { queue } => Outcome::Names(self.store.children(queue)),
+            Op::Find { cursor, ref search } => {
+                let found = self.store.find(cursor, search, |queue| self.lines.in_line(queue));
+                let line = |stored| QueueFigures::new(stored, |queue| self.lines.in_line(queue));
+                let lines = found.lines.into_iter().map(line).collect();
+                Outcome::Found { lines, matched: found.matched, next: found.next }
+            }
+            Op::ListOpens { queue, after } => self.list_opens(queue, after),
             Op::ListHolders { from, to } => {
                 let mut counts = Vec::new();
                 let next = self.leases.holders(from, to, HOLDERS_AT_ONCE, |client, count| counts.push((client, count)));

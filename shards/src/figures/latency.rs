@@ -49,50 +49,72 @@ const _: () = assert!(Stage::Read as usize + 1 == STAGES, "the last stage");
 
 /// How long each stage took, as histograms of 140 KiB together, however much is recorded.
 #[derive(Debug, Clone, PartialEq)]
-pub struct StageTimes([Histogram<u64>; STAGES]);
+pub struct StageTimes {
+    histograms: [Histogram<u64>; STAGES],
+    /// All times of a stage together, in microseconds: a histogram has no more than what its digits leave of each.
+    sums_us: [u64; STAGES],
+}
 
 impl Eq for StageTimes {}
 
 impl Default for StageTimes {
     fn default() -> StageTimes {
         let none = Histogram::new_with_bounds(1, TIME_US_MAX, SIGNIFICANT_DIGITS).expect("the bounds are good");
-        StageTimes(std::array::from_fn(|_| none.clone()))
+        StageTimes { histograms: std::array::from_fn(|_| none.clone()), sums_us: [0; STAGES] }
     }
 }
 
 impl StageTimes {
     fn record(&mut self, stage: Stage, took: Duration, count: u64) {
         let took_us = u64::try_from(took.as_micros()).unwrap_or(TIME_US_MAX).min(TIME_US_MAX);
-        self.0[stage as usize].saturating_record_n(took_us, count);
+        self.histograms[stage as usize].saturating_record_n(took_us, count);
+        let sum_us = &mut self.sums_us[stage as usize];
+        *sum_us = sum_us.saturating_add(took_us.saturating_mul(count));
     }
 
     /// Adds what another shard has recorded, as if it had been recorded here.
     pub fn add(&mut self, other: &StageTimes) {
-        for (mine, others) in self.0.iter_mut().zip(&other.0) {
+        for (mine, others) in self.histograms.iter_mut().zip(&other.histograms) {
             mine.add(others).expect("all have the same bounds");
+        }
+        for (mine, others) in self.sums_us.iter_mut().zip(other.sums_us) {
+            *mine = mine.saturating_add(others);
         }
     }
 
     /// How many times a stage was recorded.
     #[must_use]
     pub fn count(&self, stage: Stage) -> u64 {
-        self.0[stage as usize].len()
+        self.histograms[stage as usize].len()
+    }
+
+    /// How many of a stage's times do not exceed so many microseconds, as near as one part in a hundred.
+    #[must_use]
+    pub fn count_up_to(&self, stage: Stage, us: u64) -> u64 {
+        self.histograms[stage as usize].count_between(0, us)
+    }
+
+    /// All times of a stage together, in microseconds. A time of more than a minute counts as one.
+    #[must_use]
+    pub fn sum_us(&self, stage: Stage) -> u64 {
+        self.sums_us[stage as usize]
     }
 
     /// What so large a part of a stage's times, from 0 to 1, does not exceed, in microseconds. 0 when there are none.
     #[must_use]
     pub fn quantile_us(&self, stage: Stage, quantile: f64) -> u64 {
-        self.0[stage as usize].value_at_quantile(quantile)
+        self.histograms[stage as usize].value_at_quantile(quantile)
     }
 
     /// The longest of a stage's times, in microseconds. 0 when there are none.
     #[must_use]
     pub fn max_us(&self, stage: Stage) -> u64 {
-        self.0[stage as usize].max()
+        self.histograms[stage as usize].max()
     }
 
     fn reset(&mut self) {
-        self.0.iter_mut().for_each(Histogram::reset);
+        self.histograms.iter_mut().for_each(Histogram::reset);
+        self.sums_us = [0; STAGES];
     }
 }
 
@@ -282,6 +304,24 @@ mod tests {
         for stage in ALL.into_iter().filter(|stage| *stage != Stage::Write) {
             assert_eq!((times.count(stage), times.quantile_us(stage, 0.99), times.max_us(stage)), (0, 0, 0));
         }
+    }
+
+    #[test]
+    fn times_are_counted_up_to_a_bound_and_summed() {
+        let mut times = StageTimes::default();
+        for (took, count) in [(0, 2), (40, 3), (60, 4), (5_000, 5)] {
+            times.record(Stage::Write, us(took), count);
+        }
+        let counts = [0, 50, 100, 4_000, 6_000, u64::MAX].map(|bound| times.count_up_to(Stage::Write, bound));
+        assert_eq!(counts, [2, 5, 9, 9, 14, 14]);
+        assert_eq!(times.sum_us(Stage::Write), 40 * 3 + 60 * 4 + 5_000 * 5);
+        let mut both = times.clone();
+        both.add(&times);
+        assert_eq!(both.sum_us(Stage::Write), 2 * times.sum_us(Stage::Write));
+        both.record(Stage::Write, us(TIME_US_MAX + 1), 1);
+        assert_eq!(both.count_up_to(Stage::Write, TIME_US_MAX), both.count(Stage::Write), "one that is too long, too");
+        both.reset();
+        assert_eq!((both.count_up_to(Stage::Write, u64::MAX), both.sum_us(Stage::Write)), (0, 0));
     }
 
     #[test]

@@ -2,4 +2,6 @@
 
 pub(crate) mod counters;
 pub(crate) mod latency;
+pub(crate) mod opens;
+pub(crate) mod page;
 pub(crate) mod queues;

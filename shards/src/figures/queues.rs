@@ -35,6 +35,18 @@ pub struct QueueFigures {
     pub waiters: u64,
     /// Failed tries of the message that is handed out next.
     pub head_tries: u64,
+    /// Messages put in a thousand seconds, as it was of late; 0 while queues are not [searched](crate::Op::Find).
+    pub in_per_1000_s: u64,
+    /// Messages that have left in a thousand seconds, likewise.
+    pub out_per_1000_s: u64,
+    /// Queues that have every message put into it.
+    pub children: u64,
+    /// Whether it is told to hand out no message.
+    pub paused: bool,
+    /// Whether it has a gate.
+    pub is_gate: bool,
+    /// What a search has sorted it by, as [`Search::behind`](crate::Search::behind) takes it; 0 otherwise.
+    pub sort_key: u64,
 }
 
 impl QueueFigures {
@@ -57,6 +69,12 @@ impl QueueFigures {
             refused: stored.refused,
             open_full: stored.open_full,
             head_tries: stored.tries,
+            in_per_1000_s: stored.in_per_1000_s,
+            out_per_1000_s: stored.out_per_1000_s,
+            children: stored.children,
+            paused: stored.paused,
+            is_gate: stored.is_gate,
+            sort_key: stored.sort_key,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How an operation is packed into a batch: a number, a name, and what else there is as bytes behind the name.
 
-use storage::GateAct;
+use storage::{GateAct, Search, SortBy};
 
 use crate::client::Client;
 use crate::moment::Moment;
@@ -43,6 +43,12 @@ enum Kind {
     List,
     ListFigures,
     ListHolders,
+    QueueFigures,
+    ListChildren,
+    Find,
+    PeekAt,
+    ListOpens,
+    Purge,
     Checkpoint,
     Figures,
     Latency,
@@ -91,6 +97,12 @@ impl Packed {
             Op::List { cursor } => (Kind::List, cursor, b""),
             Op::ListFigures { cursor, prefix } => (Kind::ListFigures, cursor, prefix),
             Op::ListHolders { .. } => (Kind::ListHolders, 0, b""),
+            Op::QueueFigures { queue } => (Kind::QueueFigures, 0, queue),
+            Op::ListChildren { queue } => (Kind::ListChildren, 0, queue),
+            Op::Find { cursor, search } => (Kind::Find, cursor, search.filter),
+            Op::PeekAt { queue, body_bytes_max, .. } => (Kind::PeekAt, body_bytes_max, queue),
+            Op::ListOpens { queue, .. } => (Kind::ListOpens, 0, queue),
+            Op::Purge { queue, count, .. } => (Kind::Purge, count, queue),
             Op::Checkpoint => (Kind::Checkpoint, 0, b""),
             Op::Figures => (Kind::Figures, 0, b""),
             Op::Latency => (Kind::Latency, 0, b""),
@@ -136,9 +148,19 @@ impl Packed {
             Kind::Figures => Op::Figures,
             Kind::Latency => Op::Latency,
             Kind::ResetFigures => Op::ResetFigures,
-            Kind::PutWith | Kind::TakeWait | Kind::Open | Kind::End | Kind::Touch | Kind::Gate | Kind::ListHolders => {
-                self.read_more(queue, more)
-            }
+            Kind::QueueFigures => Op::QueueFigures { queue },
+            Kind::ListChildren => Op::ListChildren { queue },
+            Kind::PutWith
+            | Kind::TakeWait
+            | Kind::Open
+            | Kind::End
+            | Kind::Touch
+            | Kind::Gate
+            | Kind::ListHolders
+            | Kind::Find
+            | Kind::PeekAt
+            | Kind::ListOpens
+            | Kind::Purge => self.read_more(queue, more),
         }
     }
 
@@ -190,6 +212,10 @@ impl Packed {
                 let from = (Client::of_ticket(more.u64()), more.u64());
                 Op::ListHolders { from, to: Client::of_ticket(more.u64()) }
             }
+            Kind::Find => Op::Find { cursor: self.number, search: read_search(queue, &mut more) },
+            Kind::PeekAt => Op::PeekAt { queue, after: more.u64(), body_bytes_max: self.number },
+            Kind::ListOpens => Op::ListOpens { queue, after: more.u64() },
+            Kind::Purge => Op::Purge { queue, after: more.u64(), count: self.number },
             other => unreachable!("{other:?} has no more"),
         }
     }
@@ -286,6 +312,10 @@ fn write_more(op: &Op<'_>, bytes: &mut Vec<u8>) {
                 bytes.extend_from_slice(&number.to_le_bytes());
             }
         }
+        Op::Find { ref search, .. } => write_search(search, bytes),
+        Op::PeekAt { after, .. } | Op::ListOpens { after, .. } | Op::Purge { after, .. } => {
+            bytes.extend_from_slice(&after.to_le_bytes());
+        }
         Op::Configure { words, .. } => bytes.extend_from_slice(words),
         _ => {}
     }
@@ -313,6 +343,49 @@ fn write_which(which: Which<'_>, bytes: &mut Vec<u8>) {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
     }
+}
+
+/// What a queue is sorted by, in the order in which it is written as a number.
+const SORTS: [SortBy; 11] = [
+    SortBy::Name,
+    SortBy::Waiting,
+    SortBy::Open,
+    SortBy::Delayed,
+    SortBy::Dead,
+    SortBy::Oldest,
+    SortBy::In,
+    SortBy::Out,
+    SortBy::Bytes,
+    SortBy::Waiters,
+    SortBy::Children,
+];
+
+fn write_search(search: &Search<'_>, bytes: &mut Vec<u8>) {
+    let sort = SORTS.iter().position(|sort| *sort == search.sort).expect("all are listed");
+    bytes.extend_from_slice(&[sort as u8, u8::from(search.descending)]);
+    bytes.extend_from_slice(&search.limit.to_le_bytes());
+    for place in [search.behind, search.before] {
+        bytes.push(u8::from(place.is_some()));
+        let (key, name) = place.unwrap_or_default();
+        bytes.extend_from_slice(&key.to_le_bytes());
+        bytes.extend_from_slice(&(name.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(name);
+    }
+}
+
+fn read_search<'a>(filter: &'a [u8], more: &mut Reader<'a>) -> Search<'a> {
+    let [sort, descending] = more.array();
+    let limit = more.u32();
+    let mut place = || {
+        let [is_some] = more.array();
+        let key = more.u64();
+        let name_bytes = more.u32() as usize;
+        let (name, rest) = more.0.split_at(name_bytes);
+        more.0 = rest;
+        (is_some == 1).then_some((key, name))
+    };
+    let (behind, before) = (place(), place());
+    Search { filter, sort: SORTS[usize::from(sort)], descending: descending == 1, behind, before, limit }
 }
 
 /// Reads what was written above.

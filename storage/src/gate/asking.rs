@@ -80,7 +80,7 @@ pub enum GateState {
 }
 
 /// What an operator sees of a gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GateFigures {
     /// Tickets that there are.
     pub tickets: u64,
@@ -106,4 +106,24 @@ pub struct GateFigures {
     pub first_ms: u64,
     /// When the last ticket was given, likewise.
     pub last_ms: u64,
+    /// How the rush has gone.
+    pub curve: GateCurve,
+}
+
+/// How many seats were given and how many joins refused in intervals of one width, since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GateCurve {
+    /// When the first interval begins, in milliseconds since 1970; 0: nothing was given or refused.
+    pub start_ms: u64,
+    /// Milliseconds of each.
+    pub width_ms: u64,
+    /// Seats that were given in each.
+    pub given: Vec<u64>,
+    /// Joins that were refused in each.
+    pub refused: Vec<u64>,
+}
+
+impl GateCurve {
+    /// One of a gate that has given and refused nothing.
+    pub const EMPTY: GateCurve = GateCurve { start_ms: 0, width_ms: 0, given: Vec::new(), refused: Vec::new() };
 }

@@ -6,6 +6,7 @@ pub(crate) mod gone;
 pub(crate) mod ids;
 pub(crate) mod live;
 pub(crate) mod message;
+pub(crate) mod rates;
 mod recovering;
 pub(crate) mod run;
 pub(crate) mod slots;

@@ -45,6 +45,13 @@ impl Families {
 }
 
 impl Store {
+    /// The stored names of a queue's children: at most [`CHILDREN_MAX`], unless an older build has made more.
+    #[must_use]
+    pub fn children(&self, queue: &[u8]) -> Vec<Box<[u8]>> {
+        let children = self.families.children(queue).iter();
+        children.map(|slot| (&*self.live.queues.at(*slot).name).into()).collect()
+    }
+
     /// Makes a child of a queue that does not exist yet: from now on it has every message that is put into the queue, which
     /// need not exist. `Done(false)`: this is no child's name, or the child is there. `NoRoom` also stands for a queue that
     /// has as many children as it may have.

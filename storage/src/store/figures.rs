@@ -39,6 +39,18 @@ pub struct QueueFigures {
     pub open_full: u64,
     /// Failed tries of the message that is handed out next.
     pub tries: u64,
+    /// Messages put in a thousand seconds, as it was of late; 0 while queues are not [searched](Store::find).
+    pub in_per_1000_s: u64,
+    /// Messages that have left in a thousand seconds, likewise.
+    pub out_per_1000_s: u64,
+    /// Queues that have every message put into it.
+    pub children: u64,
+    /// Whether it is told to hand out no message.
+    pub paused: bool,
+    /// Whether it has a gate.
+    pub is_gate: bool,
+    /// What a search has sorted it by; 0 otherwise.
+    pub sort_key: u64,
 }
 
 impl Store {
@@ -67,25 +79,30 @@ impl Store {
         (slot < end).then_some(slot)
     }
 
-    fn figures_of(&mut self, slot: u32) -> QueueFigures {
+    /// The figures of one queue.
+    pub fn figures_of_queue(&mut self, name: &[u8]) -> Option<QueueFigures> {
+        let slot = self.live.queues.find(name)?;
+        self.live.follow_flush(slot);
+        self.rates.look(self.log.now_ms);
+        self.rates.sample(slot, self.live.queues.at(slot));
+        Some(self.figures_of(slot))
+    }
+
+    pub(super) fn figures_of(&mut self, slot: u32) -> QueueFigures {
         let next = self.live.queues.at_mut(slot).next_available();
         let queue = self.live.queues.at(slot);
         let (open, delayed) =
             queue.delivery().map_or((0, 0), |delivery| (delivery.open, delivery.delayed + delivery.dying));
-        let dead = match names::is_dead(&queue.name) {
-            true => None,
-            false => self.live.queues.find(&names::dead(&queue.name)),
-        };
-        let dead = dead.map(|slot| self.live.queues.at(slot)).filter(|dead| dead.epoch == self.live.epoch());
         let put_s = queue.head_message().map(|message| self.put_second(message.place));
         let state = next.and_then(|seq| self.live.states.get(queue.id, seq)).unwrap_or_default();
         let counts = queue.counts();
+        let rate = self.rates.of(slot, queue);
         QueueFigures {
             name: (&*queue.name).into(),
             waiting: queue.waiting(),
             open,
             delayed,
-            dead: dead.map_or(0, crate::queue::Queue::depth),
+            dead: self.dead_letters_of(queue),
             oldest_s: put_s.map_or(0, |put_s| (self.log.now_ms / 1000).saturating_sub(u64::from(put_s))),
             bytes: queue.bytes,
             sets: queue.sets,
@@ -96,6 +113,12 @@ impl Store {
             refused: counts.refused + counts.dropped,
             open_full: counts.open_full,
             tries: u64::from(state.tries),
+            in_per_1000_s: rate.into_per_1000_s.into(),
+            out_per_1000_s: rate.out_per_1000_s.into(),
+            children: queue.children().len() as u64,
+            paused: queue.is_paused(),
+            is_gate: queue.rules().is_some_and(|rules| rules.gate.tickets.is_some()) || self.gates.has(queue.id),
+            sort_key: 0,
         }
     }
 }

@@ -10,6 +10,7 @@ mod due;
 pub(crate) mod families;
 mod fanout;
 pub(crate) mod figures;
+pub(crate) mod find;
 mod flush;
 mod gates;
 pub(crate) mod inspecting;
@@ -17,6 +18,8 @@ mod leases;
 mod offline;
 pub(crate) mod open;
 pub(crate) mod opens;
+pub(crate) mod peeking;
+pub(crate) mod purge;
 pub(crate) mod puts;
 mod reclaim;
 mod rewriting;
@@ -42,6 +45,7 @@ use crate::names;
 use crate::options::{Durability, StoreOptions};
 use crate::queue::ids::Ids;
 use crate::queue::live::Live;
+use crate::queue::rates::Rates;
 use crate::queue::sums::Sums;
 use crate::queue::table::Slot;
 use crate::queue::{Message, Queue, Taken, resident_bytes};
@@ -136,6 +140,8 @@ pub struct Store {
     pub(crate) unruled: Slot,
     /// What is due waits for the disk.
     pub(crate) due_is_held_up: bool,
+    /// How fast messages come and go, while that is asked for.
+    pub(crate) rates: Rates,
     /// What time it was at the start, in milliseconds since 1970; 0 until it was said.
     pub(crate) started_ms: u64,
 }
@@ -165,6 +171,7 @@ impl Store {
             patterns: Arc::default(),
             unruled: 0,
             due_is_held_up: false,
+            rates: Rates::default(),
             started_ms: 0,
             live: Live::new(queues),
             directories: puts,
@@ -297,8 +304,8 @@ impl Store {
         self.memory.keep_to_budget(&mut self.live, &self.log);
     }
 
-    /// Takes the message at the head of a queue; `None` when the queue is empty or does not exist. Only then nothing
-    /// was changed.
+    /// Takes the message at the head of a queue; `None` when the queue is empty, paused, or does not exist. Only then
+    /// nothing was changed.
     ///
     /// # Errors
     /// When the disk fails, or the message's bytes are damaged; the caller must stop.
@@ -311,6 +318,9 @@ impl Store {
         let (head, Some(message)) = (queue.head, queue.head_message()) else {
             return Ok(Attempt::Done(None));
         };
+        if queue.is_paused() {
+            return Ok(Attempt::Done(None));
+        }
         if queue.delivery().is_some() {
             return self.take_available(slot);
         }
@@ -474,6 +484,7 @@ impl Store {
     /// made ready for a burst is given back little by little.
     pub fn tick(&mut self) {
         self.log.tick();
+        self.rates.forget_unlooked(self.log.now_ms);
         self.due_is_held_up = false;
     }
 

@@ -15,6 +15,7 @@ mod failures;
 mod family;
 mod family_found;
 mod fanout;
+mod find;
 mod flush;
 mod gates;
 mod leases;

@@ -7,7 +7,7 @@ use super::Session;
 use super::gates::join;
 use crate::memcache::answer::Reply;
 use crate::memcache::gate::Door;
-use crate::memcache::stored;
+use crate::session::stored;
 use crate::session::{Backend, Step};
 
 impl Session {

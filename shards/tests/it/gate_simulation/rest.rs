@@ -83,9 +83,9 @@ impl GateSimulation<'_> {
             let figures = self.figures(at);
             let gate = &mut self.gates[at];
             gate.rest(self.now);
-            let tickets = figures.map(|figures| figures.tickets as u32);
+            let tickets = figures.as_ref().map(|figures| figures.tickets as u32);
             // What has gone is known by now, so a refusal from here on counts it.
-            let gone = figures.map_or(0, |figures| figures.returned + figures.lapsed);
+            let gone = figures.as_ref().map_or(0, |figures| figures.returned + figures.lapsed);
             gate.tickets.rest(self.tick, (tickets, gone));
             if let Some(figures) = figures {
                 self.check(at, &figures);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use protocol::KeyRules;
-use shards::{Answer, GateAnswer, GateAnswered, GateFigures, GateState, Moment, Outcome, ShardId, owner_of};
+use shards::{Answer, GateAnswer, GateAnswered, GateCurve, GateFigures, GateState, Moment, Outcome, ShardId, owner_of};
 
 use super::*;
 use crate::memcache::session::Rules;
@@ -34,6 +34,7 @@ const FIGURES: GateFigures = GateFigures {
     state: GateState::SoldOut,
     first_ms: 1_700_000_000_003,
     last_ms: 0,
+    curve: GateCurve::EMPTY,
 };
 
 #[derive(Default)]
