@@ -14,6 +14,7 @@ mod checkpoint_kills;
 mod client;
 mod commands;
 mod crash;
+mod ctl;
 mod daemon;
 mod damage;
 mod data_directory;

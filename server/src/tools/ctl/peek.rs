@@ -1,12 +1,13 @@
 //! `rushq peek`: messages are shown, and none is taken.
 
+use base64ct::{Base64, Encoding};
 use serde::Deserialize;
 
 use super::http::Admin;
 use super::memcache::Memcache;
 use super::queue::id;
 use super::server::{self, Server};
-use super::{base64, print, print_bytes, queue_name, text};
+use super::{print, print_bytes, queue_name, text};
 use crate::process::commands::Line;
 
 const COUNT_MAX: u64 = 1000;
@@ -38,7 +39,7 @@ impl Message {
     fn body(&self) -> Vec<u8> {
         match (&self.text, &self.base64) {
             (Some(text), _) => text.clone().into_bytes(),
-            (None, Some(digits)) => base64::decode(digits).unwrap_or_default(),
+            (None, Some(digits)) => Base64::decode_vec(digits).unwrap_or_default(),
             (None, None) => Vec::new(),
         }
     }
