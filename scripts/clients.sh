@@ -53,6 +53,8 @@ trap clean_up EXIT
 
 missing=()
 command -v memccp >/dev/null && command -v memccapable >/dev/null || missing+=(libmemcached-tools)
+command -v openssl >/dev/null || missing+=(openssl)
+command -v socat >/dev/null || missing+=(socat)
 /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
 php_has memcache && php_has memcached || missing+=(php-cli php-memcache php-memcached)
 command -v npm >/dev/null || missing+=(nodejs npm ca-certificates)
@@ -104,6 +106,8 @@ for client in memcache memcached tutorials zend_queue; do
     timeout 60 php "$here/php_$client.php" "$port"
 done
 timeout 60 node "$here/node_memcached.js" "$port"
+mkdir "$scratch/tls"
+timeout 120 "$here/tls.sh" "$rushq" "$python" "$scratch/tls"
 
 # Workers that are killed with a message open.
 timeout 120 "$python" "$here/workers.py" "$port"

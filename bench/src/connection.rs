@@ -7,10 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use rustls::ClientConnection;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::answers::{ANSWER_BYTES_MAX, Answer, Dialect};
 use crate::options::Arguments;
+use crate::tls::Tls;
 use crate::workload::Request;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,6 +47,7 @@ pub(crate) enum Trouble {
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: TcpStream,
+    tls: Option<Box<ClientConnection>>,
     /// Requests, of which the first bytes are sent.
     pub(crate) outbox: Vec<u8>,
     sent: usize,
@@ -56,16 +59,17 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Connects, and waits until it has.
-    pub(crate) fn new(address: &SocketAddr, timeout: Duration) -> std::io::Result<Connection> {
+    pub(crate) fn new(server: &Server, timeout: Duration) -> std::io::Result<Connection> {
         let mut attempt = 1;
-        let socket = loop {
-            match TcpStream::connect_timeout(address, timeout) {
+        let mut socket = loop {
+            match TcpStream::connect_timeout(&server.address, timeout) {
                 Err(error) if error.kind() == ErrorKind::TimedOut && attempt < CONNECT_ATTEMPTS => attempt += 1,
                 outcome => break outcome?,
             }
         };
+        let tls = server.tls.as_ref().map(|tls| tls.secure(&mut socket, timeout)).transpose()?;
         socket.set_nonblocking(true)?;
-        Connection::over(socket)
+        Ok(Connection { tls, ..Connection::over(socket)? })
     }
 
     /// Begins to connect. Whether that succeeds is known when something is sent or received.
@@ -80,13 +84,20 @@ impl Connection {
 
     fn over(socket: TcpStream) -> std::io::Result<Connection> {
         socket.set_nodelay(true)?;
-        Ok(Connection { socket, outbox: Vec::new(), sent: 0, begun: Vec::new(), outstanding: VecDeque::new() })
+        Ok(Connection {
+            socket,
+            tls: None,
+            outbox: Vec::new(),
+            sent: 0,
+            begun: Vec::new(),
+            outstanding: VecDeque::new(),
+        })
     }
 
     /// Sends what the socket takes.
     pub(crate) fn send(&mut self) -> Result<(), Trouble> {
         while self.is_sending() {
-            match self.socket.write(&self.outbox[self.sent..]) {
+            match self.write() {
                 Ok(bytes) => self.sent += bytes,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -99,8 +110,20 @@ impl Connection {
         Ok(())
     }
 
+    /// Sends once. Returns how many bytes of the outbox are done with.
+    fn write(&mut self) -> std::io::Result<usize> {
+        let rest = &self.outbox[self.sent..];
+        let Some(tls) = &mut self.tls else { return self.socket.write(rest) };
+        let bytes = if rest.is_empty() { 0 } else { tls.writer().write(rest)? };
+        // What is sealed is kept by then, and is sent by the next call if not by this one.
+        match tls.write_tls(&mut self.socket) {
+            Err(_) if bytes > 0 => Ok(bytes),
+            written => written.map(|_| bytes),
+        }
+    }
+
     pub(crate) fn is_sending(&self) -> bool {
-        self.sent < self.outbox.len()
+        self.sent < self.outbox.len() || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
 
     /// A byte of what is in the outbox, or was, may have left.
@@ -108,8 +131,25 @@ impl Connection {
         self.sent > 0 || self.outbox.is_empty()
     }
 
-    /// Reads once, into `buffer` where nothing is begun, and hands out the whole answers.
+    /// Reads what the socket has, once, and hands out the whole answers.
     pub(crate) fn receive(
+        &mut self,
+        dialect: &Dialect,
+        buffer: &mut [u8],
+        mut take: impl FnMut(Asked, Answer<'_>) -> Result<(), String>,
+    ) -> Result<(), Trouble> {
+        loop {
+            self.receive_some(dialect, buffer, &mut take)?;
+            // The socket does not tell of what is opened and was not read.
+            let opened = self.tls.as_mut().and_then(|tls| tls.process_new_packets().ok());
+            if opened.is_none_or(|state| state.plaintext_bytes_to_read() == 0) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads once, into `buffer` where nothing is begun.
+    fn receive_some(
         &mut self,
         dialect: &Dialect,
         buffer: &mut [u8],
@@ -120,10 +160,10 @@ impl Connection {
             return Err(Trouble::Nonsense(String::from("the server's answer has no end")));
         }
         let read = if was_begun == 0 {
-            self.socket.read(buffer)
+            read(&mut self.socket, &mut self.tls, buffer)
         } else {
             self.begun.resize(was_begun + buffer.len().max(was_begun), 0);
-            self.socket.read(&mut self.begun[was_begun..])
+            read(&mut self.socket, &mut self.tls, &mut self.begun[was_begun..])
         };
         self.begun.truncate(was_begun + read.as_ref().map_or(0, |bytes| if was_begun == 0 { 0 } else { *bytes }));
         let bytes = match read {
@@ -158,9 +198,37 @@ impl Connection {
     }
 }
 
+/// Reads once.
+fn read(socket: &mut TcpStream, tls: &mut Option<Box<ClientConnection>>, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let Some(tls) = tls else { return socket.read(buffer) };
+    match tls.reader().read(buffer) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        read => return read,
+    }
+    if tls.read_tls(socket)? == 0 {
+        return Ok(0);
+    }
+    tls.process_new_packets().map_err(std::io::Error::other)?;
+    tls.reader().read(buffer)
+}
+
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// Where connections go, and whether over TLS.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<Tls>,
+}
+
+impl Server {
+    /// Without TLS.
+    pub(crate) fn plain(address: SocketAddr) -> Server {
+        Server { address, tls: None }
     }
 }
 
@@ -189,7 +257,7 @@ mod tests {
 
     fn pair() -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connection = Connection::new(&listener.local_addr().unwrap(), CONNECT_TIMEOUT).unwrap();
+        let connection = Connection::new(&Server::plain(listener.local_addr().unwrap()), CONNECT_TIMEOUT).unwrap();
         connection.socket.set_nonblocking(false).unwrap();
         (connection, listener.accept().unwrap().0)
     }

@@ -1,7 +1,6 @@
 //! Empties the queues at the end of a run that is verified.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use hashbrown::HashSet;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
 use crate::answers::{Answer, Dialect};
-use crate::connection::{Asked, CONNECT_TIMEOUT, Connection, Trouble};
+use crate::connection::{Asked, CONNECT_TIMEOUT, Connection, Server, Trouble};
 use crate::options::Arguments;
 use crate::verify::Verifier;
 use crate::workload::{Act, Request};
@@ -62,14 +61,14 @@ impl Remaining {
 pub(crate) fn drain(
     options: &Arguments,
     run: u32,
-    address: &SocketAddr,
+    server: &Server,
     verifier: &mut Verifier,
     now_ns: impl Fn() -> u64,
 ) -> Result<Drained, String> {
     let start = Instant::now();
     // An empty queue is to say so at once.
     let mut dialect = Dialect::new(&options.without_waits(), Some(run));
-    let connection = Connection::new(address, CONNECT_TIMEOUT);
+    let connection = Connection::new(server, CONNECT_TIMEOUT);
     let mut connection = connection.map_err(|error| format!("cannot connect: {error}"))?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|error| error.to_string())?;
     let event = EpollEvent::new(EpollFlags::EPOLLIN, 0);

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::connection::{CONNECT_TIMEOUT, Connection, reachable};
+use crate::connection::{CONNECT_TIMEOUT, Connection, Server, reachable};
 use crate::options::Arguments;
 use crate::restart::Restarted;
 use crate::usage;
@@ -84,7 +84,7 @@ pub(crate) fn run(options: &Arguments) -> Result<Rushed, String> {
     set_up(options, &address)?;
     let began = SystemTime::now();
     let connect = |number: usize| {
-        Connection::new(&address, CONNECT_TIMEOUT)
+        Connection::new(&Server::plain(address), CONNECT_TIMEOUT)
             .map_err(|error| format!("cannot connect to {address}, with {number} connections made: {error}"))
     };
     let count = options.clients.min(options.buyers.unwrap_or(1) as usize);

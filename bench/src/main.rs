@@ -13,6 +13,7 @@ mod restart;
 mod run;
 mod schedule;
 mod tally;
+mod tls;
 mod usage;
 mod verify;
 mod worker;

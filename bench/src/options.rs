@@ -183,6 +183,18 @@ pub(crate) struct Arguments {
     #[argh(option, arg_name = "SECONDS", from_str_fn(number))]
     pub(crate) restart_after: Option<f64>,
 
+    /// speak TLS: with --tls-ca or --tls-insecure
+    #[argh(switch)]
+    pub(crate) tls: bool,
+
+    /// certificates in PEM, by one of which the server's is to be signed
+    #[argh(option, arg_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+
+    /// take any server for the right one
+    #[argh(switch)]
+    pub(crate) tls_insecure: bool,
+
     /// process whose CPU time is the server's
     #[argh(option, arg_name = "PID", from_str_fn(whole))]
     pub(crate) server_pid: Option<u32>,

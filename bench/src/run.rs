@@ -2,20 +2,20 @@
 //! are emptied.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Barrier, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::connection::{CONNECT_TIMEOUT, Connection, reachable};
+use crate::connection::{CONNECT_TIMEOUT, Connection, Server, reachable};
 use crate::drain::{self, Drained};
 use crate::gate;
 use crate::live::Live;
 use crate::options::{Arguments, Role};
 use crate::restart::{self, Gap, Restarted};
 use crate::tally::{Second, Tally};
+use crate::tls::Tls;
 use crate::usage;
 use crate::verify::{Verdict, Verifier};
 use crate::worker::{Client, Ended, Shared, Worker, be_punctual};
@@ -55,10 +55,10 @@ impl Outcome {
 
 /// Connects all clients, and then puts the load on.
 pub(crate) fn run(options: &Arguments) -> Result<Outcome, String> {
-    let address = reachable(options)?;
+    let server = Server { address: reachable(options)?, tls: Tls::new(options)? };
     if options.gate_refusals {
-        gate::set_up(options, &address)?;
-        gate::sell_out(options, &address)?;
+        gate::set_up(options, &server.address)?;
+        gate::sell_out(options, &server.address)?;
     }
     if let Some(pid) = options.server_pid
         && usage::of_process(pid).is_none()
@@ -74,10 +74,10 @@ pub(crate) fn run(options: &Arguments) -> Result<Outcome, String> {
     if let Some(verifier) = verifier.as_mut().filter(|_| options.restart_command.is_some()) {
         verifier.expect_restart();
     }
-    let clients = connect(options, &address, &roles, verifier.as_mut())?;
+    let clients = connect(options, &server, &roles, verifier.as_mut())?;
     let shared = Shared {
         options,
-        address,
+        server,
         barrier: Barrier::new(options.threads + 1),
         start: OnceLock::new(),
         stop: AtomicBool::new(false),
@@ -99,7 +99,7 @@ pub(crate) fn run(options: &Arguments) -> Result<Outcome, String> {
     if let (Some(verifier), Some(run)) = (verifier, run) {
         let mut verifier = verifier.into_inner().unwrap_or_else(PoisonError::into_inner);
         let drained = match outcome.failure() {
-            None => drain::drain(options, run, &address, &mut verifier, || start.elapsed().as_nanos() as u64),
+            None => drain::drain(options, run, &shared.server, &mut verifier, || start.elapsed().as_nanos() as u64),
             Some(_) => Err(String::from("the run failed")),
         };
         let mut verdict = verifier.finish(drained.is_ok());
@@ -122,14 +122,15 @@ fn run_number(began: SystemTime) -> u32 {
 /// The clients of each thread, connected.
 fn connect(
     options: &Arguments,
-    address: &SocketAddr,
+    server: &Server,
     roles: &[Role],
     mut verifier: Option<&mut Verifier>,
 ) -> Result<Vec<Vec<Client>>, String> {
     let mut threads: Vec<Vec<Client>> = (0..options.threads).map(|_| Vec::new()).collect();
     for (number, role) in roles.iter().enumerate() {
-        let connection = Connection::new(address, CONNECT_TIMEOUT)
-            .map_err(|error| format!("cannot connect to {address}, with {number} connections made: {error}"))?;
+        let connection = Connection::new(server, CONNECT_TIMEOUT).map_err(|error| {
+            format!("cannot connect to {}, with {number} connections made: {error}", server.address)
+        })?;
         let names = verifier.as_mut().map_or((number as u32, 0), |it| (it.producer(), it.consumer()));
         threads[number % options.threads].push(Client::new(options, *role, number, connection, names));
     }

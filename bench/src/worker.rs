@@ -5,7 +5,6 @@ mod kills;
 mod pace;
 mod taking;
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Barrier, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
 use crate::answers::Dialect;
-use crate::connection::{CONNECT_TIMEOUT, Connection, Trouble};
+use crate::connection::{CONNECT_TIMEOUT, Connection, Server, Trouble};
 use crate::options::{Arguments, Role};
 use crate::restart::Gap;
 use crate::tally::Tally;
@@ -44,7 +43,7 @@ const TIMER: u64 = u64::MAX;
 #[derive(Debug)]
 pub(crate) struct Shared<'a> {
     pub(crate) options: &'a Arguments,
-    pub(crate) address: SocketAddr,
+    pub(crate) server: Server,
     /// All threads, and who started them, begin at once.
     pub(crate) barrier: Barrier,
     pub(crate) start: OnceLock<Instant>,
@@ -369,7 +368,7 @@ impl<'a> Worker<'a> {
                 return Err(format!("the server did not come back within {} s", RETURN_NS_MAX / SECOND_NS));
             }
             // At the end of the run too: the drain that follows finds the server back.
-            let Ok(connection) = Connection::new(&self.shared.address, CONNECT_TIMEOUT) else {
+            let Ok(connection) = Connection::new(&self.shared.server, CONNECT_TIMEOUT) else {
                 self.retry_at_ns = self.shared.now_ns() + RETRY_PAUSE_NS;
                 return Ok(());
             };

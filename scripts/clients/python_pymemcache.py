@@ -1,5 +1,7 @@
-"""pymemcache against a rushq that listens on 127.0.0.1 at the port given. Called by clients.sh."""
+"""pymemcache against a rushq that listens on 127.0.0.1 at the port given, over TLS when a certificate to trust is given
+behind it. Called by clients.sh and tls.sh."""
 
+import ssl
 import sys
 
 from expect import expect
@@ -63,15 +65,18 @@ def housekeeping(client):
 
 def main():
     address = ("127.0.0.1", int(sys.argv[1]))
+    trusted = sys.argv[2] if len(sys.argv) > 2 else None
+    tls = ssl.create_default_context(cafile=trusted) if trusted else None
     steps = [first_in_first_out, noreply_is_the_default, many_at_once, large_body, delete, housekeeping]
     for kind in (Client, PooledClient):
         # Several connections, so that both shards get some.
         for _ in range(4):
-            client = kind(address, timeout=10)
+            client = kind(address, timeout=10, tls_context=tls)
             for step in steps:
                 step(client)
             client.close()
-    print(f"pymemcache: {len(steps)} conversations over 8 connections")
+    how = " over TLS" if tls else ""
+    print(f"pymemcache{how}: {len(steps)} conversations over 8 connections")
 
 
 main()

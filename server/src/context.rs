@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use shards::pump::ShardHandle;
 
+use crate::access::{Crowd, Users};
 use crate::process::certificates::Certificates;
 use crate::process::drain::Drain;
 use crate::process::permits::Limit;
@@ -24,6 +25,10 @@ pub(crate) struct ShardContext {
     pub(crate) drain: Arc<Drain>,
     /// The connections that the process may have.
     pub(crate) limit: Arc<Limit>,
+    /// The connections that an address may have; `None`: any number.
+    pub(crate) crowd: Option<Arc<Crowd>>,
+    /// Who may log in; `None`: no client needs to.
+    pub(crate) users: Option<Arc<Users>>,
     /// The connections that are open, of all shards.
     pub(crate) roster: Arc<Roster>,
     pub(crate) started: Instant,

@@ -109,9 +109,12 @@ impl Conversation {
                     // Boxed, since it is rare and its future is large.
                     Box::pin(self.answer(control, carrier)).await?;
                 }
+                if step == Step::LogIn {
+                    step = Box::pin(self.log_in()).await;
+                }
                 let out = mem::take(&mut self.session.answers.out);
                 if log_enabled!(log::Level::Trace) {
-                    trace::replies(self.session.peer, &out);
+                    trace::replies(&self.session.who(), &out);
                 }
                 let sent = carrier.send(&out, &mut self.session.counters.bytes_written).await;
                 self.session.answers.out = out;
@@ -141,7 +144,7 @@ impl Conversation {
                     Step::Stalled => self.context.handle.retry_after(self.tried_at).await,
                     // What comes behind it is done now, and not when it was read.
                     Step::Waiting => self.read_at = Instant::now(),
-                    Step::RoundFull | Step::Control(_) => self.others_first().await,
+                    Step::RoundFull | Step::LogIn | Step::Control(_) => self.others_first().await,
                 }
                 step = self.step(&[], self.read_at);
             }
@@ -243,6 +246,22 @@ impl Conversation {
         let mut client =
             control::Client { prefix, out: &mut answers.out, sink: carrier, sent: &mut counters.bytes_written };
         control::answer(control, &self.context, &self.gather, &mut client).await
+    }
+
+    /// Has a login checked, and answers it. Returns how the session goes on.
+    async fn log_in(&mut self) -> Step {
+        let asked = self.session.take_asked();
+        let peer = self.session.peer;
+        let users = self.context.users.as_ref().expect("where clients log in there are users");
+        let checked = users.check(&asked.name, &asked.password, peer.source()).await;
+        match &checked {
+            Ok(account) => {
+                log::debug!("{peer} has logged in as user {}", account.name());
+                self.entry.iter().for_each(|entry| entry.note_user(account));
+            }
+            Err(denied) => users.log_denied(&peer, &asked.name, *denied),
+        }
+        self.session.answer_login(&asked, checked)
     }
 
     /// Lets all other clients that are ready have a round, and after a while everything else of the shard its part.

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use glommio::timer::sleep;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement, Task, spawn_local};
-use shards::Shard;
 use shards::pump::{Links, ShardHandle, links};
+use shards::{Shard, ShardId};
 
+use crate::access::{Crowd, Users};
 use crate::admin::ask;
 use crate::context::ShardContext;
 use crate::net::handover::Handover;
@@ -24,6 +25,7 @@ use crate::process::queue_config::QueueConfig;
 use crate::process::settings::Settings;
 use crate::process::stop::Stop;
 use crate::session::roster::Roster;
+use crate::web::desk::Desk;
 
 /// Threads beside each shard's own, for: a commit, a sync, the log's files, the index, waiting for the stop, and reads of
 /// bodies, so that three slow ones hold up none of these; and a handshake of TLS.
@@ -68,6 +70,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) settings: &'a Arc<Settings>,
     pub(crate) queue_config: &'a Arc<QueueConfig>,
     pub(crate) certificates: Option<&'a Arc<Certificates>>,
+    pub(crate) users: &'a Option<Arc<Users>>,
     pub(crate) stop: &'a Arc<Stop>,
     pub(crate) drain: &'a Arc<Drain>,
 }
@@ -87,11 +90,12 @@ impl Executors {
     pub(crate) fn start(
         shards: Vec<Shard>,
         sockets: Vec<ShardSockets>,
-        Shared { settings, queue_config, certificates, stop, drain }: Shared<'_>,
+        Shared { settings, queue_config, certificates, users, stop, drain }: Shared<'_>,
     ) -> Result<Executors, String> {
         let (started, starts) = channel();
         let (stopped, stops) = channel();
         let limit = Arc::new(Limit::new(settings.connections_max));
+        let crowd = settings.connections_per_address.map(|max| Arc::new(Crowd::new(max)));
         let roster = Arc::new(Roster::new(shards.len() as u16));
         let count = shards.len();
         let links = links(count as u16);
@@ -105,6 +109,8 @@ impl Executors {
                 settings: Arc::clone(settings),
                 queue_config: Arc::clone(queue_config),
                 certificates: certificates.map(Arc::clone),
+                crowd: crowd.clone(),
+                users: users.clone(),
                 limit: Arc::clone(&limit),
                 roster: Arc::clone(&roster),
                 stop: Arc::clone(stop),
@@ -168,6 +174,8 @@ struct Parts {
     settings: Arc<Settings>,
     queue_config: Arc<QueueConfig>,
     certificates: Option<Arc<Certificates>>,
+    crowd: Option<Arc<Crowd>>,
+    users: Option<Arc<Users>>,
     limit: Arc<Limit>,
     roster: Arc<Roster>,
     stop: Arc<Stop>,
@@ -177,16 +185,38 @@ struct Parts {
 
 /// One shard's life.
 async fn run(mut shard: Shard, links: Links, parts: Parts, report: StartReport) {
-    let Parts { number, sockets, handovers, settings, queue_config, certificates, limit, roster, stop, drain, stopped } =
-        parts;
+    let Parts {
+        number,
+        sockets,
+        handovers,
+        settings,
+        queue_config,
+        certificates,
+        crowd,
+        users,
+        limit,
+        roster,
+        stop,
+        drain,
+        stopped,
+    } = parts;
     let (version, patterns) = queue_config.current();
     shard.begin_with_patterns(patterns);
     let handle = ShardHandle::start(shard, links, settings.pump, fault::end_at_disk).await;
     spawn_local(follow(queue_config, version, handle.clone())).detach();
     spawn_local(end_waits(Arc::clone(&drain), handle.clone())).detach();
     let started = Instant::now();
-    let context =
-        Rc::new(ShardContext { handle: handle.clone(), settings, certificates, drain, limit, roster, started });
+    let context = Rc::new(ShardContext {
+        handle: handle.clone(),
+        settings,
+        certificates,
+        drain,
+        limit,
+        crowd,
+        users,
+        roster,
+        started,
+    });
     let begun = ShardNet::new(&context).map_err(|error| format!("clients cannot be served: {error}"));
     let begun = begun.and_then(|net| Ok((start_serving(number, sockets, handovers, &net)?, net)));
     let (serving, net) = match begun {
@@ -196,6 +226,9 @@ async fn run(mut shard: Shard, links: Links, parts: Parts, report: StartReport) 
     };
     if let (0, Some(interval)) = (number, context.settings.statistics_interval) {
         spawn_local(ask::log_statistics(Rc::clone(&context), interval)).detach();
+    }
+    if let Some(users) = &context.users {
+        spawn_local(Rc::clone(&net).close_those_out(ShardId(number as u16), Arc::clone(users))).detach();
     }
     report.send(Started::Listening);
 
@@ -260,6 +293,10 @@ fn start_serving(
     }
     for socket in sockets.udp {
         tasks.push(datagrams::start(socket, net)?);
+    }
+    // The first shard serves the page.
+    if let Some(desk) = (number == 0).then(|| Desk::open(&net.context)).flatten() {
+        tasks.extend(net.serve_page(sockets.admin, desk)?);
     }
     tasks.push(spawn_local(listener::take_over(handovers, number, Rc::clone(net))));
     Ok(tasks)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sd_notify::NotifyState;
 use shards::{DataDirectory, Durability};
 
+use crate::access::Users;
 use crate::executors::{Executors, Shared};
 use crate::net::sockets::Sockets;
 use crate::process::certificates::Certificates;
@@ -55,6 +56,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     // By the user that reads it again later.
     let queue_config = Arc::new(QueueConfig::read(settings.queue_config.as_deref())?);
     let certificates = settings.tls.as_ref().map(Certificates::read).transpose()?.map(Arc::new);
+    let users = settings.users.as_deref().map(Users::read).transpose()?;
 
     if settings.repair {
         repair(&directory, &settings)?;
@@ -77,6 +79,7 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
             settings: &settings,
             queue_config: &queue_config,
             certificates: certificates.as_ref(),
+            users: &users,
             stop: &stop,
             drain: &drain,
         },
@@ -86,11 +89,16 @@ pub(crate) fn run(mut settings: Settings, starting: Option<Starting>) -> Result<
     starting.map(Starting::ready).transpose()?;
 
     signals.receive()?;
-    let signal = signals.wait_for_end(&drain, &queue_config, certificates.as_deref());
+    let read_again = move || {
+        queue_config.read_again();
+        certificates.iter().for_each(|certificates| certificates.read_again());
+        users.iter().for_each(|users| users.read_again());
+    };
+    let signal = signals.wait_for_end(&drain, &read_again);
     log::info!("signal {signal}: finishing what was read");
     notify_service_manager(NotifyState::Stopping);
     std::thread::spawn(move || {
-        signals.wait_for_end(&drain, &queue_config, certificates.as_deref());
+        signals.wait_for_end(&drain, read_again);
         log::warn!("second signal: exiting at once");
         std::process::exit(1);
     });
@@ -114,6 +122,11 @@ fn log_what_starts(settings: &Settings) {
         settings.shards,
         settings.memory_bytes >> 20,
     );
+    for address in settings.open_addresses() {
+        log::warn!(
+            "-l {address}: every machine that reaches it may do everything; give --users FILE, or --open if so meant"
+        );
+    }
 }
 
 /// Sets the damaged parts of a data directory aside.

@@ -1,6 +1,7 @@
 //! Who asks, as decisions get it, and where the outcome goes.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::owner::ShardId;
 
@@ -38,6 +39,31 @@ impl Client {
     }
 }
 
+/// As an operator names it: its shard and its number there, as in `0-17`.
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.shard(), self.0 & ((1 << NUMBER_BITS) - 1))
+    }
+}
+
+/// A text names no client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoClient;
+
+impl FromStr for Client {
+    type Err = NoClient;
+
+    /// Reads what [`Display`](fmt::Display) writes. There need not be such a client, nor such a shard.
+    fn from_str(text: &str) -> Result<Client, NoClient> {
+        let parts = text.split_once('-').and_then(|(shard, number)| Some((shard.parse().ok()?, number.parse().ok()?)));
+        let (shard, number): (u16, u64) = parts.ok_or(NoClient)?;
+        if shard == u16::MAX || number >> NUMBER_BITS != 0 {
+            return Err(NoClient);
+        }
+        Ok(Client::new(ShardId(shard), number))
+    }
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "client {} of shard {}", self.0 & ((1 << NUMBER_BITS) - 1), self.shard())
@@ -65,4 +91,20 @@ pub struct Asker {
     pub client: Client,
     /// Where the outcome goes on the client's shard.
     pub address: Address,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_names_a_client_by_its_shard_and_number() {
+        let client = Client::new(ShardId(3), 17);
+        assert_eq!(client.to_string(), "3-17");
+        assert_eq!("3-17".parse(), Ok(client));
+        for bad in ["", "3", "3-", "-17", "3-x", "65535-1", "65536-1", "0-281474976710656", "0-18446744073709551616"] {
+            assert_eq!(bad.parse::<Client>(), Err(NoClient), "{bad}");
+        }
+        assert_eq!("0-281474976710655".parse::<Client>().expect("the last").to_string(), "0-281474976710655");
+    }
 }

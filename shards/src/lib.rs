@@ -12,7 +12,7 @@ mod owner;
 pub mod pump;
 mod routing;
 
-pub use client::{Address, Asker, Client, GatherId};
+pub use client::{Address, Asker, Client, GatherId, NoClient};
 pub use commit::policy::{CommitMode, CommitPolicy};
 pub use data::directory::{DataDirectory, Repaired};
 pub use data::error::{DirectoryError, Remedy};

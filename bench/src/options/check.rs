@@ -32,6 +32,9 @@ impl Arguments {
             let needed = message::STAMP_BYTES;
             return Err(format!("a message that can be verified has at least {needed} bytes, not {size_min}"));
         }
+        if self.tls && self.tls_ca.is_none() && !self.tls_insecure {
+            return Err(String::from("--tls needs --tls-ca with whom to trust, or --tls-insecure"));
+        }
         if !self.beside.is_empty() && self.protocol != Protocol::Memcache {
             return Err(String::from("--beside speaks memcache's protocol alone"));
         }

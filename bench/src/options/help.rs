@@ -15,7 +15,7 @@ const INDENT: usize = 34;
 
 /// The groups, each with its options in the order in which they are shown.
 const GROUPS: [(&str, &[&str]); 9] = [
-    ("Server", &["--server", "--port", "--protocol", "--server-pid"]),
+    ("Server", &["--server", "--port", "--protocol", "--tls", "--tls-ca", "--tls-insecure", "--server-pid"]),
     ("Load", &["--clients", "--threads", "--requests", "--test-time", "--ratio", "--pipeline"]),
     (
         "Messages and queues",

@@ -4,7 +4,7 @@
 use super::forms::Given;
 
 /// An option, and those that mean something else or nothing beside it.
-const EXCLUDED: [(&str, &[&str]); 10] = [
+const EXCLUDED: [(&str, &[&str]); 12] = [
     ("--requests", &["--test-time"]),
     ("--rate-limiting", &["--rate", "--consumer-rate"]),
     ("--producers", &["--clients", "--ratio", "--rush"]),
@@ -31,6 +31,8 @@ const EXCLUDED: [(&str, &[&str]); 10] = [
     // Buyers come over one thread, so that what they were told is in one order.
     ("--buyers", &["--threads", "--requests", "--test-time", "--pipeline", "--rate-limiting", "--gate-refusals"]),
     ("--gate-refusals", &["--restart-command"]),
+    ("--tls", &["--gate", "--beside"]),
+    ("--tls-ca", &["--tls-insecure"]),
     (
         "--beside",
         &[
@@ -55,7 +57,7 @@ const EXCLUDED: [(&str, &[&str]); 10] = [
 ];
 
 /// An option, and the one without which it means nothing.
-const NEEDED: [(&str, &str); 10] = [
+const NEEDED: [(&str, &str); 12] = [
     ("--restart-after", "--restart-command"),
     ("--baseline", "--compare"),
     ("--kill-consumers", "--reliable"),
@@ -66,6 +68,8 @@ const NEEDED: [(&str, &str); 10] = [
     ("--gate-refusals", "--gate"),
     ("--gate-unread", "--buyers"),
     ("--gate-kills", "--restart-command"),
+    ("--tls-ca", "--tls"),
+    ("--tls-insecure", "--tls"),
 ];
 
 /// # Errors
@@ -107,7 +111,7 @@ mod tests {
         for (name, others) in EXCLUDED {
             for other in others {
                 let word = |name: &str| match name {
-                    "--verify" | "--rush" | "--gate-refusals" => name.to_string(),
+                    "--verify" | "--rush" | "--gate-refusals" | "--tls" | "--tls-insecure" => name.to_string(),
                     "--beside" => "--beside sets".to_string(),
                     "--reliable" => "--reliable named".to_string(),
                     name => format!("{name} 1"),

@@ -80,7 +80,7 @@ impl Worker<'_> {
             verifier.dropped(client.consumer, unanswered.iter().map(|asked| &asked.request));
         }
         drop(connection);
-        let connected = Connection::new(&self.shared.address, CONNECT_TIMEOUT);
+        let connected = Connection::new(&self.shared.server, CONNECT_TIMEOUT);
         let mut connection = match connected {
             Ok(connection) => connection,
             Err(_) if self.shared.gap.is_some() => {

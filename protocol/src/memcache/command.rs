@@ -193,6 +193,45 @@ pub enum Command<'a> {
     DbArchive,
 }
 
+impl Command<'_> {
+    /// Whether nothing is answered, whatever comes of the command.
+    #[must_use]
+    pub fn noreply(&self) -> bool {
+        match self {
+            Command::Set { noreply, .. }
+            | Command::SetWith { noreply, .. }
+            | Command::Configure { noreply, .. }
+            | Command::Delete { noreply, .. }
+            | Command::Acknowledge { noreply, .. }
+            | Command::Unconfigure { noreply, .. }
+            | Command::Touch { noreply, .. }
+            | Command::Join { noreply, .. }
+            | Command::Pay { noreply, .. }
+            | Command::Extend { noreply, .. }
+            | Command::Return { noreply, .. }
+            | Command::FlushAll { noreply }
+            | Command::Verbosity { noreply, .. } => *noreply,
+            Command::Get { .. }
+            | Command::Consume { .. }
+            | Command::Flush { .. }
+            | Command::Stats
+            | Command::StatsQueue
+            | Command::StatsQueues { .. }
+            | Command::StatsGate { .. }
+            | Command::StatsConns
+            | Command::StatsCores
+            | Command::StatsLatency
+            | Command::StatsReset
+            | Command::StatsSettings
+            | Command::StatsOfCache
+            | Command::Version
+            | Command::Quit
+            | Command::DbCheckpoint
+            | Command::DbArchive => false,
+        }
+    }
+}
+
 /// The names on a get's line, in their order. All of them are good names, and there is at least one to begin with.
 ///
 /// A get of many names may be done in parts, and its line is checked once: what is left of it is kept, and taken up again.

@@ -34,6 +34,8 @@ pub enum Parse<'a> {
 pub struct Parser {
     state: State,
     body_bytes_max: usize,
+    /// Of a get's line.
+    get_line_bytes_max: usize,
     rules: KeyRules,
 }
 
@@ -60,7 +62,28 @@ impl Parser {
     /// A parser that lets bodies of up to `body_bytes_max` bytes through.
     #[must_use]
     pub fn with_rules(body_bytes_max: usize, rules: KeyRules) -> Parser {
-        Parser { state: State::First, body_bytes_max, rules }
+        Parser { state: State::First, body_bytes_max, get_line_bytes_max: GET_LINE_BYTES_MAX, rules }
+    }
+
+    /// A parser for what comes before a login: lines of up to [`LINE_BYTES_MAX`] bytes, those of a get too, and
+    /// keys without options and children. What it holds back is never more than such a line, a body
+    /// of `body_bytes_max` bytes, and its `\r\n`.
+    ///
+    /// ```
+    /// use protocol::{Command, Parse, Parser};
+    ///
+    /// let (_, parsed) = Parser::for_login(320).next(b"set a/open 0 0 9\r\nuser pass\r\n");
+    /// assert!(matches!(parsed, Parse::Command(Command::Set { body: b"user pass", .. })));
+    /// ```
+    #[must_use]
+    pub fn for_login(body_bytes_max: usize) -> Parser {
+        let rules = KeyRules { options: false, fanout: false };
+        Parser { get_line_bytes_max: LINE_BYTES_MAX, ..Parser::with_rules(body_bytes_max, rules) }
+    }
+
+    /// Has the parser go on behind a login, with bodies of up to `body_bytes_max` bytes.
+    pub fn logged_in(&mut self, body_bytes_max: usize, rules: KeyRules) {
+        (self.body_bytes_max, self.get_line_bytes_max, self.rules) = (body_bytes_max, GET_LINE_BYTES_MAX, rules);
     }
 
     /// Whether no body and no line is being skipped: the next byte of input is a command's first.
@@ -102,7 +125,7 @@ impl Parser {
         if input.first() == Some(&BINARY_REQUEST) {
             return (input.len(), Parse::Close(None));
         }
-        let line_bytes_max = if is_get(input) { GET_LINE_BYTES_MAX } else { LINE_BYTES_MAX };
+        let line_bytes_max = if is_get(input) { self.get_line_bytes_max } else { LINE_BYTES_MAX };
         // A newline that comes too late is not looked at, so that it makes no difference whether it is here already.
         let window = &input[..input.len().min(line_bytes_max + 1)];
         let Some(newline) = memchr(b'\n', window) else {

@@ -43,6 +43,16 @@ pub const TRY_AGAIN: &[u8] = b"SERVER_ERROR try again\r\n";
 pub const TOO_MANY_CONNECTIONS: &[u8] = b"SERVER_ERROR too many open connections\r\n";
 /// The connection has begun without TLS, which the port takes alone; it is closed.
 pub const NEEDS_TLS: &[u8] = b"CLIENT_ERROR this port takes TLS\r\n";
+/// The client's address has as many connections as it may; this one is closed.
+pub const TOO_MANY_CONNECTIONS_OF_ADDRESS: &[u8] = b"SERVER_ERROR too many open connections from your address\r\n";
+/// The client has to log in first. memcached's words, as those of the next two.
+pub const UNAUTHENTICATED: &[u8] = b"CLIENT_ERROR unauthenticated\r\n";
+/// There is no such user, or it is not the password.
+pub const AUTHENTICATION_FAILURE: &[u8] = b"CLIENT_ERROR authentication failure\r\n";
+/// The body of a login is no name and password with a blank between them.
+pub const BAD_AUTHENTICATION_TOKEN: &[u8] = b"CLIENT_ERROR bad authentication token format\r\n";
+/// More logins of the client's address wait than may; this one was not looked at.
+pub const TOO_MANY_LOGINS: &[u8] = b"SERVER_ERROR too many logins at once, try again\r\n";
 /// The operator has turned flush_all off.
 pub const FLUSH_ALL_NOT_ALLOWED: &[u8] = b"CLIENT_ERROR flush_all not allowed\r\n";
 /// What was to be dropped is still there, since not even what is set aside on the disk is left to say so.
@@ -138,6 +148,14 @@ pub fn bad_config(out: &mut Vec<u8>, word: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends the answer to a command that a user has no right to. `missing`: the word that would give it, as far as the
+/// `=`, or the whole of it; `queue`: of which queue.
+pub fn not_allowed(out: &mut Vec<u8>, user: &str, missing: &str, queue: &[u8]) {
+    append(out, format_args!("CLIENT_ERROR not allowed, user {user} lacks {missing}"));
+    out.extend_from_slice(queue);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Appends the answer to version.
 pub fn version(out: &mut Vec<u8>, version: impl Display) {
     append(out, format_args!("VERSION {version}\r\n"));
@@ -190,5 +208,9 @@ mod tests {
         check(|out| queue_stat(out, b"q\xff", 12, 3), b"STAT q\xff 12/3\r\n");
         check(|out| bad_config(out, b"tries=x"), b"CLIENT_ERROR bad config tries=x\r\n");
         check(|out| version(out, "1.0.0"), b"VERSION 1.0.0\r\n");
+        check(
+            |out| not_allowed(out, "shop", "put=", b"q\xff"),
+            b"CLIENT_ERROR not allowed, user shop lacks put=q\xff\r\n",
+        );
     }
 }

@@ -1,26 +1,34 @@
 //! A user who may log in, as long as the process lives and the file says so.
 
+use std::num::NonZeroU64;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use super::bucket::Bucket;
 use super::hash::Hash;
 use super::rights::Rights;
 use super::secret::Secret;
+use crate::process::seldom::Seldom;
 
 /// The version of the rights of a user who is out.
 const OUT: u32 = u32::MAX;
 
-/// A user. Cheap to hold: connections of his have an `Arc` of it.
+/// A user. Cheap to hold: all connections that have logged in as this user have an `Arc` of it.
 #[derive(Debug)]
 pub(crate) struct Account {
     name: Box<str>,
     hash: Hash,
     rights: Mutex<Arc<Rights>>,
-    /// Goes up with each change of the rights; [`OUT`]: the file has him no more, or with another password.
+    /// Goes up with each change of the rights; [`OUT`]: the file has the user no more, or with another
+    /// password.
     version: AtomicU32,
     /// Of the password that was right last.
     tag: Mutex<Option<Secret>>,
+    /// What is put on all connections of the user.
+    bucket: Bucket,
+    over_rate: Seldom,
 }
 
 impl Account {
@@ -31,6 +39,8 @@ impl Account {
             rights: Mutex::new(Arc::new(rights)),
             version: AtomicU32::new(0),
             tag: Mutex::default(),
+            bucket: Bucket::default(),
+            over_rate: Seldom::default(),
         }
     }
 
@@ -39,24 +49,15 @@ impl Account {
         &self.name
     }
 
-    /// Whether the user is still one: the file was not read again without him, or with another password for him.
+    /// Whether the user is still one: the file was not read again without it, or with another password.
     pub(crate) fn is_in(&self) -> bool {
         self.version() != OUT
     }
 
     /// See [`Rights::is_admin`].
+    #[allow(dead_code, reason = "for those that ask for the name and the password each time, and hold no pass")]
     pub(crate) fn is_admin(&self) -> bool {
         self.is_in() && self.rights().is_admin()
-    }
-
-    /// See [`Rights::may_put`].
-    pub(crate) fn may_put(&self, queue: &[u8]) -> bool {
-        self.is_in() && self.rights().may_put(queue)
-    }
-
-    /// See [`Rights::may_take`].
-    pub(crate) fn may_take(&self, queue: &[u8]) -> bool {
-        self.is_in() && self.rights().may_take(queue)
     }
 
     /// A number that is another one once the rights have changed.
@@ -68,11 +69,26 @@ impl Account {
         Arc::clone(&lock(&self.rights))
     }
 
+    pub(super) fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
+    /// Notes that a set was refused, since more was put than the user's rate.
+    #[cold]
+    pub(super) fn note_over_rate(&self) {
+        if let Some(refused) = self.over_rate.count(Instant::now()) {
+            let (name, rate) = (self.name(), self.rights().rate().map_or(0, NonZeroU64::get));
+            log::info!(
+                "sets of user {name} refused: {refused}, since they come faster than rate={rate} bytes a second"
+            );
+        }
+    }
+
     pub(super) fn hash(&self) -> &Hash {
         &self.hash
     }
 
-    /// Gives the user other rights, also on the connections that he has.
+    /// Gives the user other rights, also on connections that are open.
     pub(super) fn set_rights(&self, rights: Arc<Rights>) {
         let mut current = lock(&self.rights);
         if *current != rights {

@@ -31,6 +31,8 @@ pub(super) struct Desk {
 
 #[derive(Debug, Default)]
 struct Line {
+    /// Nothing is decided any more.
+    is_closed: bool,
     asks: HashMap<Source, VecDeque<Arc<Ask>>>,
     /// Each source that has something in `asks`, once.
     turns: VecDeque<Source>,
@@ -57,7 +59,10 @@ impl Desk {
     /// [`Denied`].
     pub(super) async fn ask(&self, name: &[u8], password: &[u8], from: Source) -> Result<Arc<Account>, Denied> {
         let ask = Arc::new(Ask { name: name.into(), password: password.into(), answer: Mutex::default() });
-        if !lock(&self.line).join(from, Arc::clone(&ask)) {
+        let mut line = lock(&self.line);
+        let has_joined = !line.is_closed && line.join(from, Arc::clone(&ask));
+        drop(line);
+        if !has_joined {
             return Err(Denied::Busy);
         }
         self.came.notify_one();
@@ -72,12 +77,29 @@ impl Desk {
         answer.await.ok_or(Denied::Wrong)
     }
 
-    /// Waits for the next login that is to be decided.
-    pub(super) fn next(&self) -> Arc<Ask> {
+    /// Denies all that wait, and those to come.
+    pub(super) fn close(&self) {
+        let mut line = lock(&self.line);
+        line.is_closed = true;
+        while let Some(ask) = line.next() {
+            ask.answer(None);
+        }
+        self.came.notify_all();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.line).is_closed
+    }
+
+    /// Waits for the next login that is to be decided. `None`: none is any more.
+    pub(super) fn next(&self) -> Option<Arc<Ask>> {
         let mut line = lock(&self.line);
         loop {
             if let Some(ask) = line.next() {
-                return ask;
+                return Some(ask);
+            }
+            if line.is_closed {
+                return None;
             }
             line = self.came.wait(line).unwrap_or_else(PoisonError::into_inner);
         }
@@ -125,7 +147,7 @@ impl Ask {
         Arc::strong_count(self) == 1
     }
 
-    /// Gives the answer: the user, if the password is his.
+    /// Gives the answer: the user, if the password is right.
     pub(super) fn answer(&self, account: Option<Arc<Account>>) {
         let mut answer = lock(&self.answer);
         answer.given = Some(account);

@@ -1,8 +1,11 @@
-//! Who gets in, and what he may do: the users of `--users`, their passwords and rights, and limits for one client.
+//! Who gets in, and who may do what: the users of `--users`, their passwords and rights, and limits for one client.
 
 mod account;
+mod bucket;
+mod crowd;
 mod desk;
 mod hash;
+mod pass;
 mod rights;
 mod secret;
 mod source;
@@ -10,6 +13,8 @@ mod users;
 mod users_file;
 
 pub(crate) use account::Account;
+pub(crate) use crowd::{Crowd, Place};
 pub(crate) use desk::Denied;
+pub(crate) use pass::Pass;
 pub(crate) use source::Source;
-pub(crate) use users::Users;
+pub(crate) use users::{LOGIN_BYTES_MAX, Users};

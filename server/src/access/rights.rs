@@ -1,4 +1,4 @@
-//! What a user may do: the words behind his password in the file of `--users`.
+//! What a user may do: the words behind the password in the file of `--users`.
 
 use std::num::NonZeroU64;
 

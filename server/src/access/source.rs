@@ -1,6 +1,7 @@
 //! Where a client comes from, as far as limits for one client go.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One address that counts as one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +28,21 @@ impl From<IpAddr> for Source {
     }
 }
 
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::V4(address) => write!(f, "{address}"),
+            Source::V6(network) => {
+                let mut address = [0; 16];
+                address[..8].copy_from_slice(network);
+                write!(f, "{}/64", Ipv6Addr::from(address))
+            }
+            Source::Unix(user) => write!(f, "user {user} of this machine"),
+            Source::Unknown => write!(f, "an unknown address"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +57,6 @@ mod tests {
         assert_ne!(source("2001:db8:0:1::1"), source("2001:db8:0:2::1"));
         assert_ne!(source("10.0.0.1"), source("10.0.0.2"));
         assert_eq!(source("::ffff:10.0.0.1"), source("10.0.0.1"));
+        assert_eq!(source("2001:db8:0:1::1").to_string(), "2001:db8:0:1::/64");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
+use std::fmt;
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,11 +17,18 @@ use super::desk::{Denied, Desk};
 use super::hash::Hash;
 use super::source::Source;
 use super::users_file::{self, NAME_BYTES_MAX};
+use crate::process::news::News;
+use crate::process::seldom::Seldom;
 
 /// The longest password, in bytes: the time of a hash grows with it.
-pub(crate) const PASSWORD_BYTES_MAX: usize = 256;
+const PASSWORD_BYTES_MAX: usize = 256;
+/// The longest name and password, with the blank between them.
+pub(crate) const LOGIN_BYTES_MAX: usize = NAME_BYTES_MAX + 1 + PASSWORD_BYTES_MAX;
 /// What a failed login costs its client at least.
 const WRONG_COSTS: Duration = Duration::from_secs(1);
+
+/// Of the thread that makes hashes: where the shards have no processor to spare, it has a tenth of one.
+const NICENESS: i32 = 10;
 
 /// Who may log in. All shards have the same.
 #[derive(Debug)]
@@ -31,12 +39,14 @@ pub(crate) struct Users {
     /// What makes tags of passwords in this process alone.
     key: [u64; 4],
     decoys: RandomState,
+    news: News,
+    denials: Seldom,
 }
 
 #[derive(Debug)]
 struct Table {
     by_name: HashMap<Box<[u8]>, Arc<Account>>,
-    /// The hashes that are verified when there is no such user, chosen by his name.
+    /// The hashes that are verified when there is no such user, chosen by its name.
     decoys: Vec<Hash>,
 }
 
@@ -55,6 +65,8 @@ impl Users {
             desk: Desk::default(),
             key: [0, 1, 2, 3].map(|n: u64| random.hash_one(n)),
             decoys: RandomState::new(),
+            news: News::default(),
+            denials: Seldom::default(),
         });
         let of_thread = Arc::clone(&users);
         let thread = thread::Builder::new().name("rushq-login".to_string());
@@ -78,10 +90,22 @@ impl Users {
             true => self.desk.ask(name, password, from).await,
             false => Err(Denied::Wrong),
         };
-        if found.is_err() {
+        if found.is_err() && !self.desk.is_closed() {
             sleep(WRONG_COSTS.saturating_sub(began.elapsed())).await;
         }
         found
+    }
+
+    /// Logs that a login was denied, at most once a second.
+    pub(crate) fn log_denied(&self, peer: &impl fmt::Display, name: &[u8], denied: Denied) {
+        let Some(denials) = self.denials.count(Instant::now()) else { return };
+        // A name that is no user's may be a password at the wrong place.
+        let user = self.find(name).map_or_else(|| "no user".to_string(), |user| format!("user {}", user.name()));
+        let why = match denied {
+            Denied::Wrong => "wrong",
+            Denied::Busy => "not looked at, since too many of its address wait",
+        };
+        log::warn!("logins denied: {denials}, the last to {peer}, as {user}: {why}");
     }
 
     /// Reads the file again. What it said before stays in force when it cannot be read.
@@ -89,21 +113,34 @@ impl Users {
         match users_file::read(&self.path) {
             Ok(users) => {
                 self.lock().replace_by(users);
+                self.news.tell();
                 log::info!("SIGHUP: --users {} is read again", self.path.display());
             }
             Err(what) => log::error!("SIGHUP: {what}; what the file said before stays in force"),
         }
     }
 
-    /// Makes the hashes that are asked for, one after the other, for ever.
+    /// Waits until the file was read again since this version, and returns the version. The first is 0.
+    pub(crate) async fn after(&self, version: u64) -> u64 {
+        self.news.after(version).await
+    }
+
+    /// Denies all logins that wait, and those to come: the server stops.
+    pub(crate) fn close(&self) {
+        self.desk.close();
+    }
+
+    /// Makes the hashes that are asked for, one after the other, until the server stops.
     fn decide_all(&self) {
-        loop {
-            let ask = self.desk.next();
+        if let Err(error) = rustix::process::nice(NICENESS) {
+            log::warn!("logins may hold up other clients: nice: {error}");
+        }
+        while let Some(ask) = self.desk.next() {
             ask.answer(self.decide(&ask.name, &ask.password));
         }
     }
 
-    /// The user, if the password is his. Without such a user it takes as long.
+    /// The user, if the password is right. Without such a user it takes as long.
     fn decide(&self, name: &[u8], password: &[u8]) -> Option<Arc<Account>> {
         let found = self.find(name);
         if let Some(account) = found.as_ref().filter(|account| account.has_tag(&self.tag(account, password))) {

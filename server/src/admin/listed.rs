@@ -51,6 +51,9 @@ pub(crate) fn of_queue(name: &str) -> fn(&QueueFigures) -> u64 {
 /// Gives every figure of a connection to `show`, with its name. `open`: messages that it has open.
 pub(crate) fn connection(seen: &Seen, open: u64, mut show: impl FnMut(&'static str, Value)) {
     show("peer", Value::Text(peer_word(seen.peer)));
+    if let Some(user) = &seen.user {
+        show("user", Value::Text(user.name().to_string()));
+    }
     for (name, figure) in [
         ("shard", u64::from(seen.client.shard().0)),
         ("age", seen.age.as_secs()),

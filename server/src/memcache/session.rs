@@ -3,21 +3,25 @@
 
 mod gates;
 mod keyed;
+mod login;
+mod rights;
 mod rules;
 
 use log::log_enabled;
 use protocol::{Command, Key, Parse, Parser, Queues, reply};
 use shards::{Answer, Counters, Op, Outcome, ShardId, Taken, owner_of};
 
+use crate::access::{LOGIN_BYTES_MAX, Pass};
 use crate::memcache::answer::{Answers, Reply};
 use crate::memcache::greeting::{self, Greetings};
 use crate::memcache::trace;
 use crate::process::logging;
-use crate::session::peer::Peer;
+use crate::session::peer::{Peer, Who};
 use crate::session::pending::{Pending, Ready, Waiting};
 use crate::session::stored;
 use crate::session::{Backend, Control, Step};
 
+use login::Login;
 pub(crate) use rules::Rules;
 
 /// Operations of one client that may wait for their outcomes at once. With the largest body it bounds what one client
@@ -42,6 +46,10 @@ pub(crate) struct Session {
     pub(crate) is_by_datagram: bool,
     parser: Parser,
     rules: Rules,
+    /// The client has not logged in, and has to.
+    login: Option<Box<Login>>,
+    /// The client has logged in; neither: it need not.
+    pass: Option<Box<Pass>>,
     greetings: Greetings,
     /// Replies that await outcomes of other shards, and all that are behind such a one.
     pending: Pending<Reply>,
@@ -63,6 +71,9 @@ pub(crate) struct Session {
 enum Unfinished {
     /// The input begins with the names that are left of a get's line, which has so many bytes left.
     Get { with_number: bool, has_children: bool, rest_bytes: usize },
+    /// As above, but before anything is taken: whether the user may take from the names in the last `unseen_bytes` of
+    /// those bytes was not looked at.
+    Look { with_number: bool, has_children: bool, rest_bytes: usize, unseen_bytes: usize },
     /// The shards from this one on have not got the `flush_all`.
     FlushAll { noreply: bool, next: u16 },
 }
@@ -72,8 +83,13 @@ impl Session {
         Session {
             peer: Peer::Unknown,
             is_by_datagram: false,
-            parser: Parser::with_rules(rules.body_bytes_max, rules.keys),
+            parser: match rules.login {
+                true => Parser::for_login(LOGIN_BYTES_MAX),
+                false => Parser::with_rules(rules.body_bytes_max, rules.keys),
+            },
             rules,
+            login: rules.login.then(Box::default),
+            pass: None,
             greetings: Greetings::default(),
             pending: Pending::default(),
             answers: Answers::default(),
@@ -89,8 +105,11 @@ impl Session {
     pub(crate) fn run(&mut self, input: &[u8], backend: &mut impl Backend) -> (usize, Step) {
         let mut done = 0;
         self.round_ops = 0;
+        if self.login.is_some() {
+            return self.before_login(input);
+        }
         loop {
-            if let Some(unfinished) = self.unfinished {
+            while let Some(unfinished) = self.unfinished {
                 let (used, step) = self.go_on(unfinished, &input[done..], backend);
                 done += used;
                 if let Some(step) = step {
@@ -107,6 +126,7 @@ impl Session {
                     let step = self.command(command, backend);
                     if let Some(step @ (Step::Stalled | Step::RoundFull)) = step {
                         // The same command again, when it can be done.
+                        self.pass.iter_mut().for_each(|pass| pass.give_back());
                         return (done, step);
                     }
                     self.counters.commands += 1;
@@ -131,7 +151,7 @@ impl Session {
                 self.round_ops += 1;
             }
             if used > 0 && log_enabled!(log::Level::Trace) {
-                trace::command(self.peer, &input[done..done + used]);
+                trace::command(&self.who(), &input[done..done + used]);
             }
             done += used - self.unread_bytes();
             if let Some(step) = step {
@@ -143,7 +163,7 @@ impl Session {
     /// Bytes at the end of the command that was parsed last which are still to be gone through.
     fn unread_bytes(&self) -> usize {
         match self.unfinished {
-            Some(Unfinished::Get { rest_bytes, .. }) => rest_bytes,
+            Some(Unfinished::Get { rest_bytes, .. } | Unfinished::Look { rest_bytes, .. }) => rest_bytes,
             Some(Unfinished::FlushAll { .. }) | None => 0,
         }
     }
@@ -162,11 +182,19 @@ impl Session {
                 self.unfinished = (left > 0).then_some(Unfinished::Get { with_number, has_children, rest_bytes: left });
                 (rest_bytes - left, step)
             }
+            Unfinished::Look { with_number, has_children, rest_bytes, unseen_bytes } => {
+                self.go_on_looking(with_number, (rest_bytes, unseen_bytes), has_children, input)
+            }
             Unfinished::FlushAll { noreply, next } => (0, self.flush_all(next, noreply, backend)),
         }
     }
 
     fn command(&mut self, command: Command<'_>, backend: &mut impl Backend) -> Option<Step> {
+        if self.pass.is_some()
+            && let Err(step) = self.check_rights(&command, backend)
+        {
+            return step;
+        }
         match command {
             Command::Set { queue, flags, exptime, body, noreply } => {
                 if backend.is_draining() {
@@ -350,6 +378,11 @@ impl Session {
             Ready::Outcome(reply, name, outcome) => answers.outcome(counters, reply, name, outcome),
             Ready::Text(text) => answers.text(text),
         });
+    }
+
+    /// The client, for the log.
+    pub(crate) fn who(&self) -> Who<'_> {
+        Who { peer: self.peer, user: self.pass.as_ref().map(|pass| pass.account().name()) }
     }
 
     /// Whether what comes next belongs to a command that is being skipped.

@@ -14,11 +14,13 @@ use futures_lite::future::or;
 use glommio::timer::sleep;
 use socket2::Socket;
 
+use crate::access::{Place, Source};
 use crate::net::ShardNet;
 use crate::net::handshake::Failed;
 use crate::net::proxy_header::{self, HEADER_BYTES_MAX, Header};
 use crate::net::socket::WatchedSocket;
 use crate::net::stream::{Stream, wait_for_delivery};
+use crate::net::tls::Tls;
 use crate::process::certificates::Certificates;
 use crate::process::permits::Permit;
 use crate::process::rarely::Rarely;
@@ -34,15 +36,36 @@ static BAD_HEADERS: Rarely = Rarely::new();
 
 /// A port's protocol: how its clients are served.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Door {
+pub(super) struct Door {
     /// What a client gets that begins without TLS where TLS is due, in its own language.
-    pub(crate) plain_answer: &'static [u8],
+    pub(super) plain_answer: &'static [u8],
+    /// What a client gets whose address has as many connections as it may. `None`: those of the port do not count.
+    pub(super) crowd_answer: Option<&'static [u8]>,
     /// Serves a client from now on, on a task of its own.
-    pub(crate) serve: fn(Stream, Peer, Permit, &Rc<ShardNet>),
+    pub(super) serve: fn(Stream, Peer, Permit, Option<Place>, &Rc<ShardNet>),
+}
+
+/// A client's address has as many connections as it may. With what it is told.
+struct TooMany(&'static [u8]);
+
+impl Door {
+    /// A client's place among those of its address, where that counts. One by a Unix socket has no address.
+    fn place(&self, peer: Peer, net: &ShardNet) -> Result<Option<Place>, TooMany> {
+        let (Some(crowd), Some(answer), Peer::Tcp(address)) = (&net.context.crowd, self.crowd_answer, peer) else {
+            return Ok(None);
+        };
+        match crowd.enter(Source::from(address.ip())) {
+            Some(place) => Ok(Some(place)),
+            None => {
+                net.context.handle.count(|counters| counters.rejected_connections += 1);
+                Err(TooMany(answer))
+            }
+        }
+    }
 }
 
 /// Has a connection served that was accepted, TCP or a Unix socket's.
-pub(crate) fn arrive(socket: Socket, permit: Permit, net: &Rc<ShardNet>, door: Door) {
+pub(super) fn arrive(socket: Socket, permit: Permit, net: &Rc<ShardNet>, door: Door) {
     let socket = match WatchedSocket::new(socket, &net.poller) {
         Ok(socket) => socket,
         Err(error) => {
@@ -58,11 +81,27 @@ pub(crate) fn arrive(socket: Socket, permit: Permit, net: &Rc<ShardNet>, door: D
         Peer::Tcp(address) if is_proxy(&address) => Some(address.ip()),
         _ => None,
     };
+    // A proxy's address counts for none of its clients.
+    let place = match proxy {
+        Some(_) => Ok(None),
+        None => door.place(peer, net),
+    };
+    let place = match place {
+        Ok(place) => place,
+        Err(TooMany(answer)) => return tell_and_end(&socket, answer),
+    };
     if certificates.is_none() && proxy.is_none() {
-        (door.serve)(Stream::plain(socket), peer, permit, net);
+        (door.serve)(Stream::plain(socket), peer, permit, place, net);
     } else {
-        net.tasks.spawn(Arrival { socket, peer, permit, net: Rc::clone(net), door }.come_in(proxy, certificates));
+        let arrival = Arrival { socket, peer, permit, place, net: Rc::clone(net), door };
+        net.tasks.spawn(arrival.come_in(proxy, certificates));
     }
+}
+
+/// Best effort, as all that is told to a client that is not let in: one that does not read it sees the connection close.
+fn tell_and_end(socket: &WatchedSocket, answer: &[u8]) {
+    let _ = socket.poll_write(&Context::from_waker(Waker::noop()), answer);
+    let _ = socket.shutdown(Shutdown::Write);
 }
 
 /// A connection that is not served yet.
@@ -70,38 +109,23 @@ struct Arrival {
     socket: WatchedSocket,
     peer: Peer,
     permit: Permit,
+    place: Option<Place>,
     net: Rc<ShardNet>,
     door: Door,
 }
 
 impl Arrival {
     async fn come_in(mut self, proxy: Option<IpAddr>, certificates: Option<Arc<Certificates>>) {
-        if let Some(proxy) = proxy {
-            match within_patience(client(&self.socket)).await {
-                Ok(Some(client)) => self.peer = Peer::Tcp(client),
-                Ok(None) => {}
-                // A look at whether the port is open.
-                Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => {
-                    log::debug!("{proxy}: the connection ended without a PROXY header");
-                    return;
-                }
-                Err(why) => {
-                    if BAD_HEADERS.is_due() {
-                        log::warn!("a connection from the proxy {proxy} is closed: {why}; --proxy-protocol names it");
-                    }
-                    return;
-                }
-            }
+        if let Some(proxy) = proxy
+            && !self.take_header(proxy).await
+        {
+            return;
         }
-        let Some(certificates) = certificates else {
-            return (self.door.serve)(Stream::plain(self.socket), self.peer, self.permit, &self.net);
-        };
+        let Some(certificates) = certificates else { return self.serve(None) };
         let records = &self.net.records;
         match within_patience(self.net.handshakes.shake(&self.socket, certificates.current(), records)).await {
-            Ok(tls) => {
-                let stream = Stream::secured(self.socket, tls, records.clone());
-                (self.door.serve)(stream, self.peer, self.permit, &self.net);
-            }
+            Ok(tls) => self.serve(Some(tls)),
+            Err(Failed::Gone) => {}
             Err(why) => {
                 certificates.failed_handshakes.fetch_add(1, Relaxed);
                 log::debug!("{}: no TLS: {why}", self.peer);
@@ -110,14 +134,47 @@ impl Arrival {
         }
     }
 
+    /// Has the client served. `tls`: its handshake is done.
+    fn serve(self, tls: Option<Tls>) {
+        let Arrival { socket, peer, permit, place, net, door } = self;
+        let stream = match tls {
+            Some(tls) => Stream::secured(socket, tls, net.records.clone()),
+            None => Stream::plain(socket),
+        };
+        (door.serve)(stream, peer, permit, place, &net);
+    }
+
+    /// Takes the header of a proxy away, and has the connection be that of the client which it tells. Returns whether it
+    /// goes on.
+    async fn take_header(&mut self, proxy: IpAddr) -> bool {
+        match within_patience(client(&self.socket)).await {
+            Ok(Some(client)) => self.peer = Peer::Tcp(client),
+            Ok(None) => return true,
+            // A look at whether the port is open.
+            Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => {
+                log::debug!("{proxy}: the connection ended without a PROXY header");
+                return false;
+            }
+            Err(why) => {
+                if BAD_HEADERS.is_due() {
+                    log::warn!("a connection from the proxy {proxy} is closed: {why}; --proxy-protocol names it");
+                }
+                return false;
+            }
+        }
+        match self.door.place(self.peer, &self.net) {
+            Ok(place) => self.place = place,
+            Err(TooMany(answer)) => {
+                tell_and_end(&self.socket, answer);
+                return false;
+            }
+        }
+        true
+    }
+
     /// Ends a connection. `is_plain`: its client has an answer.
     async fn turn_away(&self, is_plain: bool) {
-        if is_plain {
-            // Best effort, as all that is told to a client that is not let in.
-            let answer = self.door.plain_answer;
-            let _ = self.socket.poll_write(&Context::from_waker(Waker::noop()), answer);
-        }
-        let _ = self.socket.shutdown(Shutdown::Write);
+        tell_and_end(&self.socket, if is_plain { self.door.plain_answer } else { b"" });
         wait_for_delivery(&self.socket, DELIVERY, &self.net.read_buffer).await;
     }
 }

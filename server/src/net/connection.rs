@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use protocol::reply;
 
+use crate::access::Place;
 use crate::conversation::{Carrier, Conversation};
 use crate::net::ShardNet;
 use crate::net::arrival::Door;
@@ -21,6 +22,8 @@ use crate::session::{Control, ReplySink, Step};
 
 /// A connection that waits for input keeps no buffer larger than this.
 const KEPT_BYTES: usize = 2 << 10;
+/// What is read at once of a client that has not logged in: what is not done with is held until then.
+const BEFORE_LOGIN_BYTES: usize = 2 << 10;
 /// Reply buffers that a shard keeps for its connections, and how large each may be.
 const SPARE_REPLIES: usize = 64;
 const SPARE_REPLY_BYTES: usize = 512 << 10;
@@ -40,13 +43,15 @@ struct Connection {
     is_timed: bool,
     _open: Open,
     _permit: Permit,
+    _place: Option<Place>,
 }
 
 /// Where clients of memcache's protocol come in.
-pub(super) const DOOR: Door = Door { plain_answer: reply::NEEDS_TLS, serve };
+pub(super) const DOOR: Door =
+    Door { plain_answer: reply::NEEDS_TLS, crowd_answer: Some(reply::TOO_MANY_CONNECTIONS_OF_ADDRESS), serve };
 
-/// Serves a client until it goes, on a task of its own.
-fn serve(stream: Stream, peer: Peer, permit: Permit, net: &Rc<ShardNet>) {
+/// Serves a client until it goes, on a task of its own. `place`: among those of its address.
+fn serve(stream: Stream, peer: Peer, permit: Permit, place: Option<Place>, net: &Rc<ShardNet>) {
     net.context.handle.note_connection_opened();
     let mut conversation = Conversation::new(&net.context, Instant::now());
     conversation.enter(stream.as_raw_fd(), peer);
@@ -59,6 +64,7 @@ fn serve(stream: Stream, peer: Peer, permit: Permit, net: &Rc<ShardNet>) {
         is_timed: net.context.settings.idle_timeout.is_some(),
         _open: net.connections.open(),
         _permit: permit,
+        _place: place,
     };
     net.tasks.spawn(connection.run(conversation));
 }
@@ -74,10 +80,12 @@ impl Connection {
             match conversation.drive(&mut self).await {
                 Ok(()) if self.net.connections.stops().is_some() => self.wait_for_delivery().await,
                 Ok(()) => {}
-                Err(error) => log::debug!("{}: the connection ended: {error}", conversation.session.peer),
+                Err(error) => log::debug!("{}: the connection ended: {error}", conversation.session.who()),
             }
             // What is on its way to the client still arrives.
             let _ = self.stream.end();
+            // Out of the roster before its socket is closed, whose number may be another's then.
+            drop(conversation);
         }
     }
 
@@ -115,14 +123,18 @@ impl Carrier for Connection {
                 return Poll::Ready(Ok(None));
             }
             let mut buffer = self.net.read_buffer.borrow_mut();
-            let n = match self.stream.poll_read(context, &mut buffer)? {
+            let room = match conversation.session.is_before_login() {
+                true => BEFORE_LOGIN_BYTES,
+                false => buffer.len(),
+            };
+            let n = match self.stream.poll_read(context, &mut buffer[..room])? {
                 Poll::Ready(0) => return Poll::Ready(Ok(None)),
                 Poll::Ready(n) => n,
                 // A server that stops serves what has arrived, and waits for nothing more.
                 Poll::Pending if self.net.connections.stops().is_some() => return Poll::Ready(Ok(None)),
                 Poll::Pending => return Poll::Pending,
             };
-            self.more_is_ready = self.stream.more_is_ready(n, buffer.len());
+            self.more_is_ready = self.stream.more_is_ready(n, room);
             if self.is_timed {
                 self.net.connections.note_busy(self.seat);
             }

@@ -19,7 +19,7 @@ use socket2::Socket;
 use crate::conversation::{Carrier, Conversation};
 use crate::memcache::trace;
 use crate::net::ShardNet;
-use crate::session::peer::Peer;
+use crate::session::peer::{Peer, Who};
 use crate::session::{Control, ReplySink, Step};
 
 /// The largest datagram there is.
@@ -158,7 +158,7 @@ async fn answer(net: &ShardNet, peer: Peer, request: &[u8]) -> Vec<u8> {
 /// A whole answer that no session gives.
 fn refused(peer: Peer, text: &[u8]) -> Vec<u8> {
     if log_enabled!(log::Level::Trace) {
-        trace::replies(peer, text);
+        trace::replies(&Who { peer, user: None }, text);
     }
     text.to_vec()
 }

@@ -25,6 +25,8 @@ pub(super) struct Handshakes(Semaphore);
 /// Why there is no TLS.
 #[derive(Debug)]
 pub(super) enum Failed {
+    /// The connection ended before it began: a look at whether the port is open.
+    Gone,
     /// The client has begun as TLS does not.
     NoTls,
     /// The connection is broken, or ends.
@@ -35,6 +37,7 @@ pub(super) enum Failed {
 impl Display for Failed {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
+            Failed::Gone => write!(f, "it ended before it began"),
             Failed::NoTls => write!(f, "it begins as TLS does not"),
             Failed::Io(error) => error.fmt(f),
             Failed::Tls(error) => error.fmt(f),
@@ -101,6 +104,9 @@ async fn read_record(socket: &WatchedSocket, tls: &mut Tls, records: &Records, i
             })
         };
         let bytes = poll_fn(|context| read(tls, context)).await?;
+        if bytes == 0 && is_first && tls.kept.is_empty() {
+            return Err(Failed::Gone);
+        }
         if bytes == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }

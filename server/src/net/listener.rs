@@ -124,11 +124,15 @@ fn admit(socket: Socket, net: &Rc<ShardNet>) {
             if refused.needs_task {
                 spawn_local(log_refused(Arc::clone(limit))).detach();
             }
-            // Best effort: a client that does not read this sees the connection close.
-            let _ = (&socket).write(reply::TOO_MANY_CONNECTIONS);
-            let _ = socket.shutdown(Shutdown::Write);
+            refuse(&socket, reply::TOO_MANY_CONNECTIONS);
         }
     }
+}
+
+/// Best effort: a client that does not read the text sees the connection close.
+fn refuse(socket: &Socket, text: &[u8]) {
+    let _ = (&*socket).write(text);
+    let _ = socket.shutdown(Shutdown::Write);
 }
 
 /// Logs how many connections were refused, until a while has passed without one.

@@ -24,7 +24,7 @@ const AHEAD_BYTES_MAX: usize = 64 << 10;
 
 /// A buffer for ciphertext, which all streams of a shard share: each has gone through it before another one runs.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Records(Rc<RefCell<Vec<u8>>>);
+pub(super) struct Records(Rc<RefCell<Vec<u8>>>);
 
 impl Records {
     pub(super) fn borrow(&self) -> RefMut<'_, Vec<u8>> {
@@ -39,7 +39,7 @@ impl Records {
 
 /// One client's stream.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub(super) struct Stream {
     socket: WatchedSocket,
     /// `None`: the bytes of the socket are the client's.
     over: Option<Box<Secured>>,
@@ -67,7 +67,7 @@ impl Stream {
     }
 
     /// Reads what is there, as far as `buffer` goes. 0: the client has ended its part.
-    pub(crate) fn poll_read(&mut self, context: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(&mut self, context: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match &mut self.over {
             None => self.socket.poll_read(context, buffer),
             Some(secured) => secured.poll_read(&self.socket, context, buffer),
@@ -75,7 +75,7 @@ impl Stream {
     }
 
     /// Whether there may be more to read, after a read that brought `read` bytes into a buffer of so many.
-    pub(crate) fn more_is_ready(&self, read: usize, buffer: usize) -> bool {
+    pub(super) fn more_is_ready(&self, read: usize, buffer: usize) -> bool {
         match &self.over {
             None => read == buffer,
             Some(secured) => secured.is_full || secured.tls.has_more(),
@@ -84,7 +84,7 @@ impl Stream {
 
     /// Writes some of `bytes`, which are not empty. When there is no room, the task is woken once there is, and the next call
     /// gets bytes that begin as these.
-    pub(crate) fn poll_write(&mut self, context: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_write(&mut self, context: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.over {
             None => self.socket.poll_write(context, bytes),
             Some(secured) => secured.poll_write(&self.socket, context, bytes),
@@ -93,7 +93,7 @@ impl Stream {
 
     /// Waits until the client has ended its part, or the connection is broken. Input stays for later reads; of a client that
     /// has sent much, only they see the end.
-    pub(crate) fn poll_gone(&mut self, context: &Context<'_>) -> Poll<()> {
+    pub(super) fn poll_gone(&mut self, context: &Context<'_>) -> Poll<()> {
         let gone = self.socket.poll_ending(context);
         match &mut self.over {
             Some(secured) if gone.is_pending() => secured.poll_gone(&self.socket, context),
@@ -105,7 +105,7 @@ impl Stream {
     ///
     /// # Errors
     /// When the connection is broken.
-    pub(crate) fn end(&mut self) -> io::Result<()> {
+    pub(super) fn end(&mut self) -> io::Result<()> {
         if let Some(secured) = &mut self.over {
             secured.tls.say_goodbye();
             // Best effort: a client that has not read the last replies gets no word.
@@ -117,7 +117,7 @@ impl Stream {
     /// Waits until the client has what was sent, or reads no more, and for `most` at the most. The kernel takes those bytes
     /// back that are on their way when a socket is closed whose input was not read, or comes later; so what has come is
     /// read, into `buffer`, and thrown away.
-    pub(crate) async fn wait_for_delivery(&self, most: Duration, buffer: &RefCell<Vec<u8>>) {
+    pub(super) async fn wait_for_delivery(&self, most: Duration, buffer: &RefCell<Vec<u8>>) {
         wait_for_delivery(&self.socket, most, buffer).await;
     }
 }

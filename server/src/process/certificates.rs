@@ -112,6 +112,7 @@ fn config(files: &TlsFiles) -> Result<ServerConfig, String> {
         }
         error => format!("--tls-cert {cert_path} with --tls-key {key_path}: {error}; have a certificate made anew"),
     })?;
+    warn_of_others(&files.key);
     config.ignore_client_order = true;
     // A client that comes again, to any shard, spares both sides the expensive half of a handshake. New files make a new
     // secret, so that a ticket does not outlive the trust that it was given by.
@@ -137,20 +138,23 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let shown = path.display();
     let failed = |why: &dyn fmt::Display| format!("--tls-key {shown}: {why}; name a PEM file of a private key");
     let text = small_file::read(path).map_err(|error| failed(&error))?;
-    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
         pem::Error::NoItemsFound if is_encrypted(&text) => format!(
             "--tls-key {shown}: it has a passphrase, and nothing asks for one here; `openssl pkey -in {shown} -out OTHER` \
              makes one without"
         ),
         pem::Error::NoItemsFound => failed(&"it has no private key"),
         error => failed(&error),
-    })?;
-    let mode = path.metadata().map_err(|error| failed(&error))?.permissions().mode();
+    })
+}
+
+/// Warns of a key that others than its owner can read.
+fn warn_of_others(path: &Path) {
+    let Ok(metadata) = path.metadata() else { return };
+    let (mode, shown) = (metadata.permissions().mode() & 0o777, path.display());
     if mode & OTHERS != 0 {
-        let mode = mode & 0o777;
         log::warn!("--tls-key {shown} has the mode {mode:04o}: others than its owner get at the key; `chmod 600` it");
     }
-    Ok(key)
 }
 
 fn is_encrypted(text: &[u8]) -> bool {

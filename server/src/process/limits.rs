@@ -13,6 +13,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::unistd::close;
 
+use crate::process::operator;
 use crate::process::settings::Settings;
 
 /// glommio refuses to start with less.
@@ -44,7 +45,8 @@ pub(crate) fn check(settings: &Settings) -> Result<(), String> {
         ));
     }
     let files_needed = (settings.connections_max as u64)
-        .saturating_add(FILES_PER_SHARD * u64::from(settings.shards) + FILES_OF_THE_PROCESS);
+        .saturating_add(FILES_PER_SHARD * u64::from(settings.shards) + FILES_OF_THE_PROCESS)
+        .saturating_add(settings.operator.as_ref().map_or(0, |_| operator::CONNECTIONS_MAX as u64));
     let possible = fs::read_to_string(OPEN_FILES_MAX).ok().and_then(|files| files.trim().parse().ok());
     if possible.is_some_and(|possible: u64| files_needed > possible) {
         return Err(format!(

@@ -8,6 +8,8 @@ use crate::process::options::Arguments;
 use crate::process::paths::{absolute, refuse_own_name};
 use crate::process::settings::UnixSocket;
 
+/// Connections of the page that there may be at once. They are none of those that `-c` counts.
+pub(crate) const CONNECTIONS_MAX: usize = 64;
 /// Of the Unix socket: what reaches it may do everything.
 const SOCKET_MASK: u32 = 0o700;
 

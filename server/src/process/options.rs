@@ -52,6 +52,19 @@ pub(crate) struct Arguments {
     #[argh(option, arg_name = "SECONDS", default = "0", from_str_fn(number))]
     pub(crate) idle_timeout: u32,
 
+    /// connections that one address may have; of IPv6 a network of 64 bits is one; 0: no such limit [default: 0]
+    #[argh(option, arg_name = "N", default = "0", from_str_fn(number))]
+    pub(crate) connections_per_address: u32,
+
+    /// file with the users that may log in, their passwords and rights, read again at SIGHUP; without it there are
+    /// none, and every client may do everything
+    #[argh(option, arg_name = "FILE", from_str_fn(path))]
+    pub(crate) users: Option<PathBuf>,
+
+    /// no warning that -l lets other machines in without a login
+    #[argh(switch)]
+    pub(crate) open: bool,
+
     /// certificate of the TCP ports, and those that sign it, in PEM: they take TLS alone then; read again at SIGHUP
     #[argh(option, arg_name = "FILE", from_str_fn(path))]
     pub(crate) tls_cert: Option<PathBuf>,

@@ -1,29 +1,20 @@
 //! The file of `--queue-config`: settings of queues by patterns of their names, for all shards.
 
-use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
 
 use shards::Patterns;
 
+use crate::process::news::News;
 use crate::process::small_file;
 
 /// What the file says, as it was read last without an error. Shards wait for what it says next.
 #[derive(Debug, Default)]
 pub(crate) struct QueueConfig {
     path: Option<PathBuf>,
-    current: Mutex<Current>,
-}
-
-#[derive(Debug, Default)]
-struct Current {
-    patterns: Arc<Patterns>,
-    /// How often it was read again.
-    version: u64,
-    /// Of the shards.
-    waiting: Vec<Waker>,
+    current: Mutex<Arc<Patterns>>,
+    news: News,
 }
 
 impl QueueConfig {
@@ -33,8 +24,8 @@ impl QueueConfig {
     /// When it cannot be read, or a line is none. The line names the option, the file, and the line in it.
     pub(crate) fn read(path: Option<&Path>) -> Result<QueueConfig, String> {
         let patterns = path.map_or_else(|| Ok(Patterns::default()), read)?;
-        let current = Current { patterns: Arc::new(patterns), ..Current::default() };
-        Ok(QueueConfig { path: path.map(Path::to_path_buf), current: Mutex::new(current) })
+        let current = Mutex::new(Arc::new(patterns));
+        Ok(QueueConfig { path: path.map(Path::to_path_buf), current, news: News::default() })
     }
 
     /// Reads the file again, if there is one. What it said before stays in force when it cannot be read.
@@ -42,39 +33,27 @@ impl QueueConfig {
         let Some(path) = &self.path else { return };
         match read(path) {
             Ok(patterns) => {
-                let mut current = self.lock();
-                current.patterns = Arc::new(patterns);
-                current.version += 1;
-                let waiting = std::mem::take(&mut current.waiting);
-                drop(current);
-                waiting.into_iter().for_each(Waker::wake);
+                *self.lock() = Arc::new(patterns);
+                self.news.tell();
                 log::info!("SIGHUP: --queue-config {} is read again", path.display());
             }
             Err(what) => log::error!("SIGHUP: {what}; what the file said before stays in force"),
         }
     }
 
-    /// The patterns, and the version that they are.
+    /// The patterns, and the version that they are at least.
     pub(crate) fn current(&self) -> (u64, Arc<Patterns>) {
-        let current = self.lock();
-        (current.version, Arc::clone(&current.patterns))
+        let version = self.news.version();
+        (version, Arc::clone(&self.lock()))
     }
 
     /// Waits for a version after this one.
     pub(crate) async fn after(&self, version: u64) -> (u64, Arc<Patterns>) {
-        poll_fn(|context| {
-            let mut current = self.lock();
-            if current.version > version {
-                return Poll::Ready((current.version, Arc::clone(&current.patterns)));
-            }
-            current.waiting.retain(|waker| !waker.will_wake(context.waker()));
-            current.waiting.push(context.waker().clone());
-            Poll::Pending
-        })
-        .await
+        self.news.after(version).await;
+        self.current()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Current> {
+    fn lock(&self) -> MutexGuard<'_, Arc<Patterns>> {
         // Nothing panics while it is held.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,7 @@
 //! The server's settings: what the options come to, checked, and the same for all shards.
 
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,7 +59,13 @@ pub(crate) struct Settings {
     /// The cores that this process may run on.
     pub(crate) cores: Vec<usize>,
     pub(crate) connections_max: usize,
+    /// Connections that one address may have.
+    pub(crate) connections_per_address: Option<NonZeroU32>,
     pub(crate) idle_timeout: Option<Duration>,
+    /// Where the users are that may log in; `None`: no client needs to.
+    pub(crate) users: Option<PathBuf>,
+    /// Whether clients of other machines need not log in, and that is meant.
+    pub(crate) open: bool,
     /// The longest that a stop waits for clients.
     pub(crate) stop_timeout: Duration,
     pub(crate) flush_all: bool,
@@ -117,6 +125,10 @@ impl Settings {
             0 => Vec::new(),
             port => endpoints(&listen, Some(port))?,
         };
+        if let (Some(users), Some(_)) = (&options.users, udp.first()) {
+            let users = users.display();
+            return Err(format!("-U with --users {users}: by UDP no client can log in; leave one of the two out"));
+        }
         let directory = absolute(&options.home, "-H")?;
         let unix = match &options.unix_socket {
             Some(path) => Some(UnixSocket { path: beside_own_names(path, "-s", &directory)?, mask: options.unix_mask }),
@@ -149,7 +161,10 @@ impl Settings {
             shards,
             cores,
             connections_max: options.connections,
+            connections_per_address: NonZeroU32::new(options.connections_per_address),
             idle_timeout: seconds(options.idle_timeout),
+            users: options.users.as_deref().map(|path| absolute(path, "--users")).transpose()?,
+            open: options.open,
             stop_timeout: stop_timeout(options.stop_timeout)?,
             flush_all: !options.no_flush_all,
             zend_greeting: !options.no_zend_greeting,
@@ -189,6 +204,14 @@ impl Settings {
         unix.chain(udp).chain(tcp).chain(self.operator.iter().flat_map(Operator::addresses)).chain(agent).collect()
     }
 
+    /// The addresses by which other machines come in although no client needs to log in, and nothing says that this is
+    /// meant.
+    pub(crate) fn open_addresses(&self) -> Vec<SocketAddr> {
+        let is_safe = self.users.is_some() || self.open;
+        let endpoints = self.tcp.iter().chain(&self.udp).filter(|_| !is_safe).map(|endpoint| endpoint.address);
+        endpoints.filter(|address| !address.ip().to_canonical().is_loopback()).collect()
+    }
+
     /// Every option's long name and value that is in force, for `stats settings`.
     pub(crate) fn list(&self) -> Vec<(&'static str, String)> {
         let on = |on: bool| if on { "on" } else { "off" }.to_string();
@@ -208,11 +231,14 @@ impl Settings {
             ("unix_mask", mask),
             ("listen", listen_words(if self.tcp.is_empty() { &self.udp } else { &self.tcp })),
             ("connections", self.connections_max.to_string()),
+            ("connections_per_address", self.connections_per_address.map_or(0, NonZeroU32::get).to_string()),
             ("idle_timeout", seconds(self.idle_timeout)),
             ("tls_cert", path(self.tls.as_ref().map(|tls| &tls.cert))),
             ("tls_key", path(self.tls.as_ref().map(|tls| &tls.key))),
             ("tls_ca", path(self.tls.as_ref().and_then(|tls| tls.ca.as_ref()))),
             ("proxy_protocol", network_words(&self.proxies)),
+            ("users", path(self.users.as_ref())),
+            ("open", on(self.open)),
             ("stop_timeout", self.stop_timeout.as_secs().to_string()),
             ("home", self.directory.display().to_string()),
             ("body_bytes", self.storage.body_bytes_max.to_string()),
@@ -392,6 +418,14 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_other_machines_without_users_is_meant_or_warned_of() {
+        let open = |line: &str| settings(line).open_addresses().len();
+        assert_eq!((open(""), open("-l 127.0.0.2,[::1]"), open("-s /tmp/s")), (0, 0, 0));
+        assert_eq!((open("-l 0.0.0.0"), open("-l 127.0.0.1,192.0.2.1 -U 1"), open("-l [::]")), (1, 2, 1));
+        assert_eq!((open("-l 0.0.0.0 --users u"), open("-l 0.0.0.0 --open")), (0, 0));
+    }
+
+    #[test]
     fn paths_outlive_a_change_of_directory() {
         let settings = settings("-H data -P pid -s socket");
         let unix = settings.unix.expect("asked for");
@@ -427,6 +461,7 @@ mod tests {
             ("--proxy-protocol 10.0.0.0/33", "--proxy-protocol"),
             ("-l no-such-host.invalid", "-l"),
             ("-u no-such-user-here", "-u"),
+            ("-U 1 --users u", "-U with --users u"),
         ];
         for (line, named) in lines {
             let error = Settings::new(&parse(line)).expect_err(line);

@@ -4,10 +4,8 @@ use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals as Received;
 
-use crate::process::certificates::Certificates;
 use crate::process::drain::Drain;
 use crate::process::logging;
-use crate::process::queue_config::QueueConfig;
 
 /// The signals that the server handles. SIGQUIT ends it as it ends a memcacheQ.
 const HANDLED: [i32; 6] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2];
@@ -41,21 +39,16 @@ impl Signals {
         outer().thread_unblock().map_err(|error| format!("signals cannot be handled: {error}"))
     }
 
-    /// Waits for a signal that ends the server, and handles the others meanwhile. Returns its number.
-    pub(crate) fn wait_for_end(
-        &mut self,
-        drain: &Drain,
-        queue_config: &QueueConfig,
-        certificates: Option<&Certificates>,
-    ) -> i32 {
+    /// Waits for a signal that ends the server, and handles the others meanwhile. Returns its number. `read_again`: reads
+    /// the files of options that are read again at SIGHUP.
+    pub(crate) fn wait_for_end(&mut self, drain: &Drain, read_again: impl Fn()) -> i32 {
         for signal in self.0.forever() {
             match signal {
                 SIGUSR1 => drain.set(true),
                 SIGUSR2 => drain.set(false),
                 SIGHUP => {
                     logging::reopen();
-                    queue_config.read_again();
-                    certificates.into_iter().for_each(Certificates::read_again);
+                    read_again();
                 }
                 ending => return ending,
             }

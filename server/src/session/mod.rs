@@ -35,6 +35,8 @@ pub(crate) enum Step {
     /// A get waits for a message, and all that is behind it for the get. It ends when its outcome is there, or when its
     /// client is gone.
     Waiting,
+    /// The client has sent a name and a password: the conversation has them checked, and the session answers.
+    LogIn,
     /// A command that concerns all shards: the conversation asks them, and answers it.
     Control(Control),
     /// The connection ends.

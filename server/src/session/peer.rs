@@ -7,6 +7,8 @@ use std::os::fd::AsFd;
 use nix::sys::socket::{getsockopt, sockopt};
 use socket2::SockRef;
 
+use crate::access::Source;
+
 /// The other end of a connection, or the sender of a datagram.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) enum Peer {
@@ -28,6 +30,29 @@ impl Peer {
             None => getsockopt(socket, sockopt::PeerCredentials)
                 .map_or(Peer::Unknown, |credentials| Peer::Unix(credentials.pid(), credentials.uid())),
         }
+    }
+
+    /// What it counts as, where there are limits for one client.
+    pub(crate) fn source(self) -> Source {
+        match self {
+            Peer::Unknown => Source::Unknown,
+            Peer::Tcp(address) | Peer::Udp(address) => Source::from(address.ip()),
+            Peer::Unix(_, user) => Source::Unix(user),
+        }
+    }
+}
+
+/// A client, with its user once it has logged in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Who<'a> {
+    pub(crate) peer: Peer,
+    pub(crate) user: Option<&'a str>,
+}
+
+impl fmt::Display for Who<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.peer)?;
+        self.user.map_or(Ok(()), |user| write!(f, " (user {user})"))
     }
 }
 

@@ -5,11 +5,13 @@ use std::ops::Bound;
 use std::os::fd::RawFd;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{Shutdown, shutdown};
 use shards::{Client, ShardId};
 
+use crate::access::Account;
 use crate::session::peer::Peer;
 
 type OfShard = BTreeMap<Client, Arc<Figures>>;
@@ -28,6 +30,8 @@ pub(crate) struct Figures {
     /// The number of its socket in this process: no other open connection has it.
     pub(crate) socket: RawFd,
     pub(crate) peer: Peer,
+    /// Once it has logged in.
+    user: OnceLock<Arc<Account>>,
     /// When it was opened and was last active, in milliseconds of the roster.
     opened_ms: u64,
     active_ms: AtomicU64,
@@ -39,11 +43,13 @@ pub(crate) struct Figures {
 }
 
 /// What is shown of a connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) client: Client,
     pub(crate) socket: RawFd,
     pub(crate) peer: Peer,
+    /// The user that it has logged in as.
+    pub(crate) user: Option<Arc<Account>>,
     pub(crate) age: Duration,
     /// Since its last command came or was answered.
     pub(crate) idle: Duration,
@@ -64,6 +70,7 @@ impl Roster {
         let figures = Arc::new(Figures {
             socket,
             peer,
+            user: OnceLock::new(),
             opened_ms: now_ms,
             active_ms: AtomicU64::new(now_ms),
             commands: AtomicU64::new(0),
@@ -86,6 +93,25 @@ impl Roster {
         some.map(|(client, figures)| figures.seen(*client, now_ms)).collect()
     }
 
+    /// The connection of a client, if it is open.
+    pub(crate) fn find(&self, client: Client) -> Option<Seen> {
+        let of_shard = self.shards.get(client.shard().index()).map(|_| self.lock(client.shard()))?;
+        let now_ms = self.ms(Instant::now());
+        of_shard.get(&client).map(|figures| figures.seen(client, now_ms))
+    }
+
+    /// Ends the connection of a client, whatever it is at: what comes of it is what comes of one that its client ends.
+    /// Returns what was to be seen of it; `None`: there is no such connection.
+    pub(crate) fn close(&self, client: Client) -> Option<Seen> {
+        let of_shard = self.shards.get(client.shard().index()).map(|_| self.lock(client.shard()))?;
+        let figures = of_shard.get(&client)?;
+        // Its entry is removed before its socket is closed, and not while this holds them: the number is still that socket's.
+        if let Err(error) = shutdown(figures.socket, Shutdown::Both) {
+            log::debug!("a connection that is to be closed has gone by itself: {error}");
+        }
+        Some(figures.seen(client, self.ms(Instant::now())))
+    }
+
     fn lock(&self, shard: ShardId) -> MutexGuard<'_, OfShard> {
         // Nothing panics while it is held, the assertion that a client enters once apart.
         self.shards[shard.index()].lock().unwrap_or_else(PoisonError::into_inner)
@@ -103,6 +129,7 @@ impl Figures {
             client,
             socket: self.socket,
             peer: self.peer,
+            user: self.user.get().cloned(),
             age: since(self.opened_ms),
             idle: since(self.active_ms.load(Relaxed)),
             commands: self.commands.load(Relaxed),
@@ -131,6 +158,12 @@ impl Entry {
     /// Counts what was sent to the client.
     pub(crate) fn count_written(&self, bytes: u64) {
         add(&self.figures.bytes_written, bytes);
+    }
+
+    /// Notes that the client has logged in. It does so once.
+    pub(crate) fn note_user(&self, user: &Arc<Account>) {
+        let noted = self.figures.user.set(Arc::clone(user));
+        assert!(noted.is_ok(), "a client logs in once");
     }
 
     /// Notes that a command came or was answered.

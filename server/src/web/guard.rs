@@ -44,7 +44,7 @@ pub(crate) async fn identify(_access: Access, headers: &HeaderMap, peer: Peer) -
 ///
 /// # Errors
 /// When it names a host that is not this one, comes from another site, or would change something that may not be changed.
-pub(crate) fn check(operator: &Operator, parts: &Parts, route: &Route) -> Result<(), Refusal> {
+pub(crate) fn check(operator: &Operator, parts: &Parts, route: Option<&Route>) -> Result<(), Refusal> {
     let host = host(parts)?;
     if let Some(host) = &host
         && !is_ours(operator, host)
@@ -60,14 +60,17 @@ pub(crate) fn check(operator: &Operator, parts: &Parts, route: &Route) -> Result
     if let Some(origin) = only(&parts.headers, &ORIGIN)?
         && !is_of(&origin, host.as_ref())
     {
-        return Err(Refusal::forbidden(format!("{}: a page of another site changes nothing here", origin.escape_default())));
+        return Err(Refusal::forbidden(format!(
+            "{}: a page of another site changes nothing here",
+            origin.escape_default()
+        )));
     }
     let content_type = only(&parts.headers, &CONTENT_TYPE)?.unwrap_or_default();
     // What a form of any site can send is none of these.
     if !content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
         return Err(Refusal::forbidden("the body is JSON: its Content-Type is application/json"));
     }
-    if operator.read_only && matches!(route, Route::Act(_)) {
+    if operator.read_only && matches!(route, Some(Route::Act(_))) {
         return Err(Refusal::forbidden("--admin-read-only: the server is shown, and nothing of it is changed"));
     }
     Ok(())

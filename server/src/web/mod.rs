@@ -1,4 +1,18 @@
-//! What is served by HTTP, as pure handlers.
+//! The operator's page and its interface: HTTP requests turned into what the shards are asked, and outcomes into answers.
+//! No socket is here.
 
+mod acts;
+mod connections;
+pub(crate) mod desk;
+mod doing;
+mod guard;
 pub(crate) mod health;
+mod messages;
 pub(crate) mod metrics;
+mod page;
+mod queues;
+pub(crate) mod response;
+mod route;
+mod shown;
+mod shows;
+mod text;

@@ -88,7 +88,12 @@ pub(crate) fn with(status: StatusCode, content_type: &'static str, body: impl In
 }
 
 /// A file of the page: a browser may keep it as long as it asks each time whether it is the same.
-pub(crate) fn file(content_type: &'static str, body: &'static str, tag: &HeaderValue, known: Option<&HeaderValue>) -> Response {
+pub(crate) fn file(
+    content_type: &'static str,
+    body: &'static str,
+    tag: &HeaderValue,
+    known: Option<&HeaderValue>,
+) -> Response {
     let is_known = known.and_then(|known| known.to_str().ok()).is_some_and(|known| {
         known.split(',').any(|known| known.trim().trim_start_matches("W/").as_bytes() == tag.as_bytes())
     });
@@ -125,9 +130,8 @@ mod tests {
     #[test]
     fn a_file_that_a_browser_has_is_not_sent_again() {
         let tag = HeaderValue::from_static("\"a\"");
-        let ask = |known: Option<&'static str>| {
-            file("text/css", "x", &tag, known.map(HeaderValue::from_static).as_ref())
-        };
+        let ask =
+            |known: Option<&'static str>| file("text/css", "x", &tag, known.map(HeaderValue::from_static).as_ref());
         assert_eq!((ask(None).status(), ask(None).body().len()), (StatusCode::OK, 1));
         assert_eq!((ask(Some("\"b\"")).status(), ask(Some("\"b\"")).body().len()), (StatusCode::OK, 1));
         for known in ["\"a\"", "W/\"a\"", "\"b\", \"a\""] {

@@ -9,7 +9,7 @@ use crate::web::response::Refusal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     /// A file of the page.
-    File(File),
+    File(&'static File),
     /// Whether the shards answer.
     Healthz,
     /// Whether messages are taken.
@@ -57,10 +57,7 @@ pub(crate) enum Access {
     Admin,
 }
 
-const SHOWN: [(&str, Route); 12] = [
-    ("/", Route::File(File::Page)),
-    ("/page.css", Route::File(File::Style)),
-    ("/page.js", Route::File(File::Script)),
+const SHOWN: [(&str, Route); 9] = [
     ("/healthz", Route::Healthz),
     ("/readyz", Route::Readyz),
     ("/api/overview", Route::Show(Show::Overview)),
@@ -94,6 +91,7 @@ const ACTS: [(&str, Act); 13] = [
 /// When there is nothing at the path, or not by this method.
 pub(crate) fn route(method: &Method, path: &str) -> Result<Route, Refusal> {
     let shown = SHOWN.iter().find(|(at, _)| *at == path).map(|(_, route)| *route);
+    let shown = shown.or_else(|| File::at(path).map(Route::File));
     let act = ACTS.iter().find(|(at, _)| *at == path).map(|(_, act)| Route::Act(*act));
     match (method, shown, act) {
         (&Method::GET | &Method::HEAD, Some(shown), _) => Ok(shown),
@@ -120,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_read_and_what_is_done_is_posted() {
-        assert_eq!(route(&Method::GET, "/"), Ok(Route::File(File::Page)));
+        assert!(matches!(route(&Method::GET, "/"), Ok(Route::File(_))));
         assert_eq!(route(&Method::HEAD, "/api/queues"), Ok(Route::Show(Show::Queues)));
         assert_eq!(route(&Method::POST, "/api/queue/purge"), Ok(Route::Act(Act::Purge)));
         for (method, path, status) in [

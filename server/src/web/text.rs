@@ -10,7 +10,7 @@ pub(crate) fn id_of(name: &[u8]) -> String {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => id.push(char::from(*byte)),
             _ => {
                 id.push('%');
-                [byte >> 4, byte & 15].map(|digit| id.push(char::from(b"0123456789ABCDEF"[usize::from(digit)])));
+                id.extend([byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])));
             }
         }
     }
@@ -75,12 +75,9 @@ mod tests {
 
     #[test]
     fn an_id_is_decoded_to_its_name_and_a_plain_name_is_its_own() {
-        for (name, id) in [
-            (&b"jobs"[..], "jobs"),
-            (b"q+a/dead", "q%2Ba%2Fdead"),
-            (b"\xff%<\"", "%FF%25%3C%22"),
-            (b"a%41", "a%2541"),
-        ] {
+        for (name, id) in
+            [(&b"jobs"[..], "jobs"), (b"q+a/dead", "q%2Ba%2Fdead"), (b"\xff%<\"", "%FF%25%3C%22"), (b"a%41", "a%2541")]
+        {
             assert_eq!(id_of(name), id);
             assert_eq!(decode(id.as_bytes()), name, "{id}");
         }
@@ -94,7 +91,10 @@ mod tests {
     fn a_query_has_its_parameters() {
         let query = Query::new(Some("filter=a%26b&limit=50&empty=&%6Eame=x&limit=7&flag"));
         assert_eq!((query.get("filter"), query.get("name")), (b"a&b".to_vec(), b"x".to_vec()));
-        assert_eq!((query.number("limit", 1), query.number("empty", 2), query.number("none", 3)), (Ok(50), Ok(2), Ok(3)));
+        assert_eq!(
+            (query.number("limit", 1), query.number("empty", 2), query.number("none", 3)),
+            (Ok(50), Ok(2), Ok(3))
+        );
         assert_eq!(query.number("name", 1), Err("name=x is no number".to_string()));
         assert!(query.get("flag").is_empty() && Query::new(None).get("a").is_empty());
     }

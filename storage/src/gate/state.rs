@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 
-use super::asking::{GateCurve, GateFigures, GateState};
+use super::asking::{GateFigures, GateState};
+use super::curve::Curve;
 use super::seats::Seats;
 use super::ticket::Ticket;
 use crate::log::entry::ticket_bytes;
@@ -45,6 +46,7 @@ pub(crate) struct Gate {
     /// Joins that were refused, and those of buyers who had something, since the start.
     pub(crate) refused: u64,
     pub(crate) repeats: u64,
+    curve: Curve,
     /// The frame in which a ticket was given last, and the one in which anything changed last.
     pub(crate) given_in: FrameNumber,
     pub(crate) changed_in: FrameNumber,
@@ -91,6 +93,19 @@ impl Gate {
             (None, Some(place)) => self.line.get(&place),
             (None, None) => None,
         }
+    }
+
+    /// Counts a join that is refused.
+    #[inline]
+    pub(crate) fn note_refused(&mut self, now_ms: u64) {
+        self.refused += 1;
+        self.curve.at(now_ms).refused += 1;
+    }
+
+    /// Counts a ticket that is given now, the nth.
+    pub(crate) fn note_given(&mut self, nth: u64, now_ms: u64) {
+        self.tally.note_given(nth, now_ms);
+        self.curve.at(now_ms).given += 1;
     }
 
     /// What a buyer gets who has nothing, at a moment in milliseconds since 1970.
@@ -213,7 +228,7 @@ impl Gate {
             state: self.state(rules, now_ms),
             first_ms,
             last_ms,
-            curve: GateCurve::EMPTY,
+            curve: self.curve.shown(),
         }
     }
 

@@ -62,6 +62,25 @@ impl Memory {
         Ok(true)
     }
 
+    /// Gives what one message was put with, flags and body, to `with`, and brings nothing into memory. `None`: another thread
+    /// has to read it first.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or does not hold what it should.
+    pub(crate) fn read_one<T>(
+        &mut self,
+        queue: &Queue,
+        (seq, place): (Seq, Place),
+        log: &Log,
+        with: impl FnOnce(u32, &[u8]) -> T,
+    ) -> Result<Option<T>> {
+        if self.windows.get(place).is_none() && !self.read(log, place, place)? {
+            return Ok(None);
+        }
+        let put = self.windows.get(place).unwrap_or(&self.scratch);
+        decode(queue, seq, place, put, &log.shared).map(|(flags, body)| Some(with(flags, body)))
+    }
+
     /// Whether the first of these puts is in a window; reads one that is worth it. `None`: another thread has to read it
     /// first.
     fn has_window(&mut self, log: &Log, puts: &[(Seq, Place)]) -> Result<Option<bool>> {
@@ -144,11 +163,17 @@ fn will_need(log: &Log, place: Place) {
 
 /// Gives a message its body out of the bytes at its place. Returns how many resident bytes that added.
 fn fill(queue: &mut Queue, seq: Seq, place: Place, put: &[u8], shared: &Shared) -> Result<usize> {
+    let (flags, body) = decode(queue, seq, place, put, shared)?;
+    Ok(queue.fill(seq, flags, body))
+}
+
+/// The flags and the body of a message, out of the bytes at its place.
+fn decode<'a>(queue: &Queue, seq: Seq, place: Place, put: &'a [u8], shared: &Shared) -> Result<(u32, &'a [u8])> {
     match Entry::decode(&mut Reader::new(put)) {
         Some(Entry::Put { queue: id, seq: found, flags, body })
             if (id, found) == (queue.id, seq) || shared.named(place.position()) == Some((id, found)) =>
         {
-            Ok(queue.fill(seq, flags, body))
+            Ok((flags, body))
         }
         _ => {
             let name = String::from_utf8_lossy(&queue.name);

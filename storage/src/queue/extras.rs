@@ -38,6 +38,12 @@ impl Queue {
         }
     }
 
+    /// Whether the queue was told to hand out no message.
+    #[inline]
+    pub(crate) fn is_paused(&self) -> bool {
+        self.rules().is_some_and(|rules| rules.pause)
+    }
+
     /// The queues that have every message put into this one.
     pub(crate) fn children(&self) -> &[Slot] {
         self.beyond.as_ref().map_or(&[], |beyond| &beyond.children)

@@ -126,6 +126,8 @@ pub struct Settings {
     pub dead: Dead,
     /// Whether a put goes to the children alone.
     pub fanout_only: bool,
+    /// Whether it hands out no message.
+    pub pause: bool,
     /// Its gate.
     pub gate: GateSettings,
 }
@@ -147,6 +149,7 @@ impl Default for Settings {
             dedup: 300,
             dead: Dead::Keep,
             fanout_only: false,
+            pause: false,
             gate: GateSettings::default(),
         }
     }
@@ -199,6 +202,7 @@ impl Settings {
         put(self.dedup != defaults.dedup, Word::Dedup(self.dedup));
         put(self.dead != defaults.dead, Word::Dead(self.dead));
         put(self.fanout_only != defaults.fanout_only, Word::FanoutOnly(self.fanout_only));
+        put(self.pause != defaults.pause, Word::Pause(self.pause));
         let (gate, none) = (&self.gate, &defaults.gate);
         put(gate.tickets != none.tickets, Word::Tickets(gate.tickets.unwrap_or(0)));
         put(gate.hold != none.hold, Word::Hold(gate.hold));
@@ -234,6 +238,7 @@ impl From<&Words> for Settings {
                 Word::Dedup(dedup) => settings.dedup = *dedup,
                 Word::Dead(dead) => settings.dead = *dead,
                 Word::FanoutOnly(only) => settings.fanout_only = *only,
+                Word::Pause(pause) => settings.pause = *pause,
                 Word::Tickets(tickets) => settings.gate.tickets = Some(*tickets),
                 Word::Hold(hold) => settings.gate.hold = *hold,
                 Word::HoldMax(times) => settings.gate.hold_max = *times,

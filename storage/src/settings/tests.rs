@@ -32,6 +32,7 @@ fn random(seed: &mut u64) -> Settings {
     sometimes(&mut |n| settings.dedup = n as u32);
     sometimes(&mut |_| settings.dead = Dead::Drop);
     sometimes(&mut |_| settings.fanout_only = true);
+    sometimes(&mut |_| settings.pause = true);
     sometimes(&mut |n| settings.gate.tickets = Some((n % 100_000_001) as u32));
     sometimes(&mut |n| settings.gate.hold = n as u32);
     sometimes(&mut |n| settings.gate.hold_max = (n % 251) as u8);

@@ -45,10 +45,11 @@ pub(super) enum Word {
     Line(u32),
     Opens(u64),
     Closes(u64),
+    Pause(bool),
 }
 
 /// The names of the words, in the order in which they are written. Two are called `open`, and told by their values.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "depth",
     "bytes",
     "full",
@@ -70,6 +71,7 @@ const NAMES: [&str; 21] = [
     "line",
     "open",
     "close",
+    "pause",
 ];
 
 impl Word {
@@ -97,6 +99,7 @@ impl Word {
             Word::Line(_) => 18,
             Word::Opens(_) => 19,
             Word::Closes(_) => 20,
+            Word::Pause(_) => 21,
         }
     }
 
@@ -127,6 +130,7 @@ impl Word {
             "hold_max" => Word::HoldMax(number(value).filter(|times| *times <= HOLD_MAX_MAX)?),
             "put" => Word::Put(one_of(value, [("given", PutWhen::Given), ("paid", PutWhen::Paid)])?),
             "line" => Word::Line(number(value).filter(|places| *places <= TICKETS_MAX)?),
+            "pause" => Word::Pause(one_of(value, [("0", false), ("1", true)])?),
             "close" => Word::Closes(number(value).filter(|moment| *moment <= MOMENT_MAX)?),
             _ => return None,
         })
@@ -171,7 +175,7 @@ impl fmt::Display for Word {
             Word::Ttl(Ttl::Off) => f.write_str("off"),
             Word::Ttl(Ttl::Client) => f.write_str("client"),
             Word::Dead(Dead::Keep) => f.write_str("keep"),
-            Word::FanoutOnly(only) => u8::from(*only).fmt(f),
+            Word::FanoutOnly(yes) | Word::Pause(yes) => u8::from(*yes).fmt(f),
             Word::Backoff(delays) => {
                 for (at, delay) in delays.iter().enumerate() {
                     write!(f, "{}{delay}", if at == 0 { "" } else { "," })?;
@@ -254,6 +258,13 @@ impl Words {
         self.to_string().into_bytes()
     }
 
+    /// These words, with one that says whether the queue is paused, or none.
+    pub(crate) fn with_pause(mut self, paused: Option<bool>) -> Words {
+        self.0.retain(|word| !matches!(word, Word::Pause(_)));
+        paused.into_iter().for_each(|paused| self.put(Word::Pause(paused)));
+        self
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Word> {
         self.0.iter()
     }
@@ -334,6 +345,7 @@ mod tests {
             "full=dead",
             "ttl=on",
             "fanout_only=2",
+            "pause=on",
             "backoff=",
             "backoff=1,,2",
             "backoff=1,",

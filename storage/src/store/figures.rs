@@ -116,7 +116,7 @@ impl Store {
             in_per_1000_s: rate.into_per_1000_s.into(),
             out_per_1000_s: rate.out_per_1000_s.into(),
             children: queue.children().len() as u64,
-            paused: false,
+            paused: queue.is_paused(),
             is_gate: queue.rules().is_some_and(|rules| rules.gate.tickets.is_some()) || self.gates.has(queue.id),
             sort_key: 0,
         }

@@ -129,7 +129,7 @@ impl Store {
                 if let Some(gate) = self.gates.get_mut(queue.id)
                     && gate.gets(&rules.gate, now_ms) == Gets::Nothing
                 {
-                    gate.refused += 1;
+                    gate.note_refused(now_ms);
                     let waits = gate.given_in.max(ruled_in) > acknowledged;
                     return Attempt::Done(GateAnswered { answer: GateAnswer::SoldOut, waits });
                 }
@@ -213,7 +213,7 @@ impl Store {
         let segment = self.log.append(&Entry::Ticket(entry)).segment;
         self.log.add_live(segment, ticket_bytes(buyer.len()));
         if is_given {
-            gate.tally.note_given(given, at_ms);
+            gate.note_given(given, at_ms);
         }
         let changed_in = self.changed();
         let gate = self.gates.make(queue);

@@ -304,8 +304,8 @@ impl Store {
         self.memory.keep_to_budget(&mut self.live, &self.log);
     }
 
-    /// Takes the message at the head of a queue; `None` when the queue is empty or does not exist. Only then nothing
-    /// was changed.
+    /// Takes the message at the head of a queue; `None` when the queue is empty, paused, or does not exist. Only then
+    /// nothing was changed.
     ///
     /// # Errors
     /// When the disk fails, or the message's bytes are damaged; the caller must stop.
@@ -318,6 +318,9 @@ impl Store {
         let (head, Some(message)) = (queue.head, queue.head_message()) else {
             return Ok(Attempt::Done(None));
         };
+        if queue.is_paused() {
+            return Ok(Attempt::Done(None));
+        }
         if queue.delivery().is_some() {
             return self.take_available(slot);
         }

@@ -18,7 +18,7 @@ use crate::store::Store;
 pub enum Opening {
     /// A message.
     Message(Opened),
-    /// There is none to be handed out.
+    /// There is none to be handed out, or the queue is paused.
     Empty,
     /// As many are open as may be.
     Full,
@@ -87,7 +87,7 @@ impl Store {
         let queue = self.live.queues.at_mut(slot);
         let open = queue.delivery().map_or(0, |delivery| delivery.open) - u64::from(acknowledged.is_some());
         let open_max = queue.rules().map_or(Settings::OPEN_MAX, |rules| rules.open);
-        let next = queue.next_available();
+        let next = if queue.is_paused() { None } else { queue.next_available() };
         let is_full = next.is_some() && open >= u64::from(open_max);
         let mut taken = None;
         if let Some(seq) = next.filter(|_| !is_full) {

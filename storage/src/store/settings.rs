@@ -94,6 +94,19 @@ impl Store {
         Ok(Attempt::Done(Ok(())))
     }
 
+    /// Has a queue hand out no message, or hand them out again, whatever else it was told, and whatever is said by names.
+    /// `Done(false)`: there is no such queue.
+    ///
+    /// # Errors
+    /// When the disk fails; the caller must stop.
+    pub fn pause(&mut self, name: &[u8], pause: bool) -> Result<Attempt<bool>> {
+        let own = Words::parse(self.settings(name)).unwrap_or_default().with_pause(None);
+        // What holds without a word of its own needs none.
+        let is_so = Settings::of(name, &own, &self.patterns).pause == pause;
+        let words = if is_so { own } else { own.with_pause(Some(pause)) };
+        self.set_settings(name, &words.text())
+    }
+
     /// All that holds for a queue and differs from the defaults, as words. Empty too when there is no such queue.
     #[must_use]
     pub fn config(&self, name: &[u8]) -> Vec<u8> {
@@ -131,9 +144,13 @@ impl Store {
     /// Has what the queue in a slot was told hold, over what was said by names.
     pub(crate) fn set_rules(&mut self, slot: Slot) {
         let queue = self.live.queues.at(slot);
+        let was_paused = queue.is_paused();
         let rules = self.rules_of(&queue.name, queue.settings());
         self.live.queues.at_mut(slot).set_rules(rules);
         self.live.follow_flush(slot);
+        if was_paused && !self.live.queues.at(slot).is_paused() {
+            self.live.wake(slot);
+        }
         self.time_age(slot);
         // There may be more tickets than before.
         self.gates.note_unserved(self.live.queues.at(slot).id);

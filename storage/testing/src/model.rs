@@ -179,6 +179,7 @@ impl<N: Name> Expected<N> {
     /// The message that a take will take.
     pub fn taken_by(&self, op: &Op<N>) -> Option<&Message> {
         match op {
+            Op::Take { name } if self.rules(name).pause => None,
             Op::Take { name } => self.first_waiting(name),
             Op::TakeMessage { name, seq } => {
                 let messages = &self.queues.get(name)?.messages;

@@ -111,7 +111,7 @@ impl<N: Name> Expected<N> {
 
     /// What an open finds.
     pub fn opened_by(&self, name: &N) -> Opens {
-        let Some(message) = self.first_waiting(name) else { return Opens::Empty };
+        let Some(message) = self.first_waiting(name).filter(|_| !self.rules(name).pause) else { return Opens::Empty };
         let open = self.numbers(name, Standing::Open).len();
         if open >= self.rules(name).open as usize {
             return Opens::Full;

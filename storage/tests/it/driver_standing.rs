@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use storage::{Adopted, Attempt, Error, GiveBack, Opening, Result, Standing, Store, StoreOptions, Survey};
+use storage::settings::{Settings, Words};
+use storage::{
+    Adopted, Attempt, Error, GiveBack, MessageState, Opening, Purged, Result, Seq, Standing, Store, StoreOptions,
+    Survey,
+};
 use storage_testing::{BURIED, CrashDisk, Name, Op, Opens, Random, kept, kept_at};
 
 use crate::driver::Driver;
 
 /// Words that a queue is told, one of which is picked.
-const WORDS: [&[u8]; 12] = [
+const WORDS: [&[u8]; 13] = [
     b"",
     b"depth=6",
     b"depth=5 full=drop",
@@ -21,6 +25,7 @@ const WORDS: [&[u8]; 12] = [
     b"tries=2 backoff=1,2",
     b"tries=1 dead=drop",
     b"open=2 tries=3",
+    b"pause=1 depth=7",
 ];
 
 impl Driver {
@@ -139,7 +144,7 @@ impl Driver {
     pub(crate) fn random_standing(&mut self, random: &mut Random) -> Result<()> {
         let name = random.pick(b"aaabbbcd");
         let any = random.pick(b"abcdABCD");
-        let op = match random.below(40) {
+        let op = match random.below(44) {
             0..10 => Op::Open { name: if random.chance(6) { any } else { name } },
             10..16 => match self.random_open(any, random) {
                 Some(seq) => Op::Acknowledge { name: any, seq },
@@ -169,11 +174,78 @@ impl Driver {
             37 => return self.pass_time(),
             38 => {
                 self.now.check_standing(&mut self.store);
-                return Ok(());
+                return self.check_peeks(any);
             }
+            39..41 => return self.purge(any, random),
+            41..43 => return self.pause(name, random.chance(2)),
             _ => Op::Flush { name },
         };
         self.apply(op)?;
+        Ok(())
+    }
+
+    /// Drops some of a queue's messages, behind any of them.
+    fn purge(&mut self, name: u8, random: &mut Random) -> Result<()> {
+        let after = if random.chance(2) { 0 } else { random.below(30) };
+        let count = random.pick(&[0, 1, 2, 5, 1000]);
+        let messages = self.now.queues.get(&name).map(|queue| queue.messages.clone()).unwrap_or_default();
+        let seqs = messages.iter().map(|message| message.seq).filter(|seq| *seq > after);
+        let expected: Vec<Seq> =
+            seqs.filter(|seq| self.now.standing(&name, *seq) != Standing::Open).take(count as usize).collect();
+        let Some(Purged { count: purged, next }) = self.ask(|s| s.purge(name.bytes(), after, count))? else {
+            assert!(self.may_be_full, "a purge is refused");
+            return Ok(());
+        };
+        let (gone, left) = expected.split_at(purged as usize);
+        // One frame for each, so a crash may come between; and it ends early when it has to wait.
+        gone.iter().for_each(|seq| self.apply_done(Op::TakeMessage { name, seq: *seq }));
+        match (left.first(), next) {
+            (None, None) => {}
+            // Whether there are more is seen next time.
+            (None, Some(next)) => assert!(gone.is_empty() || gone.last().is_some_and(|last| next >= *last)),
+            (Some(left), next) => assert!(next.is_some_and(|next| next < *left && next > after)),
+        }
+        self.now.check_standing(&mut self.store);
+        Ok(())
+    }
+
+    /// Pauses a queue, or resumes it, whatever else it was told.
+    fn pause(&mut self, name: u8, pause: bool) -> Result<()> {
+        let Some(there) = self.ask(|s| s.pause(name.bytes(), pause))? else {
+            assert!(self.may_be_full, "a pause is refused");
+            return Ok(());
+        };
+        assert_eq!(there, self.now.queues.contains_key(&name));
+        if there {
+            let expected = Settings { pause, ..self.now.rules(&name) };
+            let settings = self.store.settings(name.bytes()).to_vec();
+            assert_eq!(Words::parse(&settings).map(|words| Settings::from(&words)), Ok(expected));
+            self.apply_done(Op::Tell { name, settings });
+        }
+        Ok(())
+    }
+
+    /// Looks at all messages of a queue, one after the other.
+    fn check_peeks(&mut self, name: u8) -> Result<()> {
+        let messages = self.now.queues.get(&name).map(|queue| queue.messages.clone()).unwrap_or_default();
+        let (mut after, resident) = (0, self.store.totals().resident_bytes);
+        for message in messages {
+            let cut = 20;
+            let peeked = self.ask(|s| s.peek_at(name.bytes(), after, cut))?.flatten().expect("it is there");
+            let kept = self.now.kept_of(&name, message.seq);
+            let state = match self.now.standing(&name, message.seq) {
+                Standing::Waiting => MessageState::Waiting,
+                Standing::Open => MessageState::Open,
+                Standing::Delayed | Standing::Dying => MessageState::Delayed,
+            };
+            let body = &message.body[..message.body.len().min(cut as usize)];
+            assert_eq!((peeked.seq, peeked.flags, &*peeked.body), (message.seq, message.flags, body));
+            assert_eq!((peeked.bytes as usize, peeked.tries, peeked.state), (message.body.len(), kept.tries, state));
+            assert_eq!(peeked.age_s, (self.now.now_ms / 1000).saturating_sub(u64::from(kept.put_s)));
+            after = message.seq;
+        }
+        assert_eq!(self.ask(|s| s.peek_at(name.bytes(), after, 1))?, Some(None));
+        assert_eq!(self.store.totals().resident_bytes, resident, "it brings nothing into memory");
         Ok(())
     }
 

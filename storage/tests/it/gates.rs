@@ -1,9 +1,9 @@
 //! Gates: first come, first served, one ticket a buyer, also over crashes.
 
-use storage::{Durability, GateAct, GateAnswer};
+use storage::{Durability, GateAct, GateAnswer, GateCurve};
 use storage_testing::{CrashDisk, CrashTree, Random, for_seeds};
 
-use crate::crowd::{BEGINS_MS, Crowd};
+use crate::crowd::{BEGINS_MS, Crowd, GATE};
 use crate::crowd_state::Rules;
 use crate::driver::{Crash, options};
 
@@ -53,6 +53,25 @@ fn a_refusal_waits_for_the_last_ticket_and_then_for_nothing() {
     }
     assert!(!crowd.store.wants_commit(), "a refusal writes nothing");
     assert_eq!((crowd.store.totals().log_bytes, crowd.store.totals().live_bytes), (bytes, live));
+}
+
+#[test]
+fn the_curve_of_a_gate_has_what_was_given_and_refused_since_the_start() {
+    let mut crowd = open(&CrashDisk::default(), false, Durability::Synced);
+    let curve = |crowd: &Crowd| crowd.store.gate_figures(GATE).unwrap().curve;
+    crowd.tell(TWO).unwrap();
+    assert_eq!(curve(&crowd), GateCurve::EMPTY);
+    for (buyer, wait_ms) in [(1, 300), (2, 0), (2, 0), (3, 1000), (4, 0), (3, 0)] {
+        crowd.join(buyer).unwrap();
+        crowd.pass_time(wait_ms).unwrap();
+    }
+    let told = curve(&crowd);
+    assert_eq!((told.start_ms, told.width_ms), (BEGINS_MS, 125));
+    let (given, refused) = ([1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2]);
+    assert_eq!((&*told.given, &*told.refused), (&given[..], &refused[..]), "a repeat is neither");
+    crowd.commit().unwrap();
+    let crowd = crowd.crash(Crash::Kill, &mut Random::new(1)).unwrap();
+    assert_eq!(curve(&crowd), GateCurve::EMPTY, "it is of this process");
 }
 
 /// A gate with one ticket, which a buyer gives back while the queue was told these words, and another one in line.

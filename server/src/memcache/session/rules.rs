@@ -23,6 +23,8 @@ pub(crate) struct Rules {
     pub(crate) wait_ms_max: u32,
     /// Whether clients may give queues settings.
     pub(crate) config: bool,
+    /// Whether a client has to log in first.
+    pub(crate) login: bool,
     /// How many shards there are.
     pub(crate) shards: u16,
 }
@@ -38,6 +40,7 @@ impl Rules {
             open_max: settings.open_per_connection,
             wait_ms_max: u32::try_from(settings.wait_max.as_millis()).unwrap_or(u32::MAX),
             config: settings.config,
+            login: settings.users.is_some(),
             shards: settings.shards,
         }
     }

@@ -65,6 +65,7 @@ const RULES: Rules = Rules {
     open_max: 1,
     wait_ms_max: 300_000,
     config: true,
+    login: false,
     shards: 2,
 };
 
