@@ -11,6 +11,8 @@ use super::{print, print_bytes, queue_name, text};
 use crate::process::commands::Line;
 
 const COUNT_MAX: u64 = 1000;
+/// Messages that are asked for at once.
+const PAGE: u64 = 50;
 
 /// A page of messages, as the admin port has it.
 #[derive(Debug, Default, Deserialize)]
@@ -103,7 +105,8 @@ fn at_head(mut memcache: Memcache, queue: &[u8], is_raw: bool) -> Result<(), Str
 fn several(admin: &Admin, queue: &[u8], count: u64, is_raw: bool) -> Result<(), String> {
     let (mut left, mut after, mut shown) = (count, String::from("0"), 0);
     while left > 0 {
-        let path = format!("/api/queue/messages?queue={}&after={}&count={left}", id(queue), id(after.as_bytes()));
+        let path =
+            format!("/api/queue/messages?queue={}&after={}&count={}", id(queue), id(after.as_bytes()), left.min(PAGE));
         let page: Page = admin.get(&path)?;
         for message in page.messages.iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
             if is_raw && message.cut {
