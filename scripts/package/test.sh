@@ -28,7 +28,7 @@ clean_up() {
     if [ -d "$root/proc/1" ]; then
         in_root systemctl stop rushq.service || true
         [ "$status" -eq 0 ] || cat "$root/run/rushq.log" "$root/run/systemctl.log" >&2 || true
-        umount "$root/proc" || true
+        sed -n "s|^[^ ]* \($root/[^ ]*\) .*|\1|p" /proc/self/mounts | sort -r | xargs --no-run-if-empty umount || true
     fi
     rm -rf --one-file-system "$scratch"
 }

@@ -183,6 +183,7 @@ fn what_is_no_rushq_is_told_apart() {
         (that_says(b"-ERR unknown command 'version'\r\n"), "no rushq: \"-ERR unknown command 'version'\""),
         (that_says(b"SERVER_ERROR too many open connections\r\n"), "too many open connections"),
         (that_says(b"\x15\x03\x01\x00\x02\x02\x46"), "it speaks TLS"),
+        (that_says(b"CLIENT_ERROR this port takes TLS\r\n"), "it speaks TLS"),
     ];
     for (address, expected) in cases {
         let place = address.to_string();
