@@ -80,7 +80,7 @@ impl Desk {
         let route = route::route(&parts.method, parts.uri.path());
         let access = route.as_ref().map_or(route::Access::Admin, |route| route.access());
         guard::check(&self.operator, parts, route.as_ref().ok())?;
-        let who = guard::identify(access, &parts.headers, peer).await?;
+        let who = guard::identify(self.context.users.as_deref(), access, &parts.headers, peer).await?;
         Ok(Admitted { route: route?, who })
     }
 

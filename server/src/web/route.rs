@@ -150,6 +150,19 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_has_every_route() {
+        let (_, below) = include_str!("../../README.md").split_once("\n## The page\n").expect("a heading");
+        let section = below.split("\n## ").next().expect("words");
+        for (path, _) in SHOWN {
+            assert!(section.contains(&format!("| `GET {path}` |")), "{path}");
+        }
+        for (path, _) in ACTS {
+            let row = section.lines().find(|line| line.starts_with(&format!("| `POST {path}` |"))).expect(path);
+            assert!(row.contains("-d '{") && row.ends_with(&format!("$page{path}` |")), "{row}");
+        }
+    }
+
+    #[test]
     fn who_checks_health_has_no_password() {
         let open: Vec<&str> =
             SHOWN.iter().filter(|(_, route)| route.access() == Access::Open).map(|(path, _)| *path).collect();

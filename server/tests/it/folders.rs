@@ -49,7 +49,7 @@ const SERVER: &[(&str, &str)] = &[
     ("admin", "context session"),
     ("memcache", "access admin context process session"),
     ("conversation", "context memcache session"),
-    ("web", "admin context process session"),
+    ("web", "access admin context process session"),
     ("net", "access admin context conversation memcache process session web"),
     ("executors", "access admin context net process session web"),
     ("server", "access executors net process"),

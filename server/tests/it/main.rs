@@ -5,6 +5,13 @@
 //! tests against another build.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test, as the test itself would")]
 
+mod access;
+mod access_login;
+mod admin_acts;
+mod admin_client;
+mod admin_http;
+mod admin_shows;
+mod admin_users;
 mod agent;
 mod arrows;
 mod backup;
