@@ -21,6 +21,8 @@ mod checkpoint_kills;
 mod client;
 mod commands;
 mod crash;
+mod ctl;
+mod ctl_admin;
 mod daemon;
 mod damage;
 mod data_directory;
