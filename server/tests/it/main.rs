@@ -7,6 +7,11 @@
 
 mod access;
 mod access_login;
+mod admin_acts;
+mod admin_client;
+mod admin_http;
+mod admin_shows;
+mod admin_users;
 mod agent;
 mod arrows;
 mod backup;
@@ -16,6 +21,8 @@ mod checkpoint_kills;
 mod client;
 mod commands;
 mod crash;
+mod ctl;
+mod ctl_admin;
 mod daemon;
 mod damage;
 mod data_directory;
@@ -42,6 +49,7 @@ mod limits;
 mod listed;
 mod listening;
 mod log_file;
+mod metrics;
 mod missing;
 mod model;
 mod monitors;

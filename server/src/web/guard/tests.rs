@@ -88,3 +88,14 @@ fn a_page_that_only_shows_takes_no_act() {
     }
     assert_eq!(status(&read_only, Method::GET, "/api/queues", "host: localhost"), 200);
 }
+
+#[test]
+fn a_login_is_a_name_and_a_password_that_may_have_a_colon() {
+    let pair = |name: &str, password: &str| Some((name.as_bytes().to_vec(), password.as_bytes().to_vec()));
+    let encoded = |text: &str| Base64::encode_string(text.as_bytes());
+    assert_eq!(login(&format!("Basic {}", encoded("ann:a:b"))), pair("ann", "a:b"));
+    assert_eq!(login(&format!("basic  {} ", encoded("ann:"))), pair("ann", ""));
+    for bad in ["", "Basic", "Basic !", &format!("Basic {}", encoded("ann")), &format!("Bearer {}", encoded("a:b"))] {
+        assert_eq!(login(bad), None, "{bad}");
+    }
+}
