@@ -224,15 +224,24 @@ export function show_queue_of(id) {
 }
 
 at("put").addEventListener("click", () => ask_put(queue.id, queue.name));
-at("purge").addEventListener("click", () => queue.figures && ask_purge(queue));
-at("delete").addEventListener("click", () => queue.figures && ask_delete(queue));
-at("move").addEventListener("click", () => queue.figures && ask_move(queue));
-at("pause").addEventListener("click", () => {
-    const { id, name, figures } = queue;
-    if (figures && figures.paused)
+/** An act that looks at the figures first. A click that comes before them is done when they are there. */
+function on_figures(id, act_on) {
+    at(id).addEventListener("click", async () => {
+        if (!queue.figures) await queue_poll.now();
+        if (queue.figures) act_on(queue);
+    });
+}
+
+function pause_or_resume({ id, name, figures }) {
+    if (figures.paused)
         act("/api/queue/resume", { queue: id }, () => `${name} is resumed: gets find its messages again.`);
-    else if (figures) act("/api/queue/pause", { queue: id }, () => `${name} is paused: gets find nothing, puts go on.`);
-});
+    else act("/api/queue/pause", { queue: id }, () => `${name} is paused: gets find nothing, puts go on.`);
+}
+
+on_figures("pause", pause_or_resume);
+on_figures("purge", ask_purge);
+on_figures("delete", ask_delete);
+on_figures("move", ask_move);
 at("settings").addEventListener("submit", event => {
     event.preventDefault();
     set_words("/api/queue/config", { queue: queue.id, words: at("words").value }, `Set what ${queue.name} is told.`);
