@@ -223,7 +223,7 @@ pub(crate) struct Arguments {
     pub(crate) admin_host: Vec<String>,
 
     /// tell HAProxy's agent-check here how much to send: a port of 127.0.0.1, or ADDRESS:PORT; port 0 takes any free
-    /// one [default: nowhere]
+    /// one
     #[argh(option, arg_name = "WHERE")]
     pub(crate) agent_check: Option<String>,
 
