@@ -28,4 +28,4 @@ fi
 scripts/package/manual.py "$target/release/package" "$target/release/rushq" "$target/release/rushq-bench"
 gzip --best --no-name --force --keep "$target"/release/package/*.1
 mkdir -p "$directory"
-cargo deb --quiet --locked --no-build --no-dbgsym --strip --package rushq "${version[@]}" --output "$directory"
+cargo deb --quiet --locked --no-build --no-dbgsym --strip --compress-system --package rushq "${version[@]}" --output "$directory"

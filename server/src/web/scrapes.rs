@@ -16,8 +16,8 @@ use crate::web::text::Query;
 /// The server, its shards and the process.
 pub(crate) async fn server(desk: &Desk) -> Response {
     let context = &desk.context;
-    let (directory, up) = (context.settings.directory.clone(), context.started.elapsed());
-    let usage = glommio::executor().spawn_blocking(move || Usage::look(&directory, up)).await;
+    let up = context.started.elapsed();
+    let usage = glommio::executor().spawn_blocking(move || Usage::look(up)).await;
     let asking = desk.asking();
     let shards = ask::figures(asking.handle, &asking.gather).await;
     let times = ask::stage_times(asking.handle, &asking.gather).await;
@@ -25,6 +25,7 @@ pub(crate) async fn server(desk: &Desk) -> Response {
         shards: &shards,
         times: &times,
         usage,
+        room: desk.disk.room(),
         connections_max: context.settings.connections_max as u64,
         memory_bytes: context.settings.memory_bytes as u64,
         drains: context.drain.is_on(),

@@ -128,7 +128,7 @@ fn what_comes_before_a_login_is_not_held() {
 /// The log shows who does what, and no password.
 #[test]
 fn the_log_names_the_user_and_shows_no_password() {
-    let mut server = start(&[("shop", "put=*")], &["-vv"]);
+    let mut server = start(&[("shop", "put=* take=*")], &["-vv"]);
     let mut client = connect_as(&server, "shop");
     assert_eq!(client.set("q", b"x"), "STORED");
     let mut wrong = server.connect();

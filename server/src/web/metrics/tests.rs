@@ -70,7 +70,7 @@ fn shard(seed: u64) -> Figures {
 
 fn scraped<'a>(shards: &'a [Figures], times: &'a StageTimes) -> Scraped<'a> {
     let usage = Usage { processor_s: Some(1.25), resident_bytes: Some(7 << 20), started_s: 1e9, ..Usage::default() };
-    Scraped { shards, times, usage, connections_max: 1024, memory_bytes: 256 << 20, drains: false }
+    Scraped { shards, times, usage, room: None, connections_max: 1024, memory_bytes: 256 << 20, drains: false }
 }
 
 #[test]
