@@ -24,8 +24,8 @@ LIST_MS_MAX = 100
 LIST_ROUNDS = 5
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
-# All of it is legal for a queue's name: there is no blank in it.
-HOSTILE_NAME = '<img/src="x"/onerror="window.broken=1">'
+# All of it is legal for a queue's name: there is no blank in it. %41 is no A.
+HOSTILE_NAME = '<img/src="x"/onerror="window.broken=1">%41'
 HOSTILE_BODY = '<script>window.broken=1</script><img src="x" onerror="window.broken=1"><b>bold</b>'
 MADE_OF_TEXT = "main img, main b b, pre *, td script, main script, dialog img, .notice img"
 
