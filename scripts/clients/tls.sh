@@ -25,7 +25,7 @@ wait_for_port() {
     return 1
 }
 
-"$rushq" -p 0 -t 2 -H "$folder/data" --tls-cert "$folder/cert" --tls-key "$folder/key" 2>"$folder/stderr" &
+"$rushq" -N -p 0 -t 2 -H "$folder/data" --tls-cert "$folder/cert" --tls-key "$folder/key" 2>"$folder/stderr" &
 processes+=($!)
 port=""
 for _ in $(seq 300); do

@@ -173,21 +173,28 @@ def move_and_bring_back(page, server, client):
     page.told("Kicked 1 dead letter")
     figures = server.figures("acts")
     assert (figures["waiting"], figures["dead"]) == (1, 0), figures
+    assert client.get("acts/open/as=w") is not None
+    assert client.get("acts/bury/as=w") is None
+    page.press("Purge…", "#dead")
+    page.answer("Purge", count="1")
+    page.told("Purged 1 message of acts/dead")
+    figures = server.figures("acts")
+    assert (figures["waiting"], figures["dead"], figures["delayed"]) == (0, 0, 1), figures
 
 
 def purge_and_delete(page, server, client):
     for number in range(5):
         client.set("acts", f"message {number}")
-    page.tile("Waiting", "6")
-    page.press("Purge…")
+    page.tile("Waiting", "5")
+    page.press("Purge…", "#queue-acts")
     purge = page.at("#dialog").get_by_role("button", name="Purge", exact=True)
-    for wrong in ("", "0", "8", "all", "-1"):
+    for wrong in ("", "0", "7", "all", "-1"):
         page.at("#dialog [name=count]").fill(wrong)
         expect(purge).to_be_disabled()
-    assert server.figures("acts")["waiting"] == 6
-    # The six that wait and the one that is delayed.
-    page.answer("Purge", count="7")
-    page.told("Purged 7 messages of acts")
+    assert server.figures("acts")["waiting"] == 5
+    # The five that wait and the one that is delayed.
+    page.answer("Purge", count="6")
+    page.told("Purged 6 messages of acts")
     figures = server.figures("acts")
     assert (figures["waiting"], figures["delayed"]) == (0, 0), figures
     page.press("Delete…")
@@ -230,11 +237,12 @@ def drain_and_checkpoint(page, client):
 
 
 def checkpoints(client):
-    client.socket.sendall(b"stats\r\n")
-    found = None
+    """Of all shards."""
+    client.socket.sendall(b"stats cores\r\n")
+    found = 0
     while (line := client.read()) != "END":
-        if line.startswith("STAT checkpoints "):
-            found = int(line.split()[2])
+        if ":checkpoints " in line:
+            found += int(line.split()[2])
     return found
 
 
@@ -249,6 +257,7 @@ def see_text_as_text(page, server, client):
     page.page.get_by_role("link", name=HOSTILE_NAME, exact=True).click()
     expect(page.at("h1.name")).to_have_text(HOSTILE_NAME)
     expect(page.at("#children")).to_have_text(f"{HOSTILE_NAME}+<i>child")
+    page.at("#messages select").select_option("text")
     page.press("Peek", "#messages")
     expect(page.at("#messages pre").first).to_have_text(HOSTILE_BODY)
     page.press("Put…")
@@ -409,7 +418,7 @@ def picture(chromium, server, pictures, complaints):
             page.page.screenshot(path=pictures / f"{name}-{view}.png")
         page.go("#/queue/work-0")
         page.tile("Delayed", "0")
-        page.press("Purge…")
+        page.press("Purge…", "#queue-acts")
         page.page.screenshot(path=pictures / f"{name}-dialog.png")
         complaints += page.complaints
         page.page.context.close()

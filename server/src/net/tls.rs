@@ -8,8 +8,10 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 
-use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, InsufficientSizeError, UnbufferedStatus};
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError, UnbufferedStatus, WriteTraffic,
+};
 use rustls::{Error, ServerConfig};
 
 /// Records that are gone through in one go: the smallest ones are all overhead, some 0.3 us each.
@@ -158,7 +160,8 @@ impl Tls {
 
     /// Has the client get the reason for an error, as far as TLS has one.
     fn tell_why(&mut self) {
-        loop {
+        // Without the records, so nothing else is asked for: rustls has messages that lie in them.
+        while self.connection.wants_write() {
             let state = self.connection.process_tls_records(&mut []).state;
             let Ok(ConnectionState::EncodeTlsData(data)) = state else { return };
             if encode(data, &mut self.outgoing).is_err() {
@@ -167,27 +170,55 @@ impl Tls {
         }
     }
 
+    /// Hands over to `send` when this side may send, with what goes before that.
+    ///
+    /// What was kept is gone through for it: rustls counts on having before it what it has not done with, and ends the
+    /// process where it is not.
+    fn sending<T>(
+        &mut self,
+        send: impl FnOnce(&[u8], WriteTraffic<'_, ServerConnectionData>) -> Result<T, EncryptError>,
+    ) -> io::Result<T> {
+        let mut kept = mem::take(&mut self.kept);
+        let (mut used, mut before) = (0, Vec::new());
+        let sent = loop {
+            let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(&mut kept[used..]);
+            match state {
+                Ok(ConnectionState::WriteTraffic(traffic)) => {
+                    used += discard;
+                    break send(&before, traffic).map_err(io::Error::other);
+                }
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(record) = traffic.next_record() {
+                        let record = record.map_err(io::Error::other)?;
+                        self.ahead.extend_from_slice(record.payload);
+                        discard += record.discard;
+                    }
+                }
+                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut before).map_err(io::Error::other)?,
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::PeerClosed) => self.has_ended = true,
+                Ok(_) => break Err(io::ErrorKind::BrokenPipe.into()),
+                Err(error) => break Err(io::Error::other(error)),
+            }
+            used += discard;
+        };
+        kept.drain(..used);
+        self.kept = kept;
+        sent
+    }
+
     /// Seals some of `plain`, into `records`. Returns how many bytes of `plain` these are, and how many of `records`.
     ///
     /// # Errors
     /// When nothing can be sent any more: this side has ended, or its keys have sealed as much as they may.
     pub(super) fn seal(&mut self, plain: &[u8], records: &mut [u8]) -> io::Result<(usize, usize)> {
         let piece = &plain[..plain.len().min(SEALED_MAX)];
-        let mut before = Vec::new();
-        loop {
-            match self.connection.process_tls_records(&mut []).state {
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    records[..before.len()].copy_from_slice(&before);
-                    let sealed = traffic.encrypt(piece, &mut records[before.len()..]).map_err(io::Error::other)?;
-                    return Ok((piece.len(), before.len() + sealed));
-                }
-                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut before).map_err(io::Error::other)?,
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(ConnectionState::PeerClosed) => self.has_ended = true,
-                Ok(_) => return Err(io::ErrorKind::BrokenPipe.into()),
-                Err(error) => return Err(io::Error::other(error)),
-            }
-        }
+        self.sending(|before, mut traffic| {
+            let room = records.get_mut(..before.len()).ok_or(EncryptError::EncryptExhausted)?;
+            room.copy_from_slice(before);
+            let sealed = traffic.encrypt(piece, &mut records[before.len()..])?;
+            Ok((piece.len(), before.len() + sealed))
+        })
     }
 
     /// Has the client get TLS' word for an end, once.
@@ -195,11 +226,12 @@ impl Tls {
         if mem::replace(&mut self.has_said_goodbye, true) {
             return;
         }
-        if let Ok(ConnectionState::WriteTraffic(mut traffic)) = self.connection.process_tls_records(&mut []).state {
-            let mut record = [0; GOODBYE_BYTES_MAX];
-            let bytes = traffic.queue_close_notify(&mut record).unwrap_or(0);
-            self.outgoing.extend_from_slice(&record[..bytes]);
-        }
+        let mut record = [0; GOODBYE_BYTES_MAX];
+        let said = self.sending(|before, mut traffic| {
+            let bytes = traffic.queue_close_notify(&mut record)?;
+            Ok([before, &record[..bytes]].concat())
+        });
+        self.outgoing.extend(said.unwrap_or_default());
     }
 
     /// Hands out what came before anything asked for it.

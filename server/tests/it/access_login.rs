@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -57,6 +58,32 @@ fn a_wrong_login_costs_a_second_and_the_third_the_connection() {
     assert_eq!([client.line(), client.line()], ["CLIENT_ERROR authentication failure", "STORED"]);
 }
 
+/// The example in server/README.md, run as it is written up to the start of the server.
+#[test]
+fn the_readme_makes_a_file_whose_users_log_in() {
+    let (_, below) = include_str!("../../README.md").split_once("\n## Users\n").unwrap();
+    let block = below.split("```sh\n").nth(1).and_then(|block| block.split("```").next()).unwrap();
+    let (script, command) = block.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(command, "rushq --users users");
+    let launch = Launch::new();
+    let status = Command::new("sh").args(["-euc", script]).current_dir(launch.scratch()).status().unwrap();
+    assert!(status.success(), "is openssl installed?");
+    let users = launch.scratch().join("users");
+    let server = launch.with(&["--users", users.to_str().unwrap()]).start();
+    assert!(!server.said().iter().any(|line| line.contains("WARN")), "{:?}", server.said());
+    for (name, command, reply) in [
+        ("root", "flush_all", "OK"),
+        ("shop", "get orders", "CLIENT_ERROR not allowed, user shop lacks take=orders"),
+        ("worker", "get orders-1/open", "END"),
+        ("monitor", "flush_all", "CLIENT_ERROR not allowed, user monitor lacks admin"),
+    ] {
+        let mut client = server.connect();
+        client.send(login_line(name, &format!("of {name}")));
+        assert_eq!(client.line(), "STORED", "{name}");
+        assert_eq!(client.command(command), reply);
+    }
+}
+
 #[test]
 fn a_unix_socket_needs_a_login_too() {
     let launch = Launch::new();
@@ -101,7 +128,7 @@ fn what_comes_before_a_login_is_not_held() {
 /// The log shows who does what, and no password.
 #[test]
 fn the_log_names_the_user_and_shows_no_password() {
-    let mut server = start(&[("shop", "put=*")], &["-vv"]);
+    let mut server = start(&[("shop", "put=* take=*")], &["-vv"]);
     let mut client = connect_as(&server, "shop");
     assert_eq!(client.set("q", b"x"), "STORED");
     let mut wrong = server.connect();

@@ -193,7 +193,7 @@ fn bad_handshakes_hold_up_none_and_end() {
         assert_eq!(closes_with(server.address(), bytes), "CLIENT_ERROR this port takes TLS\r\n");
     }
     // What begins as TLS does and is none has TLS' alert.
-    let alert = closes_with(server.address(), &[0x16, 0x03, 0x01, 0x00, 0x02, 0x05, 0x05]);
+    let alert = closes_with(server.address(), &[0x16, 0x03, 0x01, 0x00, 0x04, 0x05, 0x00, 0x00, 0x00]);
     assert_eq!(alert.as_bytes()[0], 0x15, "{alert:?}");
     assert!(began.elapsed() < PATIENCE, "and none of them has waited for the others");
     assert_eq!(client.figure("ssl_handshake_errors"), 4);

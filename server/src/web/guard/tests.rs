@@ -18,8 +18,8 @@ fn operator(read_only: bool) -> Operator {
 fn status(operator: &Operator, method: Method, path: &str, headers: &str) -> u16 {
     let mut request = Request::builder().method(method.clone()).uri(path);
     for line in headers.lines() {
-        let (name, value) = line.trim().split_once(": ").expect(line);
-        request = request.header(name, value);
+        let (name, value) = line.split_once(':').expect(line);
+        request = request.header(name.trim(), value.trim());
     }
     let (parts, ()) = request.body(()).expect("good").into_parts();
     let route = route::route(&method, parts.uri.path()).expect("there is one");

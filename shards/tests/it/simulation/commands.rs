@@ -21,6 +21,18 @@ impl Simulation<'_> {
             let asked = if self.random.chance(4) { Asked::Now(self.put(name)) } else { self.about_open(name) };
             return vec![(owner(name, shards), asked)];
         }
+        match self.random.below(100) {
+            0..4 => {
+                let pause = self.random.chance(3);
+                return vec![(owner(name, shards), Asked::Pause { name, pause })];
+            }
+            // Whether what may be back is among the oldest would be as uncertain as that.
+            4 if self.setup.opens == 0 => {
+                let count = self.random.below(5) as u32;
+                return vec![(owner(name, shards), Asked::Purge { name, count })];
+            }
+            _ => {}
+        }
         let op = match self.random.below(100) {
             0..2 => Op::Create { name },
             2..4 => Op::Delete { name },
