@@ -85,8 +85,9 @@ put() { printf 'set %s 0 0 %d\r\n%s\r\nquit\r\n' "$1" "${#2}" "$2" >"/dev/tcp/12
 
 waiting() { "$root/usr/bin/rushq" stats -p "$port" | sed -n 's/^curr_items *//p'; }
 
-is_there() { [ -e "$root$1" ] || fail "$1 is not there $2"; }
-is_gone() { [ ! -e "$root$1" ] || fail "$1 is still there $2"; }
+# A link of the root leads elsewhere outside of it.
+is_there() { [ -e "$root$1" ] || [ -L "$root$1" ] || fail "$1 is not there $2"; }
+is_gone() { { [ ! -e "$root$1" ] && [ ! -L "$root$1" ]; } || fail "$1 is still there $2"; }
 
 # What a newcomer does: seconds from the first command on.
 newcomer() {
