@@ -32,7 +32,7 @@ enum Of {
     /// The same, of all shards together only.
     Sum(&'static str),
     /// What is made of a shard's figures, of all shards together.
-    SumOf(fn(&Figures) -> u64),
+    Made(fn(&Figures) -> u64),
     /// 1 when the figure of any shard is not 0.
     Any(&'static str),
     /// The server or the process as a whole. `None`: it cannot be had here.
@@ -42,7 +42,7 @@ enum Of {
 }
 
 use Kind::{Counter, Gauge, Histogram};
-use Of::{Any, Each, Seconds, Sum, SumOf, Whole};
+use Of::{Any, Each, Made, Seconds, Sum, Whole};
 
 /// A metric's name, its kind, what it is, and where it comes from.
 type Metric = (&'static str, Kind, &'static str, Of);
@@ -64,7 +64,7 @@ const METRICS: [Metric; 45] = [
     ("rushq_connections_refused_total", Counter, "Connections beyond -c.", Sum("rejected_connections")),
     ("rushq_queues", Gauge, "Queues that exist, empty ones too.", Each("queues")),
     ("rushq_messages", Gauge, "Messages: ready, unacknowledged, delayed, and dead letters.", Each("messages")),
-    ("rushq_messages_ready", Gauge, "Messages that can be taken now.", SumOf(ready)),
+    ("rushq_messages_ready", Gauge, "Messages that can be taken now.", Made(ready)),
     ("rushq_messages_unacked", Gauge, "Messages that are out with a worker.", Each("open")),
     ("rushq_messages_delayed", Gauge, "Messages that are kept back for a while.", Sum("delayed")),
     ("rushq_messages_dead", Gauge, "Messages that are dead letters.", Sum("dead")),
@@ -140,7 +140,7 @@ pub(crate) fn text(seen: &Scraped<'_>) -> String {
         let sum = |figure: fn(&Figures) -> u64| seen.shards.iter().map(figure).sum::<u64>();
         let value = match of {
             Each(figure) | Sum(figure) => Some(sum(of_shard(figure)).to_string()),
-            SumOf(figure) => Some(sum(figure).to_string()),
+            Made(figure) => Some(sum(figure).to_string()),
             Any(figure) => Some(u8::from(sum(of_shard(figure)) > 0).to_string()),
             Whole(figure) => figure(seen).map(|value| value.to_string()),
             Seconds(figure) => figure(seen).map(|value| value.to_string()),
