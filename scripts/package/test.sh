@@ -3,7 +3,8 @@
 # version before it, a removal, a purge. The bare Debian is made by mmdebstrap from where this machine's apt has its own
 # packages. systemd does not run in it: systemctl is what stands beside this script, which starts what the unit says.
 # Where no bare Debian can be made, the package is unpacked into an empty folder by dpkg alone, and that is said.
-# Usage: test.sh [newcomer]     newcomer: only how long it takes from `dpkg -i` to the first message, the page and the metrics
+# Usage: test.sh [manual|newcomer|lifetime]     only this: man pages, completions and lintian; how long it takes from
+# `dpkg -i` to the first message, the page and the metrics; the upgrade, the removal and the purge
 # It uses target/release as it is with RUSHQ_BUILT=1, and builds otherwise. Takes a minute or two.
 case "${1:-}" in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit ;; esac
 set -euo pipefail
@@ -16,7 +17,7 @@ if [ -z "${RUSHQ_UNSHARED:-}" ]; then
     exec unshare --mount --propagation private "$0" "$@"
 fi
 
-newcomer_only="${1:-}"
+part="${1:-all}"
 target="${CARGO_TARGET_DIR:-$PWD/target}"
 scratch="$(mktemp -d)"
 root="$scratch/root"
@@ -58,6 +59,8 @@ bare_debian() {
     mkdir "$root"
     tar --extract --file "$kept" --directory "$root" --exclude './dev/*'
     mount -t proc proc "$root/proc"
+    # It lists the cores.
+    mount -t sysfs -o ro sysfs "$root/sys" 2>/dev/null || mount --bind /sys "$root/sys"
     for device in null zero urandom; do
         [ -e "$root/dev/$device" ] || { : >"$root/dev/$device" && mount --bind "/dev/$device" "$root/dev/$device"; }
     done
@@ -82,8 +85,9 @@ put() { printf 'set %s 0 0 %d\r\n%s\r\nquit\r\n' "$1" "${#2}" "$2" >"/dev/tcp/12
 
 waiting() { "$root/usr/bin/rushq" stats -p "$port" | sed -n 's/^curr_items *//p'; }
 
-is_there() { [ -e "$root$1" ] || fail "$1 is not there $2"; }
-is_gone() { [ ! -e "$root$1" ] || fail "$1 is still there $2"; }
+# A link of the root leads elsewhere outside of it.
+is_there() { [ -e "$root$1" ] || [ -L "$root$1" ] || fail "$1 is not there $2"; }
+is_gone() { { [ ! -e "$root$1" ] && [ ! -L "$root$1" ]; } || fail "$1 is still there $2"; }
 
 # What a newcomer does: seconds from the first command on.
 newcomer() {
@@ -92,6 +96,7 @@ newcomer() {
     begun="$EPOCHREALTIME"
     seconds() { awk -v now="$EPOCHREALTIME" -v begun="$begun" 'BEGIN { printf "%.1f", now - begun }'; }
     install_package "$new"
+    grep -q 'listening on' "$root/run/rushq.log" || fail "the install has not started the server"
     echo "$(seconds) s: installed, and the server listens"
     exec 3<>"/dev/tcp/127.0.0.1/22201"
     printf 'set hello 0 0 5\r\nworld\r\nget hello\r\nquit\r\n' >&3
@@ -167,8 +172,9 @@ unpacked_alone() {
 mkdir "$scratch/old" "$scratch/new"
 old_version=0.9.0-1
 new="$(scripts/package.sh "$scratch/new" | tail -n 1)"
-[ -n "$newcomer_only" ] || old="$(RUSHQ_BUILT=1 scripts/package.sh --version "$old_version" "$scratch/old" | tail -n 1)"
-if [ -z "$newcomer_only" ]; then
+is_asked() { [ "$part" = all ] || [ "$part" = "$1" ]; }
+
+if is_asked manual; then
     scripts/package/manual-test.sh "$target/release/package" "$target/release/rushq" "$target/release/rushq-bench"
     lintian --allow-root --fail-on error,warning "$new"
     echo "lintian finds nothing in $(basename "$new"): $(($(stat -c %s "$new") / 1024)) KiB"
@@ -178,12 +184,16 @@ if [ -z "$newcomer_only" ]; then
         logrotate --debug --state /dev/null "$scratch/logrotate" >"$scratch/rotate.log" 2>&1 || true
         ! grep -i '^error' "$scratch/rotate.log" || fail "logrotate does not take its file"
     fi
+    [ "$part" = all ] || exit 0
 fi
-if bare_debian; then
-    newcomer
-    [ -n "$newcomer_only" ] || lifetime
-else
+if ! bare_debian; then
     echo "NOTE: no bare Debian can be made here; the package is only unpacked and purged"
     rm -rf "$root"
     unpacked_alone "$new"
+    exit
+fi
+! is_asked newcomer || newcomer
+if is_asked lifetime; then
+    old="$(RUSHQ_BUILT=1 scripts/package.sh --version "$old_version" "$scratch/old" | tail -n 1)"
+    lifetime
 fi

@@ -60,6 +60,8 @@ fn commands_do_by_the_admin_port_what_clients_see() {
             rushq(&["config", queue, "--default"]).good();
             assert_eq!(rushq(&["config", queue]).good(), "");
             rushq(&["peek", "none"]).bad(&["none"]);
+            // The next server has the same data.
+            assert_eq!(client.command(&format!("delete {other}")), "DELETED");
         }
     }
 }

@@ -73,7 +73,7 @@ fn a_long_list_of_what_is_open_comes_in_pieces() {
     };
     // More in a row than are listed at once, and more between two than are looked at.
     for n in 0..OPEN {
-        put_and_open(if n < 600 || n > 5500 { QUEUE } else { b"another" });
+        put_and_open(if (600..=5500).contains(&n) { b"another" } else { QUEUE });
     }
     let (mut seqs, mut after, mut pieces) = (Vec::new(), Some(0), 0);
     while let Some(from) = after {

@@ -85,8 +85,10 @@ impl Admin {
             return serde_json::from_slice(&body).map_err(|_| self.foreign(status));
         }
         match serde_json::from_slice::<Refusal>(&body) {
+            Ok(_) if status == 401 && self.authorization.is_none() => {
+                Err(self.failed("it serves users who have logged in; --user NAME does"))
+            }
             Ok(refusal) => Err(self.failed(text::line(refusal.error.as_bytes()))),
-            Err(_) if status == 401 => Err(self.failed("it takes logged-in users alone; --user NAME logs in")),
             Err(_) => Err(self.foreign(status)),
         }
     }
