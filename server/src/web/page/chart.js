@@ -16,8 +16,8 @@ function round_up(value) {
  * readers the plot is a slider whose value is that text.
  */
 export class Chart {
-    constructor(place, { title, unit, series }) {
-        Object.assign(this, { title, unit, series, points: [], chosen: null });
+    constructor(place, { title, unit, series, format = rate }) {
+        Object.assign(this, { title, unit, series, format, points: [], chosen: null });
         this.when = make("span", { class: "chart-when" });
         this.values = series.map(() => make("b", {}, "–"));
         const legend = series.map((name, index) =>
@@ -68,8 +68,8 @@ export class Chart {
         const parts = this.series.map((name, index) => {
             const values = points.map(point => point[index]);
             return values.length
-                ? `${name}: ${rate(values.at(-1))} at the end, ` +
-                      `between ${rate(Math.min(...values))} and ${rate(Math.max(...values))}`
+                ? `${name}: ${this.format(values.at(-1))} at the end, ` +
+                      `between ${this.format(Math.min(...values))} and ${this.format(Math.max(...values))}`
                 : `${name}: nothing yet`;
         });
         put(this.summary, `${this.title}, ${this.unit}. ${parts.join(". ")}.`);
@@ -138,7 +138,7 @@ export class Chart {
         const last = this.points.length - 1;
         const index = Math.max(0, last - (this.chosen || 0));
         const point = this.points[index];
-        const texts = this.series.map((name, series) => (point ? rate(point[series]) : "–"));
+        const texts = this.series.map((name, series) => (point ? this.format(point[series]) : "–"));
         texts.forEach((text, series) => put(this.values[series], text, point ? exact(point[series]) : ""));
         const when = point ? this.when_of(index, this.chosen === null) : "";
         put(this.when, when);

@@ -102,6 +102,7 @@ const messages_chart = new Chart(at("chart-messages"), {
     title: "Messages",
     unit: "in all queues",
     series: ["waiting", "open"],
+    format: count,
 });
 const rates_chart = new Chart(at("chart-rates"), {
     title: "Messages",
