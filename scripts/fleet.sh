@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # A fleet of rushq behind HAProxy.
-# Usage: scripts/fleet.sh [--proxy-protocol] N              prints haproxy.cfg for N instances, 1 to 9, on this machine
-#        scripts/fleet.sh [--proxy-protocol] ADDRESS:PORT[,AGENT_PORT] ...   the same, for instances at these addresses
+# Usage: scripts/fleet.sh [options] N                       prints haproxy.cfg for N instances, 1 to 9, on this machine
+#        scripts/fleet.sh [options] ADDRESS:PORT[,AGENT_PORT] ...   the same, for instances at these addresses
 #        scripts/fleet.sh run N [rushq]                     starts N instances and HAProxy, for trying out, until ctrl-c
 #        scripts/fleet.sh check [rushq]                     three instances, of which one is drained, one is killed, and a
 #                                                           fourth is added; nothing that was acknowledged is lost
-# Each instance has --agent-check at its AGENT_PORT, or at its PORT + 100. With --proxy-protocol it has an option of that
-# name with HAProxy's address, and is told who the client is. `run` and `check` have a scratch folder, which goes with them,
+# Options: --proxy-protocol     instances have an option of that name with HAProxy's address, and are told who the client is
+#          --login NAME:PASSWORD   instances have --users; the health checks log in as this user, who needs no rights
+# Each instance has --agent-check at its AGENT_PORT, or at its PORT + 100. `run` and `check` have a scratch folder, which goes with them,
 # and listen on 127.0.0.1 alone. They need haproxy and python3. scripts/haproxy.cfg is what `scripts/fleet.sh 2` prints.
 case "${1:-}" in -h | --help | "") sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit ;; esac
 set -euo pipefail
@@ -29,11 +30,25 @@ if [ "$1" = run ] || [ "$1" = check ]; then
     exec python3 -B "$here/fleet/tried.py" "$rushq" "${what[@]}"
 fi
 
-header="" check_header="" instances=()
-if [ "$1" = --proxy-protocol ]; then
-    header=" send-proxy-v2" check_header=" check-send-proxy"
+header="" check_header="" login="" instances=()
+while [[ "${1:-}" = --* ]]; do
+    case "$1" in
+    --proxy-protocol) header=" send-proxy-v2" check_header=" check-send-proxy" ;;
+    --login)
+        # What HAProxy would read otherwise is left out.
+        [[ "${2:-}" =~ ^[A-Za-z0-9._-]+:[A-Za-z0-9._-]+$ ]] ||
+            { echo "--login takes NAME:PASSWORD, of letters, digits, dots, _ and -" >&2; exit 2; }
+        login="set login 0 0 ${#2}\\r\\n${2/:/ }\\r\\n"
+        shift
+        ;;
+    *) echo "there is no option $1; see scripts/fleet.sh --help" >&2; exit 2 ;;
+    esac
     shift
-fi
+done
+# With quit, what is missing is known to be missing when the instance closes, and not when the check times out.
+check="option tcp-check
+    tcp-check send \"${login}version\\r\\nquit\\r\\n\"
+    tcp-check expect rstring \"^${login:+STORED\\r\\n}VERSION [0-9]\""
 if [[ "${1:-}" =~ ^[0-9]+$ ]]; then
     [[ "$1" =~ ^[1-9]$ ]] || { echo "N is 1 to 9; for more, name the addresses" >&2; exit 2; }
     for ((number = 1; number <= $1; number++)); do
@@ -100,9 +115,7 @@ listen fleet
     bind "\${RUSHQ_FLEET-127.0.0.1:22211}"
     balance roundrobin
     # It does not pass for a process that hangs: the kernel would still take its connections.
-    option tcp-check
-    tcp-check send "version\\r\\nquit\\r\\n"
-    tcp-check expect rstring "^VERSION [0-9]"
+    $check
 $(servers " check$check_header")
 
 # Producers: more to instances with a small backlog, little to one with a full disk, none to one that drains or stops.
@@ -110,9 +123,7 @@ $(servers " check$check_header")
 listen producers
     bind "\${RUSHQ_PRODUCERS-127.0.0.1:22212}"
     balance roundrobin
-    option tcp-check
-    tcp-check send "version\\r\\nquit\\r\\n"
-    tcp-check expect rstring "^VERSION [0-9]"
+    $check
 $(servers " check$check_header weight 100 agent-check agent-inter 500ms agent-port AGENT")
 
 # A client, by its address, stays on one instance.

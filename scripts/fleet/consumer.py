@@ -6,8 +6,10 @@ consumer.py QUEUE NAME:PORT   all addresses that DNS has for the name
 It goes past the proxy, with one connection to each instance: `get QUEUE/open/t=1000` waits there for a message, so that
 nothing spins and no message waits for its turn. What it has opened it acknowledges once it is done; until then the
 message is the connection's, and comes back by itself when that ends, however it does. Instances that come and go are seen
-within two seconds. Each body is printed as a line; your program calls `Fleet(...)` with a function of its own, which is
-called by one thread for each instance, and may raise to have the message back in its queue.
+within two seconds. Where instances have users, RUSHQ_LOGIN="NAME PASSWORD" logs in.
+
+Each body is printed as a line; your program calls `Fleet(...)` with a function of its own, which is called by one thread
+for each instance, and may raise to have the message back in its queue.
 """
 
 import os
@@ -38,7 +40,9 @@ class Instance(threading.Thread):
         while not self.gone.is_set():
             try:
                 with socket.create_connection(self.place, timeout=REPLY_TIMEOUT_S) as connection:
-                    self.consume(connection, connection.makefile("rb"))
+                    replies = connection.makefile("rb")
+                    log_in(connection, replies)
+                    self.consume(connection, replies)
             except (OSError, EOFError, ValueError) as error:
                 print(f"{self.place[0]}:{self.place[1]}: {error}; trying again", file=sys.stderr)
             self.gone.wait(PAUSE_S)
@@ -59,6 +63,15 @@ class Instance(threading.Thread):
                 self.gone.wait(PAUSE_S)
             else:
                 get(connection, replies, f"{self.queue}/close")
+
+
+def log_in(connection, replies):
+    """As memcached has it: a set whose body is the user's name and password."""
+    login = os.environ.get("RUSHQ_LOGIN", "").encode()
+    if login:
+        connection.sendall(b"set login 0 0 %d\r\n%s\r\n" % (len(login), login))
+        if replies.readline() != b"STORED\r\n":
+            raise OSError("the login of RUSHQ_LOGIN is not taken")
 
 
 def get(connection, replies, key):

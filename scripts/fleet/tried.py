@@ -289,14 +289,19 @@ def what_happens(fleet, proxy, add, places, producers, consumers):
 
 
 def told(rushq, scratch):
-    """An instance behind a proxy that tells who the clients are."""
+    """An instance with users, behind a proxy that logs in for its checks and tells who the clients are."""
     scratch.mkdir()
-    instance, proxy = Instance("a", rushq, scratch), Proxy(scratch, "--proxy-protocol")
+    secret = subprocess.run(["openssl", "passwd", "-6", "secret"], check=True, capture_output=True, text=True)
+    users = scratch / "users"
+    users.write_text("".join(f"{user}:{secret.stdout.strip()}: {words}\n" for user, words in [("health", ""), ("op", "admin")]))
+    users.chmod(0o600)
+    instance = Instance("a", rushq, scratch)
+    proxy = Proxy(scratch, "--proxy-protocol", "--login", "health:secret")
     try:
-        instance.start("--proxy-protocol", "127.0.0.1")
+        instance.start("--proxy-protocol", "127.0.0.1", "--users", users)
         proxy.start([instance])
         with socket.create_connection(("127.0.0.1", proxy.ports["FLEET"]), timeout=10) as client:
-            client.sendall(b"stats conns\r\nquit\r\n")
+            client.sendall(b"set login 0 0 9\r\nop secret\r\nstats conns\r\nquit\r\n")
             text = client.makefile("rb").read().decode()
             assert f":peer 127.0.0.1:{client.getsockname()[1]}\r" in text, text
     finally:

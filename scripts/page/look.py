@@ -24,8 +24,8 @@ LIST_MS_MAX = 100
 LIST_ROUNDS = 5
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
-# All of it is legal for a queue's name: there is no blank in it.
-HOSTILE_NAME = '<img/src="x"/onerror="window.broken=1">'
+# All of it is legal for a queue's name: there is no blank in it. %41 is no A.
+HOSTILE_NAME = '<img/src="x"/onerror="window.broken=1">%41'
 HOSTILE_BODY = '<script>window.broken=1</script><img src="x" onerror="window.broken=1"><b>bold</b>'
 MADE_OF_TEXT = "main img, main b b, pre *, td script, main script, dialog img, .notice img"
 
@@ -394,6 +394,29 @@ def outlive_a_restart(page, server):
     assert page.page.evaluate("performance.getEntriesByType('navigation').length") == 1
 
 
+def look_only(chromium, rushq, folder):
+    """With --admin-read-only no act can be clicked."""
+    folder.mkdir()
+    server = Server(rushq, folder, "--admin-read-only")
+    try:
+        server.start()
+        client = Client(server.port)
+        client.set("seen", "x")
+        assert client.get("seen/open/as=w") == "x"
+        client.close()
+        page = Page(chromium, server)
+        page.go("#/queue/seen")
+        expect(page.at("#banners")).to_contain_text("Read-only")
+        page.tile("Open", "1")
+        expect(page.at("#queue button.act:enabled")).to_have_count(0)
+        page.press("Peek", "#messages")
+        expect(page.at("#messages pre")).to_have_text(["x"])
+        assert not page.complaints, page.complaints
+        page.page.context.close()
+    finally:
+        server.stop()
+
+
 def picture(chromium, server, pictures, complaints):
     """Light, dark and phone; on the phone nothing is wider than it."""
     for name, options in (
@@ -424,7 +447,7 @@ def picture(chromium, server, pictures, complaints):
         page.page.context.close()
 
 
-def look(chromium, server, queues, pictures):
+def look(chromium, server, queues, pictures, apart):
     page, client = Page(chromium, server), Client(server.port)
     see_the_head(page, server)
     see_and_change_a_queue(page, server, client)
@@ -439,6 +462,7 @@ def look(chromium, server, queues, pictures):
     time_the_list(page, queues)
     foreign.look(chromium, server)
     client.close()
+    look_only(chromium, server.rushq, apart)
     picture(chromium, server, pictures, page.complaints)
     outlive_a_restart(page, server)
     assert server.rounds > 0, "there was no load"
@@ -461,7 +485,7 @@ def main():
         with sync_playwright() as playwright:
             # Chromium's own sandbox does not go with root; it is shown no page but the server's.
             chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            look(chromium, server, queues, pictures)
+            look(chromium, server, queues, pictures, folder / "read-only")
             chromium.close()
         good = True
         print(f"in a browser: every act, with {server.rounds} rounds of load beside them; pictures are in {pictures}")

@@ -67,8 +67,12 @@ async fn on_queue(shards: &impl Shards, asked: Asked, who: &Who) -> Result<Value
             Ok(json!({ "deleted": true }))
         }
         Asked::Move { from, to, count } => {
-            for queue in [&from, &to] {
-                acts::figures(shards, queue).await.ok_or_else(|| no_such_queue(queue))?;
+            acts::figures(shards, &to).await.ok_or_else(|| no_such_queue(&to))?;
+            if acts::figures(shards, &from).await.ok_or_else(|| no_such_queue(&from))?.paused {
+                return Err(Refusal::new(
+                    StatusCode::CONFLICT,
+                    "the queue is paused, and gives no message: resume it first",
+                ));
             }
             let (moved, stopped) = acts::move_all(shards, &from, &to, count).await;
             log::info!("{by}: {moved} messages moved from {} to {}", from.logged(), to.logged());
@@ -91,8 +95,7 @@ async fn on_queue(shards: &impl Shards, asked: Asked, who: &Who) -> Result<Value
             Ok(json!({ "released": true }))
         }
         Asked::Pause { queue, pauses } => {
-            acts::figures(shards, &queue).await.ok_or_else(|| no_such_queue(&queue))?;
-            pause(shards, &queue, pauses).await?;
+            done(one(shards, &queue, Op::Pause { queue: &queue.stored, pause: pauses }).await, &queue)?;
             log::info!("{by}: {} is {}", queue.logged(), if pauses { "paused" } else { "resumed" });
             Ok(json!({ "paused": pauses }))
         }
@@ -135,19 +138,6 @@ async fn purge(shards: &impl Shards, queue: &Named, count: u64, who: &Who) -> Re
     let (purged, stopped) = acts::purge(shards, queue, count).await;
     log::info!("{}: {purged} messages of {} are purged", who.logged(), queue.logged());
     to_its_end((purged, stopped), "purged")
-}
-
-/// Adds the word to what the queue is told, or takes it away.
-async fn pause(shards: &impl Shards, queue: &Named, pauses: bool) -> Result<()> {
-    let told = match one(shards, queue, Op::Config { queue: &queue.stored }).await {
-        Outcome::Words(words) => words,
-        other => unreachable!("settings were asked for, and {other:?} came"),
-    };
-    let words = told.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty() && !word.starts_with(b"pause="));
-    let mut words: Vec<&[u8]> = words.collect();
-    words.push(if pauses { b"pause=1" } else { b"pause=0" });
-    let op = Op::Configure { queue: &queue.stored, words: &words.join(&b' ') };
-    done(one(shards, queue, op).await, queue)
 }
 
 fn close(desk: &Desk, client: Client, who: &Who) -> Result<Value> {

@@ -1,7 +1,7 @@
 //! What Prometheus scrapes: the figures are asked for, and [written](crate::web::metrics) as it reads them.
 
 use hyper::StatusCode;
-use shards::{Op, Outcome, QueueFigures, ShardId, names, owner_of};
+use shards::{GateFigures, Op, Outcome, QueueFigures, ShardId, names, owner_of};
 
 use crate::admin::ask;
 use crate::admin::asking::{Asking, Shards};
@@ -67,12 +67,12 @@ async fn collect(asking: &Asking<'_>, prefix: &[u8], limit: usize) -> Option<Col
 }
 
 /// What the gates of these queues are at.
-async fn gates(asking: &Asking<'_>, lines: &[QueueFigures]) -> Vec<Option<shards::GateFigures>> {
-    let ask = |line: &'_ QueueFigures| -> ShardId { owner_of(names::base_of(&line.name), asking.count()) };
+async fn gates(asking: &Asking<'_>, lines: &[QueueFigures]) -> Vec<Option<GateFigures>> {
+    let owner = |line: &QueueFigures| owner_of(names::base_of(&line.name), asking.count());
     let ops: Vec<(ShardId, Op<'_>)> = lines
         .iter()
         .filter(|line| line.is_gate)
-        .map(|line| (ask(line), Op::GateFigures { queue: &line.name }))
+        .map(|line| (owner(line), Op::GateFigures { queue: &line.name }))
         .collect();
     let mut outcomes = if ops.is_empty() { Vec::new() } else { asking.ask(&ops).await }.into_iter();
     let figures = |outcome| match outcome {

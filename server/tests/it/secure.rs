@@ -8,10 +8,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::crypto::ring;
+use ring::aead::{AES_128_GCM, Aad, LessSafeKey, UnboundKey};
+use rustls::crypto::cipher::Nonce;
+use rustls::crypto::ring as provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, ClientConnection, ConnectionTrafficSecrets, RootCertStore, SupportedProtocolVersion};
 
 use crate::process::Launch;
 
@@ -79,15 +81,17 @@ impl Papers {
     ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate("ca")).unwrap();
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider::default_provider()));
         let builder = builder.with_protocol_versions(versions).unwrap().with_root_certificates(roots);
-        Arc::new(match own {
+        let mut config = match own {
             None => builder.with_no_client_auth(),
             Some(name) => {
                 let key = PrivateKeyDer::from_pem_file(self.0.join(format!("{name}.key"))).unwrap();
                 builder.with_client_auth_cert(vec![self.certificate(name)], key).unwrap()
             }
-        })
+        };
+        config.enable_secret_extraction = true;
+        Arc::new(config)
     }
 
     pub(crate) fn connect(&self, address: SocketAddr) -> Secure {
@@ -140,6 +144,25 @@ impl Secure {
             self.tls.write_tls(&mut records).unwrap();
         }
         records
+    }
+
+    /// Seals records by hand, of a kind that no client sends: each is its kind and what is in it. TLS 1.3 with AES-128 alone,
+    /// and nothing else can be sent or read then.
+    pub(crate) fn seal_by_hand(self, records: &[(u8, &[u8])]) -> (Vec<u8>, TcpStream) {
+        let secrets = self.tls.dangerous_extract_secrets().unwrap();
+        let (first, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) = secrets.tx else { panic!("another cipher") };
+        let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, key.as_ref()).unwrap());
+        let mut sealed = Vec::new();
+        for (number, (kind, bytes)) in records.iter().enumerate() {
+            let mut inner = [bytes, &[*kind][..]].concat();
+            let length = (inner.len() + AES_128_GCM.tag_len()) as u16;
+            let header = [&[0x17, 0x03, 0x03][..], &length.to_be_bytes()].concat();
+            let nonce = ring::aead::Nonce::assume_unique_for_key(Nonce::new(&iv, first + number as u64).0);
+            key.seal_in_place_append_tag(nonce, Aad::from(&header), &mut inner).unwrap();
+            sealed.extend(header);
+            sealed.extend(inner);
+        }
+        (sealed, self.socket)
     }
 
     /// Reads once. 0: the server has ended by TLS' word for it.

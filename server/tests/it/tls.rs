@@ -158,6 +158,29 @@ fn a_client_that_waits_is_seen_to_end() {
     server.terminate();
 }
 
+/// Behind a command comes half a message of TLS itself, a change of keys: there is nothing to do but to wait for the rest.
+/// rustls ends the process when it is not given what it has of such a message.
+#[test]
+fn half_a_message_of_tls_holds_up_no_answer() {
+    const HANDSHAKE: u8 = 22;
+    const COMMANDS: u8 = 23;
+    let (mut server, papers) = start(&[]);
+    let client = Secure::connect(server.address(), &papers.client(None, &[&TLS13])).unwrap();
+    let (sealed, mut socket) = client.seal_by_hand(&[(COMMANDS, b"set half 0 0 1\r\nx\r\n"), (HANDSHAKE, &[24, 0, 0])]);
+    socket.write_all(&sealed).unwrap();
+    let mut other = papers.connect(server.address());
+    wait_until("the message to be there", EVENT_TIMEOUT, || {
+        let first = other.command("get half");
+        if first != "END" {
+            other.expect("x\r\nEND\r\n");
+        }
+        first != "END"
+    });
+    drop(socket);
+    assert_eq!(other.command("get half"), "END");
+    server.terminate();
+}
+
 /// A client that comes again spares the expensive half, on whatever shard.
 #[test]
 fn sessions_are_resumed() {

@@ -82,22 +82,32 @@ fn what_came_of_an_act_is_told_with_its_number_also_when_it_was_cut_short() {
 }
 
 #[test]
-fn a_queue_that_is_paused_keeps_its_other_settings() {
+fn a_queue_is_paused_by_one_operation_which_makes_none() {
     let answer = |op: &Op<'_>| match op {
-        Op::QueueFigures { .. } => there(0, 0, 0),
-        Op::Config { .. } => Outcome::Words(b"depth=5 pause=0 tries=3".to_vec()),
-        Op::Configure { words, .. } => {
-            assert!([&b"depth=5 tries=3 pause=1"[..], b"depth=5 tries=3 pause=0"].contains(words));
-            Outcome::Configured
-        }
+        Op::Pause { queue: b"q", .. } => Outcome::Configured,
         other => panic!("{other:?}"),
     };
-    let (done, _) = run(Asked::Pause { queue: queue("q"), pauses: true }, answer);
-    assert_eq!(done, Ok(json!({ "paused": true })));
-    let (done, _) = run(Asked::Pause { queue: queue("q"), pauses: false }, answer);
-    assert_eq!(done, Ok(json!({ "paused": false })));
-    let (done, heard) = run(Asked::Pause { queue: queue("q"), pauses: true }, |_| missing());
-    assert_eq!((done.expect_err("there is none").0, heard.len()), (404, 1), "it is not made by this");
+    for pauses in [true, false] {
+        let (done, heard) = run(Asked::Pause { queue: queue("q"), pauses }, answer);
+        assert_eq!((done, heard.len()), (Ok(json!({ "paused": pauses })), 1));
+    }
+    let (done, _) = run(Asked::Pause { queue: queue("q"), pauses: true }, |_| Outcome::NotFound);
+    assert_eq!(done.expect_err("there is none").0, 404);
+}
+
+/// It gives no message to an open, so nothing would move, and that would look like success.
+#[test]
+fn nothing_moves_out_of_a_queue_that_is_paused() {
+    let paused = |op: &Op<'_>| match (op, there(3, 0, 0)) {
+        (Op::QueueFigures { .. }, Outcome::QueueFigures { mut lines, next }) => {
+            lines.iter_mut().for_each(|line| line.paused = true);
+            Outcome::QueueFigures { lines, next }
+        }
+        (other, _) => panic!("{other:?}"),
+    };
+    let (done, _) = run(Asked::Move { from: queue("q"), to: queue("r"), count: 3 }, paused);
+    let (status, why) = done.expect_err("paused");
+    assert!(status == 409 && why.contains("paused"), "{status} {why}");
 }
 
 #[test]
