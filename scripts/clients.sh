@@ -109,6 +109,10 @@ timeout 60 node "$here/node_memcached.js" "$port"
 mkdir "$scratch/tls"
 timeout 120 "$here/tls.sh" "$rushq" "$python" "$scratch/tls"
 
+# Against a server of its own, which has users.
+mkdir "$scratch/login"
+timeout 60 "$python" "$here/python_login.py" "$rushq" "$scratch/login"
+
 # Workers that are killed with a message open.
 timeout 120 "$python" "$here/workers.py" "$port"
 mkdir "$scratch/nginx"

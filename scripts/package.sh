@@ -26,6 +26,6 @@ if [ -z "${RUSHQ_BUILT:-}" ]; then
     cargo build --locked --release -p rushq -p rushq-bench
 fi
 scripts/package/manual.py "$target/release/package" "$target/release/rushq" "$target/release/rushq-bench"
+gzip --best --no-name --force --keep "$target"/release/package/*.1
 mkdir -p "$directory"
-cargo deb --quiet --locked --no-build --package rushq --dbgsym --compress-debug-symbols=zlib "${version[@]}" --output "$directory"
-ls "$directory"/rushq*.deb
+cargo deb --quiet --locked --no-build --no-dbgsym --strip --compress-system --package rushq "${version[@]}" --output "$directory"

@@ -22,9 +22,10 @@ PAUSE_S = 0.02
 
 
 class Server:
-    def __init__(self, rushq, folder):
+    def __init__(self, rushq, folder, *more):
+        self.rushq = rushq
         self.port, self.admin_port, self.other_port = free_ports(3)
-        options = ["-l", "127.0.0.1", "-p", self.port, "-t", "2", "-H", folder / "data", "--admin", self.admin_port]
+        options = ["-l", "127.0.0.1", "-p", self.port, "-t", "2", "-H", folder / "data", "--admin", self.admin_port, *more]
         self.process = Process("rushq", folder, [rushq, *options])
         self.page = f"http://127.0.0.1:{self.admin_port}/"
         self.ending = threading.Event()

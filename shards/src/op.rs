@@ -103,6 +103,14 @@ pub enum Op<'a> {
         /// The queue's name.
         queue: &'a [u8],
     },
+    /// Has a queue hand out no message, or hand them out again, and leaves all else that it was told as it is. The queue must
+    /// exist.
+    Pause {
+        /// The queue's name.
+        queue: &'a [u8],
+        /// Whether it is paused from now on.
+        pause: bool,
+    },
     /// Asks the gate of a queue for a buyer.
     Gate {
         /// The queue's name.
@@ -300,6 +308,7 @@ impl Op<'_> {
             | Op::Touch { .. }
             | Op::Kick { .. }
             | Op::Purge { .. }
+            | Op::Pause { .. }
             | Op::Unconfigure { .. }
             | Op::Delete { .. }
             | Op::Flush { .. }

@@ -112,6 +112,20 @@ impl Account {
     }
 }
 
+#[cfg(test)]
+impl Account {
+    /// A user with these words.
+    pub(crate) fn with(name: &str, words: &str) -> Arc<Account> {
+        let hash = Hash::parse(&format!("$5$salt${}", ".".repeat(43))).expect("it looks like one");
+        Arc::new(Account::new(name, hash, Rights::parse(words.split_whitespace()).expect("good words")))
+    }
+
+    /// Ends the user's connections.
+    pub(crate) fn end(&self) {
+        self.put_out();
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while it is held.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -161,3 +161,59 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while it is held.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+
+    use futures_lite::future::{block_on, poll_once};
+
+    use super::*;
+
+    type Asking<'a> = Pin<Box<dyn Future<Output = Result<Arc<Account>, Denied>> + 'a>>;
+
+    /// A login that has joined the line.
+    fn ask<'a>(desk: &'a Desk, name: &'a str, from: u32) -> Asking<'a> {
+        let mut asking: Asking<'_> = Box::pin(desk.ask(name.as_bytes(), b"x", Source::Unix(from)));
+        assert!(block_on(poll_once(asking.as_mut())).is_none(), "it waits");
+        asking
+    }
+
+    fn next(desk: &Desk) -> String {
+        String::from_utf8_lossy(&desk.next().expect("open").name).into_owned()
+    }
+
+    #[test]
+    fn sources_take_turns_however_many_logins_of_one_wait() {
+        let desk = Desk::default();
+        let many: Vec<_> = (0..100).map(|_| ask(&desk, "flood", 1)).collect();
+        let _others = [ask(&desk, "a1", 2), ask(&desk, "a2", 2), ask(&desk, "b", 3)];
+        assert_eq!([(); 6].map(|()| next(&desk)), ["flood", "a1", "b", "flood", "a2", "flood"]);
+        drop(many);
+        let _last = ask(&desk, "c", 1);
+        assert_eq!(next(&desk), "c", "whose client has gone is not decided");
+    }
+
+    #[test]
+    fn so_many_logins_of_one_source_wait() {
+        let desk = Desk::default();
+        let mut many: Vec<_> = (0..WAITING_MAX).map(|_| ask(&desk, "flood", 1)).collect();
+        let refused = || block_on(poll_once(desk.ask(b"flood", b"x", Source::Unix(1))));
+        assert_eq!(refused().map(|answer| answer.err()), Some(Some(Denied::Busy)));
+        let _other = ask(&desk, "other", 2);
+        drop(many.pop());
+        let _one_more = ask(&desk, "flood", 1);
+        assert_eq!(lock(&desk.line).asks[&Source::Unix(1)].len(), WAITING_MAX);
+        assert_eq!(lock(&desk.line).turns.len(), 2);
+    }
+
+    #[test]
+    fn a_desk_that_closes_denies_all() {
+        let desk = Desk::default();
+        let waits = ask(&desk, "a", 1);
+        desk.close();
+        assert_eq!(block_on(waits).err(), Some(Denied::Wrong));
+        assert_eq!(block_on(desk.ask(b"a", b"x", Source::Unix(1))).err(), Some(Denied::Busy));
+        assert!(desk.next().is_none());
+    }
+}

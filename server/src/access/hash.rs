@@ -58,3 +58,58 @@ impl fmt::Debug for Hash {
         f.write_str("Hash")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By openssl 3 and by glibc.
+    const OF_CORRECT_HORSE: [&str; 3] = [
+        "$5$saltstring$vc6YOOogU4kWVvwga8e9zTFgKcy4tb5LaPxIiPJzqEC",
+        "$6$saltstring$.r0X7ub5wGR2v4Xz7svCIozfnlorFh19V89t8KC9Umd81uGhFgsyTRNyzQDXDIm17fFcR9z3z7oBNdsyYBbtm/",
+        "$6$rounds=1000$saltstring$YiR6NSM0LQXmu7vAhkMXfkdYk7qtFouVx1Mdr3HmzXspT8kONjlpU3CsV7ezCB62uXJoAdaagsH4ck7/tB9js.",
+    ];
+
+    #[test]
+    fn hashes_of_other_programs_are_verified() {
+        for text in OF_CORRECT_HORSE {
+            let hash = Hash::parse(text).expect(text);
+            assert!(hash.verify(b"correct horse"), "{text}");
+            for wrong in [&b"correct horsf"[..], b"borrect horse", b"correct horse ", b"", b"correct"] {
+                assert!(!hash.verify(wrong), "{text}");
+            }
+        }
+        // One bit of the digest is another.
+        let off = Hash::parse(&OF_CORRECT_HORSE[0].replace("JzqEC", "JzqED")).expect("it looks like one");
+        assert!(!off.verify(b"correct horse"));
+    }
+
+    #[test]
+    fn what_is_no_such_hash_is_refused() {
+        let [of_256, of_512, _] = OF_CORRECT_HORSE;
+        for text in [
+            "",
+            "secret",
+            "$1$saltstri$qDwhBBR6Yr6TEsMGwRU7p/",
+            "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd.RhAtQ7",
+            "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW",
+            "$6$saltstring",
+            "$6$saltstring$",
+            "$6$saltstring$short",
+            "$6$salt string$x",
+            &of_256.replace("$5$", "$6$"),
+            &of_512[..of_512.len() - 1],
+            &format!("{of_512}$x"),
+            &of_512.replace("saltstring", "s\u{e4}lt"),
+        ] {
+            let error = Hash::parse(text).expect_err(text);
+            assert!(error.ends_with("make one by `openssl passwd -6`"), "{error}");
+        }
+        for rounds in ["999", "1000001", "999999999", "99999999999999999999", "-1", "", "x"] {
+            let text = of_512.replace("$6$", &format!("$6$rounds={rounds}$"));
+            let error = Hash::parse(&text).expect_err(rounds);
+            assert!(error.contains(&format!("rounds={rounds}, and may have 1000 to 1000000")), "{error}");
+        }
+        Hash::parse(&of_512.replace("$6$", "$6$rounds=1000000$")).expect("as many as may be");
+    }
+}

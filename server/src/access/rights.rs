@@ -74,8 +74,56 @@ impl Rights {
     }
 }
 
+/// Patterns of one word: all of them may be looked at for each name on a line.
+const PATTERNS_MAX: usize = 100;
+
 /// Patterns with commas between them.
 fn names(patterns: &str) -> Option<Names> {
     let patterns: Vec<Box<[u8]>> = patterns.split(',').map(|pattern| pattern.as_bytes().into()).collect();
-    patterns.iter().all(|pattern| !pattern.is_empty()).then(|| Names(patterns.into()))
+    let is_good = patterns.len() <= PATTERNS_MAX && patterns.iter().all(|pattern| !pattern.is_empty());
+    is_good.then(|| Names(patterns.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rights(words: &str) -> Result<Rights, String> {
+        Rights::parse(words.split(' ').filter(|word| !word.is_empty()))
+    }
+
+    #[test]
+    fn patterns_speak_of_whole_names_as_they_are_said() {
+        let shop = rights("put=orders,mail-* take=order? rate=1000").expect("good");
+        for (queue, may_put, may_take) in [
+            ("orders", true, true),
+            ("order1", false, true),
+            ("mail-", true, false),
+            ("mail-a+audit", true, false),
+            ("orders+audit", false, false),
+            ("xorders", false, false),
+        ] {
+            let may = (shop.may_put(queue.as_bytes()), shop.may_take(queue.as_bytes()));
+            assert_eq!(may, (may_put, may_take), "{queue}");
+        }
+        assert!(!shop.is_admin() && shop.rate() == NonZeroU64::new(1000));
+    }
+
+    #[test]
+    fn an_admin_may_do_all_and_a_user_without_words_may_look() {
+        let (admin, monitor) = (rights("admin").expect("good"), rights("").expect("good"));
+        assert!(admin.is_admin() && admin.may_put(b"q") && admin.may_take(b"q") && admin.rate().is_none());
+        assert!(!monitor.is_admin() && !monitor.may_put(b"q") && !monitor.may_take(b"q"));
+    }
+
+    #[test]
+    fn a_word_that_is_none_is_named() {
+        for word in ["Admin", "admin=1", "put", "put=", "put=a,,b", "take=a,", "rate=0", "rate=x", "rate=-1", "x=1"] {
+            let error = rights(word).expect_err(word);
+            assert!(error.starts_with(&format!("bad word {word}: ")), "{error}");
+        }
+        assert_eq!(rights("put=a put=b").expect_err("twice"), "put is there twice");
+        let many = format!("take={}", ["q"; PATTERNS_MAX + 1].join(","));
+        assert!(rights(&many).is_err() && rights(&many[..many.len() - 2]).is_ok());
+    }
 }

@@ -203,3 +203,101 @@ impl Table {
         *self = new;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of "correct horse", and the same with another salt.
+    const RIGHT: &str = "$6$rounds=1000$saltstring$YiR6NSM0LQXmu7vAhkMXfkdYk7qtFouVx1Mdr3HmzXspT8kONjlpU3CsV7ezCB62uXJoAdaagsH4ck7/tB9js.";
+    const OTHER: &str = "$5$saltstring$vc6YOOogU4kWVvwga8e9zTFgKcy4tb5LaPxIiPJzqEC";
+
+    struct File(PathBuf);
+
+    impl File {
+        fn new(name: &str, text: &str) -> File {
+            let file = File(std::env::temp_dir().join(format!("rushq-{name}-{}", std::process::id())));
+            file.write(text);
+            file
+        }
+
+        fn write(&self, text: &str) {
+            std::fs::write(&self.0, text).expect("written");
+        }
+    }
+
+    impl Drop for File {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    fn users(file: &File) -> Arc<Users> {
+        Users::read(&file.0).unwrap_or_else(|what| panic!("{what}"))
+    }
+
+    #[test]
+    fn a_name_and_its_password_get_in_and_nothing_else() {
+        let file = File::new("users-check", &format!("shop:{RIGHT}: put=a\nother:{OTHER}: admin\n"));
+        let users = users(&file);
+        let name = |name: &str, password: &str| {
+            users.decide(name.as_bytes(), password.as_bytes()).map(|account| account.name().to_string())
+        };
+        for _ in 0..2 {
+            assert_eq!(name("shop", "correct horse").as_deref(), Some("shop"));
+            assert_eq!(name("other", "correct horse").as_deref(), Some("other"));
+            for (user, wrong) in [("shop", "correct hors"), ("shop", ""), ("nobody", "correct horse"), ("", "x")] {
+                assert_eq!(name(user, wrong), None, "{user} {wrong}");
+            }
+        }
+    }
+
+    /// What was right once is known by its tag, which is of one user and one password.
+    #[test]
+    fn a_password_that_was_right_costs_no_second_hash() {
+        let file = File::new("users-tag", &format!("shop:{RIGHT}:\nother:{RIGHT}:\n"));
+        let users = users(&file);
+        let tagged = |name: &str, password: &str| {
+            let account = users.find(name.as_bytes()).expect("a user");
+            account.has_tag(&users.tag(&account, password.as_bytes()))
+        };
+        assert!(users.decide(b"shop", b"wrong").is_none() && !tagged("shop", "wrong"));
+        assert!(users.decide(b"shop", b"correct horse").is_some() && tagged("shop", "correct horse"));
+        assert!(!tagged("shop", "correct horsf") && !tagged("shop", "") && !tagged("other", "correct horse"));
+    }
+
+    #[test]
+    fn the_name_of_no_user_costs_a_hash_too() {
+        let file = File::new("users-decoy", &format!("shop:{}:\n", RIGHT.replace("rounds=1000", "rounds=50000")));
+        let users = users(&file);
+        let time = |name: &[u8]| {
+            let began = Instant::now();
+            assert!(users.decide(name, b"wrong").is_none());
+            began.elapsed()
+        };
+        let (known, unknown) = (time(b"shop"), time(b"nobody"));
+        assert!(unknown * 4 > known && known * 4 > unknown, "{known:?} {unknown:?}");
+    }
+
+    #[test]
+    fn a_file_that_is_read_again_changes_rights_and_puts_users_out() {
+        let text = format!("gone:{RIGHT}:\nsame:{RIGHT}: put=a\nrights:{RIGHT}: put=a\npassword:{RIGHT}: put=a\n");
+        let file = File::new("users-again", &text);
+        let users = users(&file);
+        let of = |name: &str| users.find(name.as_bytes()).expect("a user");
+        let (gone, same, rights, password) = (of("gone"), of("same"), of("rights"), of("password"));
+        let mut pass = super::super::Pass::new(Arc::clone(&rights));
+        assert!(pass.begin() && pass.may_put(b"a") && !pass.may_take(b"b"));
+        file.write("gone:x:\n");
+        users.read_again();
+        assert!(gone.is_in(), "what cannot be read changes nothing");
+        file.write(&format!("same:{RIGHT}: put=a\nrights:{RIGHT}: take=b\npassword:{OTHER}: put=a\nnew:{RIGHT}:\n"));
+        users.read_again();
+        assert_eq!([&gone, &same, &rights, &password].map(|user| user.is_in()), [false, true, true, false]);
+        assert!(Arc::ptr_eq(&same, &of("same")) && same.version() == 0 && of("new").is_in() && of("password").is_in());
+        assert!(pass.begin() && !pass.may_put(b"a") && pass.may_take(b"b"), "on connections that are open, too");
+        file.write(&format!("same:{RIGHT}:\n"));
+        users.read_again();
+        assert!(!pass.begin() && !rights.is_in());
+    }
+}

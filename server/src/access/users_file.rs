@@ -79,3 +79,62 @@ fn user(line: &[u8]) -> Result<Option<Account>, String> {
     let rights = Rights::parse(words.split_whitespace().take_while(|word| !word.starts_with('#')))?;
     Ok(Some(Account::new(name, hash, rights)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+
+    use super::*;
+
+    const HASH: &str = "$5$saltstring$vc6YOOogU4kWVvwga8e9zTFgKcy4tb5LaPxIiPJzqEC";
+
+    fn names(text: &str) -> Vec<String> {
+        let users = parse(text.as_bytes()).unwrap_or_else(|bad| panic!("{bad:?}"));
+        users.iter().map(|user| user.name().to_string()).collect()
+    }
+
+    #[test]
+    fn a_line_is_a_user() {
+        let text = format!("# All.\n\nroot:{HASH}: admin # me\n  shop:{HASH}:put=a\r\nmonitor:{HASH}:\n");
+        assert_eq!(names(&text), ["root", "shop", "monitor"]);
+        let users = parse(text.as_bytes()).expect("good");
+        assert!(users[0].rights().is_admin() && users[1].rights().may_put(b"a") && !users[2].rights().may_take(b"a"));
+    }
+
+    #[test]
+    fn a_line_that_is_none_is_named() {
+        let form = "it is not name:hash: words";
+        let name = "a name has 1 to 64 bytes";
+        for (line, what) in [
+            ("shop", form),
+            (&format!("shop:{HASH}"), form),
+            (&format!(":{HASH}:"), name),
+            (&format!("the shop:{HASH}:"), name),
+            (&format!("{}:{HASH}:", "s".repeat(65)), name),
+            ("shop:secret:", "its hash is none"),
+            (&format!("shop:{HASH}: put=a tak=b"), "bad word tak=b"),
+            (&format!("root:{HASH}: admin"), "root is there twice"),
+        ] {
+            let text = format!("root:{HASH}: admin\n# shop\n{line}\n");
+            let (number, error) = parse(text.as_bytes()).expect_err(line);
+            assert!(number == 3 && error.starts_with(what), "{line}: {number} {error}");
+        }
+        assert_eq!(parse(b"\xff:").expect_err("no text").0, 1);
+        assert!(parse(b"# none\n").expect_err("empty").1.starts_with("it has no user"));
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_named() {
+        let path = std::env::temp_dir().join(format!("rushq-users-{}", std::process::id()));
+        let error = |path: &Path| read(path).expect_err("it is no such file");
+        let missing = error(&path);
+        assert!(missing.starts_with(&format!("--users {}: ", path.display())), "{missing}");
+        assert!(error(&std::env::temp_dir()).contains("it is no file"));
+        fs::write(&path, format!("a:{HASH}: admin\nb:{HASH} admin\n")).expect("written");
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("ours");
+        assert!(error(&path).contains(", line 2: it is not name:hash: words"));
+        fs::write(&path, vec![b'#'; FILE_BYTES_MAX as usize + 1]).expect("written");
+        assert!(error(&path).contains("1048576 bytes"));
+        fs::remove_file(&path).expect("ours");
+    }
+}

@@ -2,6 +2,8 @@
 
 use shards::Figures;
 
+use crate::admin::disk::Room;
+
 /// What is decided by.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Load {
@@ -13,8 +15,8 @@ pub(crate) struct Load {
     pub(crate) full: bool,
     /// Bytes that messages and queues take in the log, and those of bodies that stay in memory.
     pub(crate) backlog: (u64, u64),
-    /// Bytes that are free on the disk, and all of it. `None`: the system does not tell.
-    pub(crate) disk: Option<(u64, u64)>,
+    /// Of the data directory's disk. `None`: it is not known.
+    pub(crate) room: Option<Room>,
 }
 
 impl Load {
@@ -46,7 +48,7 @@ pub(crate) fn line(load: &Load) -> String {
     if load.drains {
         return "drain\n".to_string();
     }
-    let weight = if load.full { DISK_IS_FULL } else { by_backlog(load.backlog).min(load.disk.map_or(100, by_disk)) };
+    let weight = if load.full { DISK_IS_FULL } else { by_backlog(load.backlog).min(load.room.map_or(100, by_disk)) };
     format!("up ready {weight}%\n")
 }
 
@@ -56,8 +58,8 @@ fn by_backlog((used, most): (u64, u64)) -> u64 {
     step.map_or(MEMORY_IS_FULL, |(_, weight)| weight)
 }
 
-fn by_disk((free, all): (u64, u64)) -> u64 {
-    let is_free = |percent: u64| u128::from(free) * 100 >= u128::from(all) * u128::from(percent);
+fn by_disk(room: Room) -> u64 {
+    let is_free = |percent: u64| u128::from(room.free_bytes) * 100 >= u128::from(room.bytes) * u128::from(percent);
     BY_DISK.into_iter().find(|(percent, _)| is_free(*percent)).map_or(DISK_IS_NEARLY_FULL, |(_, weight)| weight)
 }
 
@@ -70,9 +72,10 @@ mod tests {
     #[test]
     fn each_state_has_its_line() {
         const GB: u64 = 1 << 30;
-        let load = Load { backlog: (0, GB), disk: Some((80 * GB, 100 * GB)), ..Load::default() };
+        let load =
+            Load { backlog: (0, GB), room: Some(Room { free_bytes: 80 * GB, bytes: 100 * GB }), ..Load::default() };
         let backlog = |percent| Load { backlog: (GB / 100 * percent, GB), ..load };
-        let disk = |percent| Load { disk: Some((percent * GB, 100 * GB)), ..load };
+        let disk = |percent| Load { room: Some(Room { free_bytes: percent * GB, bytes: 100 * GB }), ..load };
         for (load, expected) in [
             (load, "up ready 100%\n"),
             (backlog(50), "up ready 100%\n"),
@@ -93,7 +96,7 @@ mod tests {
             (Load { full: true, drains: true, stops: true, ..load }, "maint\n"),
             // What is not limited, or not told, does not count.
             (Load { backlog: (5, 0), ..load }, "up ready 100%\n"),
-            (Load { disk: None, ..load }, "up ready 100%\n"),
+            (Load { room: None, ..load }, "up ready 100%\n"),
             (Load { backlog: (u64::MAX, u64::MAX), ..load }, "up ready 50%\n"),
         ] {
             assert_eq!(line(&load), expected, "{load:?}");

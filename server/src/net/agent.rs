@@ -10,10 +10,10 @@ use shards::pump::Gather;
 use socket2::Socket;
 
 use crate::admin::ask;
+use crate::admin::disk::Disk;
 use crate::admin::weight::{self, Load};
 use crate::net::ShardNet;
 use crate::net::listener;
-use crate::process::usage;
 
 /// How long an answer serves for others who ask: that many ask costs no more than that one does.
 const LASTS: Duration = Duration::from_millis(100);
@@ -27,6 +27,7 @@ const INPUT_BYTES: usize = 512;
 pub(crate) fn start(socket: Socket, net: &Rc<ShardNet>) -> Result<(), String> {
     let listener = listener::listen(socket, net)?;
     let net = Rc::clone(net);
+    let disk = Disk::of(net.context.settings.directory.clone());
     spawn_local(async move {
         let gather = net.context.handle.gather();
         let (mut line, mut made_at) = (String::new(), None::<Instant>);
@@ -35,7 +36,7 @@ pub(crate) fn start(socket: Socket, net: &Rc<ShardNet>) -> Result<(), String> {
             let socket = listener::next(&listener, &net.context, &mut last_line).await;
             let stops = net.connections.stops().is_some();
             if stops || made_at.is_none_or(|made_at| made_at.elapsed() >= LASTS) {
-                line = weight::line(&load(&net, &gather, stops).await);
+                line = weight::line(&load(&net, &disk, &gather, stops).await);
                 made_at = Some(Instant::now());
             }
             answer(&socket, &line);
@@ -46,18 +47,15 @@ pub(crate) fn start(socket: Socket, net: &Rc<ShardNet>) -> Result<(), String> {
     Ok(())
 }
 
-async fn load(net: &ShardNet, gather: &Gather, stops: bool) -> Load {
+async fn load(net: &ShardNet, disk: &Rc<Disk>, gather: &Gather, stops: bool) -> Load {
     let settings = &net.context.settings;
     let load = Load { stops, drains: net.context.drain.is_on(), ..Load::default() };
     if load.stops || load.drains {
         // Shards that stop need not answer.
         return load;
     }
-    let directory = settings.directory.clone();
-    // A file system may be far away.
-    let disk = glommio::executor().spawn_blocking(move || usage::disk(&directory)).await;
     let shards = ask::figures(&net.context.handle, gather).await;
-    Load { disk, ..load }.with(&shards, settings.memory_bytes as u64)
+    Load { room: disk.room(), ..load }.with(&shards, settings.memory_bytes as u64)
 }
 
 /// Sends the line and closes. The socket is new, so there is room for a line, and none waits for the other side.

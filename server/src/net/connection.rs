@@ -6,8 +6,10 @@ use std::mem;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures_lite::future::or;
+use glommio::timer::sleep;
 use protocol::reply;
 
 use crate::access::Place;
@@ -22,6 +24,8 @@ use crate::session::{Control, ReplySink, Step};
 
 /// A connection that waits for input keeps no buffer larger than this.
 const KEPT_BYTES: usize = 2 << 10;
+/// How long a client has to log in: it holds a place that another one could have.
+const LOGIN_LIMIT: Duration = Duration::from_secs(10);
 /// What is read at once of a client that has not logged in: what is not done with is held until then.
 const BEFORE_LOGIN_BYTES: usize = 2 << 10;
 /// Reply buffers that a shard keeps for its connections, and how large each may be.
@@ -39,6 +43,7 @@ struct Connection {
     send_waited: bool,
     /// The number of its seat.
     seat: usize,
+    opened: Instant,
     /// Whether it is closed when it is idle for long.
     is_timed: bool,
     _open: Open,
@@ -61,6 +66,7 @@ fn serve(stream: Stream, peer: Peer, permit: Permit, place: Option<Place>, net: 
         stream,
         more_is_ready: false,
         send_waited: false,
+        opened: Instant::now(),
         is_timed: net.context.settings.idle_timeout.is_some(),
         _open: net.connections.open(),
         _permit: permit,
@@ -118,7 +124,9 @@ impl Carrier for Connection {
             conversation.others_first().await;
             self.net.poller.look_again();
         }
-        poll_fn(|context| {
+        let login_left =
+            conversation.session.is_before_login().then(|| LOGIN_LIMIT.saturating_sub(self.opened.elapsed()));
+        let read = poll_fn(|context| {
             if self.is_to_leave(conversation) {
                 return Poll::Ready(Ok(None));
             }
@@ -140,8 +148,12 @@ impl Carrier for Connection {
             }
             conversation.session.answers.out = self.net.spare_replies.borrow_mut().pop().unwrap_or_default();
             Poll::Ready(Ok(Some(conversation.step(&buffer[..n], self.net.poller.looked_at()))))
-        })
-        .await
+        });
+        match login_left {
+            None => read.await,
+            // Boxed, since an idle connection is to be small.
+            Some(left) => Box::pin(or(read, async move { Ok(sleep(left).await).map(|()| None) })).await,
+        }
     }
 
     fn refusal(&self, _: Control) -> Option<&'static [u8]> {

@@ -118,11 +118,6 @@ impl WatchedSocket {
         read.take_while(|read| matches!(read, Ok(1..))).for_each(drop);
     }
 
-    /// Whether the other side has ended its part, or the connection is broken.
-    pub(super) fn has_ended(&self) -> bool {
-        self.poller.socket(self.slot).ending
-    }
-
     /// Ends this side.
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.socket.shutdown(how)

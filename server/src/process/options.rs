@@ -210,7 +210,7 @@ pub(crate) struct Arguments {
     pub(crate) log_file: Option<PathBuf>,
 
     /// serve the operator's page and its interface here: a port of 127.0.0.1, ADDRESS:PORT, or the path of a Unix
-    /// socket, which has a /; port 0 takes any free one [default: nowhere]
+    /// socket, which has a /; port 0 takes any free one
     #[argh(option, arg_name = "WHERE")]
     pub(crate) admin: Option<String>,
 
@@ -223,7 +223,7 @@ pub(crate) struct Arguments {
     pub(crate) admin_host: Vec<String>,
 
     /// tell HAProxy's agent-check here how much to send: a port of 127.0.0.1, or ADDRESS:PORT; port 0 takes any free
-    /// one [default: nowhere]
+    /// one
     #[argh(option, arg_name = "WHERE")]
     pub(crate) agent_check: Option<String>,
 

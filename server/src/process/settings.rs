@@ -134,7 +134,7 @@ impl Settings {
             Some(path) => Some(UnixSocket { path: beside_own_names(path, "-s", &directory)?, mask: options.unix_mask }),
             None => None,
         };
-        let operator = Operator::of(options, &directory, false)?;
+        let operator = Operator::of(options, &directory, options.users.is_some())?;
         if let (Some(unix), Some(admin)) = (&unix, operator.as_ref().and_then(Operator::socket))
             && unix.path == admin.path
         {

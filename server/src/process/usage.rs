@@ -1,12 +1,10 @@
-//! What the process uses of the machine: processors, memory, descriptors, disk.
+//! What the process uses of the machine: processors, memory, descriptors.
 
 use std::fs;
-use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
-use nix::sys::statvfs::statvfs;
 use nix::sys::time::TimeVal;
 
 /// What the process uses. `None`: the system does not tell.
@@ -18,19 +16,14 @@ pub(crate) struct Usage {
     pub(crate) virtual_bytes: Option<u64>,
     pub(crate) descriptors: Option<u64>,
     pub(crate) descriptors_max: Option<u64>,
-    /// Of the file system that a directory is on, what it may still write there.
-    pub(crate) disk_free_bytes: Option<u64>,
-    /// Of the file system, all.
-    pub(crate) disk_bytes: Option<u64>,
     /// When it started, in Unix seconds: the same at each look.
     pub(crate) started_s: f64,
 }
 
 impl Usage {
-    /// Looks at it. Blocks: the list of descriptors is as long as there are connections, and a file system may be far
-    /// away. `up`: how long the process has been running.
-    pub(crate) fn look(directory: &Path, up: Duration) -> Usage {
-        let (disk_free_bytes, disk_bytes) = disk(directory).unzip();
+    /// Looks at it. Takes long: the list of descriptors has one for each connection. `up`: how long the process has been
+    /// running.
+    pub(crate) fn look(up: Duration) -> Usage {
         let (virtual_bytes, resident_bytes) = memory().unzip();
         Usage {
             processor_s: processor_s(),
@@ -38,18 +31,9 @@ impl Usage {
             virtual_bytes,
             descriptors: descriptors(),
             descriptors_max: getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft),
-            disk_free_bytes,
-            disk_bytes,
             started_s: started_s(up),
         }
     }
-}
-
-/// Bytes that are free for this process on a directory's file system, and all that it has. Blocks.
-pub(crate) fn disk(directory: &Path) -> Option<(u64, u64)> {
-    let disk = statvfs(directory).ok()?;
-    let fragment = disk.fragment_size();
-    Some((disk.blocks_available() * fragment, disk.blocks() * fragment))
 }
 
 fn processor_s() -> Option<f64> {
@@ -91,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_figures_of_this_process_are_there_and_plausible() {
-        let look = || Usage::look(Path::new("/"), Duration::from_secs(5));
+        let look = || Usage::look(Duration::from_secs(5));
         let before = look();
         let files: Vec<File> = (0..50).map(|_| File::open("/proc/self/statm").expect("it is there")).collect();
         let after = look();
@@ -99,7 +83,7 @@ mod tests {
         // Other tests of this process open and close some too.
         assert!(counted(after) + 30 > counted(before) + files.len() as u64, "{before:?} {after:?}");
         assert!(after.descriptors < after.descriptors_max && after.resident_bytes < after.virtual_bytes);
-        assert!(after.resident_bytes > Some(1 << 20) && after.disk_free_bytes <= after.disk_bytes, "{after:?}");
+        assert!(after.resident_bytes > Some(1 << 20), "{after:?}");
         assert!(after.processor_s >= before.processor_s && after.processor_s > Some(0.0));
         assert_eq!(before.started_s, after.started_s);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();

@@ -40,7 +40,7 @@ impl Connection {
         Connection {
             id: seen.client.to_string(),
             peer: seen.peer.to_string(),
-            user: None,
+            user: seen.user.as_ref().map(|user| user.name().to_string()),
             shard: seen.client.shard().0,
             age_s: seen.age.as_secs(),
             idle_s: seen.idle.as_secs(),

@@ -21,7 +21,8 @@ use crate::web::acts::{self, Rules};
 use crate::web::doing;
 use crate::web::guard::{self, Who};
 use crate::web::response::{self, Refusal, Response};
-use crate::web::route::{self, Route};
+use crate::web::route::{self, Route, Scrape};
+use crate::web::scrapes;
 use crate::web::shows;
 
 /// What all answers are made with.
@@ -79,7 +80,7 @@ impl Desk {
         let route = route::route(&parts.method, parts.uri.path());
         let access = route.as_ref().map_or(route::Access::Admin, |route| route.access());
         guard::check(&self.operator, parts, route.as_ref().ok())?;
-        let who = guard::identify(access, &parts.headers, peer).await?;
+        let who = guard::identify(self.context.users.as_deref(), access, &parts.headers, peer).await?;
         Ok(Admitted { route: route?, who })
     }
 
@@ -98,7 +99,9 @@ impl Desk {
         let answered = match route {
             Route::File(file) => Ok(file.response(parts.headers.get(IF_NONE_MATCH))),
             Route::Healthz => Ok(shows::healthz(self).await),
-            Route::Readyz => shows::readyz(self).await,
+            Route::Readyz => Ok(shows::readyz(self).await),
+            Route::Scrape(Scrape::Server) => Ok(scrapes::server(self).await),
+            Route::Scrape(Scrape::Queues) => scrapes::queues(self, parts.uri.query()).await,
             Route::Show(show) => shows::show(self, show, parts.uri.query(), &who).await,
             Route::Act(act) => match acts::read(act, &body, &self.rules()) {
                 Ok(asked) => doing::act(self, asked, &who).await.map(|done| response::json(&done)),
@@ -131,6 +134,6 @@ impl Desk {
 }
 
 /// An answer of one line, for programs that look at the status.
-pub(super) fn line(status: StatusCode, text: &'static str) -> Response {
-    response::with(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
+pub(super) fn line(status: StatusCode, text: &str) -> Response {
+    response::with(status, "text/plain; charset=utf-8", format!("{text}\n"))
 }

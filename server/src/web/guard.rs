@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
+use base64ct::{Base64, Encoding};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{Method, StatusCode};
 
+use crate::access::{Denied, Users};
 use crate::process::operator::Operator;
 use crate::session::peer::Peer;
 use crate::web::response::Refusal;
@@ -35,9 +37,34 @@ impl Who {
 ///
 /// # Errors
 /// When the route takes a user, and the request names none, another password, or one without the role.
-pub(crate) async fn identify(_access: Access, headers: &HeaderMap, peer: Peer) -> Result<Who, Refusal> {
-    let _ = headers.get(AUTHORIZATION);
-    Ok(Who { user: None, peer: peer.to_string() })
+pub(crate) async fn identify(
+    users: Option<&Users>,
+    access: Access,
+    headers: &HeaderMap,
+    peer: Peer,
+) -> Result<Who, Refusal> {
+    let who = |user| Who { user, peer: peer.to_string() };
+    let Some(users) = users.filter(|_| access != Access::Open) else { return Ok(who(None)) };
+    let nobody = || Refusal::new(StatusCode::UNAUTHORIZED, "log in as a user of --users");
+    let (name, password) = only(headers, &AUTHORIZATION)?.and_then(|value| login(&value)).ok_or_else(nobody)?;
+    let account = users.check(&name, &password, peer.source()).await.map_err(|denied| match denied {
+        Denied::Wrong => nobody(),
+        Denied::Busy => {
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many logins wait; ask again in some seconds")
+        }
+    })?;
+    if access == Access::Admin && !account.is_admin() {
+        return Err(Refusal::forbidden(format!("user {} is no admin, by --users", account.name().escape_default())));
+    }
+    Ok(who(Some(account.name().to_string())))
+}
+
+/// The name and the password of HTTP's Basic scheme.
+fn login(authorization: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (scheme, encoded) = authorization.split_once(' ')?;
+    let both = scheme.eq_ignore_ascii_case("basic").then(|| Base64::decode_vec(encoded.trim()).ok()).flatten()?;
+    let colon = both.iter().position(|byte| *byte == b':')?;
+    Some((both[..colon].to_vec(), both[colon + 1..].to_vec()))
 }
 
 /// Holds the head of a request against the rules.

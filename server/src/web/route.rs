@@ -14,8 +14,18 @@ pub(crate) enum Route {
     Healthz,
     /// Whether messages are taken.
     Readyz,
+    Scrape(Scrape),
     Show(Show),
     Act(Act),
+}
+
+/// What Prometheus scrapes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scrape {
+    /// The server, its shards and the process.
+    Server,
+    /// Single queues.
+    Queues,
 }
 
 /// What is shown.
@@ -53,13 +63,17 @@ pub(crate) enum Act {
 pub(crate) enum Access {
     /// Everybody.
     Open,
+    /// Any user.
+    User,
     /// A user with the role of an operator.
     Admin,
 }
 
-const SHOWN: [(&str, Route); 9] = [
+const SHOWN: [(&str, Route); 11] = [
     ("/healthz", Route::Healthz),
     ("/readyz", Route::Readyz),
+    ("/metrics", Route::Scrape(Scrape::Server)),
+    ("/metrics/queues", Route::Scrape(Scrape::Queues)),
     ("/api/overview", Route::Show(Show::Overview)),
     ("/api/history", Route::Show(Show::History)),
     ("/api/queues", Route::Show(Show::Queues)),
@@ -107,6 +121,7 @@ impl Route {
     pub(crate) fn access(self) -> Access {
         match self {
             Route::Healthz | Route::Readyz => Access::Open,
+            Route::Scrape(_) => Access::User,
             Route::File(_) | Route::Show(_) | Route::Act(_) => Access::Admin,
         }
     }
@@ -131,6 +146,19 @@ mod tests {
         ] {
             let refusal = route(&method, path).expect_err(path);
             assert_eq!(refusal.status.as_u16(), status, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn the_readme_has_every_route() {
+        let (_, below) = include_str!("../../README.md").split_once("\n## The page\n").expect("a heading");
+        let section = below.split("\n## ").next().expect("words");
+        for (path, _) in SHOWN {
+            assert!(section.contains(&format!("| `GET {path}` |")), "{path}");
+        }
+        for (path, _) in ACTS {
+            let row = section.lines().find(|line| line.starts_with(&format!("| `POST {path}` |"))).expect(path);
+            assert!(row.contains("-d '{") && row.ends_with(&format!("$page{path}` |")), "{row}");
         }
     }
 

@@ -20,19 +20,17 @@ use crate::web::{connections, health, messages, queues};
 pub(crate) async fn healthz(desk: &Desk) -> Response {
     let asking = desk.asking();
     ask::figures(asking.handle, &asking.gather).await;
-    line(StatusCode::OK, "ok\n")
+    line(StatusCode::OK, "ok")
 }
 
-/// Whether messages are taken.
-///
-/// # Errors
-/// When none are, with the reason.
-pub(crate) async fn readyz(desk: &Desk) -> Result<Response, Refusal> {
+/// Whether messages are taken, and why not.
+pub(crate) async fn readyz(desk: &Desk) -> Response {
     let asking = desk.asking();
     let shards = ask::figures(asking.handle, &asking.gather).await;
-    health::ready(desk.is_stopping(), desk.context.drain.is_on(), &shards)
-        .map(|()| line(StatusCode::OK, "ok\n"))
-        .map_err(|reason| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason))
+    match health::ready(desk.is_stopping(), desk.context.drain.is_on(), &shards) {
+        Err(reason) => line(StatusCode::SERVICE_UNAVAILABLE, &reason),
+        Ok(()) => line(StatusCode::OK, "ok"),
+    }
 }
 
 /// Shows something.

@@ -32,7 +32,7 @@ const SHARDS: &[(&str, &str)] = &[
     ("moment", ""),
     ("client", "owner"),
     ("commit", ""),
-    ("figures", ""),
+    ("figures", "client"),
     ("outcome", "client figures"),
     ("op", "client moment outcome"),
     ("routing", "client figures moment op outcome owner"),
@@ -43,15 +43,16 @@ const SHARDS: &[(&str, &str)] = &[
 
 const SERVER: &[(&str, &str)] = &[
     ("process", ""),
-    ("session", ""),
-    ("context", "process session"),
+    ("access", "process"),
+    ("session", "access"),
+    ("context", "access process session"),
     ("admin", "context session"),
-    ("memcache", "admin context process session"),
+    ("memcache", "access admin context process session"),
     ("conversation", "context memcache session"),
-    ("web", "admin context process session"),
-    ("net", "context conversation memcache process session web"),
-    ("executors", "admin context net process session web"),
-    ("server", "executors net process"),
+    ("web", "access admin context process session"),
+    ("net", "access admin context conversation memcache process session web"),
+    ("executors", "access admin context net process session web"),
+    ("server", "access executors net process"),
     ("tools", "process"),
 ];
 

@@ -5,6 +5,13 @@
 //! tests against another build.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test, as the test itself would")]
 
+mod access;
+mod access_login;
+mod admin_acts;
+mod admin_client;
+mod admin_http;
+mod admin_shows;
+mod admin_users;
 mod agent;
 mod arrows;
 mod backup;
@@ -14,6 +21,8 @@ mod checkpoint_kills;
 mod client;
 mod commands;
 mod crash;
+mod ctl;
+mod ctl_admin;
 mod daemon;
 mod damage;
 mod data_directory;
@@ -40,6 +49,7 @@ mod limits;
 mod listed;
 mod listening;
 mod log_file;
+mod metrics;
 mod missing;
 mod model;
 mod monitors;

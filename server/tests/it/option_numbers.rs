@@ -3,11 +3,12 @@
 use crate::client::Client;
 use crate::process::{Launch, refusal_or_running};
 
-const OPTIONS: [&str; 15] = [
+const OPTIONS: [&str; 16] = [
     "--port",
     "--udp-port",
     "--unix-mask",
     "--connections",
+    "--connections-per-address",
     "--idle-timeout",
     "--body-bytes",
     "--memory",

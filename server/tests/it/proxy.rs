@@ -1,4 +1,4 @@
-//! Two instances behind HAProxy, by the configuration in `scripts/haproxy.cfg`.
+//! Two instances behind HAProxy, by the configuration in `scripts/haproxy.cfg`, which is as `scripts/fleet.sh` makes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -18,12 +18,13 @@ use crate::process::{Launch, Server, wait_until};
 
 pub(crate) const EVENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The listeners and the variables that say where they are.
-const LISTENERS: [(&str, &str); 5] = [
+const LISTENERS: [(&str, &str); 6] = [
     ("fleet", "RUSHQ_FLEET"),
     ("producers", "RUSHQ_PRODUCERS"),
     ("by_client", "RUSHQ_BY_CLIENT"),
     ("by_queue", "RUSHQ_BY_QUEUE"),
     ("only_a", "RUSHQ_ONLY_A"),
+    ("only_b", "RUSHQ_ONLY_B"),
 ];
 
 /// A port below those that the kernel gives away, so that no other process gets it while an instance is down.
@@ -61,6 +62,8 @@ impl Proxy {
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/haproxy.cfg"))
             .env("RUSHQ_A", a.address().to_string())
             .env("RUSHQ_B", b.address().to_string())
+            .env("RUSHQ_A_AGENT", a.address_for("agent").port().to_string())
+            .env("RUSHQ_B_AGENT", b.address_for("agent").port().to_string())
             .env("RUSHQ_PROXY_ADMIN", &admin)
             .envs(LISTENERS.iter().map(|(listener, variable)| (variable, format!("127.0.0.1:{}", ports[listener]))))
             .stdin(Stdio::null())
@@ -128,7 +131,10 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) fn start() -> Fleet {
-        let instance = || Launch::new().port(free_port()).start();
+        let instance = || {
+            let agent = free_port().to_string();
+            Launch::new().port(free_port()).with(&["--agent-check", &agent]).start()
+        };
         let (a, b) = (instance(), instance());
         Fleet { proxy: Proxy::start(&a, &b), a, b }
     }
@@ -159,7 +165,8 @@ impl Fleet {
 
     /// Waits until every listener knows that `a` is UP, or DOWN.
     fn wait_for_all(&self, word: &str) {
-        LISTENERS.iter().for_each(|(listener, _)| self.proxy.wait(listener, "a", word));
+        let listeners = LISTENERS.iter().filter(|(listener, _)| *listener != "only_b");
+        listeners.for_each(|(listener, _)| self.proxy.wait(listener, "a", word));
     }
 }
 
@@ -186,6 +193,15 @@ fn empty(fleet: &Fleet, instance: &Server, taken: &mut Vec<String>) {
 }
 
 #[test]
+fn the_configuration_is_the_one_that_the_script_makes() {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts");
+    let made = Command::new(scripts.join("fleet.sh")).arg("2").output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let there = fs::read(scripts.join("haproxy.cfg")).unwrap();
+    assert!(made.stdout == there, "scripts/fleet.sh 2 > scripts/haproxy.cfg");
+}
+
+#[test]
 fn an_instance_is_drained_and_taken_out() {
     let mut fleet = Fleet::start();
     let (mut stored, mut taken) = (Vec::new(), Vec::new());
@@ -207,8 +223,8 @@ fn an_instance_is_drained_and_taken_out() {
     let mut answers = (0..10).map(|_| fleet.proxy.connect("fleet").set("q0", b"again"));
     assert!(answers.any(|answer| answer == "STORED"), "ten times at the instance that drains");
     stored.push(String::from("again"));
-    // Where draining is a matter of health, no connection is in vain.
-    fleet.proxy.wait("producers", "a", "DOWN");
+    // Where instances are asked how much they take, no connection is in vain.
+    fleet.proxy.wait("producers", "a", "DRAIN (agent)");
     assert_eq!(fleet.reached("producers", 10), BTreeSet::from(["b"]));
     fleet.wait_for_both("fleet");
 
@@ -230,7 +246,7 @@ fn an_instance_is_drained_and_taken_out() {
     fleet.wait_for_both("producers");
     // And an operator who thinks better of it.
     fleet.b.signal(Signal::SIGUSR1);
-    fleet.proxy.wait("producers", "b", "DOWN");
+    fleet.proxy.wait("producers", "b", "DRAIN (agent)");
     fleet.b.signal(Signal::SIGUSR2);
     fleet.proxy.wait("producers", "b", "UP");
     for _ in 0..2 {

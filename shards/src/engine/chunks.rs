@@ -129,6 +129,13 @@ impl<E: Keyed> Chunks<E> {
         self.last.get(find(&self.last, key).unwrap_or_else(|at| at))
     }
 
+    /// The entries whose keys are this one or higher, in order.
+    pub(crate) fn from(&self, key: E::Key) -> impl Iterator<Item = &E> {
+        let first = self.lower.range(..=key).next_back().map_or(key, |(bound, _)| *bound);
+        let lower = self.lower.range(first..).flat_map(|(_, chunk)| chunk);
+        lower.chain(&self.last).skip_while(move |entry| entry.key() < key)
+    }
+
     /// The entry with the lowest key.
     pub(crate) fn first(&self) -> Option<&E> {
         match self.lower.first_key_value() {
@@ -284,6 +291,7 @@ mod tests {
                 }
                 let pair = |(key, value): (&u64, &u64)| Pair(*key, *value);
                 assert_eq!(chunks.first_from(any).copied(), model.range(any..).next().map(pair), "seed {seed}");
+                assert!(chunks.from(any).copied().take(200).eq(model.range(any..).map(pair).take(200)), "seed {seed}");
                 assert_eq!(chunks.first().copied(), model.first_key_value().map(pair), "seed {seed}");
                 assert_eq!(chunks.get(any).copied(), model.get_key_value(&any).map(pair), "seed {seed}");
                 if let Some(entry) = chunks.get_mut(any) {

@@ -18,6 +18,7 @@ mod lease;
 mod leases;
 mod lines;
 mod listing;
+mod opened;
 mod opens;
 mod returns;
 pub(crate) mod shard;

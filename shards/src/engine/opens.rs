@@ -106,6 +106,7 @@ impl Shard {
                 let held = Holder::Client(by.client);
                 let until = self.lease_end(now, queue, held, lease_s);
                 let lease = Lease { number: lease, queue: id, seq, until, holder: held };
+                self.leases.note_opened(lease.number, now);
                 self.leases.replace(by.client, number, lease);
                 return Ok(Answer::Now(Outcome::Opened { lease: lease.number, flags, body, waits: true }));
             }
@@ -143,6 +144,7 @@ impl Shard {
             Holding::Number => (Holder::Number, None, false),
         };
         let until = self.lease_end(now, queue, held, lease_s);
+        self.leases.note_opened(number, now);
         self.leases.open(Lease { number, queue: id, seq, until, holder: held }, name, has_others);
         (number, flags, body)
     }

@@ -131,8 +131,9 @@ impl Shard {
                     Ok(()) => Outcome::Configured,
                     Err(bad) => Outcome::BadWord(bad.shown().as_bytes().into()),
                 });
-                // More of its messages may be open now.
+                // More of its messages may be open now, or it is paused no more.
                 self.lines.note_freed(queue);
+                self.wake_lines();
                 attempt
             }
             Op::Config { queue } => Attempt::Done(Outcome::Words(self.store.config(queue))),
@@ -142,8 +143,18 @@ impl Shard {
                     false => Outcome::NotFound,
                 });
                 self.lines.note_freed(queue);
+                self.wake_lines();
                 attempt
             }
+            Op::Pause { queue, pause } => {
+                let attempt = self.store.pause(queue, pause)?.map(|there| match there {
+                    true => Outcome::Configured,
+                    false => Outcome::NotFound,
+                });
+                self.wake_lines();
+                attempt
+            }
+            Op::ListOpens { queue, after } => Attempt::Done(self.list_opens(now, queue, after)),
             Op::Leave => {
                 self.leave(client);
                 Attempt::Done(Outcome::Empty)
@@ -225,6 +236,7 @@ impl Shard {
     pub fn tick(&mut self) {
         self.store.tick();
         self.forget_deleted();
+        self.leases.forget_opened();
     }
 
     /// Does up to `limit` things of each kind that are due `now`. Returns whether there is more to do now.
@@ -282,7 +294,6 @@ impl Shard {
                 let lines = found.lines.into_iter().map(line).collect();
                 Outcome::Found { lines, matched: found.matched, next: found.next }
             }
-            Op::ListOpens { queue, after } => self.list_opens(queue, after),
             Op::ListHolders { from, to } => {
                 let mut counts = Vec::new();
                 let next = self.leases.holders(from, to, HOLDERS_AT_ONCE, |client, count| counts.push((client, count)));

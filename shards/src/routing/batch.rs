@@ -153,7 +153,7 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
-    use storage::{BUYER_BYTES_MAX, GateAct};
+    use storage::{BUYER_BYTES_MAX, GateAct, Search, SortBy};
 
     use super::*;
     use crate::client::GatherId;
@@ -171,6 +171,14 @@ mod tests {
         let open = Open { queue: b"q", holder: Holding::Number, lease_s: None, close: false, until: None };
         let end = |which, fate| Op::End { queue: b"q", which, fate };
         let gate = |act| Op::Gate { queue: b"q", buyer: b"a/b=1", act };
+        let search = Search {
+            filter: b"jobs",
+            sort: SortBy::Children,
+            descending: true,
+            behind: Some((0, b"")),
+            before: Some((u64::MAX, b"first")),
+            limit: u32::MAX,
+        };
         let ops = [
             Op::Put { queue: b"q", flags: 7, body: b"hello" },
             Op::Put { queue: b"a longer name", flags: 0, body: b"" },
@@ -213,6 +221,19 @@ mod tests {
             Op::ListFigures { cursor: 11, prefix: b"jobs" },
             Op::ListFigures { cursor: 0, prefix: b"" },
             Op::ListHolders { from: (by(7, 1).client, u64::MAX), to: by(9, 1).client },
+            Op::Pause { queue: b"q", pause: true },
+            Op::Pause { queue: b"q", pause: false },
+            Op::QueueFigures { queue: b"q" },
+            Op::ListChildren { queue: b"q" },
+            Op::Find { cursor: 4096, search },
+            Op::Find { cursor: u32::MAX, search: Search { behind: Some((u64::MAX, b"last one")), ..search } },
+            Op::Find {
+                cursor: 0,
+                search: Search { behind: None, before: Some((7, b"")), sort: SortBy::Name, ..search },
+            },
+            Op::PeekAt { queue: b"q", after: u64::MAX, body_bytes_max: 4096 },
+            Op::ListOpens { queue: b"q", after: 1 << 52 },
+            Op::Purge { queue: b"q", after: 7, count: u32::MAX },
             Op::Checkpoint,
             Op::Figures,
             Op::Latency,

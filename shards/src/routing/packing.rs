@@ -1,10 +1,14 @@
 //! How an operation is packed into a batch: a number, a name, and what else there is as bytes behind the name.
 
-use storage::{GateAct, Search, SortBy};
+mod fields;
+
+use storage::GateAct;
 
 use crate::client::Client;
 use crate::moment::Moment;
-use crate::op::{Fate, Holding, Op, Open, Which};
+use crate::op::{Fate, Holding, Op, Open};
+
+use fields::{Reader, read_search, write_optional_moment, write_optional_u32, write_search, write_which};
 
 /// An operation, without its bytes.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +40,7 @@ enum Kind {
     Configure,
     Config,
     Unconfigure,
+    Pause,
     Leave,
     Delete,
     Flush,
@@ -90,6 +95,7 @@ impl Packed {
             Op::Configure { queue, .. } => (Kind::Configure, 0, queue),
             Op::Config { queue } => (Kind::Config, 0, queue),
             Op::Unconfigure { queue } => (Kind::Unconfigure, 0, queue),
+            Op::Pause { queue, pause } => (Kind::Pause, u32::from(pause), queue),
             Op::Leave => (Kind::Leave, 0, b""),
             Op::Delete { queue } => (Kind::Delete, 0, queue),
             Op::Flush { queue } => (Kind::Flush, 0, queue),
@@ -138,6 +144,7 @@ impl Packed {
             Kind::Configure => Op::Configure { queue, words: more },
             Kind::Config => Op::Config { queue },
             Kind::Unconfigure => Op::Unconfigure { queue },
+            Kind::Pause => Op::Pause { queue, pause: self.number == 1 },
             Kind::Leave => Op::Leave,
             Kind::Delete => Op::Delete { queue },
             Kind::Flush => Op::Flush { queue },
@@ -318,117 +325,5 @@ fn write_more(op: &Op<'_>, bytes: &mut Vec<u8>) {
         }
         Op::Configure { words, .. } => bytes.extend_from_slice(words),
         _ => {}
-    }
-}
-
-fn write_optional_u32(value: Option<u32>, bytes: &mut Vec<u8>) {
-    bytes.push(u8::from(value.is_some()));
-    bytes.extend_from_slice(&value.unwrap_or(0).to_le_bytes());
-}
-
-fn write_optional_moment(value: Option<Moment>, bytes: &mut Vec<u8>) {
-    bytes.push(u8::from(value.is_some()));
-    bytes.extend_from_slice(&value.map_or(0, Moment::ms).to_le_bytes());
-}
-
-fn write_which(which: Which<'_>, bytes: &mut Vec<u8>) {
-    match which {
-        Which::Mine => bytes.push(CONNECTION),
-        Which::Name(name) => {
-            bytes.push(NAME);
-            bytes.extend_from_slice(name);
-        }
-        Which::Lease(number) => {
-            bytes.push(NUMBER);
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-    }
-}
-
-/// What a queue is sorted by, in the order in which it is written as a number.
-const SORTS: [SortBy; 11] = [
-    SortBy::Name,
-    SortBy::Waiting,
-    SortBy::Open,
-    SortBy::Delayed,
-    SortBy::Dead,
-    SortBy::Oldest,
-    SortBy::In,
-    SortBy::Out,
-    SortBy::Bytes,
-    SortBy::Waiters,
-    SortBy::Children,
-];
-
-fn write_search(search: &Search<'_>, bytes: &mut Vec<u8>) {
-    let sort = SORTS.iter().position(|sort| *sort == search.sort).expect("all are listed");
-    bytes.extend_from_slice(&[sort as u8, u8::from(search.descending)]);
-    bytes.extend_from_slice(&search.limit.to_le_bytes());
-    for place in [search.behind, search.before] {
-        bytes.push(u8::from(place.is_some()));
-        let (key, name) = place.unwrap_or_default();
-        bytes.extend_from_slice(&key.to_le_bytes());
-        bytes.extend_from_slice(&(name.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(name);
-    }
-}
-
-fn read_search<'a>(filter: &'a [u8], more: &mut Reader<'a>) -> Search<'a> {
-    let [sort, descending] = more.array();
-    let limit = more.u32();
-    let mut place = || {
-        let [is_some] = more.array();
-        let key = more.u64();
-        let name_bytes = more.u32() as usize;
-        let (name, rest) = more.0.split_at(name_bytes);
-        more.0 = rest;
-        (is_some == 1).then_some((key, name))
-    };
-    let (behind, before) = (place(), place());
-    Search { filter, sort: SORTS[usize::from(sort)], descending: descending == 1, behind, before, limit }
-}
-
-/// Reads what was written above.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn array<const N: usize>(&mut self) -> [u8; N] {
-        let (array, rest) = self.0.split_first_chunk().expect("written above");
-        self.0 = rest;
-        *array
-    }
-
-    fn u32(&mut self) -> u32 {
-        u32::from_le_bytes(self.array())
-    }
-
-    fn u64(&mut self) -> u64 {
-        u64::from_le_bytes(self.array())
-    }
-
-    fn i64(&mut self) -> i64 {
-        i64::from_le_bytes(self.array())
-    }
-
-    fn optional_u32(&mut self) -> Option<u32> {
-        let [is_some] = self.array();
-        let value = self.u32();
-        (is_some == 1).then_some(value)
-    }
-
-    fn optional_moment(&mut self) -> Option<Moment> {
-        let [is_some] = self.array();
-        let ms = self.u64();
-        (is_some == 1).then_some(Moment::from_ms(ms))
-    }
-
-    fn which(&mut self) -> Which<'a> {
-        let [kind] = self.array();
-        match kind {
-            CONNECTION => Which::Mine,
-            NAME => Which::Name(self.0),
-            NUMBER => Which::Lease(self.u64()),
-            _ => unreachable!("written above"),
-        }
     }
 }

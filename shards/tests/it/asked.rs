@@ -8,11 +8,33 @@ use storage_testing::Op;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     Now(Op),
-    TakeWait { name: u8, until: Moment },
-    Peek { name: u8 },
+    TakeWait {
+        name: u8,
+        until: Moment,
+    },
+    Peek {
+        name: u8,
+    },
+    Pause {
+        name: u8,
+        pause: bool,
+    },
+    /// The oldest messages, so many at most.
+    Purge {
+        name: u8,
+        count: u32,
+    },
     Open(Open),
-    End { name: u8, which: Which, fate: Fate },
-    Touch { name: u8, which: Which, lease_s: i64 },
+    End {
+        name: u8,
+        which: Which,
+        fate: Fate,
+    },
+    Touch {
+        name: u8,
+        which: Which,
+        lease_s: i64,
+    },
 }
 
 /// An open, as [`shards::Open`] has it.
@@ -60,6 +82,8 @@ impl Asked {
             Asked::Now(_) => unreachable!("no client can ask for it"),
             Asked::TakeWait { name, until } => shards::Op::TakeWait { queue: slice::from_ref(name), until: *until },
             Asked::Peek { name } => shards::Op::Peek { queue: slice::from_ref(name) },
+            Asked::Pause { name, pause } => shards::Op::Pause { queue: slice::from_ref(name), pause: *pause },
+            Asked::Purge { name, count } => shards::Op::Purge { queue: slice::from_ref(name), after: 0, count: *count },
             Asked::Open(Open { name, holder, lease_s, close, until }) => shards::Op::Open(shards::Open {
                 queue: slice::from_ref(name),
                 holder: match holder {
@@ -91,6 +115,8 @@ impl Asked {
             shards::Op::FlushAll => Asked::Now(Op::FlushAll),
             shards::Op::TakeWait { queue: &[name], until } => Asked::TakeWait { name, until },
             shards::Op::Peek { queue: &[name] } => Asked::Peek { name },
+            shards::Op::Pause { queue: &[name], pause } => Asked::Pause { name, pause },
+            shards::Op::Purge { queue: &[name], after: 0, count } => Asked::Purge { name, count },
             shards::Op::Open(shards::Open { queue: &[name], holder, lease_s, close, until }) => {
                 let holder = match holder {
                     shards::Holding::Connection { max } => Holding::Connection { max },

@@ -18,6 +18,9 @@ pub(crate) struct Counts {
     /// Messages that were opened, and ended by a client.
     pub(crate) opened: u64,
     pub(crate) ended: u64,
+    /// Queues that were paused, and messages that were purged.
+    pub(crate) pauses: u64,
+    pub(crate) purged: u64,
 }
 
 impl Counts {
@@ -33,16 +36,18 @@ impl Counts {
         self.waits_over += other.waits_over;
         self.opened += other.opened;
         self.ended += other.ended;
+        self.pauses += other.pauses;
+        self.purged += other.purged;
     }
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { operations, forwarded, packets, replies, stalled, crashes, .. } = self;
-        let Counts { waits, waits_served, waits_over, opened, ended, .. } = self;
+        let Counts { waits, waits_served, waits_over, opened, ended, pauses, purged, .. } = self;
         write!(f, "{operations} operations, {forwarded} of them for other shards, in {packets} packets; ")?;
         write!(f, "{replies} replies; {stalled} stalled; {crashes} crashes; ")?;
         write!(f, "{waits} waits, of which {waits_served} got a message and {waits_over} nothing; ")?;
-        write!(f, "{opened} messages opened, {ended} ended by clients")
+        write!(f, "{opened} messages opened, {ended} ended by clients; {pauses} pauses; {purged} messages purged")
     }
 }

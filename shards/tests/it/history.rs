@@ -41,14 +41,15 @@ impl History {
     /// Applies an operation, and returns what must come of it.
     pub(crate) fn apply(&mut self, op: Op) -> Outcome {
         let existed = match &op {
-            Op::Delete { name } => self.now.queues.contains_key(name),
+            Op::Delete { name } | Op::Tell { name, .. } => self.now.queues.contains_key(name),
             _ => false,
         };
         self.now.apply(&op);
         let outcome = match &op {
             Op::Put { .. } | Op::Create { .. } => Outcome::Stored,
             Op::Delete { .. } if existed => Outcome::Deleted,
-            Op::Delete { .. } => Outcome::NotFound,
+            Op::Tell { .. } if existed => Outcome::Configured,
+            Op::Delete { .. } | Op::Tell { .. } => Outcome::NotFound,
             Op::Flush { .. } | Op::FlushAll => Outcome::Done,
             _ => unreachable!("{op:?} is applied in another way"),
         };
@@ -78,6 +79,11 @@ impl History {
         let may: RangeInclusive<u8> = *low..=*high;
         assert!(may.contains(&failed), "try {try_number} of message {message}, of which {may:?} have failed");
         (*low, *high) = (failed, failed);
+    }
+
+    /// Whether a queue hands out no message.
+    pub(crate) fn is_paused(&self, name: u8) -> bool {
+        self.now.rules(&name).pause
     }
 
     /// The messages of a queue, in order.

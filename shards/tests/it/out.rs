@@ -88,7 +88,12 @@ impl Out {
     }
 
     /// The first message of a queue that must be handed out.
-    pub(crate) fn first_free(&self, history: &History, name: u8) -> Option<u64> {
+    pub(crate) fn first_to_hand_out(&self, history: &History, name: u8) -> Option<u64> {
+        self.first_free(history, name).filter(|_| !history.is_paused(name))
+    }
+
+    /// The first message of a queue that is neither out nor delayed.
+    fn first_free(&self, history: &History, name: u8) -> Option<u64> {
         let is_out = |message: MessageId| {
             self.delayed.contains_key(&message) || self.held.values().any(|held| held.message == message)
         };
@@ -139,6 +144,7 @@ impl Out {
             held.until = until;
             return;
         }
+        assert!(!history.is_paused(name), "{} is paused, and {lease} is given", char::from(name));
         assert!(!self.told_before.contains(&lease) && self.given.insert(lease), "{lease} is given again");
         let seq = history.messages(name).find(|other| other.flags == message).map(|message| message.seq);
         let seq = seq.unwrap_or_else(|| panic!("message {message} of {} is not there", char::from(name)));

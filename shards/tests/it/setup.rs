@@ -78,6 +78,8 @@ pub(crate) struct Setup {
     pub(crate) opens: u64,
     /// So many of the queues have messages that are opened.
     pub(crate) opened: usize,
+    /// Among a hundred commands, those that pause or resume a queue that is waited for, or purge it.
+    pub(crate) pauses: u64,
     /// A crash follows one in so many replies at once.
     pub(crate) crash_after_replies: u64,
     /// Each kind of step, as often as it is to come.
@@ -105,6 +107,7 @@ impl Setup {
             opens: random.pick(&[0, 30, 60]),
             opened: random.pick(&[1, 2, 8]),
             sets: random.pick(&[30, 50, 70]),
+            pauses: random.pick(&[0, 0, 16]),
             crash_after_replies: random.pick(&[20, 200, 2000]),
             weighted,
         }

@@ -13,7 +13,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// How long a client may be silent between two requests.
 const IDLE_MAX: Duration = Duration::from_secs(75);
 /// How long the head of a request may take.
-const HEAD_MAX: Duration = Duration::from_secs(10);
+const HEAD_MAX: Duration = Duration::from_secs(5);
 /// How long a client may send nothing of a body, or take nothing of an answer.
 const STALL_MAX: Duration = Duration::from_secs(10);
 /// How long a whole body, or a whole answer, may take.
@@ -193,7 +193,7 @@ mod tests {
             })
         };
         assert_eq!(seconds(Phase::Idle, |_| 0), Some(75));
-        assert_eq!(seconds(Phase::Head, |second| second), Some(10), "byte by byte is no way to hold a place");
+        assert_eq!(seconds(Phase::Head, |second| second), Some(5), "byte by byte is no way to hold a place");
         for phase in [Phase::Body, Phase::Taken] {
             assert_eq!(seconds(phase, |_| 0), Some(10));
             assert_eq!(seconds(phase, |second| second), Some(90));

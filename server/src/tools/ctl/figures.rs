@@ -30,9 +30,12 @@ pub(super) fn ping(line: &Line) -> Result<(), String> {
 /// The admin port says so itself, without a login.
 fn health(admin: &Admin) -> Result<String, String> {
     let answer = admin.request("GET", "/healthz", None)?;
-    match answer.status {
-        200 => Ok("the admin port of rushq".to_string()),
-        status => Err(admin.failed(format!("its /healthz has status {status}, where a server that is well has 200"))),
+    match (answer.status, answer.body.as_slice()) {
+        (200, b"ok\n") => Ok("the admin port of rushq".to_string()),
+        (200 | 404, _) => Err(admin.foreign(answer.status)),
+        (status, _) => {
+            Err(admin.failed(format!("its /healthz has status {status}, where a server that is well has 200")))
+        }
     }
 }
 

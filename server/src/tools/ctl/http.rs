@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use base64ct::{Base64, Encoding};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::base64;
 use super::place::Place;
 use super::socket::Socket;
 use super::text;
@@ -50,8 +50,9 @@ enum Framing {
 impl Admin {
     /// `login`: a user and a password.
     pub(super) fn at(place: &Place, timeout: Duration, login: Option<(&str, &str)>) -> Admin {
-        let authorization =
-            login.map(|(user, password)| format!("Basic {}", base64::encode(format!("{user}:{password}").as_bytes())));
+        let authorization = login.map(|(user, password)| {
+            format!("Basic {}", Base64::encode_string(format!("{user}:{password}").as_bytes()))
+        });
         Admin { place: place.clone(), timeout, authorization }
     }
 
@@ -90,7 +91,8 @@ impl Admin {
         }
     }
 
-    fn foreign(&self, status: u16) -> String {
+    /// An error's line for an answer that is none of ours.
+    pub(super) fn foreign(&self, status: u16) -> String {
         self.failed(format!(
             "an HTTP server that is no rushq's admin port answers there, with status {status}; -p names another port"
         ))

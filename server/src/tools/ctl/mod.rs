@@ -2,7 +2,6 @@
 //! as any client does. What is made of answers is plain code; sockets and the terminal are a thin shell around it.
 
 mod acts;
-mod base64;
 mod figures;
 mod http;
 mod memcache;

@@ -1,15 +1,18 @@
 //! `rushq peek`: messages are shown, and none is taken.
 
+use base64ct::{Base64, Encoding};
 use serde::Deserialize;
 
 use super::http::Admin;
 use super::memcache::Memcache;
 use super::queue::id;
 use super::server::{self, Server};
-use super::{base64, print, print_bytes, queue_name, text};
+use super::{print, print_bytes, queue_name, text};
 use crate::process::commands::Line;
 
 const COUNT_MAX: u64 = 1000;
+/// Messages that are asked for at once.
+const PAGE: u64 = 50;
 
 /// A page of messages, as the admin port has it.
 #[derive(Debug, Default, Deserialize)]
@@ -38,7 +41,7 @@ impl Message {
     fn body(&self) -> Vec<u8> {
         match (&self.text, &self.base64) {
             (Some(text), _) => text.clone().into_bytes(),
-            (None, Some(digits)) => base64::decode(digits).unwrap_or_default(),
+            (None, Some(digits)) => Base64::decode_vec(digits).unwrap_or_default(),
             (None, None) => Vec::new(),
         }
     }
@@ -102,7 +105,8 @@ fn at_head(mut memcache: Memcache, queue: &[u8], is_raw: bool) -> Result<(), Str
 fn several(admin: &Admin, queue: &[u8], count: u64, is_raw: bool) -> Result<(), String> {
     let (mut left, mut after, mut shown) = (count, String::from("0"), 0);
     while left > 0 {
-        let path = format!("/api/queue/messages?queue={}&after={}&count={left}", id(queue), id(after.as_bytes()));
+        let path =
+            format!("/api/queue/messages?queue={}&after={}&count={}", id(queue), id(after.as_bytes()), left.min(PAGE));
         let page: Page = admin.get(&path)?;
         for message in page.messages.iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
             if is_raw && message.cut {

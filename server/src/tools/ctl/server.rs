@@ -14,6 +14,8 @@ const TIMEOUT_S: u64 = 5;
 const TIMEOUT_S_MAX: u64 = 3600;
 /// The first byte of what a TLS server says to a client that does not begin so.
 const TLS_ALERT: u8 = 0x15;
+/// What a rushq with TLS says before it closes.
+const TLS_TOLD: &[u8] = b"CLIENT_ERROR this port takes TLS";
 
 /// A server that can be asked.
 #[derive(Debug)]
@@ -85,12 +87,13 @@ pub(super) fn find(place: &Place, timeout: Duration) -> Result<Option<Memcache>,
     let mut socket = Socket::connect(place, timeout)?;
     // To HTTP this is a bad request, which is answered at once.
     socket.send(b"version\r\n")?;
-    if socket.first_byte()? == TLS_ALERT {
+    let is_tls = socket.first_byte()? == TLS_ALERT;
+    let line = if is_tls { Vec::new() } else { socket.line()? };
+    if is_tls || line == TLS_TOLD {
         return Err(
             socket.failed("it speaks TLS, which commands do not; use a Unix socket of the server, or a port without")
         );
     }
-    let line = socket.line()?;
     if line.starts_with(b"HTTP/1.") {
         return Ok(None);
     }

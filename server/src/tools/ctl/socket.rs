@@ -27,6 +27,8 @@ pub(super) struct Socket {
     timeout: Duration,
     /// When the answer that is awaited must be there.
     due: Instant,
+    /// Whether some of it has come.
+    is_amid: bool,
 }
 
 impl Socket {
@@ -45,7 +47,13 @@ impl Socket {
                 of_connect(&error)
             )
         })?;
-        Ok(Socket { place: place.clone(), stream: BufReader::with_capacity(READ_BYTES, stream), timeout, due })
+        Ok(Socket {
+            place: place.clone(),
+            stream: BufReader::with_capacity(READ_BYTES, stream),
+            timeout,
+            due,
+            is_amid: false,
+        })
     }
 
     /// An error's line, with the place.
@@ -58,7 +66,7 @@ impl Socket {
     /// # Errors
     /// When the other end does not take it.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.due = Instant::now() + self.timeout;
+        (self.due, self.is_amid) = (Instant::now() + self.timeout, false);
         let sent = self.stream.get_mut().write_all(bytes);
         sent.map_err(|error| self.of_stream(&error))
     }
@@ -86,6 +94,7 @@ impl Socket {
             }
         });
         filled.map_err(|error| self.of_stream(&error))?;
+        self.is_amid |= !self.stream.buffer().is_empty();
         Ok(self.stream.buffer())
     }
 
@@ -98,8 +107,7 @@ impl Socket {
         loop {
             let piece = self.piece()?;
             if piece.is_empty() {
-                let amid = if line.is_empty() { "without an answer" } else { "in the middle of an answer" };
-                return Err(self.failed(format!("it closed the connection {amid}; is it a rushq?")));
+                return Err(self.of_end());
             }
             let end = piece.iter().position(|byte| *byte == b'\n');
             let used = end.map_or(piece.len(), |newline| newline + 1);
@@ -126,7 +134,7 @@ impl Socket {
         while all.len() < bytes {
             let piece = self.piece()?;
             if piece.is_empty() {
-                return Err(self.failed("it closed the connection in the middle of an answer"));
+                return Err(self.of_end());
             }
             let used = piece.len().min(bytes - all.len());
             all.extend_from_slice(&piece[..used]);
@@ -161,7 +169,12 @@ impl Socket {
     /// When it does not come in time, or the connection ends before.
     pub(super) fn first_byte(&mut self) -> Result<u8, String> {
         let byte = self.piece()?.first().copied();
-        byte.ok_or_else(|| self.failed("it closed the connection without an answer; is it a rushq?"))
+        byte.ok_or_else(|| self.of_end())
+    }
+
+    fn of_end(&self) -> String {
+        let when = if self.is_amid { "in the middle of an answer" } else { "without an answer" };
+        self.failed(format!("it closed the connection {when}; is it a rushq?"))
     }
 
     fn of_stream(&self, error: &io::Error) -> String {

@@ -18,8 +18,8 @@ fn operator(read_only: bool) -> Operator {
 fn status(operator: &Operator, method: Method, path: &str, headers: &str) -> u16 {
     let mut request = Request::builder().method(method.clone()).uri(path);
     for line in headers.lines() {
-        let (name, value) = line.trim().split_once(": ").expect(line);
-        request = request.header(name, value);
+        let (name, value) = line.split_once(':').expect(line);
+        request = request.header(name.trim(), value.trim());
     }
     let (parts, ()) = request.body(()).expect("good").into_parts();
     let route = route::route(&method, parts.uri.path()).expect("there is one");
@@ -87,4 +87,15 @@ fn a_page_that_only_shows_takes_no_act() {
         assert_eq!(status(&operator(false), Method::POST, path, json), 200, "{path}");
     }
     assert_eq!(status(&read_only, Method::GET, "/api/queues", "host: localhost"), 200);
+}
+
+#[test]
+fn a_login_is_a_name_and_a_password_that_may_have_a_colon() {
+    let pair = |name: &str, password: &str| Some((name.as_bytes().to_vec(), password.as_bytes().to_vec()));
+    let encoded = |text: &str| Base64::encode_string(text.as_bytes());
+    assert_eq!(login(&format!("Basic {}", encoded("ann:a:b"))), pair("ann", "a:b"));
+    assert_eq!(login(&format!("basic  {} ", encoded("ann:"))), pair("ann", ""));
+    for bad in ["", "Basic", "Basic !", &format!("Basic {}", encoded("ann")), &format!("Bearer {}", encoded("a:b"))] {
+        assert_eq!(login(bad), None, "{bad}");
+    }
 }

@@ -3,7 +3,6 @@
 //! A family has all its samples in one place, so the queues are collected first, as many as the limit allows.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use shards::names::shown;
 use shards::{GateFigures, GateState, QueueFigures};
@@ -12,7 +11,7 @@ use crate::admin::listed;
 use crate::web::metrics::text::{Kind, family, labeled, quoted, sample};
 
 /// Queues that are shown when no other limit is given, and at most: an answer of a hundredth of a second, and of a tenth.
-const LIMIT: usize = 1_000;
+pub(crate) const LIMIT: u64 = 1_000;
 const LIMIT_MAX: usize = 10_000;
 
 /// Samples that are written in one piece: a tenth of a millisecond.
@@ -74,11 +73,12 @@ const METRICS: [Metric; 28] = [
 /// How many queues are to be shown.
 ///
 /// # Errors
-/// When the limit is no number from 1 to 10,000, with a line that says so.
-pub(crate) fn limit(word: Option<&str>) -> Result<usize, String> {
-    let Some(word) = word else { return Ok(LIMIT) };
-    let limit = word.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-    limit.ok_or_else(|| format!("limit is a number from 1 to {LIMIT_MAX}"))
+/// When it is not a number from 1 to 10,000, with a line that says so.
+pub(crate) fn limit(asked: u64) -> Result<usize, String> {
+    match usize::try_from(asked) {
+        Ok(limit) if (1..=LIMIT_MAX).contains(&limit) => Ok(limit),
+        _ => Err(format!("limit={asked}: it is a number from 1 to {LIMIT_MAX}")),
+    }
 }
 
 /// The queues that are shown, collected from pieces of a walk over all of them.
@@ -96,28 +96,21 @@ impl Collected {
         Collected { limit, queues: BTreeMap::new(), left_out: false }
     }
 
-    /// Takes the next queues of the walk. Returns the stored names of those that have a gate, to be
-    /// [told](Collected::add_gate). `None`: there are as many queues as may be shown, and the walk can end.
-    pub(crate) fn add(&mut self, lines: Vec<QueueFigures>) -> Option<Vec<Box<[u8]>>> {
-        let mut gates = Vec::new();
-        for line in lines {
+    /// Takes the next queues of the walk, with what their gates are at. Returns whether the walk goes on: not when there
+    /// are more than may be shown.
+    pub(crate) fn add(&mut self, lines: Vec<QueueFigures>, gates: Vec<Option<GateFigures>>) -> bool {
+        for (line, gate) in lines.into_iter().zip(gates) {
+            let name = quoted(&shown(&line.name));
+            if self.queues.contains_key(&name) {
+                continue;
+            }
             if self.queues.len() >= self.limit {
                 self.left_out = true;
-                break;
+                return false;
             }
-            if let Entry::Vacant(place) = self.queues.entry(quoted(&shown(&line.name))) {
-                gates.extend(line.is_gate.then(|| line.name.clone()));
-                place.insert((line, None));
-            }
+            self.queues.insert(name, (line, gate));
         }
-        (!self.left_out || !gates.is_empty()).then_some(gates)
-    }
-
-    /// Adds what the gate of a queue is at.
-    pub(crate) fn add_gate(&mut self, name: &[u8], figures: GateFigures) {
-        if let Some((_, gate)) = self.queues.get_mut(&quoted(&shown(name))) {
-            *gate = Some(figures);
-        }
+        true
     }
 
     /// The answer, in pieces.
@@ -135,6 +128,20 @@ pub(crate) struct Pieces {
     metric: Option<usize>,
     /// The queue that its next sample is of.
     next: usize,
+}
+
+/// Bytes of a sample, the queue's name apart.
+const SAMPLE_BYTES: usize = 64;
+
+impl Pieces {
+    /// About how many bytes all pieces have, so that room for them is made once: to move megabytes takes milliseconds.
+    pub(crate) fn bytes_about(&self) -> usize {
+        let of_queue = |(name, (_, gate)): &(String, (QueueFigures, Option<GateFigures>))| {
+            let metrics = METRICS.iter().filter(|(.., of)| gate.is_some() || !matches!(of, Gate(_))).count();
+            metrics * (SAMPLE_BYTES + name.len())
+        };
+        (8 << 10) + self.queues.iter().map(of_queue).sum::<usize>()
+    }
 }
 
 impl Iterator for Pieces {

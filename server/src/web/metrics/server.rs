@@ -2,6 +2,7 @@
 
 use shards::{Figures, StageTimes};
 
+use crate::admin::disk::Room;
 use crate::admin::report;
 use crate::process::usage::Usage;
 use crate::web::metrics::text::{Kind, family, labeled, sample};
@@ -14,6 +15,8 @@ pub(crate) struct Scraped<'a> {
     /// Of all shards together.
     pub(crate) times: &'a StageTimes,
     pub(crate) usage: Usage,
+    /// Of the disk of the data directory; `None`: it is not known.
+    pub(crate) room: Option<Room>,
     /// Connections that the process may have.
     pub(crate) connections_max: u64,
     /// Bytes of bodies that may be in memory.
@@ -95,9 +98,9 @@ const METRICS: [Metric; 45] = [
         "rushq_disk_space_available_bytes",
         Gauge,
         "Bytes free where the data is.",
-        Whole(|seen| seen.usage.disk_free_bytes),
+        Whole(|seen| Some(seen.room?.free_bytes)),
     ),
-    ("rushq_disk_space_bytes", Gauge, "Bytes of the disk where the data is.", Whole(|seen| seen.usage.disk_bytes)),
+    ("rushq_disk_space_bytes", Gauge, "Bytes of the disk where the data is.", Whole(|seen| Some(seen.room?.bytes))),
     ("rushq_commits_total", Counter, "Commits: a write each, and by default an fdatasync.", Each("commits")),
     ("rushq_commits_inline_total", Counter, "Commits on the shard's own thread.", Sum("commits_inline")),
     ("rushq_checkpoints_total", Counter, "Checkpoints.", Sum("checkpoints")),

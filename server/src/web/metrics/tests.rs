@@ -70,7 +70,7 @@ fn shard(seed: u64) -> Figures {
 
 fn scraped<'a>(shards: &'a [Figures], times: &'a StageTimes) -> Scraped<'a> {
     let usage = Usage { processor_s: Some(1.25), resident_bytes: Some(7 << 20), started_s: 1e9, ..Usage::default() };
-    Scraped { shards, times, usage, connections_max: 1024, memory_bytes: 256 << 20, drains: false }
+    Scraped { shards, times, usage, room: None, connections_max: 1024, memory_bytes: 256 << 20, drains: false }
 }
 
 #[test]
@@ -123,15 +123,23 @@ fn queue(name: &str, is_gate: bool) -> QueueFigures {
 }
 
 fn text(collected: Collected) -> String {
-    collected.into_pieces().collect()
+    let pieces = collected.into_pieces();
+    let about = pieces.bytes_about();
+    let text: String = pieces.collect();
+    assert!(text.len() <= about, "{} bytes where {about} were expected", text.len());
+    text
+}
+
+/// Adds queues without a gate.
+fn add(collected: &mut Collected, lines: Vec<QueueFigures>) -> bool {
+    let gates = lines.iter().map(|_| None).collect();
+    collected.add(lines, gates)
 }
 
 #[test]
 fn queues_have_their_figures_and_gates_theirs() {
     let mut collected = Collected::new(10);
-    assert_eq!(collected.add(vec![queue("a", false)]), Some(vec![]));
-    let gates = collected.add(vec![queue("seats", true), queue("a +b", false), queue("a dead", false)]);
-    assert_eq!(gates, Some(vec![b"seats"[..].into()]));
+    assert!(add(&mut collected, vec![queue("a", false)]));
     let gate = GateFigures {
         tickets: 100,
         given: 7,
@@ -147,7 +155,8 @@ fn queues_have_their_figures_and_gates_theirs() {
         last_ms: 0,
         curve: GateCurve::EMPTY,
     };
-    collected.add_gate(b"seats", gate);
+    let lines = vec![queue("seats", true), queue("a +b", false), queue("a dead", false)];
+    assert!(collected.add(lines, vec![Some(gate), None, None]));
     // With the server's: Prometheus may have both, and nothing is in both.
     let server = server::text(&scraped(&[shard(1)], &StageTimes::default()));
     let samples = samples(&(server + &text(collected)));
@@ -165,8 +174,9 @@ fn queues_have_their_figures_and_gates_theirs() {
 fn the_limit_cuts_and_says_so() {
     let names = |from: usize, to: usize| (from..to).map(|number| queue(&format!("q{number}"), false)).collect();
     let mut collected = Collected::new(1_200);
-    assert!(collected.add(names(0, 1_200)).is_some(), "it may be that there are no more");
-    assert_eq!(collected.add(names(1_200, 1_201)), None, "the walk ends");
+    assert!(add(&mut collected, names(0, 1_200)), "it may be that there are no more");
+    assert!(add(&mut collected, names(0, 10)), "those are shown");
+    assert!(!add(&mut collected, names(1_200, 1_201)), "the walk ends");
     let pieces: Vec<String> = collected.into_pieces().collect();
     assert!(pieces.iter().all(|piece| piece.lines().count() <= 502), "a piece is short");
     let samples = samples(&pieces.concat());
@@ -179,18 +189,17 @@ fn the_limit_cuts_and_says_so() {
 #[test]
 fn a_queue_that_is_met_twice_is_shown_once() {
     let mut collected = Collected::new(10);
-    collected.add(vec![queue("a", false), queue("a", false), queue("x+y", false)]);
-    collected.add(vec![queue("a", false), queue("x +y", false)]);
+    add(&mut collected, vec![queue("a", false), queue("a", false), queue("x+y", false)]);
+    add(&mut collected, vec![queue("a", false), queue("x +y", false)]);
     let samples = samples(&text(collected));
     assert_eq!(samples.keys().filter(|series| series.starts_with("rushq_queue_messages_ready")).count(), 2);
 }
 
 #[test]
 fn a_limit_is_a_number_that_the_server_can_bear() {
-    assert_eq!(queues::limit(None), Ok(1_000));
-    assert_eq!(queues::limit(Some("7")), Ok(7));
-    for word in ["", "0", "-1", "10001", "x", "99999999999999999999"] {
-        assert!(queues::limit(Some(word)).expect_err(word).contains("1 to 10000"), "{word}");
+    assert_eq!((queues::limit(queues::LIMIT), queues::limit(10_000)), (Ok(1_000), Ok(10_000)));
+    for limit in [0, 10_001, u64::MAX] {
+        assert!(queues::limit(limit).expect_err("too much").contains("1 to 10000"), "{limit}");
     }
 }
 
@@ -216,5 +225,22 @@ fn every_stage_has_a_histogram() {
     for stage in ["parse_to_reply", "queue", "commit_wait", "write", "fsync", "turn", "read"] {
         let buckets = samples.keys().filter(|series| series.contains(&format!("stage=\"{stage}\",le=")));
         assert_eq!(buckets.count(), 18, "{stage}");
+    }
+}
+
+/// Each in a table of its own; those of a shard by what comes behind `rushq_shard_`.
+#[test]
+fn every_metric_is_explained() {
+    let readme = include_str!("../../../README.md");
+    let (_, tables) = readme.split_once("\n### /metrics\n").expect("a section");
+    let tables = tables.split("\n### ").next().expect("a section");
+    let mut collected = Collected::new(1);
+    add(&mut collected, vec![queue("q", false)]);
+    let text = server::text(&scraped(&[shard(1)], &StageTimes::default())) + &text(collected);
+    let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert!(names.len() > 80, "{}", names.len());
+    for name in names {
+        let name = name.strip_prefix("rushq_shard_").unwrap_or(name);
+        assert!(tables.contains(&format!("`{name}`")), "server/README.md does not explain {name}");
     }
 }

@@ -1,6 +1,6 @@
 // What is done to the queue that is shown.
 
-import { duration, plural } from "./elements.js";
+import { duration, name_of, plural } from "./elements.js";
 import { act_after, number_field, whole, within } from "./server.js";
 
 export function ask_put(id, name) {
@@ -54,8 +54,9 @@ export function ask_delete({ id, name, figures }) {
         text:
             "The queue goes with all of its messages, those that are open, delayed and dead too, with its counters " +
             "and its settings.",
-        fields: [{ name: "name", label: `Type its name: ${name}` }],
-        ready: given => given.name === name,
+        // A name that is no UTF-8 can be typed as its id alone.
+        fields: [{ name: "name", label: `Type its name: ${name_of(id)}` }],
+        ready: given => given.name === name_of(id),
         content: given => ({ queue: id, name: given.name }),
         told: () => `Deleted ${name}.`,
         done: () => (location.hash = "#/"),

@@ -231,7 +231,8 @@ export function show_list(parameters) {
 let typing = 0;
 at("filter").addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(() => list({ filter: at("filter").value }, true), 120);
+    // A person who has gone on to a queue meanwhile is not called back.
+    typing = setTimeout(() => at("overview").hidden || list({ filter: at("filter").value }, true), 120);
 });
 at("queues-next").addEventListener("click", () => {
     pages_before.push(listed.after);

@@ -2,7 +2,7 @@
 
 import { ask_delete, ask_give_back, ask_kick, ask_move, ask_purge, ask_put } from "./acts.js";
 import { Chart } from "./chart.js";
-import { at, bytes, count, duration, exact, make, name_of, put, rate, span } from "./elements.js";
+import { SPACE, at, bytes, count, duration, exact, make, name_of, put, rate, span } from "./elements.js";
 import { Table, Tiles, bytes_title, figure, rate_title, row_button, seconds_title } from "./parts.js";
 import { Peek } from "./peek.js";
 import { Poll, Refused, act, act_button, ask, state } from "./server.js";
@@ -50,26 +50,22 @@ function show_queue(of) {
     show_gate(of.gate);
     peek.available(of.waiting + of.open + of.delayed);
     dead.available(of.dead);
-    kick_button.disabled = !of.dead || Boolean(state.server && state.server.read_only);
+    for (const button of dead_buttons) button.disabled = !of.dead || Boolean(state.server && state.server.read_only);
 }
 
+// What the field has held since it was last not being typed in.
+let words_known = "";
+
 /** What is being typed stays; that the server has other words by now is told. */
-let words_known = null;
 function show_words(words) {
     const area = at("words");
-    const touched = words_known !== null && area.value !== words_known;
-    if (!touched && area.value !== words) area.value = words;
-    put(
-        at("words-hint"),
-        touched && words !== words_known
-            ? `The server has by now: ${words || "the defaults"}`
-            : touched
-              ? "Not set yet."
-              : words
-                ? ""
-                : "All defaults.",
-    );
-    if (!touched) words_known = words;
+    const touched = area.value !== words_known;
+    const hint = words === words_known ? "Not set yet." : `The server has by now: ${words || "the defaults"}`;
+    put(at("words-hint"), touched ? hint : words ? "" : "All defaults.");
+    // Nor is a selection in it lost.
+    if (touched || document.activeElement === area) return;
+    words_known = words;
+    if (area.value !== words) area.value = words;
 }
 
 function show_children(ids) {
@@ -85,7 +81,7 @@ function show_gate(gate) {
     at("gate").hidden = !gate;
     if (!gate) return;
     const set = (label, value, more = "") => gate_figures.set(label, count(value), exact(value), more);
-    gate_figures.set("State", String(gate.state));
+    gate_figures.set("State", gate.state.replace("_", " "));
     set("Tickets", gate.tickets);
     set("Given", gate.given);
     set("Paid", gate.paid);
@@ -98,19 +94,26 @@ function show_gate(gate) {
     show_curve(gate.curve);
 }
 
+const CURVE_BUCKETS_MIN = 8;
+
 /** From the first seat to the last bucket that has something. */
-function show_curve(curve) {
-    at("gate-curves").hidden = !curve;
-    if (!curve) return;
-    const { start, width_s, given, refused } = curve;
-    const used = Math.max(8, 1 + given.findLastIndex((seats, index) => seats || refused[index]));
-    const points = of => of.slice(0, used).map(number => [number / width_s]);
-    const labels = [0, 0.25, 0.5, 0.75, 1].map(share => [
-        (used - 1) * share,
-        duration(Math.round(used * share * width_s)),
-    ]);
+function show_curve({ start, width_s, given, refused }) {
+    at("gate-curves").hidden = given.length === 0;
+    if (given.length === 0) return;
+    const of = numbers =>
+        Array.from({ length: Math.max(given.length, CURVE_BUCKETS_MIN) }, (_, at) => numbers[at] || 0);
+    const used = Math.max(CURVE_BUCKETS_MIN, 1 + of(given).findLastIndex((seats, index) => seats || refused[index]));
+    const points = numbers =>
+        of(numbers)
+            .slice(0, used)
+            .map(number => [number / width_s]);
+    const time = share => {
+        const seconds = used * share * width_s;
+        return seconds < 10 ? seconds.toFixed(1) + SPACE + "s" : duration(Math.round(seconds));
+    };
+    const labels = [0, 0.25, 0.5, 0.75, 1].map(share => [(used - 1) * share, time(share)]);
     const begun = new Date(start * 1_000).toLocaleString("en-GB");
-    const when = (index, newest) => (newest ? `from ${begun}` : `${duration(index * width_s)} after the first seat`);
+    const when = (index, newest) => (newest ? `from ${begun}` : `${time(index / used)} after the first seat`);
     given_chart.show(points(given), labels, when);
     refused_chart.show(points(refused), labels, when);
 }
@@ -184,20 +187,30 @@ at("opens-next").addEventListener("click", () => {
     opens_poll.now();
 });
 
-const kick_button = make("button", { type: "button", click: () => ask_kick(queue) }, "Kick…");
+const dead_id = () => `${queue.id}%2Fdead`;
+const dead_buttons = [
+    make("button", { type: "button", click: () => ask_kick(queue) }, "Kick…"),
+    make("button", { type: "button", class: "danger", click: () => ask_purge(dead_letters()) }, "Purge…"),
+];
 const peek = new Peek(at("messages"), { title: "Messages", none: "Nothing is there", id_of: () => queue.id });
 const dead = new Peek(at("dead"), {
     title: "Dead letters",
     none: "No dead letters",
-    id_of: () => `${queue.id}%2Fdead`,
-    extra: [kick_button],
+    id_of: dead_id,
+    extra: dead_buttons,
 });
+
+/** The queue of the dead letters, as acts take it. */
+function dead_letters() {
+    const waiting = queue.figures ? queue.figures.dead : 0;
+    return { id: dead_id(), name: `${queue.name}/dead`, figures: { waiting, delayed: 0 } };
+}
 
 /** Shows a queue, by its id. */
 export function show_queue_of(id) {
     if (queue.id !== id) {
         queue = { id, name: name_of(id), figures: null };
-        words_known = null;
+        words_known = "";
         opens_after = "";
         put(at("words-hint"), "");
         at("words").value = "";
@@ -211,15 +224,24 @@ export function show_queue_of(id) {
 }
 
 at("put").addEventListener("click", () => ask_put(queue.id, queue.name));
-at("purge").addEventListener("click", () => queue.figures && ask_purge(queue));
-at("delete").addEventListener("click", () => queue.figures && ask_delete(queue));
-at("move").addEventListener("click", () => queue.figures && ask_move(queue));
-at("pause").addEventListener("click", () => {
-    const { id, name, figures } = queue;
-    if (figures && figures.paused)
+/** An act that looks at the figures first. A click that comes before them is done when they are there. */
+function on_figures(id, act_on) {
+    at(id).addEventListener("click", async () => {
+        if (!queue.figures) await queue_poll.now();
+        if (queue.figures) act_on(queue);
+    });
+}
+
+function pause_or_resume({ id, name, figures }) {
+    if (figures.paused)
         act("/api/queue/resume", { queue: id }, () => `${name} is resumed: gets find its messages again.`);
-    else if (figures) act("/api/queue/pause", { queue: id }, () => `${name} is paused: gets find nothing, puts go on.`);
-});
+    else act("/api/queue/pause", { queue: id }, () => `${name} is paused: gets find nothing, puts go on.`);
+}
+
+on_figures("pause", pause_or_resume);
+on_figures("purge", ask_purge);
+on_figures("delete", ask_delete);
+on_figures("move", ask_move);
 at("settings").addEventListener("submit", event => {
     event.preventDefault();
     set_words("/api/queue/config", { queue: queue.id, words: at("words").value }, `Set what ${queue.name} is told.`);
@@ -228,10 +250,11 @@ at("unconfig").addEventListener("click", () =>
     set_words("/api/queue/unconfig", { queue: queue.id }, `${queue.name} has the defaults again.`),
 );
 
-async function set_words(path, content, told) {
-    await act(path, content, () => {
-        // From here on the server's words count, in its own order.
-        if (content.queue === queue.id) words_known = null;
+/** Sends words. From then on what was sent is not being typed any more, and what the server makes of it is shown. */
+function set_words(path, content, told) {
+    const sent = at("words").value;
+    act(path, content, () => {
+        if (content.queue === queue.id) words_known = sent;
         return told;
     });
 }

@@ -39,15 +39,12 @@ async function talk(path, options, signal) {
     return found;
 }
 
-/** A queue's id is written as it is in a path, whatever a person has typed into the address. */
-const in_path = id => id.replace(/[^\w%.~-]/gu, encodeURIComponent);
-
-/** Parameters are made part of the path; those that are empty are left out. `queue` is an id. */
-export function ask(path, { queue = "", ...others } = {}, signal = undefined) {
-    const words = queue === "" ? [] : [`queue=${in_path(queue)}`];
-    for (const [name, value] of Object.entries(others)) {
-        if (value !== "" && value !== null && value !== undefined) words.push(`${name}=${encodeURIComponent(value)}`);
-    }
+/** Parameters are made part of the path; those that are empty are left out. An id is encoded once more, as any value. */
+export function ask(path, parameters = {}, signal = undefined) {
+    const given = Object.entries(parameters).filter(
+        ([, value]) => value !== "" && value !== null && value !== undefined,
+    );
+    const words = given.map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
     return talk(words.length ? `${path}?${words.join("&")}` : path, {}, signal);
 }
 

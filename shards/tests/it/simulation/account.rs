@@ -27,6 +27,7 @@ pub(super) enum SeenAnswer {
     Ended,
     NotFound,
     Touched,
+    Purged { count: u64, is_done: bool },
     Other,
     Later,
     Stalled,
@@ -59,6 +60,7 @@ impl SeenAnswer {
             Outcome::Ended => SeenAnswer::Ended,
             Outcome::NotFound => SeenAnswer::NotFound,
             Outcome::Touched => SeenAnswer::Touched,
+            Outcome::Purged { count, next } => SeenAnswer::Purged { count: *count, is_done: next.is_none() },
             _ => SeenAnswer::Other,
         }
     }
@@ -110,6 +112,24 @@ impl Simulation<'_> {
                 self.note_got(at, by, name, Wanted::Take, answer)
             }
             Asked::Open(open) => return self.note_open(at, by, address, open, answer),
+            Asked::Pause { name, pause } => {
+                self.counts.pauses += u64::from(pause);
+                let settings = if pause { b"pause=1".to_vec() } else { Vec::new() };
+                let outcome = shard.history.apply(Op::Tell { name, settings });
+                let promise = (outcome != Outcome::NotFound).then(|| shard.history.len());
+                Applied { promise, outcome }
+            }
+            Asked::Purge { name, count } => {
+                let SeenAnswer::Purged { count: purged, is_done } = answer else {
+                    panic!("a purge is answered with {answer:?}")
+                };
+                let oldest: Vec<u64> = shard.history.messages(name).map(|it| it.seq).take(count as usize).collect();
+                assert!(purged == oldest.len() as u64 || (!is_done && purged < oldest.len() as u64));
+                oldest[..purged as usize].iter().for_each(|seq| drop(shard.history.take(name, *seq)));
+                self.counts.purged += purged;
+                let next = (!is_done).then(|| oldest[purged as usize - 1]);
+                Applied { promise: Some(shard.history.len()), outcome: Outcome::Purged { count: purged, next } }
+            }
             Asked::Peek { name } => match answer {
                 SeenAnswer::Peeked { seq } => {
                     shard.out.hand_out(&mut shard.history, name, seq, now);
@@ -200,6 +220,7 @@ impl Simulation<'_> {
         match (wanted, answer) {
             (Wanted::Take, SeenAnswer::Taken { seq }) => {
                 assert_eq!(held, 0, "{by:?} has something open");
+                assert!(!shard.history.is_paused(name), "{} is paused, and {seq} is taken", char::from(name));
                 shard.out.hand_out(&mut shard.history, name, seq, now);
                 let outcome = shard.history.take(name, seq);
                 Applied { promise: Some(shard.history.len()), outcome }
@@ -223,7 +244,7 @@ impl Simulation<'_> {
                 Applied::nothing(Outcome::Held)
             }
             (_, SeenAnswer::Empty) => {
-                let first = shard.out.first_free(&shard.history, name);
+                let first = shard.out.first_to_hand_out(&shard.history, name);
                 // It may be for a client that is in line.
                 let is_for_another = shard.lines.queues().any(|of| of == name) || shard.lines.is_gone(by.client);
                 assert!(first.is_none() || is_for_another, "{wanted:?} found nothing, and {first:?} is there");

@@ -14,6 +14,15 @@ impl Simulation<'_> {
     /// The operations of a command. Those for all shards name the shard by themselves.
     pub(super) fn command(&mut self) -> Vec<(usize, Asked)> {
         let shards = self.setup.shards;
+        if self.random.below(100) < self.setup.pauses {
+            let name = self.random.pick(&QUEUES[..self.setup.waited_for]);
+            // Whether what may be back is among the oldest would be uncertain.
+            let asked = match self.setup.opens == 0 && self.random.chance(3) {
+                true => Asked::Purge { name, count: self.random.below(5) as u32 },
+                false => Asked::Pause { name, pause: self.random.chance(2) },
+            };
+            return vec![(owner(name, shards), asked)];
+        }
         let name = self.random.pick(QUEUES);
         if self.random.below(100) < self.setup.opens {
             let name = self.random.pick(&QUEUES[..self.setup.opened]);

@@ -29,7 +29,7 @@ impl Simulation<'_> {
                 assert!(clients.any(|client| client.round == wait.address.round), "{wait:?}, and its client is gone");
             }
             for name in shard.lines.queues() {
-                let first = shard.out.first_free(&shard.history, name);
+                let first = shard.out.first_to_hand_out(&shard.history, name);
                 assert!(first.is_none(), "a client waits for {}, and {first:?} is there", char::from(name));
             }
         }

@@ -20,6 +20,7 @@ const RULES: Rules = Rules {
     open_max: 3,
     wait_ms_max: 10_000,
     config: true,
+    login: false,
     shards: 2,
 };
 
