@@ -78,7 +78,8 @@ mod tests {
             })
             .collect();
         let mut served: Vec<&str> = FILES.iter().map(|file| file.path).collect();
-        (there.sort(), served.sort());
+        there.sort();
+        served.sort();
         assert_eq!(served, there);
         for file in &FILES {
             for import in file.text.split(" from \"./").skip(1).filter_map(|rest| rest.split('"').next()) {

@@ -213,7 +213,8 @@ fn the_server_is_drained_and_a_checkpoint_written() {
     assert_eq!(http.act("/api/checkpoint", &json!({})), json!({"done": true}));
     http.act("/api/drain", &json!({"on": true}));
     assert_eq!(client.set("q", b"m"), "NOT_STORED");
-    assert!(http.get("/readyz").error(503).contains("draining"));
+    let ready = http.get("/readyz");
+    assert!(ready.status == 503 && ready.text().contains("draining"), "{ready:?}");
     assert_eq!(http.get("/healthz").status, 200);
     http.post("/api/queue/put", &json!({"queue": "q", "text": "m"})).error(503);
     assert_eq!(http.show("/api/overview")["draining"], json!(true));

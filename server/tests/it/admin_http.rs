@@ -243,7 +243,7 @@ fn a_stop_does_not_wait_for_an_open_page() {
     let mut slow = Http::connect(&server);
     slow.send("GET / HT");
     let mut unread = Http::connect(&server);
-    let request = unread.request("GET", "/page.js", "").repeat(200);
+    let request = unread.request("GET", "/page.css", "").repeat(2500);
     unread.send_until_refused(request.as_bytes());
     let began = Instant::now();
     server.terminate();

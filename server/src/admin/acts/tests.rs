@@ -1,10 +1,11 @@
 //! Acts, and what the shards hear of them.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use futures_lite::future::block_on;
 use protocol::KeyRules;
-use shards::{OpenHolder, OpenLine};
+use shards::{OpenHolder, OpenLine, ShardId};
 
 use super::*;
 use crate::admin::testing::Fake;
@@ -13,14 +14,14 @@ fn named(key: &str) -> Named {
     Named::read(key.as_bytes(), KeyRules::default(), 2).expect("good")
 }
 
+/// What shards answer.
+type Answers = Box<dyn Fn(ShardId, &Op<'_>) -> Outcome>;
+
 /// Runs an act on shards that answer from a list, and returns what came of it and what they heard.
-fn run<T>(
-    answers: Vec<Outcome>,
-    act: impl AsyncFnOnce(&Fake<Box<dyn Fn(shards::ShardId, &Op<'_>) -> Outcome>>) -> T,
-) -> (T, Vec<String>) {
-    let (answers, heard) = (RefCell::new(answers), std::rc::Rc::new(RefCell::new(Vec::new())));
-    let hears = std::rc::Rc::clone(&heard);
-    let answer: Box<dyn Fn(shards::ShardId, &Op<'_>) -> Outcome> = Box::new(move |_, op| {
+fn run<T>(answers: Vec<Outcome>, act: impl AsyncFnOnce(&Fake<Answers>) -> T) -> (T, Vec<String>) {
+    let (answers, heard) = (RefCell::new(answers), Rc::new(RefCell::new(Vec::new())));
+    let hears = Rc::clone(&heard);
+    let answer: Answers = Box::new(move |_, op| {
         hears.borrow_mut().push(format!("{op:?}"));
         answers.borrow_mut().remove(0)
     });
