@@ -59,13 +59,9 @@ impl Desk {
     /// [`Denied`].
     pub(super) async fn ask(&self, name: &[u8], password: &[u8], from: Source) -> Result<Arc<Account>, Denied> {
         let ask = Arc::new(Ask { name: name.into(), password: password.into(), answer: Mutex::default() });
-        let mut line = lock(&self.line);
-        let has_joined = !line.is_closed && line.join(from, Arc::clone(&ask));
-        drop(line);
-        if !has_joined {
+        if !self.join(from, &ask) {
             return Err(Denied::Busy);
         }
-        self.came.notify_one();
         let answer = poll_fn(|context| {
             let mut answer = lock(&ask.answer);
             if let Some(given) = answer.given.take() {
@@ -75,6 +71,14 @@ impl Desk {
             Poll::Pending
         });
         answer.await.ok_or(Denied::Wrong)
+    }
+
+    /// Returns whether there was room in the line.
+    fn join(&self, from: Source, ask: &Arc<Ask>) -> bool {
+        let mut line = lock(&self.line);
+        let has_joined = !line.is_closed && line.join(from, Arc::clone(ask));
+        self.came.notify_one();
+        has_joined
     }
 
     /// Denies all that wait, and those to come.

@@ -151,8 +151,14 @@ impl Carrier for Connection {
         });
         match login_left {
             None => read.await,
-            // Boxed, since an idle connection is to be small.
-            Some(left) => Box::pin(or(read, async move { Ok(sleep(left).await).map(|()| None) })).await,
+            Some(left) => {
+                let late = async move {
+                    sleep(left).await;
+                    Ok(None)
+                };
+                // Boxed, since an idle connection is to be small.
+                Box::pin(or(read, late)).await
+            }
         }
     }
 
