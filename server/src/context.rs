@@ -35,8 +35,8 @@ pub(crate) struct ShardContext {
 }
 
 impl ShardContext {
-    /// Handshakes of TLS that came to nothing, on all shards.
-    pub(crate) fn failed_handshakes(&self) -> u64 {
-        self.certificates.as_ref().map_or(0, |certificates| certificates.failed_handshakes.load(Relaxed))
+    /// Handshakes of TLS that came to nothing, on all shards. `None`: the ports are plain.
+    pub(crate) fn failed_handshakes(&self) -> Option<u64> {
+        self.certificates.as_ref().map(|certificates| certificates.failed_handshakes.load(Relaxed))
     }
 }
