@@ -40,7 +40,7 @@ impl Account {
             version: AtomicU32::new(0),
             tag: Mutex::default(),
             bucket: Bucket::default(),
-            over_rate: Seldom::default(),
+            over_rate: Seldom::new(),
         }
     }
 
@@ -55,7 +55,6 @@ impl Account {
     }
 
     /// See [`Rights::is_admin`].
-    #[allow(dead_code, reason = "for those that ask for the name and the password each time, and hold no pass")]
     pub(crate) fn is_admin(&self) -> bool {
         self.is_in() && self.rights().is_admin()
     }

@@ -19,7 +19,7 @@ pub(crate) struct Crowd {
 
 impl Crowd {
     pub(crate) fn new(max: NonZeroU32) -> Crowd {
-        Crowd { max, open: Mutex::default(), refused: Seldom::default() }
+        Crowd { max, open: Mutex::default(), refused: Seldom::new() }
     }
 
     /// Gives a connection a place; `None`: its address has as many as it may, and this one is to be closed.

@@ -66,7 +66,7 @@ impl Users {
             key: [0, 1, 2, 3].map(|n: u64| random.hash_one(n)),
             decoys: RandomState::new(),
             news: News::default(),
-            denials: Seldom::default(),
+            denials: Seldom::new(),
         });
         let of_thread = Arc::clone(&users);
         let thread = thread::Builder::new().name("rushq-login".to_string());

@@ -1,15 +1,17 @@
 //! What `-vv` shows: the line of each command, and the beginning of what is sent back, each with the client's address.
 
+use std::time::Instant;
+
 use log::{info, trace};
 
-use crate::process::rarely::Rarely;
+use crate::process::seldom::Seldom;
 use crate::session::peer::{Peer, Who};
 
 /// Of a reply, so that a large body does not fill the log.
 const REPLY_BYTES_SHOWN: usize = 200;
 
 /// Lines about what is taken for another protocol's, with what the operator may have meant.
-static HINTS: Rarely = Rarely::new();
+static HINTS: Seldom = Seldom::new();
 /// What connections begin with that an option would let in, and the option.
 const HINTED: [(&[u8], &str, &str); 3] = [
     (&[0x16, 0x03], "TLS", "--tls-cert and --tls-key have the port take it"),
@@ -20,7 +22,7 @@ const HINTED: [(&[u8], &str, &str); 3] = [
 /// Logs what the operator can do for a client that is closed because of how `input` begins, if there is anything.
 pub(crate) fn closed(peer: Peer, input: &[u8]) {
     let hint = HINTED.iter().find(|(beginning, ..)| input.starts_with(beginning));
-    if let Some((_, what, remedy)) = hint.filter(|_| HINTS.is_due()) {
+    if let Some((_, what, remedy)) = hint.filter(|_| HINTS.count(Instant::now()).is_some()) {
         info!("{peer} begins with {what}, and is closed: {remedy}");
     }
 }

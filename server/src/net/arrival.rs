@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::or;
 use glommio::timer::sleep;
@@ -23,7 +23,7 @@ use crate::net::stream::{Stream, wait_for_delivery};
 use crate::net::tls::Tls;
 use crate::process::certificates::Certificates;
 use crate::process::permits::Permit;
-use crate::process::rarely::Rarely;
+use crate::process::seldom::Seldom;
 use crate::session::peer::Peer;
 
 /// How long a header may take to arrive, and then a handshake to be done.
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const DELIVERY: Duration = Duration::from_secs(2);
 
 /// Lines about headers that are none.
-static BAD_HEADERS: Rarely = Rarely::new();
+static BAD_HEADERS: Seldom = Seldom::new();
 
 /// A port's protocol: how its clients are served.
 #[derive(Debug, Clone, Copy)]
@@ -156,7 +156,7 @@ impl Arrival {
                 return false;
             }
             Err(why) => {
-                if BAD_HEADERS.is_due() {
+                if BAD_HEADERS.count(Instant::now()).is_some() {
                     log::warn!("a connection from the proxy {proxy} is closed: {why}; --proxy-protocol names it");
                 }
                 return false;

@@ -25,7 +25,6 @@ pub(crate) mod permits;
 pub(crate) mod pid_file;
 pub(crate) mod privileges;
 pub(crate) mod queue_config;
-pub(crate) mod rarely;
 pub(crate) mod retrying;
 pub(crate) mod seldom;
 pub(crate) mod settings;

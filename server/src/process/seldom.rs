@@ -7,16 +7,20 @@ use std::time::{Duration, Instant};
 const APART: Duration = Duration::from_secs(1);
 
 /// Says when to write a line, and how often the thing has happened since the line before.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Seldom(Mutex<Since>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Since {
     last: Option<Instant>,
     happened: u64,
 }
 
 impl Seldom {
+    pub(crate) const fn new() -> Seldom {
+        Seldom(Mutex::new(Since { last: None, happened: 0 }))
+    }
+
     /// Counts one more. Returns how many have no line yet, when one is to be written now.
     pub(crate) fn count(&self, now: Instant) -> Option<u64> {
         // Nothing panics while it is held.
@@ -36,7 +40,7 @@ mod tests {
 
     #[test]
     fn a_line_a_second_has_the_count_of_all() {
-        let (seldom, now) = (Seldom::default(), Instant::now());
+        let (seldom, now) = (Seldom::new(), Instant::now());
         let at = |ms| now + Duration::from_millis(ms);
         assert_eq!(seldom.count(at(0)), Some(1));
         assert_eq!([1, 2, 999].map(|ms| seldom.count(at(ms))), [None; 3]);

@@ -56,6 +56,33 @@ fn a_word_that_is_no_setting_is_named_and_changes_nothing() {
 }
 
 #[test]
+fn a_paused_queue_takes_messages_and_gives_none() {
+    run(r"
+        > set $q/config 0 0 7
+        > pause=1
+        < STORED
+        > set $q 0 0 1
+        > a
+        < STORED
+        > get $q
+        < END
+        > get $q/open
+        < END
+        > get $q/peek
+        < VALUE $q/peek 0 1
+        < a
+        < END
+        > set $q/config 0 0 7
+        > pause=0
+        < STORED
+        > get $q
+        < VALUE $q 0 1
+        < a
+        < END
+    ");
+}
+
+#[test]
 fn the_server_can_have_settings_to_itself() {
     run_on(
         Launch::new().with(&["--no-config"]),
