@@ -123,7 +123,7 @@ mod tests {
         }
         let mut names: Vec<&str> = words.iter().filter_map(|word| word.split('=').next()).collect();
         names.dedup();
-        assert_eq!(names.len(), 14, "{names:?}");
+        assert_eq!(names.len(), 15, "{names:?}");
         let example = section.split("```").nth(1).and_then(|block| block.split_once('\n')).expect("a block").1;
         let patterns = Patterns::parse(example.as_bytes()).unwrap_or_else(|bad| panic!("{bad}"));
         assert_eq!(patterns.words_of(b"jobs-x").to_string(), "depth=100000 full=refuse lease=60 tries=5");
