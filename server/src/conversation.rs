@@ -8,7 +8,7 @@ use std::os::fd::RawFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::yield_now;
 use log::log_enabled;
@@ -92,6 +92,11 @@ impl Conversation {
     pub(crate) fn enter(&mut self, socket: RawFd, peer: Peer) {
         self.session.peer = peer;
         self.entry = Some(self.context.roster.enter(self.gather.client(), socket, peer));
+    }
+
+    /// How long the connection has been open; no time without one.
+    pub(crate) fn age(&self) -> Duration {
+        self.entry.as_ref().map_or(Duration::ZERO, Entry::age)
     }
 
     /// Converses until the client leaves, or is to.

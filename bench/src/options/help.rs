@@ -110,7 +110,10 @@ mod tests {
     fn the_text_has_every_option_with_its_letter_and_every_load() {
         let text = text("about", flags());
         for flag in flags() {
-            let begins = |line: &&str| line.starts_with(&format!("  {}", forms(flag)));
+            let begins = |line: &&str| {
+                let behind = line.strip_prefix("  ").and_then(|line| line.strip_prefix(forms(flag).as_str()));
+                behind.is_some_and(|behind| behind.is_empty() || behind.starts_with(' '))
+            };
             assert_eq!(text.lines().filter(begins).count(), 1, "{} in\n{text}", flag.long);
         }
         for (_, word, _) in Load::ALL {

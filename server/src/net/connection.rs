@@ -42,13 +42,12 @@ struct Connection {
     /// The last replies had to wait until the client had read others.
     send_waited: bool,
     /// The number of its seat.
-    seat: usize,
-    opened: Instant,
+    seat: u32,
     /// Whether it is closed when it is idle for long.
     is_timed: bool,
     _open: Open,
     _permit: Permit,
-    _place: Option<Place>,
+    _place: Option<Box<Place>>,
 }
 
 /// Where clients of memcache's protocol come in.
@@ -66,11 +65,11 @@ fn serve(stream: Stream, peer: Peer, permit: Permit, place: Option<Place>, net: 
         stream,
         more_is_ready: false,
         send_waited: false,
-        opened: Instant::now(),
         is_timed: net.context.settings.idle_timeout.is_some(),
         _open: net.connections.open(),
         _permit: permit,
-        _place: place,
+        // Few have one, and an idle connection is to be small.
+        _place: place.map(Box::new),
     };
     net.tasks.spawn(connection.run(conversation));
 }
@@ -97,7 +96,44 @@ impl Connection {
 
     /// Waits until the client has its replies, or reads no more.
     async fn wait_for_delivery(&self) {
-        self.stream.wait_for_delivery(self.net.context.settings.stop_timeout, &self.net.read_buffer).await;
+        let most = self.net.context.settings.stop_timeout;
+        // Boxed, since an idle connection is to be small.
+        Box::pin(self.stream.wait_for_delivery(most, &self.net.read_buffer)).await;
+    }
+
+    /// Reads once of a client that has to log in, and has not for too long at some time. `None`: as for all others.
+    async fn read_login(&mut self, conversation: &mut Conversation) -> io::Result<Option<Step>> {
+        let left = LOGIN_LIMIT.saturating_sub(conversation.age());
+        let late = async {
+            sleep(left).await;
+            Ok(None)
+        };
+        or(poll_fn(|context| self.poll_input(context, conversation)), late).await
+    }
+
+    /// Reads what is there, and has the conversation go through it. `None`: the client has gone, or the server stops.
+    fn poll_input(&mut self, context: &Context<'_>, conversation: &mut Conversation) -> Poll<io::Result<Option<Step>>> {
+        if self.is_to_leave(conversation) {
+            return Poll::Ready(Ok(None));
+        }
+        let mut buffer = self.net.read_buffer.borrow_mut();
+        let room = match conversation.session.is_before_login() {
+            true => BEFORE_LOGIN_BYTES,
+            false => buffer.len(),
+        };
+        let n = match self.stream.poll_read(context, &mut buffer[..room])? {
+            Poll::Ready(0) => return Poll::Ready(Ok(None)),
+            Poll::Ready(n) => n,
+            // A server that stops serves what has arrived, and waits for nothing more.
+            Poll::Pending if self.net.connections.stops().is_some() => return Poll::Ready(Ok(None)),
+            Poll::Pending => return Poll::Pending,
+        };
+        self.more_is_ready = self.stream.more_is_ready(n, room);
+        if self.is_timed {
+            self.net.connections.note_busy(self.seat);
+        }
+        conversation.session.answers.out = self.net.spare_replies.borrow_mut().pop().unwrap_or_default();
+        Poll::Ready(Ok(Some(conversation.step(&buffer[..n], self.net.poller.looked_at()))))
     }
 
     /// A client that is idle costs no buffers.
@@ -124,42 +160,11 @@ impl Carrier for Connection {
             conversation.others_first().await;
             self.net.poller.look_again();
         }
-        let login_left =
-            conversation.session.is_before_login().then(|| LOGIN_LIMIT.saturating_sub(self.opened.elapsed()));
-        let read = poll_fn(|context| {
-            if self.is_to_leave(conversation) {
-                return Poll::Ready(Ok(None));
-            }
-            let mut buffer = self.net.read_buffer.borrow_mut();
-            let room = match conversation.session.is_before_login() {
-                true => BEFORE_LOGIN_BYTES,
-                false => buffer.len(),
-            };
-            let n = match self.stream.poll_read(context, &mut buffer[..room])? {
-                Poll::Ready(0) => return Poll::Ready(Ok(None)),
-                Poll::Ready(n) => n,
-                // A server that stops serves what has arrived, and waits for nothing more.
-                Poll::Pending if self.net.connections.stops().is_some() => return Poll::Ready(Ok(None)),
-                Poll::Pending => return Poll::Pending,
-            };
-            self.more_is_ready = self.stream.more_is_ready(n, room);
-            if self.is_timed {
-                self.net.connections.note_busy(self.seat);
-            }
-            conversation.session.answers.out = self.net.spare_replies.borrow_mut().pop().unwrap_or_default();
-            Poll::Ready(Ok(Some(conversation.step(&buffer[..n], self.net.poller.looked_at()))))
-        });
-        match login_left {
-            None => read.await,
-            Some(left) => {
-                let late = async move {
-                    sleep(left).await;
-                    Ok(None)
-                };
-                // Boxed, since an idle connection is to be small.
-                Box::pin(or(read, late)).await
-            }
+        if conversation.session.is_before_login() {
+            // Boxed, since an idle connection is to be small.
+            return Box::pin(self.read_login(conversation)).await;
         }
+        poll_fn(|context| self.poll_input(context, conversation)).await
     }
 
     fn refusal(&self, _: Control) -> Option<&'static [u8]> {

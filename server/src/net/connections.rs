@@ -38,7 +38,7 @@ struct Seat {
 pub(crate) struct Connections {
     seats: RefCell<Vec<Seat>>,
     /// The seats that no connection has.
-    free: RefCell<Vec<usize>>,
+    free: RefCell<Vec<u32>>,
     started: Instant,
     /// Seconds since the start, as of the last sweep for idle connections.
     now_seconds: Cell<u32>,
@@ -67,30 +67,30 @@ impl Connections {
     }
 
     /// Gives a connection a seat, whose number is its own until it [leaves](Self::leave).
-    pub(super) fn seat(&self, socket: RawFd) -> usize {
+    pub(super) fn seat(&self, socket: RawFd) -> u32 {
         let seat = self.free.borrow_mut().pop().unwrap_or_else(|| {
             self.seats.borrow_mut().push(Seat::default());
-            self.seats.borrow().len() - 1
+            self.seats.borrow().len() as u32 - 1
         });
-        self.seats.borrow_mut()[seat] = Seat { socket: Some(socket), active_seconds: self.now_seconds.get() };
+        self.seats.borrow_mut()[seat as usize] = Seat { socket: Some(socket), active_seconds: self.now_seconds.get() };
         seat
     }
 
     /// Takes a seat back, before its socket is closed.
-    pub(super) fn leave(&self, seat: usize) {
-        let left = mem::take(&mut self.seats.borrow_mut()[seat]);
+    pub(super) fn leave(&self, seat: u32) {
+        let left = mem::take(&mut self.seats.borrow_mut()[seat as usize]);
         assert!(left.socket.is_some(), "a seat is left once");
         self.free.borrow_mut().push(seat);
     }
 
     /// Notes that a connection is idle from now on: the server waits for its client.
-    pub(super) fn note_idle(&self, seat: usize) {
-        self.seats.borrow_mut()[seat].active_seconds = self.now_seconds.get();
+    pub(super) fn note_idle(&self, seat: u32) {
+        self.seats.borrow_mut()[seat as usize].active_seconds = self.now_seconds.get();
     }
 
     /// Notes that a connection's client waits for the server.
-    pub(super) fn note_busy(&self, seat: usize) {
-        self.seats.borrow_mut()[seat].active_seconds = WAITED_FOR;
+    pub(super) fn note_busy(&self, seat: u32) {
+        self.seats.borrow_mut()[seat as usize].active_seconds = WAITED_FOR;
     }
 
     /// Closes connections that have been idle for `timeout`, for ever. One sweep over all of them every second costs less

@@ -160,6 +160,11 @@ impl Entry {
         add(&self.figures.bytes_written, bytes);
     }
 
+    /// How long the connection has been open.
+    pub(crate) fn age(&self) -> Duration {
+        Duration::from_millis(self.roster.ms(Instant::now()).saturating_sub(self.figures.opened_ms))
+    }
+
     /// Notes that the client has logged in. It does so once.
     pub(crate) fn note_user(&self, user: &Arc<Account>) {
         let noted = self.figures.user.set(Arc::clone(user));
