@@ -1,7 +1,5 @@
 //! What an operator does to queues, each in pieces that hold nothing up.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use shards::{Fate, Holding, Op, Open, Outcome, QueueFigures, Which};
 
 use crate::admin::asking::Shards;
@@ -126,13 +124,13 @@ async fn move_one(shards: &impl Shards, from: &Named, to: &Named) -> Result<bool
 /// The id under which a message is put that moves: the same for one that came back since its move was cut off, and moves
 /// again. Empty: it is not open any more.
 async fn id_of_move(shards: &impl Shards, from: &Named, lease: u64) -> String {
-    let seq = match one(shards, from, Op::ListOpens { queue: &from.stored, after: lease - 1 }).await {
-        Outcome::Opens { lines, .. } => lines.into_iter().find(|line| line.lease == lease).map(|line| line.seq),
+    let line = match one(shards, from, Op::ListOpens { queue: &from.stored, after: lease - 1 }).await {
+        Outcome::Opens { lines, .. } => lines.into_iter().find(|line| line.lease == lease),
         other => unreachable!("what is open was asked for, and {other:?} came"),
     };
-    let mut hasher = DefaultHasher::new();
-    from.stored.hash(&mut hasher);
-    seq.map_or_else(String::new, |seq| format!("move-{:016x}-{seq}", hasher.finish()))
+    // The queue by its id and not by its name: made anew under that, it begins with the same numbers, and its messages
+    // would be taken for ones that were moved before.
+    line.map_or_else(String::new, |line| format!("move-{}-{}-{}", from.owner.0, line.queue, line.seq))
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ impl Tls {
     ) -> io::Result<T> {
         let mut kept = mem::take(&mut self.kept);
         let (mut used, mut before) = (0, Vec::new());
-        let sent = loop {
+        let sent = 'records: loop {
             let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(&mut kept[used..]);
             match state {
                 Ok(ConnectionState::WriteTraffic(traffic)) => {
@@ -189,12 +189,20 @@ impl Tls {
                 }
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
-                        let record = record.map_err(io::Error::other)?;
-                        self.ahead.extend_from_slice(record.payload);
-                        discard += record.discard;
+                        match record {
+                            Ok(record) => {
+                                self.ahead.extend_from_slice(record.payload);
+                                discard += record.discard;
+                            }
+                            Err(error) => break 'records Err(io::Error::other(error)),
+                        }
                     }
                 }
-                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut before).map_err(io::Error::other)?,
+                Ok(ConnectionState::EncodeTlsData(data)) => {
+                    if let Err(error) = encode(data, &mut before) {
+                        break Err(io::Error::other(error));
+                    }
+                }
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => self.has_ended = true,
                 Ok(_) => break Err(io::ErrorKind::BrokenPipe.into()),

@@ -119,6 +119,27 @@ fn messages_move_from_shard_to_shard() {
     }
 }
 
+/// Its messages begin with the same numbers again: were they taken for those that moved before, they would be lost.
+#[test]
+fn messages_move_out_of_a_queue_that_was_made_anew() {
+    let server = server();
+    let (mut client, mut http) = (server.connect(), Http::connect(&server));
+    for from in queues() {
+        put(&mut client, "into", 0..1);
+        for round in 0..2 {
+            put(&mut client, &from, 0..3);
+            assert_eq!(
+                http.act("/api/queue/move", &json!({"queue": from, "to": "into", "count": 9})),
+                json!({"moved": 3})
+            );
+            assert_eq!(waiting(&mut http, "into"), json!(4 + 3 * round));
+            client.send(format!("delete {from}\r\n"));
+            client.expect("DELETED\r\n");
+        }
+        assert_eq!(drained(&mut client, "into").len(), 7);
+    }
+}
+
 #[test]
 fn dead_letters_are_shown_kicked_and_moved() {
     let mut server = server();

@@ -44,6 +44,7 @@ impl Shard {
         };
         let seconds = |until: Moment| until.ms().saturating_sub(now.ms()).div_ceil(1000);
         Some(OpenLine {
+            queue,
             seq: lease.seq,
             lease: lease.number,
             holder,

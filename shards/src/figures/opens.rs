@@ -1,12 +1,14 @@
 //! What is told of an open message.
 
-use storage::Seq;
+use storage::{QueueId, Seq};
 
 use crate::client::Client;
 
 /// An open message, and what holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenLine {
+    /// The queue's id: one that was deleted and made anew under its name has another.
+    pub queue: QueueId,
     /// The message's number.
     pub seq: Seq,
     /// The number of the lease.

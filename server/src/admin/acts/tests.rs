@@ -33,9 +33,9 @@ fn opened(lease: u64) -> Outcome {
     Outcome::Opened { lease, flags: 7, body: b"m".as_slice().into(), waits: false }
 }
 
-fn opens(lease: u64, seq: u64) -> Outcome {
-    let line =
-        OpenLine { seq, lease, holder: OpenHolder::Number, since_s: Some(0), ends_in_s: Some(60), try_number: 1 };
+fn opens(queue: u64, lease: u64, seq: u64) -> Outcome {
+    let (holder, since_s, ends_in_s) = (OpenHolder::Number, Some(0), Some(60));
+    let line = OpenLine { queue, seq, lease, holder, since_s, ends_in_s, try_number: 1 };
     Outcome::Opens { lines: vec![line], next: None }
 }
 
@@ -65,7 +65,7 @@ fn dead_letters_are_put_back_in_pieces() {
 
 #[test]
 fn a_message_moves_in_an_order_that_loses_none() {
-    let answers = vec![opened(256), opens(256, 41), Outcome::Stored, Outcome::Ended, Outcome::Empty];
+    let answers = vec![opened(256), opens(3, 256, 41), Outcome::Stored, Outcome::Ended, Outcome::Empty];
     let (done, heard) = run(answers, async |shards| move_all(shards, &named("a"), &named("b"), 9).await);
     assert_eq!(done, (1, None));
     assert!(heard[0].starts_with("Open(") && heard[0].contains("Number") && heard[0].contains("Some(60)"), "{heard:?}");
@@ -76,19 +76,20 @@ fn a_message_moves_in_an_order_that_loses_none() {
 /// The same message has the same id, so that it is stored once though its move was cut off and begun again.
 #[test]
 fn a_message_that_moves_again_has_the_same_id() {
-    let id_of = |from: &str, lease: u64, seq: u64| {
-        let (id, _) = run(vec![opens(lease, seq)], async |shards| id_of_move(shards, &named(from), lease).await);
+    let id_of = |queue: u64, lease: u64, seq: u64| {
+        let (id, _) = run(vec![opens(queue, lease, seq)], async |shards| id_of_move(shards, &named("a"), lease).await);
         id
     };
-    assert_eq!(id_of("a", 256, 41), id_of("a", 513, 41));
-    assert_ne!(id_of("a", 256, 41), id_of("a", 256, 42));
-    assert_ne!(id_of("a", 256, 41), id_of("c", 256, 41));
-    assert!(id_of("a", u64::MAX, u64::MAX).len() <= protocol::TOKEN_BYTES_MAX);
+    assert_eq!(id_of(3, 256, 41), id_of(3, 513, 41));
+    assert_ne!(id_of(3, 256, 41), id_of(3, 256, 42));
+    // Deleted and made anew, the queue has the same numbers again.
+    assert_ne!(id_of(3, 256, 41), id_of(4, 256, 41));
+    assert!(id_of(u64::MAX, u64::MAX, u64::MAX).len() <= protocol::TOKEN_BYTES_MAX);
 }
 
 #[test]
 fn a_message_that_is_refused_goes_back() {
-    let answers = vec![opened(256), opens(256, 41), Outcome::NotStored, Outcome::Ended];
+    let answers = vec![opened(256), opens(3, 256, 41), Outcome::NotStored, Outcome::Ended];
     let (done, heard) = run(answers, async |shards| move_all(shards, &named("a"), &named("b"), 9).await);
     assert_eq!(done, (0, Some(Stopped::Refused)));
     assert!(heard[3].contains("Release"), "{heard:?}");

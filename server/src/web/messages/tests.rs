@@ -76,8 +76,15 @@ fn so_many_messages_are_looked_at() {
 #[test]
 fn what_is_open_is_told_with_what_holds_it() {
     let roster = Roster::new(1);
-    let line =
-        |lease, holder| OpenLine { seq: lease / 256, lease, holder, since_s: None, ends_in_s: Some(9), try_number: 3 };
+    let line = |lease, holder| OpenLine {
+        queue: 1,
+        seq: lease / 256,
+        lease,
+        holder,
+        since_s: None,
+        ends_in_s: Some(9),
+        try_number: 3,
+    };
     let fake = Fake::new(1, |_: ShardId, op: &Op<'_>| match *op {
         Op::ListOpens { after: 0, .. } => Outcome::Opens {
             lines: vec![line(256, OpenHolder::Connection("0-7".parse().expect("good")))],
