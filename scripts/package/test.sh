@@ -51,7 +51,7 @@ bare_debian() {
     if [ ! -s "$kept" ]; then
         own_sources "$codename" | grep -q . || return 1
         # Without the waits for the disk: it is gone in a minute.
-        own_sources "$codename" | timeout 300 mmdebstrap --quiet --mode=root --variant=essential --include=systemd,init-system-helpers \
+        own_sources "$codename" | timeout 300 mmdebstrap --quiet --mode=root --format=tar --variant=essential --include=systemd,init-system-helpers \
             --dpkgopt=force-unsafe-io --aptopt='Acquire::Languages "none"' "$codename" "$kept.new" - >"$scratch/mmdebstrap.log" 2>&1 ||
             { tail -n 3 "$scratch/mmdebstrap.log" >&2; return 1; }
         mv "$kept.new" "$kept"
