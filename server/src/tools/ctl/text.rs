@@ -5,7 +5,7 @@ pub(super) fn line(bytes: &[u8]) -> String {
     escaped(bytes, |_| false)
 }
 
-/// A body as text: as [`line`], with its line ends and tabs.
+/// A body as text: as [`line()`], with its line ends and tabs.
 pub(super) fn body(bytes: &[u8]) -> String {
     escaped(bytes, |character| ['\n', '\t'].contains(&character))
 }
