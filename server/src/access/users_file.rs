@@ -1,16 +1,14 @@
 //! The file of `--users`: a line for each user, `name:hash: words`.
 
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::account::Account;
 use super::hash::Hash;
 use super::rights::Rights;
+use crate::process::small_file;
 
-/// A file beyond this is another than the operator means.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The longest name, in bytes.
 pub(super) const NAME_BYTES_MAX: usize = 64;
 
@@ -21,25 +19,17 @@ pub(super) const NAME_BYTES_MAX: usize = 64;
 /// in it.
 pub(super) fn read(path: &Path) -> Result<Vec<Account>, String> {
     let failed = |error: io::Error| format!("--users {}: {error}; name a file that can be read", path.display());
-    // Opening a pipe would wait for a writer.
-    if !path.metadata().map_err(failed)?.is_file() {
-        return Err(failed(io::Error::other("it is no file")));
-    }
-    let file = File::open(path).map_err(failed)?;
-    warn_of_others(path, &file.metadata().map_err(failed)?);
-    let mut text = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(failed)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(failed(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes"))));
-    }
+    let text = small_file::read(path).map_err(failed)?;
+    let mode = path.metadata().map_err(failed)?.permissions().mode();
+    warn_of_others(path, mode);
     parse(&text).map_err(|(line, what)| match line {
         0 => format!("--users {}: {what}", path.display()),
         line => format!("--users {}, line {line}: {what}; mend that line", path.display()),
     })
 }
 
-fn warn_of_others(path: &Path, metadata: &Metadata) {
-    if metadata.permissions().mode() & 0o004 != 0 {
+fn warn_of_others(path: &Path, mode: u32) {
+    if mode & 0o004 != 0 {
         let path = path.display();
         log::warn!("--users {path}: every user of this machine can read it, and try passwords on it; chmod o-r {path}");
     }
@@ -133,7 +123,7 @@ mod tests {
         fs::write(&path, format!("a:{HASH}: admin\nb:{HASH} admin\n")).expect("written");
         fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("ours");
         assert!(error(&path).contains(", line 2: it is not name:hash: words"));
-        fs::write(&path, vec![b'#'; FILE_BYTES_MAX as usize + 1]).expect("written");
+        fs::write(&path, vec![b'#'; small_file::FILE_BYTES_MAX as usize + 1]).expect("written");
         assert!(error(&path).contains("1048576 bytes"));
         fs::remove_file(&path).expect("ours");
     }

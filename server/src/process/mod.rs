@@ -29,7 +29,7 @@ pub(crate) mod retrying;
 pub(crate) mod seldom;
 pub(crate) mod settings;
 pub(crate) mod signals;
-mod small_file;
+pub(crate) mod small_file;
 pub(crate) mod socket_file;
 pub(crate) mod stop;
 pub(crate) mod usage;

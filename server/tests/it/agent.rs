@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::client::write_set;
-use crate::disk_full::SmallDisk;
+use crate::disk_full::{SmallDisk, fill};
 use crate::process::{Launch, Server, wait_until};
 use crate::root::is_root;
 
@@ -81,13 +80,7 @@ fn a_full_disk_leaves_a_weight_that_is_not_a_drain() {
     let _disk = SmallDisk::mount(&launch.scratch().join("data"), 24);
     let server = launch.start();
     let mut client = server.connect();
-    let mut filling = Vec::new();
-    write_set(&mut filling, "q", &[b'x'; 100_000]);
-    wait_until("the disk to be full", EVENT_TIMEOUT, || {
-        client.send(&filling);
-        client.line();
-        client.figure("shards_full") > 0
-    });
+    fill(&mut client, 0);
     wait_for(&server, "up ready 1%");
 }
 

@@ -40,12 +40,12 @@ fn body(number: usize) -> Vec<u8> {
     body
 }
 
-/// Sets until the server refuses, and returns the number that it refused.
 /// A set that is refused once may be taken the next time: the other shard may just have given room back that it could
 /// not use. The disk is full when one is refused again and again.
 const REFUSALS: usize = 20;
 
-fn fill(client: &mut Client, first: usize) -> usize {
+/// Sets until the server refuses, and returns the number that it refused.
+pub(crate) fn fill(client: &mut Client, first: usize) -> usize {
     let (mut number, mut refusals) = (first, 0);
     while refusals < REFUSALS {
         match client.set("q", &body(number)).as_str() {

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::client::write_set;
-use crate::disk_full::SmallDisk;
+use crate::disk_full::{SmallDisk, fill};
 use crate::process::{Launch, Server, wait_until};
 use crate::root::is_root;
 
@@ -203,13 +202,7 @@ fn a_server_with_a_full_disk_is_alive_and_not_ready() {
     let _disk = SmallDisk::mount(&launch.scratch().join("data"), 24);
     let server = launch.start();
     let mut client = server.connect();
-    let mut filling = Vec::new();
-    write_set(&mut filling, "q", &[b'x'; 100_000]);
-    wait_until("the disk to be full", EVENT_TIMEOUT, || {
-        client.send(&filling);
-        client.line();
-        client.figure("shards_full") > 0
-    });
+    fill(&mut client, 0);
     let admin = server.address_for("admin");
     let (status, reason) = get(admin, "/readyz");
     assert!(status == 503 && reason.starts_with("full: 1 of 2 shards"), "{status} {reason}");

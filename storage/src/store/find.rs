@@ -43,6 +43,23 @@ pub enum SortBy {
     Children,
 }
 
+impl SortBy {
+    /// All, in an order that stays: each is known by its place where it goes from one shard to another.
+    pub const ALL: [SortBy; 11] = [
+        SortBy::Name,
+        SortBy::Waiting,
+        SortBy::Open,
+        SortBy::Delayed,
+        SortBy::Dead,
+        SortBy::Oldest,
+        SortBy::In,
+        SortBy::Out,
+        SortBy::Bytes,
+        SortBy::Waiters,
+        SortBy::Children,
+    ];
+}
+
 /// Which queues are found, and in what order they are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Search<'a> {

@@ -8,19 +8,6 @@ use storage_testing::{CrashDisk, Random};
 use crate::driver::options;
 
 const START_MS: u64 = 1_700_000_000_000;
-const SORTS: [SortBy; 11] = [
-    SortBy::Name,
-    SortBy::Waiting,
-    SortBy::Open,
-    SortBy::Delayed,
-    SortBy::Dead,
-    SortBy::Oldest,
-    SortBy::In,
-    SortBy::Out,
-    SortBy::Bytes,
-    SortBy::Waiters,
-    SortBy::Children,
-];
 
 /// A search of all, the names ascending.
 const ALL: Search<'static> =
@@ -143,7 +130,7 @@ fn pages_are_what_sorting_all_queues_gives() {
     page(&mut store, &ALL);
     let all = listed(&mut store);
     assert!(all.iter().any(|line| line.in_per_1000_s > 0 && line.out_per_1000_s == 0), "rates are told");
-    for sort in SORTS {
+    for sort in SortBy::ALL {
         assert!(sort == SortBy::Name || all.iter().any(|line| figure(sort, line) > 0), "{sort:?} has nothing to sort");
         for (descending, filter, limit) in
             [(true, &b""[..], 900), (false, b"", 900), (true, b"77", 50), (false, b"+mail", 300), (true, b"9/dead", 7)]

@@ -30,23 +30,8 @@ pub(super) fn write_which(which: Which<'_>, bytes: &mut Vec<u8>) {
     }
 }
 
-/// What a queue is sorted by, in the order in which it is written as a number.
-const SORTS: [SortBy; 11] = [
-    SortBy::Name,
-    SortBy::Waiting,
-    SortBy::Open,
-    SortBy::Delayed,
-    SortBy::Dead,
-    SortBy::Oldest,
-    SortBy::In,
-    SortBy::Out,
-    SortBy::Bytes,
-    SortBy::Waiters,
-    SortBy::Children,
-];
-
 pub(super) fn write_search(search: &Search<'_>, bytes: &mut Vec<u8>) {
-    let sort = SORTS.iter().position(|sort| *sort == search.sort).expect("all are listed");
+    let sort = SortBy::ALL.iter().position(|sort| *sort == search.sort).expect("all are listed");
     bytes.extend_from_slice(&[sort as u8, u8::from(search.descending)]);
     bytes.extend_from_slice(&search.limit.to_le_bytes());
     for place in [search.behind, search.before] {
@@ -70,7 +55,7 @@ pub(super) fn read_search<'a>(filter: &'a [u8], more: &mut Reader<'a>) -> Search
         (is_some == 1).then_some((key, name))
     };
     let (behind, before) = (place(), place());
-    Search { filter, sort: SORTS[usize::from(sort)], descending: descending == 1, behind, before, limit }
+    Search { filter, sort: SortBy::ALL[usize::from(sort)], descending: descending == 1, behind, before, limit }
 }
 
 /// Reads what was written above.
